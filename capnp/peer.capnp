@@ -1,0 +1,89 @@
+@0xbf5147b78c0e6a2f;
+# The node, and the cells that run on it. Everything here is reached through a Session
+# (stem.capnp) and dies with that session's epoch.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("ww::peer");
+
+struct PeerInfo {
+  peerId @0 :Data;
+  # A libp2p peer id, in binary form (a multihash).
+
+  addrs @1 :List(Data);
+  # Multiaddrs, in binary form.
+}
+
+interface Host {
+  # The node as a cell sees it. It is the whole bootstrap of a child cell.
+
+  id @0 () -> (peerId :Data);
+  # This node's peer id, in binary form.
+
+  addrs @1 () -> (addrs :List(Data));
+  # The multiaddrs it listens on; none without a network.
+
+  peers @2 () -> (peers :List(PeerInfo));
+  # The peers connected now.
+
+  connect @3 (peerId :Data, addrs :List(Data)) -> ();
+  # Returns when connected to that peer, at once if it already is. A malformed id or multiaddr is
+  # refused, and the failure names it; a failed dial says which address failed and why. Addresses
+  # that a cell may not dial are refused with `denied:`.
+
+  executor @4 () -> (executor :Executor);
+  # Runs further cells, as children of the cell that asks.
+}
+
+interface Executor {
+  # Starts cells. What it starts belongs to the caller: it ends when the caller's cell ends, and a
+  # grace after the session has ended.
+
+  runBytes @0 (wasm :Data, args :List(Text), env :List(Text)) -> (process :Process);
+  # Runs a WebAssembly component (WASI 0.2, exporting wasi:cli/run). Returns once it is
+  # instantiated. `args` is its argument list, verbatim: nothing is put in front. `env` is
+  # `KEY=VALUE` each; the value starts behind the first `=`. Its standard streams are pipes; its
+  # bootstrap capability is a Host of this same session. Fails, saying what and where, on bytes
+  # that are no component, on imports that the host does not have, on an argument or variable that
+  # is not UTF-8 or holds a NUL, and on a variable without `=`.
+
+  echo @1 (message :Text) -> (response :Text);
+  # Answers `Echo: ` and the message.
+}
+
+interface Process {
+  # One running cell. Dropping it gives up this handle and nothing else.
+
+  stdin @0 () -> (stream :ByteStream);
+  stdout @1 () -> (stream :ByteStream);
+  stderr @2 () -> (stream :ByteStream);
+  # The cell's pipes; every call gives the same one. While a wait() is pending and nobody holds
+  # stdout (or stderr), what the cell writes there beyond the pipe's capacity is dropped, so that
+  # output nobody reads cannot keep the cell from ending.
+
+  wait @3 () -> (exitCode :Int32);
+  # Returns when the cell has ended; any number of callers, before or after, get the same answer:
+  # 0 `run` returned ok or the cell exited with ok, 1 it returned an error, N it exited with code
+  # N, 134 it trapped, 137 it was killed, 124 it was out of time or of its CPU budget.
+
+  kill @4 () -> ();
+  # Ends the cell and all of its descendants; wait() then answers 137. Does nothing once the cell
+  # has ended.
+}
+
+interface ByteStream {
+  # One end of a pipe, by default of 64 KiB.
+
+  read @0 (maxBytes :UInt32) -> (data :Data);
+  # Waits for at least one byte and returns at most `maxBytes` (and at most 64 KiB, whatever is
+  # asked). Empty data is end of file, for ever. `maxBytes` of 0 returns empty at once. Fails on
+  # stdin, which is written to.
+
+  write @1 (data :Data) -> ();
+  # Returns when the pipe has taken all of it, so that awaiting it is back-pressure. Fails after
+  # close(), on a cell that no longer reads, and on stdout and stderr, saying which.
+
+  close @2 () -> ();
+  # On stdin: the cell reads end of file once it has read what was written (dropping the last
+  # reference does the same). On stdout and stderr: reads give end of file, and the cell's next
+  # write finds a closed stream. Again, or after the cell's end: does nothing.
+}

@@ -1,0 +1,28 @@
+#pragma once
+// Failures that others match on. A reason starts with a stable prefix and a colon; prefix and
+// Cap'n Proto exception type are part of the wire contract (capnp/stem.capnp lists them).
+//
+// Each function returns the exception, for KJ_REQUIRE-free code on the paths that guests and peers
+// can reach: answer with it, never throw it across a callback of another library.
+
+#include <kj/exception.h>
+#include <kj/string.h>
+
+namespace ww {
+
+// `prefix: text`, of type FAILED.
+kj::Exception failure(kj::StringPtr prefix, kj::StringPtr text);
+
+// The caller's own mistake, without a prefix, of type FAILED: `text` names what was wrong and where.
+kj::Exception badInput(kj::StringPtr text);
+
+// `ended: text`: the session, its link or the cell is gone.
+kj::Exception ended(kj::StringPtr text);
+
+// `denied: text`: the caller may not do that.
+kj::Exception denied(kj::StringPtr text);
+
+// `overloaded: limit`, of type OVERLOADED: over a quota; later, or less.
+kj::Exception overloaded(kj::StringPtr limit);
+
+}  // namespace ww
