@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# build-rust.sh lib|componentize OUT: builds what is behind the fence and puts it at OUT.
+# `lib` is the program's one static library, `componentize` the build tool for guests.
+# Taken from the user's cache when the same sources were built before, by whichever checkout.
+. "$(dirname "$0")/common.sh"
+
+what=$1 out=$2
+case $what in
+  lib)          package=ww-rust          product=libww_rust.a    crates=(fence engine lib) ;;
+  componentize) package=ww-componentize  product=ww-componentize crates=(componentize) ;;
+  *) die "build-rust.sh: no such product: $what" ;;
+esac
+
+inputs() {
+  cd "$WW_ROOT"
+  printf '%s\n' rust-toolchain.toml rust/Cargo.toml rust/Cargo.lock tools/build-rust.sh
+  find "${crates[@]/#/rust/}" -type f \( -name '*.rs' -o -name '*.toml' \) | sort
+}
+key=$(content_key $(inputs) -- "$(uname -m)")
+cached=$WW_CACHE/rust-$what-$key/$product
+
+build() {
+  [ -f "$cached" ] && return
+  say "building $package (Wasmtime takes a few minutes, once)"
+  # One target folder for all checkouts: the dependencies are built once. Cargo checks its content.
+  (cd "$WW_ROOT/rust" &&
+    CARGO_TARGET_DIR="$WW_CACHE/cargo" cargo build --release --locked -j "$JOBS" -p "$package")
+  local part; part=$(mktemp -d "$WW_CACHE/rust-part.XXXXXX")
+  cp "$WW_CACHE/cargo/release/$product" "$part/"
+  [ "$what" = lib ] && strip --strip-debug "$part/$product"
+  rm -rf "$(dirname "$cached")"
+  mv "$part" "$(dirname "$cached")"
+}
+
+with_lock cargo build
+mkdir -p "$(dirname "$out")"
+cmp -s "$cached" "$out" || { cp "$cached" "$out.part" && mv "$out.part" "$out"; }
+touch "$out"
