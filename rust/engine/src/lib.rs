@@ -1,1 +1,453 @@
+//! WebAssembly components as cells that a foreign event loop (KJ's) polls.
+//!
+//! * All runs on the loop's own thread, but for compilation, which any thread may do, and for
+//!   waking, which any thread may do.
+//! * A cell is one boxed future (instantiate, then `wasi:cli/run`). The loop polls it; its waker
+//!   arms an event of that loop. Dropping it at any point ends the guest and frees its memory.
+//! * Bytes cross through pipes: the guest's end is a `wasi:io` stream, the host's a few functions
+//!   that never wait.
+//! * The hooks into the loop are called without a lock held, on the guest's small stack: they may
+//!   settle promises and arm events, nothing else.
+//!
+//! `rust/include/ww_engine.h` is the C side of this file; the two must agree.
 
+mod cell;
+mod clock;
+mod component;
+mod limits;
+mod nudge;
+mod pipe;
+mod streams;
+mod ticker;
+mod waker;
+
+use cell::{Cell, CellOptions, Outcome};
+use clock::Deadline;
+use component::Runnable;
+use limits::CellLimiter;
+use pipe::{Moved, Pipe};
+use std::ffi::c_void;
+use std::num::NonZeroUsize;
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+use streams::Streams;
+use ticker::Ticker;
+use waker::{CellWaker, Hub};
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use ww_fence::{ErrorKind, Failure, WwBytes, WwError, deliver, guard};
+
+/// A cell's store.
+pub(crate) struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    limiter: CellLimiter,
+    streams: Streams,
+    deadline: Deadline,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+// ---- engine
+
+/// Called by this side; `noexcept` on the other.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct WwHooks {
+    /// The loop's thread: poll this task again.
+    pub wake_local: extern "C" fn(task: *mut c_void),
+    /// Any thread: have the loop behind `hub` poll the task with this number, if it still lives.
+    pub wake_remote: extern "C" fn(hub: *mut c_void, id: u64),
+    /// Any thread: one more, one fewer reference to the hub.
+    pub hub_ref: extern "C" fn(hub: *mut c_void),
+    pub hub_unref: extern "C" fn(hub: *mut c_void),
+    /// The loop's thread: something changed at a pipe that `end` waited for.
+    pub pipe_event: extern "C" fn(end: *mut c_void),
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct WwEngineOptions {
+    pub slice_us: u64,
+    pub max_wasm_stack: u64,
+}
+
+/// What cells and compilations need of the engine.
+pub(crate) struct EngineShared {
+    engine: Engine,
+    linker: Linker<State>,
+    hooks: WwHooks,
+    ticker: Ticker,
+}
+
+pub struct WwEngine {
+    shared: Arc<EngineShared>,
+    hub: Hub,
+}
+
+/// What the host's own calls need on a guest's stack, beside the guest's frames.
+const HOST_STACK: usize = 256 << 10;
+const MAX_BACKTRACE_FRAMES: usize = 32;
+
+fn config(options: &WwEngineOptions) -> Config {
+    let mut config = Config::new();
+    config.cranelift_opt_level(OptLevel::Speed);
+    config.epoch_interruption(true);
+    config.wasm_exceptions(true); // C++ guests throw
+    config.max_wasm_stack(options.max_wasm_stack as usize);
+    config.async_stack_size(options.max_wasm_stack as usize + HOST_STACK);
+    // Said here, so that the environment does not decide.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config.wasm_backtrace_max_frames(NonZeroUsize::new(MAX_BACKTRACE_FRAMES));
+    config
+}
+
+fn new_engine(options: &WwEngineOptions, hooks: WwHooks, hub: *mut c_void) -> wasmtime::Result<WwEngine> {
+    let engine = Engine::new(&config(options))?;
+    let mut linker = Linker::new(&engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    streams::add_to_linker(&mut linker)?;
+    clock::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
+    let ticker = Ticker::start(engine.weak(), Duration::from_micros(options.slice_us.max(100)))?;
+    Ok(WwEngine { shared: Arc::new(EngineShared { engine, linker, hooks, ticker }), hub: Hub::new(hub, hooks) })
+}
+
+fn resources(error: impl std::fmt::Display) -> Failure {
+    Failure::new(ErrorKind::Resources, error)
+}
+
+fn boxed<T>(value: T) -> *mut T {
+    Box::into_raw(Box::new(value))
+}
+
+/// # Safety
+/// `options` and `hooks` are valid; `hub` is what the hooks take.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_engine_new(
+    options: *const WwEngineOptions,
+    hooks: *const WwHooks,
+    hub: *mut c_void,
+    error: *mut WwError,
+) -> *mut WwEngine {
+    unsafe {
+        deliver(error, ptr::null_mut(), || {
+            new_engine(&*options, *hooks, hub).map(boxed).map_err(|e| resources(format!("{e:#}")))
+        })
+    }
+}
+
+/// # Safety
+/// Every component and cell of it is gone.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_engine_drop(engine: *mut WwEngine) {
+    let _ = guard(|| Ok(drop(unsafe { Box::from_raw(engine) })));
+}
+
+/// # Safety
+/// `engine` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_engine_version(engine: *const WwEngine) -> WwBytes {
+    let version = guard(|| Ok(component::engine_version(unsafe { &(*engine).shared })));
+    version.unwrap_or_default().into_bytes().into()
+}
+
+// ---- components
+
+pub struct WwComponent(Runnable);
+
+/// # Safety
+/// The pointers are valid. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_component_compile(
+    engine: *const WwEngine,
+    bytes: WwSlice,
+    error: *mut WwError,
+) -> *mut WwComponent {
+    unsafe {
+        deliver(error, ptr::null_mut(), || {
+            Runnable::compile(&(*engine).shared, bytes.bytes()).map(|r| boxed(WwComponent(r)))
+        })
+    }
+}
+
+/// # Safety
+/// `artifact` is what `ww_component_artifact` gave under the same engine version, unchanged.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_component_load(
+    engine: *const WwEngine,
+    artifact: WwSlice,
+    error: *mut WwError,
+) -> *mut WwComponent {
+    unsafe {
+        deliver(error, ptr::null_mut(), || {
+            Runnable::load(&(*engine).shared, artifact.bytes()).map(|r| boxed(WwComponent(r)))
+        })
+    }
+}
+
+/// # Safety
+/// `component` lives; `artifact` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_component_artifact(
+    component: *const WwComponent,
+    artifact: *mut WwBytes,
+    error: *mut WwError,
+) -> bool {
+    unsafe {
+        deliver(error, false, || {
+            artifact.write((*component).0.artifact()?.into());
+            Ok(true)
+        })
+    }
+}
+
+/// # Safety
+/// Given back once. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_component_drop(component: *mut WwComponent) {
+    let _ = guard(|| Ok(drop(unsafe { Box::from_raw(component) })));
+}
+
+/// BLAKE3.
+///
+/// # Safety
+/// `hash` takes 32 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_hash(bytes: WwSlice, hash: *mut u8) {
+    let digest = blake3::hash(bytes.bytes());
+    unsafe { ptr::copy_nonoverlapping(digest.as_bytes().as_ptr(), hash, 32) };
+}
+
+// ---- cells
+
+/// Borrowed bytes. `ptr` may be null where `len` is 0.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct WwSlice {
+    pub ptr: *const u8,
+    pub len: usize,
+}
+
+impl WwSlice {
+    fn bytes(&self) -> &[u8] {
+        if self.len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(self.ptr, self.len) } }
+    }
+
+    fn text(&self) -> Result<String, Failure> {
+        String::from_utf8(self.bytes().to_vec()).map_err(|e| Failure::new(ErrorKind::Other, e))
+    }
+}
+
+/// `env` holds names and values by turns.
+#[repr(C)]
+pub struct WwCellOptions {
+    pub args: *const WwSlice,
+    pub arg_count: usize,
+    pub env: *const WwSlice,
+    pub env_count: usize,
+    pub pipe_capacity: u64,
+    pub memory_bytes: u64,
+    pub table_elements: u64,
+}
+
+impl WwCellOptions {
+    unsafe fn read(&self) -> Result<CellOptions, Failure> {
+        let texts = |ptr: *const WwSlice, count: usize| -> Result<Vec<String>, Failure> {
+            (0..count).map(|i| unsafe { *ptr.add(i) }.text()).collect()
+        };
+        let mut env = texts(self.env, self.env_count)?.into_iter();
+        Ok(CellOptions {
+            args: texts(self.args, self.arg_count)?,
+            env: std::iter::from_fn(|| Some((env.next()?, env.next()?))).collect(),
+            pipe_capacity: self.pipe_capacity as usize,
+            memory_bytes: self.memory_bytes as usize,
+            table_elements: self.table_elements as usize,
+        })
+    }
+}
+
+pub struct WwCell(Cell);
+
+/// # Safety
+/// The pointers are valid; `task` lives until `ww_cell_drop`. The loop's thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_cell_new(
+    engine: *const WwEngine,
+    component: *const WwComponent,
+    options: *const WwCellOptions,
+    task: *mut c_void,
+    id: u64,
+    error: *mut WwError,
+) -> *mut WwCell {
+    unsafe {
+        deliver(error, ptr::null_mut(), || {
+            let engine = &*engine;
+            let waker = CellWaker::new(task, id, engine.hub.clone());
+            Ok(boxed(WwCell(Cell::new(&engine.shared, &(*component).0, (*options).read()?, waker))))
+        })
+    }
+}
+
+pub const POLL_PENDING: u32 = 0;
+pub const POLL_EXITED: u32 = 1;
+pub const POLL_TRAPPED: u32 = 2;
+
+#[repr(C)]
+pub struct WwPoll {
+    pub state: u32,
+    pub exit_code: i32,     // where exited
+    pub instantiated: bool, // `run` was entered, now or earlier
+    pub yielded: bool,      // where pending: its slice was used up, it waits for nothing
+    pub deadline: u64,      // where pending: poll again at this time at the latest, by ww_clock_now
+    pub cause: WwBytes,     // where trapped, else empty; both owned by the caller
+    pub backtrace: WwBytes,
+}
+
+/// Polls the cell once. A panic within counts as a trap.
+///
+/// # Safety
+/// `cell` lives, `poll` is writable, and no poll of any cell is under way on this thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_cell_poll(cell: *mut WwCell, poll: *mut WwPoll) {
+    let cell = unsafe { &mut (*cell).0 };
+    let outcome = guard(|| Ok(cell.poll())).unwrap_or_else(|failure| {
+        let _ = guard(|| Ok(cell.finish()));
+        Some(Outcome::Trapped { cause: format!("host error: {}", failure.text), backtrace: String::new() })
+    });
+    let mut result = WwPoll {
+        state: POLL_PENDING,
+        exit_code: 0,
+        instantiated: cell.is_instantiated(),
+        yielded: cell.has_yielded(),
+        deadline: cell.deadline(),
+        cause: Vec::new().into(),
+        backtrace: Vec::new().into(),
+    };
+    match outcome {
+        None => {}
+        Some(Outcome::Exited(code)) => {
+            result.state = POLL_EXITED;
+            result.exit_code = code;
+        }
+        Some(Outcome::Trapped { cause, backtrace }) => {
+            result.state = POLL_TRAPPED;
+            result.cause = cause.into_bytes().into();
+            result.backtrace = backtrace.into_bytes().into();
+        }
+    }
+    unsafe { poll.write(result) };
+}
+
+/// Ends the guest, wherever it is, and frees it. Its pipes' host ends see the end.
+///
+/// # Safety
+/// Given back once, not from within its poll.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_cell_drop(cell: *mut WwCell) {
+    let _ = guard(|| Ok(drop(unsafe { Box::from_raw(cell) })));
+}
+
+/// Nanoseconds, the guests' monotonic clock.
+#[unsafe(no_mangle)]
+pub extern "C" fn ww_clock_now() -> u64 {
+    clock::now()
+}
+
+// ---- the host's end of the pipes; nothing here waits
+
+/// A counted reference to one of the cell's pipes, given back with `ww_pipe_drop`.
+///
+/// # Safety
+/// `cell` lives; `which` is one of WwPipeKind.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_cell_pipe(cell: *const WwCell, which: u32) -> *const Pipe {
+    unsafe { &(*cell).0 }.pipe(which as usize).map_or(ptr::null(), |pipe| Arc::into_raw(pipe.clone()))
+}
+
+fn moved(moved: Moved) -> isize {
+    match moved {
+        Moved::Bytes(n) => n as isize,
+        Moved::Closed => -1,
+    }
+}
+
+/// Bytes read; 0: none now, the hook will fire; -1: end of file.
+///
+/// # Safety
+/// `pipe` lives; `buffer` takes `len` bytes, `len` > 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_pipe_read(pipe: *const Pipe, buffer: *mut u8, len: usize) -> isize {
+    let to = unsafe { std::slice::from_raw_parts_mut(buffer, len) };
+    guard(|| Ok(moved(unsafe { &*pipe }.host_read(to)))).unwrap_or(-1)
+}
+
+/// Bytes taken; fewer than offered: full, the hook will fire; -1: nobody reads.
+///
+/// # Safety
+/// `pipe` lives; `pieces` has `count` slices.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_pipe_write(pipe: *const Pipe, pieces: *const WwSlice, count: usize) -> isize {
+    let pieces = unsafe { std::slice::from_raw_parts(pieces, count) };
+    guard(|| Ok(moved(unsafe { &*pipe }.host_write(pieces)))).unwrap_or(-1)
+}
+
+/// Whom the hook is told; null for nobody.
+///
+/// # Safety
+/// `pipe` lives, and so does `end` until the next call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_pipe_set_host(pipe: *const Pipe, end: *mut c_void) {
+    unsafe { &*pipe }.set_host(end)
+}
+
+/// # Safety
+/// `pipe` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_pipe_close_write(pipe: *const Pipe) {
+    unsafe { &*pipe }.close_write()
+}
+
+/// # Safety
+/// `pipe` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_pipe_close_read(pipe: *const Pipe) {
+    unsafe { &*pipe }.close_read()
+}
+
+/// # Safety
+/// `pipe` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_pipe_is_read_closed(pipe: *const Pipe) -> bool {
+    unsafe { &*pipe }.is_read_closed()
+}
+
+/// While set, a guest's bytes that do not fit are dropped and counted.
+///
+/// # Safety
+/// `pipe` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_pipe_set_discards(pipe: *const Pipe, discards: bool) {
+    unsafe { &*pipe }.set_discards(discards)
+}
+
+/// # Safety
+/// `pipe` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_pipe_discarded(pipe: *const Pipe) -> u64 {
+    unsafe { &*pipe }.discarded()
+}
+
+/// # Safety
+/// Given back once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_pipe_drop(pipe: *const Pipe) {
+    drop(unsafe { Arc::from_raw(pipe) });
+}

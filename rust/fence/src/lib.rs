@@ -1,1 +1,143 @@
+//! The boundary between this Rust and the C++ that calls it.
+//!
+//! * A panic never crosses: every `extern "C"` function runs its body in [`guard`], which turns a
+//!   panic into a value. Callbacks into C++ are `noexcept` there.
+//! * Text and bytes that leave are a [`WwBytes`], owned by the receiver, given back with
+//!   `ww_bytes_drop`.
+//! * An error is a [`WwError`]: a kind that the caller may branch on, and text for a person.
 
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+/// Bytes that the receiver owns. `capacity` is this side's business.
+#[repr(C)]
+pub struct WwBytes {
+    pub ptr: *mut u8,
+    pub len: usize,
+    pub capacity: usize,
+}
+
+impl From<Vec<u8>> for WwBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        let mut bytes = std::mem::ManuallyDrop::new(bytes);
+        WwBytes { ptr: bytes.as_mut_ptr(), len: bytes.len(), capacity: bytes.capacity() }
+    }
+}
+
+/// # Safety
+/// `bytes` came from this library and is given back once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_bytes_drop(bytes: WwBytes) {
+    drop(unsafe { Vec::from_raw_parts(bytes.ptr, bytes.len, bytes.capacity) });
+}
+
+/// What went wrong, for a caller that has to decide something.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The bytes are no component, or not a valid one.
+    NotComponent = 1,
+    /// A component that asks for what this host does not have, or lacks what it needs.
+    NotLinkable = 2,
+    /// The machine could not: out of memory, of mappings, of threads.
+    Resources = 3,
+    /// A bug on this side of the fence: a panic, caught.
+    Panic = 4,
+    Other = 5,
+}
+
+/// Filled in by a function that fails. `kind` is 0 where nothing failed.
+#[repr(C)]
+pub struct WwError {
+    pub kind: u32,
+    pub text: WwBytes,
+}
+
+pub struct Failure {
+    pub kind: ErrorKind,
+    pub text: String,
+}
+
+impl Failure {
+    pub fn new(kind: ErrorKind, text: impl Display) -> Self {
+        Failure { kind, text: text.to_string() }
+    }
+}
+
+thread_local!(static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) });
+
+/// Makes panics quiet: their text and place reach the caller as a value instead of stderr.
+fn keep_panic_texts() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|info| {
+            let text = info.to_string();
+            LAST_PANIC.with(|last| {
+                if let Ok(mut last) = last.try_borrow_mut() {
+                    *last = Some(text);
+                }
+            });
+        }));
+    });
+}
+
+/// The text of a panic that `catch_unwind` gave back on this thread.
+pub fn panic_text(payload: Box<dyn Any + Send>) -> String {
+    // Dropping a payload may panic in its turn; forgetting it costs some bytes on a path that
+    // only a bug takes.
+    std::mem::forget(payload);
+    LAST_PANIC.with(|last| last.take()).unwrap_or_else(|| "panicked".to_string()).replace('\n', ": ")
+}
+
+/// Runs `body`; a panic becomes a [`Failure`] of kind `Panic`.
+pub fn guard<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    keep_panic_texts();
+    catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or_else(|payload| Err(Failure::new(ErrorKind::Panic, panic_text(payload))))
+}
+
+/// [`guard`], with the outcome spread over a C function's result and its error parameter.
+///
+/// # Safety
+/// `error` is null or points to a `WwError` that holds nothing.
+pub unsafe fn deliver<T>(
+    error: *mut WwError,
+    otherwise: T,
+    body: impl FnOnce() -> Result<T, Failure>,
+) -> T {
+    match guard(body) {
+        Ok(value) => value,
+        Err(failure) => {
+            if !error.is_null() {
+                let text = failure.text.into_bytes().into();
+                unsafe { error.write(WwError { kind: failure.kind as u32, text }) };
+            }
+            otherwise
+        }
+    }
+}
+
+/// Panics behind the guard: lets the C++ side's test see that panics stop here.
+///
+/// # Safety
+/// As [`deliver`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_fence_panic(error: *mut WwError) -> bool {
+    unsafe { deliver(error, false, || panic!("a panic on purpose")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_value() {
+        let failure = guard::<()>(|| panic!("number {}", 7)).err().unwrap();
+        assert_eq!(failure.kind, ErrorKind::Panic);
+        assert!(failure.text.contains("number 7"), "{}", failure.text);
+        assert!(guard(|| Ok(3)).is_ok_and(|n| n == 3));
+    }
+}

@@ -1,1 +1,2 @@
+//! The program's one Rust static library: two would each carry their own standard library.
 pub use ww_engine;

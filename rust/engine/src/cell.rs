@@ -1,0 +1,188 @@
+//! One running component: a future that the foreign loop polls.
+
+use crate::clock::Deadline;
+use crate::component::Runnable;
+use crate::limits::CellLimiter;
+use crate::pipe::Pipe;
+use crate::streams::{Pipes, Streams, new_table};
+use crate::ticker::TickClock;
+use crate::waker::CellWaker;
+use crate::{EngineShared, State};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
+
+/// The most random bytes that one call may ask for.
+const MAX_RANDOM_BYTES: u64 = 64 << 10;
+
+pub struct CellOptions {
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+    pub pipe_capacity: usize,
+    pub memory_bytes: usize,
+    pub table_elements: usize,
+}
+
+pub enum Outcome {
+    Exited(i32),
+    /// Ended by a trap or an error of the host's: what it was, and where (many lines).
+    Trapped { cause: String, backtrace: String },
+}
+
+type Run = Pin<Box<dyn Future<Output = wasmtime::Result<i32>> + Send>>;
+
+/// What the cell and its future both see.
+#[derive(Clone)]
+struct Progress {
+    instantiated: Arc<AtomicBool>,
+    yielded: Arc<AtomicBool>,    // this poll ended because its slice was used up
+    slice_start: Arc<AtomicU64>, // the tick in which this poll began
+}
+
+pub struct Cell {
+    run: Option<Run>, // None once it has ended
+    waker: Waker,
+    cell_waker: Arc<CellWaker>,
+    pipes: [Arc<Pipe>; 5], // in the order of WwPipeKind
+    deadline: Deadline,
+    ticks: TickClock,
+    progress: Progress,
+}
+
+impl Cell {
+    pub fn new(engine: &EngineShared, runnable: &Runnable, options: CellOptions, waker: CellWaker) -> Self {
+        let pipes: [Arc<Pipe>; 5] =
+            std::array::from_fn(|_| Arc::new(Pipe::new(options.pipe_capacity, engine.hooks)));
+        let deadline = Deadline::new();
+        let progress = Progress {
+            instantiated: Arc::new(AtomicBool::new(false)),
+            yielded: Arc::new(AtomicBool::new(false)),
+            slice_start: Arc::new(AtomicU64::new(0)),
+        };
+        let state = new_state(&options, &pipes, deadline.clone());
+        let ticks = engine.ticker.clock();
+        let store = new_store(engine, state, ticks.clone(), progress.clone());
+        let run = Box::pin(run(store, runnable.clone(), progress.instantiated.clone()));
+        let cell_waker = Arc::new(waker);
+        Cell {
+            run: Some(run),
+            waker: Waker::from(cell_waker.clone()),
+            cell_waker,
+            pipes,
+            deadline,
+            ticks,
+            progress,
+        }
+    }
+
+    /// `None`: not ended yet.
+    pub fn poll(&mut self) -> Option<Outcome> {
+        let run = self.run.as_mut()?;
+        self.deadline.clear();
+        self.progress.yielded.store(false, Relaxed);
+        self.progress.slice_start.store(self.ticks.begin_poll(), Relaxed);
+        let polled = run.as_mut().poll(&mut Context::from_waker(&self.waker));
+        self.ticks.end_poll();
+        let outcome = match polled {
+            Poll::Pending => return None,
+            Poll::Ready(Ok(code)) => Outcome::Exited(code),
+            Poll::Ready(Err(error)) => Outcome::Trapped {
+                cause: error.root_cause().to_string(),
+                backtrace: format!("{error:?}"),
+            },
+        };
+        self.finish();
+        Some(outcome)
+    }
+
+    pub fn deadline(&self) -> u64 {
+        self.deadline.get()
+    }
+
+    pub fn is_instantiated(&self) -> bool {
+        self.progress.instantiated.load(Relaxed)
+    }
+
+    pub fn has_yielded(&self) -> bool {
+        self.progress.yielded.load(Relaxed)
+    }
+
+    pub fn pipe(&self, which: usize) -> Option<&Arc<Pipe>> {
+        self.pipes.get(which)
+    }
+
+    /// Frees the store, its memory and its stack at once, then tells the host's ends: end of file
+    /// for reads, a closed pipe for writes.
+    pub fn finish(&mut self) {
+        self.run = None;
+        let [connection_in, connection_out, stdin, stdout, stderr] = &self.pipes;
+        connection_in.close_read();
+        stdin.close_read();
+        connection_out.close_write();
+        stdout.close_write();
+        stderr.close_write();
+    }
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        self.cell_waker.disarm();
+        self.finish();
+    }
+}
+
+/// No preopened folder, no socket, no name lookup: what was not granted answers "denied".
+fn new_state(options: &CellOptions, pipes: &[Arc<Pipe>; 5], deadline: Deadline) -> State {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.args(&options.args).envs(&options.env).max_random_size(MAX_RANDOM_BYTES);
+    wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    let [connection_in, connection_out, stdin, stdout, stderr] = pipes.clone();
+    let pipes = Pipes { connection_in, connection_out, stdin, stdout, stderr };
+    State {
+        wasi: wasi.build(),
+        table: new_table(),
+        limiter: CellLimiter {
+            memory_left: options.memory_bytes,
+            table_elements_left: options.table_elements,
+        },
+        streams: Streams::new(pipes),
+        deadline,
+    }
+}
+
+fn new_store(engine: &EngineShared, state: State, ticks: TickClock, progress: Progress) -> Store<State> {
+    let mut store = Store::new(&engine.engine, state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_epoch_deadline(1);
+    // The engine's tick is global: a guest that was parked for a tick must not yield as soon as it
+    // wakes, so what counts is the tick in which this poll began.
+    store.epoch_deadline_callback(move |_| {
+        if ticks.now() > progress.slice_start.load(Relaxed) + 1 {
+            progress.yielded.store(true, Relaxed);
+            Ok(UpdateDeadline::Yield(1))
+        } else {
+            Ok(UpdateDeadline::Continue(1))
+        }
+    });
+    store
+}
+
+async fn run(mut store: Store<State>, runnable: Runnable, instantiated: Arc<AtomicBool>) -> wasmtime::Result<i32> {
+    let outcome = async {
+        let command = runnable.pre.instantiate_async(&mut store).await?;
+        instantiated.store(true, Relaxed);
+        command.wasi_cli_run().call_run(&mut store).await
+    };
+    match outcome.await {
+        Ok(Ok(())) => Ok(0),
+        Ok(Err(())) => Ok(1),
+        Err(error) => match error.downcast_ref::<I32Exit>() {
+            Some(exit) => Ok(exit.0),
+            None => Err(error),
+        },
+    }
+}

@@ -1,0 +1,112 @@
+//! Compiled components: from bytes, from this engine's own artifacts, and back.
+
+use crate::{EngineShared, State};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use wasmtime::component::Component;
+use wasmtime_wasi::p2::bindings::CommandPre;
+use ww_fence::{ErrorKind, Failure};
+
+/// A component, compiled and linked: shared by all cells that run it.
+#[derive(Clone)]
+pub struct Runnable {
+    component: Component,
+    pub pre: CommandPre<State>,
+}
+
+const MAGIC: &[u8] = b"\0asm";
+const CORE_VERSION: [u8; 4] = [1, 0, 0, 0];
+const COMPONENT_LAYER: [u8; 2] = [1, 0];
+
+/// What a person would want to hear about bytes that cannot be a component.
+fn check_preamble(bytes: &[u8]) -> Result<(), Failure> {
+    let not = |text: &str| Err(Failure::new(ErrorKind::NotComponent, text));
+    if bytes.is_empty() {
+        return not("not a component: no bytes at all");
+    }
+    if !bytes.starts_with(MAGIC) {
+        return if MAGIC.starts_with(bytes) {
+            not("not a component: truncated within its first 8 bytes")
+        } else {
+            not("not a component: not WebAssembly (its first 4 bytes are not \\0asm)")
+        };
+    }
+    match bytes.get(4..8) {
+        None => not("not a component: truncated within its first 8 bytes"),
+        Some(version) if version == CORE_VERSION => {
+            not("a core WebAssembly module, not a component (`wasm-tools component new` makes one of it)")
+        }
+        Some(version) if version[2..4] != COMPONENT_LAYER => {
+            not("not a component: WebAssembly of an unknown version")
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// One line of an error and its causes.
+fn line(error: &wasmtime::Error) -> String {
+    let causes: Vec<String> = error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
+    causes.join(": ")
+}
+
+impl Runnable {
+    pub fn compile(engine: &EngineShared, bytes: &[u8]) -> Result<Self, Failure> {
+        check_preamble(bytes)?;
+        // The bytes only: with the text format compiled out, nothing here is read as a path.
+        let component = Component::from_binary(&engine.engine, bytes).map_err(|error| {
+            Failure::new(ErrorKind::NotComponent, format!("not a valid component: {}", line(&error)))
+        })?;
+        Self::link(engine, component)
+    }
+
+    /// # Safety
+    /// `artifact` is what [`Self::artifact`] gave, under the same [`engine_version`], unchanged.
+    pub unsafe fn load(engine: &EngineShared, artifact: &[u8]) -> Result<Self, Failure> {
+        let component = unsafe { Component::deserialize(&engine.engine, artifact) }
+            .map_err(|error| Failure::new(ErrorKind::Other, line(&error)))?;
+        Self::link(engine, component)
+    }
+
+    pub fn artifact(&self) -> Result<Vec<u8>, Failure> {
+        self.component.serialize().map_err(|error| Failure::new(ErrorKind::Other, line(&error)))
+    }
+
+    fn link(engine: &EngineShared, component: Component) -> Result<Self, Failure> {
+        let unlinkable = |error| Failure::new(ErrorKind::NotLinkable, unlinkable_text(&line(&error)));
+        let pre = engine.linker.instantiate_pre(&component).map_err(unlinkable)?;
+        let pre = CommandPre::new(pre).map_err(|error| {
+            Failure::new(
+                ErrorKind::NotLinkable,
+                format!("the component does not export wasi:cli/run@0.2: {}", line(&error)),
+            )
+        })?;
+        Ok(Runnable { component, pre })
+    }
+}
+
+fn unlinkable_text(error: &str) -> String {
+    format!("the component imports what this host does not have: {error}")
+}
+
+/// Names the engine, its version and its settings: an artifact is good under an equal one only.
+pub fn engine_version(engine: &EngineShared) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("wasmtime-48.0.8-{:016x}", hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preamble_is_named() {
+        let text = |bytes: &[u8]| check_preamble(bytes).err().map(|failure| failure.text).unwrap_or_default();
+        assert!(text(b"").contains("no bytes"));
+        assert!(text(b"\0as").contains("truncated"));
+        assert!(text(b"\0asm\x0d\0").contains("truncated"));
+        assert!(text(&[0; 64]).contains("not WebAssembly"));
+        assert!(text(b"\0asm\x01\0\0\0").contains("core WebAssembly module"));
+        assert!(text(b"\0asm\x0d\0\x02\0").contains("unknown version"));
+        assert_eq!(text(b"\0asm\x0d\0\x01\0"), "");
+    }
+}

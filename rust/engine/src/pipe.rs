@@ -1,0 +1,313 @@
+//! Bounded byte queues between a guest and the foreign loop, one direction each, on one thread.
+//!
+//! The engine demands `Send` of a guest's side, so the state sits behind a mutex that is never
+//! contended. No lock is held while a waker or a foreign hook runs.
+
+use crate::{WwHooks, WwSlice};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+/// Writes below this are gathered, so that a queue holds few chunks however small its writes are.
+const SMALL: usize = 1024;
+
+#[derive(Default)]
+struct Inner {
+    // Guest to host: the very buffers that the guest wrote, the last small writes gathered.
+    chunks: VecDeque<Bytes>,
+    gathered: Vec<u8>,
+    // Host to guest: one contiguous buffer, handed over whole to a guest that asks for enough.
+    linear: Vec<u8>,
+    linear_pos: usize,
+    len: usize,
+    write_closed: bool,
+    read_closed: bool,
+    discards: bool, // what does not fit is dropped, and counted
+    discarded: u64,
+    guest: Option<Waker>, // the guest waits
+    host: Option<HostEnd>,
+    host_waits: bool, // the last host operation fell short
+}
+
+#[derive(Clone, Copy)]
+struct HostEnd(*mut c_void);
+
+// Passed to the hook on the owning thread only.
+unsafe impl Send for HostEnd {}
+
+/// What is to be done once the lock is released.
+#[derive(Default)]
+struct Wakes {
+    guest: Option<Waker>,
+    host: Option<HostEnd>,
+}
+
+pub struct Pipe {
+    inner: Mutex<Inner>,
+    capacity: usize,
+    hooks: WwHooks,
+}
+
+/// What a read or a write that does not wait came to.
+pub enum Moved {
+    Bytes(usize),
+    Closed,
+}
+
+impl Pipe {
+    pub fn new(capacity: usize, hooks: WwHooks) -> Self {
+        Pipe { inner: Mutex::new(Inner::default()), capacity, hooks }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `change` under the lock, then wakes whom it names.
+    fn change<R>(&self, change: impl FnOnce(&mut Inner, &mut Wakes) -> R) -> R {
+        let mut wakes = Wakes::default();
+        let result = change(&mut self.lock(), &mut wakes);
+        if let Some(waker) = wakes.guest {
+            waker.wake();
+        }
+        if let Some(HostEnd(end)) = wakes.host {
+            (self.hooks.pipe_event)(end);
+        }
+        result
+    }
+
+    // ---- the host's end
+
+    /// Whom to tell; null for nobody.
+    pub fn set_host(&self, end: *mut c_void) {
+        self.lock().host = if end == ptr::null_mut() { None } else { Some(HostEnd(end)) };
+    }
+
+    /// `Bytes(0)`: nothing there now; the hook will fire.
+    pub fn host_read(&self, to: &mut [u8]) -> Moved {
+        self.change(|i, wakes| {
+            let mut n = 0;
+            while n < to.len() {
+                let Some(front) = i.front_chunk() else { break };
+                let k = front.len().min(to.len() - n);
+                to[n..n + k].copy_from_slice(&front[..k]);
+                n += k;
+                if k == front.len() {
+                    i.chunks.pop_front();
+                } else {
+                    let rest = front.slice(k..);
+                    *front = rest;
+                }
+            }
+            if n == 0 && i.write_closed {
+                return Moved::Closed;
+            }
+            i.host_waits = n == 0;
+            let was_full = i.len >= self.capacity;
+            i.len -= n;
+            if was_full && i.len < self.capacity {
+                wakes.guest = i.guest.take();
+            }
+            Moved::Bytes(n)
+        })
+    }
+
+    /// Fewer than offered: full; the hook will fire.
+    pub fn host_write(&self, pieces: &[WwSlice]) -> Moved {
+        self.change(|i, wakes| {
+            if i.read_closed || i.write_closed {
+                return Moved::Closed;
+            }
+            let total: usize = pieces.iter().map(|piece| piece.len).sum();
+            let room = self.capacity.saturating_sub(i.len).min(total);
+            if i.linear_pos > i.linear.len() / 2 {
+                // Else a guest that never quite drains it makes this grow.
+                i.linear.drain(..i.linear_pos);
+                i.linear_pos = 0;
+            }
+            i.linear.reserve(room);
+            let mut left = room;
+            for piece in pieces {
+                let k = piece.len.min(left);
+                i.linear.extend_from_slice(&piece.bytes()[..k]);
+                left -= k;
+            }
+            i.len += room;
+            i.host_waits = room < total;
+            if room > 0 {
+                wakes.guest = i.guest.take();
+            }
+            Moved::Bytes(room)
+        })
+    }
+
+    pub fn close_write(&self) {
+        self.change(|i, wakes| {
+            i.write_closed = true;
+            wakes.guest = i.guest.take();
+            wakes.host = i.waiting_host();
+        })
+    }
+
+    /// Nobody will read any more; what is in the pipe is gone.
+    pub fn close_read(&self) {
+        self.change(|i, wakes| {
+            i.read_closed = true;
+            i.drop_content();
+            // Always of concern to a host that writes.
+            i.host_waits |= i.host.is_some();
+            wakes.guest = i.guest.take();
+            wakes.host = i.waiting_host();
+        })
+    }
+
+    pub fn is_read_closed(&self) -> bool {
+        self.lock().read_closed
+    }
+
+    /// While set, what does not fit is dropped instead of waited for.
+    pub fn set_discards(&self, discards: bool) {
+        self.change(|i, wakes| {
+            i.discards = discards;
+            if discards {
+                wakes.guest = i.guest.take();
+            }
+        })
+    }
+
+    /// Bytes dropped so far for want of a reader.
+    pub fn discarded(&self) -> u64 {
+        self.lock().discarded
+    }
+
+    // ---- the guest's end
+
+    /// Is there something to read, or the end? Else `waker` is kept.
+    pub fn poll_readable(&self, waker: &Waker) -> bool {
+        let mut i = self.lock();
+        let ready = i.len > 0 || i.write_closed || i.read_closed;
+        if !ready {
+            i.park(waker);
+        }
+        ready
+    }
+
+    /// Is there room to write, or no reader any more? Else `waker` is kept.
+    pub fn poll_writable(&self, waker: &Waker) -> bool {
+        let mut i = self.lock();
+        let ready = i.len < self.capacity || i.discards || i.read_closed || i.write_closed;
+        if !ready {
+            i.park(waker);
+        }
+        ready
+    }
+
+    /// At most `size` bytes, none if there are none; `None` at the end.
+    pub fn guest_read(&self, size: usize) -> Option<Bytes> {
+        self.change(|i, wakes| {
+            if i.read_closed || (i.len == 0 && i.write_closed) {
+                return None;
+            }
+            let n = size.min(i.len);
+            if n == 0 {
+                return Some(Bytes::new());
+            }
+            let bytes = if n == i.len && i.linear_pos == 0 {
+                Bytes::from(std::mem::take(&mut i.linear))
+            } else {
+                let bytes = Bytes::copy_from_slice(&i.linear[i.linear_pos..i.linear_pos + n]);
+                i.linear_pos += n;
+                if i.linear_pos == i.linear.len() {
+                    i.linear.clear();
+                    i.linear_pos = 0;
+                }
+                bytes
+            };
+            i.len -= n;
+            wakes.host = i.waiting_host();
+            Some(bytes)
+        })
+    }
+
+    /// How many bytes a write may hold now; `None` when nobody reads.
+    pub fn guest_room(&self) -> Option<usize> {
+        let i = self.lock();
+        if i.read_closed || i.write_closed {
+            None
+        } else if i.discards {
+            Some(self.capacity)
+        } else {
+            Some(self.capacity.saturating_sub(i.len))
+        }
+    }
+
+    /// Writes what `guest_room` allowed; `Err` says that it was more.
+    pub fn guest_write(&self, bytes: Bytes) -> Result<Moved, ()> {
+        self.change(|i, wakes| {
+            if i.read_closed || i.write_closed {
+                return Ok(Moved::Closed);
+            }
+            let size = bytes.len();
+            let room = self.capacity.saturating_sub(i.len);
+            let taken = size.min(room);
+            if taken < size {
+                if !i.discards || size > self.capacity {
+                    return Err(());
+                }
+                i.discarded += (size - taken) as u64;
+            }
+            if taken > 0 {
+                i.push(bytes.slice(..taken));
+                wakes.host = i.waiting_host();
+            }
+            Ok(Moved::Bytes(size))
+        })
+    }
+}
+
+impl Inner {
+    fn waiting_host(&mut self) -> Option<HostEnd> {
+        if std::mem::take(&mut self.host_waits) { self.host } else { None }
+    }
+
+    fn park(&mut self, waker: &Waker) {
+        match &self.guest {
+            Some(old) if old.will_wake(waker) => {}
+            _ => self.guest = Some(waker.clone()),
+        }
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        self.len += bytes.len();
+        if bytes.len() < SMALL {
+            self.gathered.extend_from_slice(&bytes);
+        } else {
+            self.close_gathered();
+            self.chunks.push_back(bytes);
+        }
+    }
+
+    fn close_gathered(&mut self) {
+        if !self.gathered.is_empty() {
+            self.chunks.push_back(std::mem::take(&mut self.gathered).into());
+        }
+    }
+
+    fn front_chunk(&mut self) -> Option<&mut Bytes> {
+        if self.chunks.is_empty() {
+            self.close_gathered();
+        }
+        self.chunks.front_mut()
+    }
+
+    fn drop_content(&mut self) {
+        self.chunks.clear();
+        self.gathered = Vec::new();
+        self.linear = Vec::new();
+        self.linear_pos = 0;
+        self.len = 0;
+    }
+}
