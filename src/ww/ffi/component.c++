@@ -1,0 +1,44 @@
+#include <ww/ffi/component.h>
+
+#include <kj/encoding.h>
+#include <ww/ffi/engine.h>
+#include <ww/ffi/fence.h>
+
+namespace ww::ffi {
+
+kj::Own<const Component> Component::compile(const EngineHandle& engine,
+                                            kj::ArrayPtr<const kj::byte> wasm) {
+  WwError error{};
+  auto raw = ww_component_compile(engine.getRaw(), slice(wasm), &error);
+  if (raw == nullptr) kj::throwFatalException(takeError(error));
+  return kj::atomicRefcounted<Component>(engine, raw);
+}
+
+kj::Own<const Component> Component::load(const EngineHandle& engine,
+                                         kj::ArrayPtr<const kj::byte> trustedArtifact) {
+  WwError error{};
+  auto raw = ww_component_load(engine.getRaw(), slice(trustedArtifact), &error);
+  if (raw == nullptr) kj::throwFatalException(takeError(error));
+  return kj::atomicRefcounted<Component>(engine, raw);
+}
+
+Component::Component(const EngineHandle& engine, WwComponent* raw)
+    : engine(kj::atomicAddRef(engine)), raw(raw) {}
+
+Component::~Component() noexcept(false) { ww_component_drop(raw); }
+
+kj::Array<kj::byte> Component::artifact() const {
+  WwError error{};
+  WwBytes bytes{};
+  if (!ww_component_artifact(raw, &bytes, &error)) kj::throwFatalException(takeError(error));
+  KJ_DEFER(ww_bytes_drop(bytes));
+  return kj::heapArray(bytes.ptr, bytes.len);
+}
+
+kj::String contentHash(kj::ArrayPtr<const kj::byte> bytes) {
+  kj::byte hash[32];
+  ww_hash(slice(bytes), hash);
+  return kj::encodeHex(hash);
+}
+
+}  // namespace ww::ffi

@@ -1,0 +1,52 @@
+#pragma once
+// A WebAssembly component, compiled and linked against what this host offers: ready to be run by
+// any number of guests. Immutable; shared by count, from any thread.
+//
+// Making one is work for a compiler.h, which says what can go wrong.
+
+#include <kj/array.h>
+#include <kj/exception.h>
+#include <kj/refcount.h>
+#include <kj/string.h>
+
+struct WwComponent;
+
+namespace ww::ffi {
+
+class EngineHandle;
+
+class Component final: public kj::AtomicRefcounted {
+ public:
+  // Compiles; takes long. Throws an exception that says what is wrong with the bytes, for which
+  // isComponentProblem() holds: no component at all, an invalid one, one that imports what the
+  // host does not have (named), or one without wasi:cli/run. Any thread.
+  static kj::Own<const Component> compile(const EngineHandle& engine,
+                                          kj::ArrayPtr<const kj::byte> wasm);
+
+  // Loads what artifact() gave under an engine of the same version(). Hands native code to the
+  // processor: the caller vouches for every byte. Any thread.
+  static kj::Own<const Component> load(const EngineHandle& engine,
+                                       kj::ArrayPtr<const kj::byte> trustedArtifact);
+
+  // Native code and tables, for load(). Any thread.
+  kj::Array<kj::byte> artifact() const;
+
+  Component(const EngineHandle& engine, WwComponent* raw);  // of compile() and load()
+  ~Component() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(Component);
+
+  kj::Own<const Component> addRef() const { return kj::atomicAddRef(*this); }
+  WwComponent* getRaw() const { return raw; }
+
+ private:
+  kj::Own<const EngineHandle> engine;  // outlived by nothing of it
+  WwComponent* raw;
+};
+
+// Is the component itself to blame, rather than the node?
+bool isComponentProblem(const kj::Exception& exception);
+
+// BLAKE3 of `bytes`, as 64 hexadecimal digits: the name under which code is cached.
+kj::String contentHash(kj::ArrayPtr<const kj::byte> bytes);
+
+}  // namespace ww::ffi

@@ -1,0 +1,101 @@
+#pragma once
+// The engine as one event loop sees it: guests are Rust futures that this loop polls.
+//
+// A guest's waker arms the guest's event, at once from this thread, through a doorbell from any
+// other. A guest that used up its slice goes to the run queue, behind all that wait: so a busy
+// neighbour costs a guest that mostly waits one slice at the most, however many there are. The run
+// queue still gets its share (RunQueue::PATIENCE) where the others never rest.
+//
+// One per event loop. Guests and components must be gone before it is; wakers and a compiler's
+// thread may outlive it.
+
+#include <kj/async.h>
+#include <kj/list.h>
+#include <kj/map.h>
+#include <kj/mutex.h>
+#include <kj/refcount.h>
+#include <kj/timer.h>
+#include <ww/ffi/wake-inbox.h>
+
+struct WwEngine;
+
+namespace ww::ffi {
+
+class GuestTask;
+
+struct EngineOptions {
+  kj::Duration slice = 1 * kj::MILLISECONDS;  // a running guest yields to the loop after one or two
+  size_t wasmStackBytes = 512 * 1024;         // of each guest
+  kj::uint maxGuests = 8000;  // a guest takes about 6 memory mappings, a process has 65,530
+};
+
+// The engine itself: shared by count with what may outlive the loop's view of it.
+class EngineHandle final: public kj::AtomicRefcounted {
+ public:
+  EngineHandle(const EngineOptions& options, WakeInbox& inbox);
+  ~EngineHandle() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(EngineHandle);
+
+  WwEngine* getRaw() const { return raw; }
+
+  // Of the engine, its version and its settings: code compiled under one is good under no other.
+  kj::String version() const;
+
+ private:
+  WwEngine* raw;
+};
+
+// Guests whose slice ran out, in turn.
+class RunQueue final: private kj::_::Event {
+ public:
+  // With guests queued the loop never comes to rest, and KJ looks at timers and sockets only then:
+  // `waitScope` is told to look in between, often while somebody is queued.
+  explicit RunQueue(kj::WaitScope& waitScope);
+  ~RunQueue() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(RunQueue);
+
+  void add(GuestTask& task);
+  void remove(GuestTask& task);
+
+  // Some other guest is polled: has the queue waited for too long?
+  void onOtherPoll();
+
+  // So long at the most does the queue wait for guests that never rest.
+  static constexpr kj::Duration PATIENCE = 10 * kj::MILLISECONDS;
+
+ private:
+  kj::Maybe<kj::Own<kj::_::Event>> fire() override;
+  void traceEvent(kj::_::TraceBuilder& builder) override {}
+  void schedule();
+
+  kj::WaitScope& waitScope;
+  struct Tasks;
+  kj::Own<Tasks> tasks;
+  uint64_t waitingSinceNs = 0;
+};
+
+class Engine {
+ public:
+  // Throws if the machine cannot run the engine at all.
+  Engine(EngineOptions options, kj::Timer& timer, kj::WaitScope& waitScope);
+  ~Engine() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(Engine);
+
+  const EngineHandle& getHandle() const { return *handle; }
+  kj::uint guestCount() const { return tasks.size(); }
+
+ private:
+  friend class GuestTask;
+  kj::Promise<void> drainInbox();
+
+  const EngineOptions options;
+  kj::Timer& timer;
+  WakeInbox::Ref inbox;
+  kj::Own<const EngineHandle> handle;
+  RunQueue runQueue;
+  kj::HashMap<uint64_t, GuestTask*> tasks;  // the living, by their number
+  uint64_t nextId = 1;
+  kj::Promise<void> draining;
+};
+
+}  // namespace ww::ffi

@@ -1,0 +1,145 @@
+#include <ww/ffi/guest-task.h>
+
+#include <kj/debug.h>
+#include <kj/vector.h>
+#include <ww/base/error.h>
+#include <ww/ffi/engine.h>
+#include <ww/ffi/fence.h>
+
+namespace ww::ffi {
+namespace {
+
+kj::Own<PipeStream> takePipes(WwCell* cell, kj::Maybe<uint32_t> toGuest,
+                              kj::Maybe<uint32_t> fromGuest) {
+  auto pipe = [&](kj::Maybe<uint32_t> which) -> WwPipe* {
+    KJ_IF_MAYBE(w, which) return ww_cell_pipe(cell, *w);
+    return nullptr;
+  };
+  return kj::heap<PipeStream>(pipe(toGuest), pipe(fromGuest));
+}
+
+WwCell* makeCell(const Engine& engine, const Component& component, const GuestOptions& options,
+                 void* task, uint64_t id) {
+  kj::Vector<WwSlice> args(options.args.size());
+  for (auto& arg: options.args) args.add(slice(arg));
+  kj::Vector<WwSlice> env(options.env.size() * 2);
+  for (auto& variable: options.env) {
+    env.add(slice(variable.name));
+    env.add(slice(variable.value));
+  }
+  WwCellOptions raw{args.begin(), args.size(), env.begin(), env.size(), options.pipeBytes,
+                    options.memoryBytes, options.tableElements};
+  WwError error{};
+  auto cell = ww_cell_new(engine.getHandle().getRaw(), component.getRaw(), &raw, task, id, &error);
+  if (cell == nullptr) kj::throwFatalException(takeError(error));
+  return cell;
+}
+
+}  // namespace
+
+GuestTask::GuestTask(Engine& engine, const Component& component, const GuestOptions& options)
+    : kj::_::Event(kj::SourceLocation()), engine(engine), id(engine.nextId++),
+      component(kj::atomicAddRef(component)) {
+  if (engine.tasks.size() >= engine.options.maxGuests) {
+    kj::throwFatalException(overloaded("cells"));
+  }
+  auto instantiatedPaf = kj::newPromiseAndFulfiller<void>();
+  instantiatedPromise = kj::mv(instantiatedPaf.promise);
+  instantiatedFulfiller = kj::mv(instantiatedPaf.fulfiller);
+  auto endPaf = kj::newPromiseAndFulfiller<GuestEnd>();
+  endPromise = kj::mv(endPaf.promise);
+  endFulfiller = kj::mv(endPaf.fulfiller);
+
+  raw = makeCell(engine, component, options, this, id);
+  engine.tasks.insert(id, this);
+  armBreadthFirst();
+}
+
+GuestTask::~GuestTask() noexcept(false) {
+  if (queueLink.isLinked()) engine.runQueue.remove(*this);
+  engine.tasks.erase(id);
+  ww_cell_drop(raw);
+}
+
+kj::Own<PipeStream> GuestTask::takeConnection() {
+  return takePipes(raw, uint32_t(WW_CONNECTION_IN), uint32_t(WW_CONNECTION_OUT));
+}
+kj::Own<PipeStream> GuestTask::takeStdin() {
+  return takePipes(raw, uint32_t(WW_STDIN), nullptr);
+}
+kj::Own<PipeStream> GuestTask::takeStdout() {
+  return takePipes(raw, nullptr, uint32_t(WW_STDOUT));
+}
+kj::Own<PipeStream> GuestTask::takeStderr() {
+  return takePipes(raw, nullptr, uint32_t(WW_STDERR));
+}
+
+void GuestTask::wake() {
+  if (polling) {
+    wokenWhilePolling = true;
+  } else if (!queueLink.isLinked()) {
+    armBreadthFirst();
+  }
+}
+
+kj::Maybe<kj::Own<kj::_::Event>> GuestTask::fire() {
+  if (queueLink.isLinked()) return nullptr;  // its turn comes
+  engine.runQueue.onOtherPoll();
+  poll();
+  return nullptr;
+}
+
+void GuestTask::poll() {
+  WwPoll result;
+  polling = true;
+  wokenWhilePolling = false;
+  ww_cell_poll(raw, &result);
+  polling = false;
+
+  if (result.instantiated && !instantiated) {
+    instantiated = true;
+    instantiatedFulfiller->fulfill();
+  }
+  auto cause = takeText(result.cause);
+  auto backtrace = takeText(result.backtrace);
+  switch (result.state) {
+    case WW_POLL_PENDING:
+      setDeadline(result.deadline);
+      if (result.yielded) {
+        engine.runQueue.add(*this);
+      } else if (wokenWhilePolling) {
+        armBreadthFirst();
+      }
+      return;
+    case WW_POLL_EXITED:
+      endFulfiller->fulfill(GuestExit{result.exit_code});
+      break;
+    default:
+      endFulfiller->fulfill(GuestTrap{kj::mv(cause), kj::mv(backtrace)});
+      break;
+  }
+  setDeadline(kj::maxValue);
+  instantiatedFulfiller->fulfill();
+}
+
+void GuestTask::setDeadline(uint64_t ns) {
+  // Most deadlines are replaced before they come. An alarm that rings too early only looks again,
+  // so one that is set already will do.
+  deadlineNs = ns;
+  if (ns < alarmNs) alarm = ringAt(ns).eagerlyEvaluate(nullptr);
+}
+
+kj::Promise<void> GuestTask::ringAt(uint64_t ns) {
+  alarmNs = ns;
+  uint64_t now = ww_clock_now();
+  auto delay = (ns > now ? ns - now : 0) * kj::NANOSECONDS;
+  return engine.timer.afterDelay(delay).then([this]() -> kj::Promise<void> {
+    alarmNs = kj::maxValue;
+    if (deadlineNs == uint64_t(kj::maxValue)) return kj::READY_NOW;
+    if (deadlineNs > ww_clock_now()) return ringAt(deadlineNs);
+    wake();
+    return kj::READY_NOW;
+  });
+}
+
+}  // namespace ww::ffi

@@ -1,0 +1,57 @@
+#pragma once
+// The host's end of one or two of a guest's pipes, as a KJ stream. Bounded: a write waits until the
+// guest has taken enough. Dropping it closes both directions: the guest reads end of file, and its
+// next write finds a closed stream. It may outlive the guest; then it gives what is left, and end
+// of file. One read and one write at a time. Lives on the engine's loop.
+
+#include <kj/async-io.h>
+
+struct WwPipe;
+
+namespace ww::ffi {
+
+class PipeStream final: public kj::AsyncIoStream {
+ public:
+  // Takes the references over; either may be null, and then that direction must not be used.
+  PipeStream(WwPipe* toGuest, WwPipe* fromGuest);
+  ~PipeStream() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(PipeStream);
+
+  kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
+  kj::Promise<void> write(const void* buffer, size_t size) override;
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override;
+  kj::Promise<void> whenWriteDisconnected() override;
+  void shutdownWrite() override;
+  void abortRead() override;
+  void getsockopt(int level, int option, void* value, kj::uint* length) override;
+
+  // While set, what the guest writes beyond the pipe's capacity is dropped and counted, so that
+  // the guest goes on. For output that nobody reads.
+  void setDiscards(bool discards);
+  uint64_t discardedBytes() const;
+
+  // The engine's hook: something changed. `end` is one of the two ends.
+  static void onEvent(void* end) noexcept;
+
+ private:
+  class ReadOp;
+  class WriteOp;
+  struct End {
+    PipeStream& stream;
+    bool readable;
+  };
+
+  // Bytes taken, from the pieces' bytes after `skip`; -1: nobody reads.
+  ssize_t put(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces, size_t skip);
+
+  WwPipe* const toGuest;
+  WwPipe* const fromGuest;
+  End writeEnd{*this, false};
+  End readEnd{*this, true};
+  kj::Maybe<ReadOp&> reading;
+  kj::Maybe<WriteOp&> writing;
+  kj::Maybe<kj::ForkedPromise<void>> disconnected;
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> disconnectFulfiller;
+};
+
+}  // namespace ww::ffi
