@@ -1,0 +1,78 @@
+#include <ww/link/frame-guard.h>
+
+#include <ww/base/error.h>
+
+namespace ww {
+
+FrameGuard::FrameGuard(kj::Own<kj::AsyncIoStream> inner, FrameLimits limits)
+    : inner(kj::mv(inner)), limits(limits) {}
+
+kj::Promise<size_t> FrameGuard::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
+  auto bytes = static_cast<kj::byte*>(buffer);
+  return inner->tryRead(buffer, minBytes, maxBytes).then(
+      [this, bytes](size_t n) -> kj::Promise<size_t> {
+    KJ_IF_MAYBE(exception, scan(kj::arrayPtr(bytes, n))) return kj::mv(*exception);
+    return n;
+  });
+}
+
+kj::Maybe<kj::Exception> FrameGuard::scan(kj::ArrayPtr<const kj::byte> bytes) {
+  while (bytes.size() > 0) {
+    if (bodyBytesLeft > 0) {
+      auto n = kj::min(bodyBytesLeft, uint64_t(bytes.size()));
+      bodyBytesLeft -= n;
+      bytes = bytes.slice(n, bytes.size());
+      continue;
+    }
+    headerValue |= uint32_t(bytes[0]) << (8 * headerValueBytes);
+    bytes = bytes.slice(1, bytes.size());
+    if (++headerValueBytes < sizeof(uint32_t)) continue;
+    auto value = headerValue;
+    headerValue = 0;
+    headerValueBytes = 0;
+    KJ_IF_MAYBE(exception, takeHeaderWord(value)) return kj::mv(*exception);
+  }
+  return nullptr;
+}
+
+kj::Maybe<kj::Exception> FrameGuard::takeHeaderWord(uint32_t value) {
+  if (headerValuesLeft == 0) {
+    // The count less one; the table of sizes is padded to whole words.
+    segmentsLeft = uint64_t(value) + 1;
+    if (segmentsLeft > limits.segments) {
+      return overloaded(kj::str("segments: a message of ", segmentsLeft,
+                                " segments; the link's limit is ", limits.segments));
+    }
+    headerValuesLeft = segmentsLeft | 1;
+    headerWords = (1 + headerValuesLeft) / 2;
+    bodyWords = 0;
+    return nullptr;
+  }
+  if (segmentsLeft > 0) {
+    --segmentsLeft;
+    bodyWords += value;
+    if (headerWords + bodyWords > limits.words) {
+      return overloaded(kj::str("message: a frame of at least ", (headerWords + bodyWords) * 8,
+                                " bytes; the link's limit is ", limits.words * 8));
+    }
+  }
+  if (--headerValuesLeft == 0) {
+    bodyBytesLeft = bodyWords * 8;
+  }
+  return nullptr;
+}
+
+kj::Promise<void> FrameGuard::write(const void* buffer, size_t size) {
+  return inner->write(buffer, size);
+}
+kj::Promise<void> FrameGuard::write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) {
+  return inner->write(pieces);
+}
+kj::Promise<void> FrameGuard::whenWriteDisconnected() { return inner->whenWriteDisconnected(); }
+void FrameGuard::shutdownWrite() { inner->shutdownWrite(); }
+void FrameGuard::abortRead() { inner->abortRead(); }
+void FrameGuard::getsockopt(int level, int option, void* value, kj::uint* length) {
+  inner->getsockopt(level, option, value, length);
+}
+
+}  // namespace ww

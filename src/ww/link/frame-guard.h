@@ -1,0 +1,52 @@
+#pragma once
+// Checks each message's frame as it arrives, before Cap'n Proto buffers a byte of its body: the
+// number of segments and the total size. A frame over a limit ends the link with
+// `overloaded: segments` or `overloaded: message`, and the reason says the limit. (Cap'n Proto
+// itself checks the size against its traversal limit only, and reserves 16 bytes a segment
+// unasked.)
+//
+// A decorator of the byte stream under one RPC link; what it guards is the direction it reads.
+
+#include <kj/async-io.h>
+#include <kj/vector.h>
+#include <stdint.h>
+
+namespace ww {
+
+struct FrameLimits {
+  uint32_t segments = 512;
+  // 64 MiB less a word, the frame's own header included.
+  uint64_t words = (uint64_t(64) << 20) / 8 - 1;
+};
+
+class FrameGuard final: public kj::AsyncIoStream {
+ public:
+  FrameGuard(kj::Own<kj::AsyncIoStream> inner, FrameLimits limits);
+  KJ_DISALLOW_COPY_AND_MOVE(FrameGuard);
+
+  kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
+  kj::Promise<void> write(const void* buffer, size_t size) override;
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override;
+  kj::Promise<void> whenWriteDisconnected() override;
+  void shutdownWrite() override;
+  void abortRead() override;
+  void getsockopt(int level, int option, void* value, kj::uint* length) override;
+
+ private:
+  // Follows the frames' boundaries; the reason why the link must end, if there is one.
+  kj::Maybe<kj::Exception> scan(kj::ArrayPtr<const kj::byte> bytes);
+  kj::Maybe<kj::Exception> takeHeaderWord(uint32_t value);
+
+  kj::Own<kj::AsyncIoStream> inner;
+  const FrameLimits limits;
+
+  uint64_t bodyBytesLeft = 0;
+  uint32_t headerValue = 0;      // of the header word now being read, little endian
+  kj::uint headerValueBytes = 0;
+  uint64_t headerValuesLeft = 0; // 0: the next one is a segment count
+  uint64_t segmentsLeft = 0;     // whose sizes are still to come; what follows them is padding
+  uint64_t headerWords = 0;
+  uint64_t bodyWords = 0;
+};
+
+}  // namespace ww
