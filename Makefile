@@ -1,0 +1,34 @@
+# The project's commands. Each does all the set-up it needs; the second time that is quick.
+
+BUILD_DIR ?= build
+export BUILD_DIR
+
+.PHONY: help build run test guests lint bench fuzz-smoke clean
+
+help:  ## What there is
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
+
+build:  ## Set up and build everything
+	@tools/build.sh
+
+run: build  ## The main job: boot the default image (ARGS="..." goes to `ww run`)
+	@$(BUILD_DIR)/ww run $(ARGS)
+
+test: build  ## Every test; ends with ctest's summary
+	@tools/test.sh $(BUILD_DIR)
+
+guests:  ## The guests alone: schemas, libraries, components, images
+	@tools/setup.sh
+	@tools/build-guests.sh $(BUILD_DIR)/guests
+
+lint: build  ## Formatting, clippy, clang-tidy
+	@tools/lint.sh $(BUILD_DIR)
+
+bench: build  ## Figures, each with its ceiling from the same run
+	@tools/bench.sh $(BUILD_DIR)
+
+fuzz-smoke: build  ## The fuzz drivers, for a short time
+	@tools/fuzz-smoke.sh $(BUILD_DIR)
+
+clean:  ## Remove the build; what is expensive stays in the user's cache
+	@rm -rf $(BUILD_DIR) examples/images/*/main.wasm

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Finds or installs what the project needs from outside: compilers, tools, libraries. Quick when all
+# is there. On Debian and Ubuntu it installs through apt (with sudo when not root); elsewhere it
+# says by name what is missing.
+. "$(dirname "$0")/common.sh"
+
+RUST=$(sed -n 's/^channel = "\(.*\)"/\1/p' "$WW_ROOT/rust-toolchain.toml")
+
+# What to look for, and the Debian package that has it.
+needed() {
+  cat <<EOF
+command:clang++-$LLVM clang-$LLVM
+command:ld.lld-$LLVM lld-$LLVM
+command:llvm-ar-$LLVM llvm-$LLVM
+command:cmake cmake
+command:ninja ninja-build
+command:curl curl
+command:git git
+command:python3 python3
+command:ld binutils
+command:flock util-linux
+command:make make
+file:/usr/include/openssl/evp.h libssl-dev
+file:/usr/include/c++ g++
+file:/usr/include/CLI/CLI.hpp libcli11-dev
+file:/usr/lib/llvm-$LLVM/lib/clang/$LLVM/lib/linux libclang-rt-$LLVM-dev
+file:/usr/lib/llvm-$LLVM/lib/clang/$LLVM/lib/wasi libclang-rt-$LLVM-dev-wasm32
+file:/usr/lib/wasm32-wasi/libc.a wasi-libc
+file:/usr/lib/wasm32-wasi/libc++.a libc++-$LLVM-dev-wasm32
+file:/usr/lib/wasm32-wasi/libc++abi.a libc++abi-$LLVM-dev-wasm32
+EOF
+}
+
+missing_packages() {
+  local thing package
+  while read -r thing package; do
+    case $thing in
+      command:*) command -v "${thing#*:}" >/dev/null || echo "$package" ;;
+      file:*) [ -e "${thing#*:}" ] || echo "$package" ;;
+    esac
+  done < <(needed) | sort -u
+}
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+install_packages() {
+  local packages; packages=$(missing_packages)
+  [ -z "$packages" ] && return
+  if ! command -v apt-get >/dev/null; then
+    die "not on this system, please install (Debian's names): $(echo $packages)"
+  fi
+  say "installing with apt: $(echo $packages)"
+  as_root apt-get update -q >&2 || say "apt-get update failed; trying with what it knows"
+  # shellcheck disable=SC2086
+  DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -q --no-install-recommends $packages >&2 \
+    || die "apt could not install: $(echo $packages). If it does not know clang-$LLVM, add the repository of apt.llvm.org for your release and try again."
+  packages=$(missing_packages)
+  [ -z "$packages" ] || die "still missing after the installation: $(echo $packages)"
+}
+
+install_rust() {
+  [ -d "$HOME/.cargo/bin" ] && PATH=$HOME/.cargo/bin:$PATH
+  if ! command -v rustup >/dev/null && ! rust_is_right; then
+    say "installing Rust $RUST with rustup, into the home directory"
+    local script; script=$(mktemp)
+    curl -fsSL --connect-timeout 15 -o "$script" https://sh.rustup.rs \
+      || die "Rust $RUST is missing and rustup could not be fetched. Install Rust $RUST (https://rustup.rs) and try again."
+    sh "$script" -y -q --no-modify-path --profile minimal --default-toolchain "$RUST" >&2
+    rm -f "$script"
+    PATH=$HOME/.cargo/bin:$PATH
+  fi
+  if command -v rustup >/dev/null && ! rustup toolchain list | grep -q "^$RUST-"; then
+    say "installing Rust $RUST"
+    rustup toolchain install "$RUST" --profile minimal >&2
+  fi
+  (cd "$WW_ROOT" && rust_is_right) || die "Rust $RUST is needed; this is $(cd "$WW_ROOT" && cargo --version 2>&1 | head -n 1)"
+}
+
+rust_is_right() { command -v cargo >/dev/null && (cd "$WW_ROOT" && cargo --version) 2>/dev/null | grep -q "^cargo $RUST "; }
+
+install_packages
+install_rust
