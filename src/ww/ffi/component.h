@@ -43,7 +43,8 @@ class Component final: public kj::AtomicRefcounted {
   WwComponent* raw;
 };
 
-// Is the component itself to blame, rather than the node?
+// Is the component itself to blame, rather than the node? Its reason begins `not a component: ` or
+// `this component cannot run here: `.
 bool isComponentProblem(const kj::Exception& exception);
 
 // BLAKE3 of `bytes`, as 64 hexadecimal digits: the name under which code is cached.

@@ -1,13 +1,19 @@
 #include <ww/ffi/fence.h>
 
-#include <kj/debug.h>
 #include <ww/ffi/component.h>
 
 namespace ww::ffi {
 namespace {
 
-// Marks an exception as the component's fault. The value is a random number.
-constexpr kj::Exception::DetailTypeId COMPONENT_PROBLEM = 0x9b6a31f0c7d2e845ull;
+// How a reason begins where the component is to blame.
+constexpr kj::StringPtr NOT_COMPONENT = "not a component: "_kj;
+constexpr kj::StringPtr NOT_LINKABLE = "this component cannot run here: "_kj;
+
+kj::StringPtr prefix(uint32_t kind) {
+  if (kind == WW_NOT_COMPONENT) return NOT_COMPONENT;
+  if (kind == WW_NOT_LINKABLE) return NOT_LINKABLE;
+  return ""_kj;
+}
 
 }  // namespace
 
@@ -21,15 +27,12 @@ kj::Exception takeError(WwError& error) {
   auto text = takeText(error.text);
   auto type = error.kind == WW_RESOURCES ? kj::Exception::Type::OVERLOADED
                                          : kj::Exception::Type::FAILED;
-  kj::Exception exception(type, __FILE__, __LINE__, kj::mv(text));
-  if (error.kind == WW_NOT_COMPONENT || error.kind == WW_NOT_LINKABLE) {
-    exception.setDetail(COMPONENT_PROBLEM, kj::heapArray<kj::byte>(0));
-  }
-  return exception;
+  return kj::Exception(type, __FILE__, __LINE__, kj::str(prefix(error.kind), text));
 }
 
 bool isComponentProblem(const kj::Exception& exception) {
-  return exception.getDetail(COMPONENT_PROBLEM) != nullptr;
+  auto reason = exception.getDescription();
+  return reason.startsWith(NOT_COMPONENT) || reason.startsWith(NOT_LINKABLE);
 }
 
 }  // namespace ww::ffi

@@ -43,7 +43,7 @@ GuestTask::GuestTask(Engine& engine, const Component& component, const GuestOpti
   if (engine.tasks.size() >= engine.options.maxGuests) {
     kj::throwFatalException(overloaded("cells"));
   }
-  auto instantiatedPaf = kj::newPromiseAndFulfiller<void>();
+  auto instantiatedPaf = kj::newPromiseAndFulfiller<bool>();
   instantiatedPromise = kj::mv(instantiatedPaf.promise);
   instantiatedFulfiller = kj::mv(instantiatedPaf.fulfiller);
   auto endPaf = kj::newPromiseAndFulfiller<GuestEnd>();
@@ -98,7 +98,7 @@ void GuestTask::poll() {
 
   if (result.instantiated && !instantiated) {
     instantiated = true;
-    instantiatedFulfiller->fulfill();
+    instantiatedFulfiller->fulfill(true);
   }
   auto cause = takeText(result.cause);
   auto backtrace = takeText(result.backtrace);
@@ -119,7 +119,7 @@ void GuestTask::poll() {
       break;
   }
   setDeadline(kj::maxValue);
-  instantiatedFulfiller->fulfill();
+  instantiatedFulfiller->fulfill(false);
 }
 
 void GuestTask::setDeadline(uint64_t ns) {

@@ -50,13 +50,13 @@ class GuestTask final: private kj::_::Event {
   ~GuestTask() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(GuestTask);
 
-  // Resolves when the component's `run` is entered, or when it ended before that. Once.
-  kj::Promise<void> onInstantiated() { return kj::mv(instantiatedPromise); }
+  uint64_t getId() const { return id; }  // of its engine, from 1
+
+  // Resolves to true when the component's `run` is entered, to false if it ended before. Once.
+  kj::Promise<bool> onInstantiated() { return kj::mv(instantiatedPromise); }
 
   // How it ended. Never resolves if it is dropped first. Once.
   kj::Promise<GuestEnd> onEnd() { return kj::mv(endPromise); }
-
-  bool isInstantiated() const { return instantiated; }
 
   // The host's ends. Each may be taken once.
   kj::Own<PipeStream> takeConnection();
@@ -88,8 +88,8 @@ class GuestTask final: private kj::_::Event {
   uint64_t deadlineNs = kj::maxValue;  // the guest wants to be polled again by then
   uint64_t alarmNs = kj::maxValue;     // when the alarm rings: never later than the deadline
   kj::Promise<void> alarm = nullptr;
-  kj::Promise<void> instantiatedPromise = nullptr;
-  kj::Own<kj::PromiseFulfiller<void>> instantiatedFulfiller;
+  kj::Promise<bool> instantiatedPromise = nullptr;
+  kj::Own<kj::PromiseFulfiller<bool>> instantiatedFulfiller;
   kj::Promise<GuestEnd> endPromise = nullptr;
   kj::Own<kj::PromiseFulfiller<GuestEnd>> endFulfiller;
   kj::ListLink<GuestTask> queueLink;

@@ -5,6 +5,7 @@
 // of file. One read and one write at a time. Lives on the engine's loop.
 
 #include <kj/async-io.h>
+#include <sys/types.h>
 
 struct WwPipe;
 

@@ -1,0 +1,72 @@
+#include <ww/base/text.h>
+
+#include <kj/vector.h>
+
+namespace ww {
+namespace {
+
+// The length of the UTF-8 sequence at the start of `bytes`, 0 if there is none.
+size_t sequenceLength(kj::ArrayPtr<const kj::byte> bytes) {
+  auto first = bytes[0];
+  if (first < 0x80) return 1;
+  size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || bytes.size() < length) return 0;
+  for (size_t i = 1; i < length; i++) {
+    if ((bytes[i] & 0xc0) != 0x80) return 0;
+  }
+  auto second = bytes[1];
+  if (first == 0xe0 && second < 0xa0) return 0;   // overlong
+  if (first == 0xed && second >= 0xa0) return 0;  // a surrogate
+  if (first == 0xf0 && second < 0x90) return 0;   // overlong
+  if (first == 0xf4 && second >= 0x90) return 0;  // above U+10FFFF
+  return length;
+}
+
+// C1 control characters, U+0080 to U+009F, command some terminals.
+bool isC1(kj::ArrayPtr<const kj::byte> bytes) { return bytes[0] == 0xc2 && bytes[1] < 0xa0; }
+
+}  // namespace
+
+bool isUtf8(kj::ArrayPtr<const kj::byte> bytes) {
+  while (bytes.size() > 0) {
+    auto length = sequenceLength(bytes);
+    if (length == 0) return false;
+    bytes = bytes.slice(length, bytes.size());
+  }
+  return true;
+}
+
+kj::String escapeText(kj::StringPtr text) {
+  static constexpr char HEX[] = "0123456789abcdef";
+  kj::Vector<char> out(text.size());
+  auto escapeByte = [&](kj::byte byte) {
+    out.addAll("\\x"_kj);
+    out.add(HEX[byte >> 4]);
+    out.add(HEX[byte & 15]);
+  };
+  auto bytes = text.asBytes();
+  while (bytes.size() > 0) {
+    auto length = sequenceLength(bytes);
+    auto c = bytes[0];
+    if (c == '\n') {
+      out.addAll("\\n"_kj);
+    } else if (c == '\t') {
+      out.addAll("\\t"_kj);
+    } else if (c == '\\') {
+      out.addAll("\\\\"_kj);
+    } else if (length == 0 || c < 0x20 || c == 0x7f) {
+      escapeByte(c);
+      length = 1;
+    } else if (length == 2 && isC1(bytes)) {
+      escapeByte(bytes[0]);
+      escapeByte(bytes[1]);
+    } else {
+      out.addAll(bytes.slice(0, length).asChars());
+    }
+    bytes = bytes.slice(kj::max(length, size_t(1)), bytes.size());
+  }
+  out.add('\0');
+  return kj::String(out.releaseAsArray());
+}
+
+}  // namespace ww

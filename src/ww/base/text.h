@@ -1,0 +1,16 @@
+#pragma once
+// Text from outside: is it what it says it is, and how is it shown without letting it act.
+
+#include <kj/array.h>
+#include <kj/string.h>
+
+namespace ww {
+
+// Strictly: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool isUtf8(kj::ArrayPtr<const kj::byte> bytes);
+
+// `text` with everything escaped that could end a line or command a terminal (control characters,
+// bytes that are not UTF-8), as \n, \t, \\ or \xHH.
+kj::String escapeText(kj::StringPtr text);
+
+}  // namespace ww

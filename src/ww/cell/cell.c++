@@ -1,0 +1,198 @@
+#include <ww/cell/cell.h>
+
+#include <kj/debug.h>
+#include <ww/base/error.h>
+#include <ww/base/text.h>
+
+namespace ww {
+
+// ---------------------------------------------------------------------------------- CellGroup
+
+CellGroup::CellGroup(): removals(*this) {}
+CellGroup::~CellGroup() noexcept(false) { end(); }
+
+void CellGroup::requireOpen() const {
+  if (ended) kj::throwFatalException(ww::ended("what would own this cell has ended"));
+}
+
+void CellGroup::add(kj::Own<Cell> cell) {
+  requireOpen();
+  auto id = cell->getId();
+  removals.add(cell->onExit().then([this, id](int32_t) { cells.erase(id); }));
+  cells.insert(id, kj::mv(cell));
+}
+
+void CellGroup::end() {
+  ended = true;
+  // Not removed here: each removes itself, in an event of its own.
+  for (auto& entry: cells) entry.value->end(EXIT_KILLED);
+}
+
+void CellGroup::taskFailed(kj::Exception&& exception) {
+  KJ_LOG(ERROR, "a cell was not removed from its group", exception);
+}
+
+// --------------------------------------------------------------------------------------- Cell
+
+Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger)
+    : Cell(id, kj::mv(task), logger, kj::newPromiseAndFulfiller<int32_t>()) {}
+
+Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> guest, Logger& logger,
+           kj::PromiseFulfillerPair<int32_t> paf)
+    : id(id), logger(logger),
+      in(kj::refcounted<PipeEnd>("stdin", PipeEnd::Direction::TO_CELL, guest->takeStdin())),
+      out(kj::refcounted<PipeEnd>("stdout", PipeEnd::Direction::FROM_CELL, guest->takeStdout())),
+      err(kj::refcounted<PipeEnd>("stderr", PipeEnd::Direction::FROM_CELL, guest->takeStderr())),
+      exitFulfiller(kj::mv(paf.fulfiller)), exitPromise(paf.promise.fork()) {
+  following = guest->onEnd().then([this](ffi::GuestEnd&& end) { onGuestEnd(kj::mv(end)); })
+      .eagerlyEvaluate(nullptr);
+  task = kj::mv(guest);
+}
+
+Cell::~Cell() noexcept(false) { end(EXIT_KILLED); }
+
+kj::Promise<int32_t> Cell::wait() {
+  KJ_IF_MAYBE(code, exitCode) return *code;
+  countWaiter(1);
+  return onExit().attach(kj::defer([self = kj::addRef(*this)]() mutable {
+    self->countWaiter(-1);
+  }));
+}
+
+void Cell::countWaiter(int difference) {
+  waiters += difference;
+  out->setAwaited(waiters > 0);
+  err->setAwaited(waiters > 0);
+}
+
+void Cell::onGuestEnd(ffi::GuestEnd guestEnd) {
+  KJ_SWITCH_ONEOF(guestEnd) {
+    KJ_CASE_ONEOF(exit, ffi::GuestExit) { end(exit.code); }
+    KJ_CASE_ONEOF(trap, ffi::GuestTrap) {
+      trapCause = kj::str(trap.cause);
+      logTrap(trap);
+      end(EXIT_TRAP);
+    }
+  }
+}
+
+void Cell::end(int32_t code) {
+  if (exitCode != nullptr) return;
+  exitCode = code;
+  // The guest is gone from here on: its memory is freed, its pipes give what is left, and the end.
+  task = nullptr;
+  KJ_IF_MAYBE(l, link) {
+    // A link must not be dropped from within a call that it delivers, which this may be.
+    kj::evalLater([dropped = kj::mv(*l)]() {}).detach([](kj::Exception&& exception) {
+      KJ_LOG(ERROR, "dropping a cell's link", exception);
+    });
+    link = nullptr;
+  }
+  children->end();
+  logDropped(*out, "stdout");
+  logDropped(*err, "stderr");
+  exitFulfiller->fulfill(kj::mv(code));
+}
+
+kj::Maybe<kj::StringPtr> Cell::findTrapCause() const {
+  return trapCause.map([](const kj::String& cause) -> kj::StringPtr { return cause; });
+}
+
+void Cell::logTrap(const ffi::GuestTrap& trap) {
+  logger.log(LogLevel::WARNING, "a cell trapped",
+             {{"cell", kj::str(id)}, {"cause", kj::str(trap.cause)},
+              {"backtrace", kj::str(trap.backtrace)}});
+}
+
+void Cell::logDropped(PipeEnd& pipe, kj::StringPtr name) {
+  auto bytes = pipe.droppedBytes();
+  if (bytes == 0) return;
+  logger.log(LogLevel::INFO, "output that nobody read was dropped",
+             {{"cell", kj::str(id)}, {"pipe", kj::str(name)}, {"bytes", kj::str(bytes)}});
+}
+
+// -------------------------------------------------------------------------------- CellBuilder
+
+namespace {
+
+void requireText(kj::StringPtr list, size_t index, kj::StringPtr value) {
+  if (value.findFirst('\0') != nullptr) {
+    kj::throwFatalException(badInput(kj::str(list, "[", index, "] holds a NUL")));
+  }
+  if (!isUtf8(value.asBytes())) {
+    kj::throwFatalException(badInput(kj::str(list, "[", index, "] is not valid UTF-8")));
+  }
+}
+
+}  // namespace
+
+void CellBuilder::args(kj::Array<kj::String> values) {
+  for (size_t i = 0; i < values.size(); i++) requireText("args", i, values[i]);
+  argValues = kj::mv(values);
+}
+
+void CellBuilder::env(kj::Array<kj::String> variables) {
+  auto names = kj::heapArrayBuilder<kj::String>(variables.size());
+  auto values = kj::heapArrayBuilder<kj::String>(variables.size());
+  for (size_t i = 0; i < variables.size(); i++) {
+    requireText("env", i, variables[i]);
+    KJ_IF_MAYBE(pos, variables[i].findFirst('=')) {
+      names.add(kj::str(variables[i].slice(0, *pos)));
+      values.add(kj::str(variables[i].slice(*pos + 1)));
+    } else {
+      kj::throwFatalException(badInput(kj::str("env[", i, "] has no `=`: it takes KEY=VALUE")));
+    }
+  }
+  envNames = names.finish();
+  envValues = values.finish();
+}
+
+kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& group) {
+  group.requireOpen();
+  auto args = KJ_MAP(arg, argValues) -> kj::StringPtr { return arg; };
+  auto env = kj::heapArrayBuilder<ffi::EnvVar>(envNames.size());
+  for (size_t i = 0; i < envNames.size(); i++) env.add(ffi::EnvVar{envNames[i], envValues[i]});
+
+  ffi::GuestOptions options;
+  options.args = args;
+  options.env = env;
+  options.pipeBytes = parts.limits.pipeBytes;
+  options.memoryBytes = parts.limits.memoryBytes;
+  options.tableElements = parts.limits.tableElements;
+  auto task = kj::heap<ffi::GuestTask>(parts.engine, component, options);
+  auto connection = task->takeConnection();
+  auto cell = kj::refcounted<Cell>(task->getId(), kj::mv(task), parts.logger);
+  KJ_IF_MAYBE(factory, bootstrapFactory) {
+    cell->link = kj::heap<RpcLink>(kj::mv(connection), (*factory)(*cell->children),
+                                   parts.limits.link);
+  }
+  group.add(kj::addRef(*cell));
+  return cell;
+}
+
+kj::Promise<kj::Own<Cell>> CellBuilder::start(kj::Array<const kj::byte> wasm,
+                                              kj::Own<CellGroup> group) {
+  auto component = co_await parts.compiler.compile(kj::mv(wasm));
+  KJ_IF_MAYBE(check, startCheck) (*check)();
+
+  auto cell = makeCell(*component, *group);
+  bool started = false;
+  // Whoever drops the promise, or any failure from here on, ends what was begun.
+  KJ_DEFER(if (!started) cell->end(EXIT_KILLED));
+  auto entered = KJ_ASSERT_NONNULL(cell->task)->onInstantiated()
+      .exclusiveJoin(parts.timer.afterDelay(parts.limits.instantiation).then([&]() -> bool {
+    kj::throwFatalException(badInput(kj::str("the component was not instantiated within ",
+                                             parts.limits.instantiation)));
+  }));
+  if (!co_await entered) {
+    // It ended before `run`: by an exit, which is an exit like any other, or by a trap.
+    co_await cell->onExit();
+    KJ_IF_MAYBE(cause, cell->findTrapCause()) {
+      kj::throwFatalException(badInput(kj::str("the component could not be instantiated: ", *cause)));
+    }
+  }
+  started = true;
+  co_return kj::mv(cell);
+}
+
+}  // namespace ww

@@ -1,0 +1,158 @@
+#pragma once
+// One running component, from its bytes to its exit status, and the tree it belongs to.
+//
+// A cell belongs to a CellGroup: the cells that one session, or one other cell, started. A group
+// keeps its running cells alive; ending the group ends them all, and a cell that ends ends its own
+// group: nothing is orphaned. A Cell object outlives the running of its component for whoever holds
+// a reference (a Process capability): it then answers for the exit code and the output left over.
+//
+// All of it lives on one event loop. Ending a cell or a group is safe at any time, even from a call
+// that the cell itself made, but not from within the engine's poll of a guest (where no code of
+// this room runs).
+
+#include <capnp/capability.h>
+#include <kj/function.h>
+#include <kj/refcount.h>
+#include <kj/timer.h>
+#include <ww/base/log.h>
+#include <ww/cell/pipe-end.h>
+#include <ww/ffi/compiler.h>
+#include <ww/ffi/guest-task.h>
+#include <ww/link/rpc-link.h>
+
+namespace ww {
+
+// Exit codes that no guest chose.
+constexpr int32_t EXIT_TIMEOUT = 124;  // out of time, or of its CPU budget
+constexpr int32_t EXIT_TRAP = 134;
+constexpr int32_t EXIT_KILLED = 137;
+
+struct CellLimits {
+  size_t pipeBytes = 64 * 1024;         // of each pipe
+  uint64_t memoryBytes = 256ull << 20;  // over all linear memories
+  uint64_t tableElements = 65536;       // over all tables
+  kj::Duration instantiation = 5 * kj::SECONDS;
+  LinkLimits link;
+};
+
+class Cell;
+
+class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler {
+ public:
+  CellGroup();
+  ~CellGroup() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(CellGroup);
+
+  // Kills all of its cells, with their descendants, and takes no more.
+  void end();
+
+  // Throws `ended:` after end().
+  void requireOpen() const;
+
+  size_t size() const { return cells.size(); }  // running, descendants not counted
+
+ private:
+  friend class CellBuilder;
+  void add(kj::Own<Cell> cell);
+  void taskFailed(kj::Exception&& exception) override;
+
+  bool ended = false;
+  kj::HashMap<uint64_t, kj::Own<Cell>> cells;
+  kj::TaskSet removals;
+};
+
+class Cell final: public kj::Refcounted {
+ public:
+  // For CellBuilder.
+  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger);
+  ~Cell() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(Cell);
+
+  // Of this process, from 1.
+  uint64_t getId() const { return id; }
+
+  // The exit code, for any number of callers, before or after the end.
+  kj::Promise<int32_t> wait();
+
+  // Ends it, and what it started, with this exit code; does nothing once it has ended.
+  void end(int32_t code);
+
+  bool isRunning() const { return exitCode == nullptr; }
+
+  // Why it trapped, in one line, if it did.
+  kj::Maybe<kj::StringPtr> findTrapCause() const;
+
+  PipeEnd& getStdin() { return *in; }
+  PipeEnd& getStdout() { return *out; }
+  PipeEnd& getStderr() { return *err; }
+
+ private:
+  friend class CellBuilder;
+  friend class CellGroup;
+  kj::Promise<int32_t> onExit() { return exitPromise.addBranch(); }
+  void onGuestEnd(ffi::GuestEnd end);
+  void logTrap(const ffi::GuestTrap& trap);
+  void logDropped(PipeEnd& pipe, kj::StringPtr name);
+  void countWaiter(int difference);
+
+  const uint64_t id;
+  Logger& logger;
+  kj::Own<CellGroup> children = kj::refcounted<CellGroup>();
+  kj::Own<PipeEnd> in, out, err;
+  kj::Maybe<kj::Own<ffi::GuestTask>> task;  // while it runs
+  kj::Maybe<kj::Own<RpcLink>> link;         // while it runs
+  kj::Maybe<int32_t> exitCode;
+  kj::Maybe<kj::String> trapCause;
+  int waiters = 0;
+  kj::Own<kj::PromiseFulfiller<int32_t>> exitFulfiller;
+  kj::ForkedPromise<int32_t> exitPromise;
+  kj::Promise<void> following = nullptr;
+
+  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger,
+       kj::PromiseFulfillerPair<int32_t> paf);
+};
+
+// What all cells of a node are made with. Everything outlives the cells.
+struct CellParts {
+  ffi::Engine& engine;
+  ffi::Compiler& compiler;
+  kj::Timer& timer;
+  Logger& logger;
+  CellLimits limits;
+};
+
+// Makes the bootstrap capability of a new cell. `children` is the group of what that cell will
+// start. The factory decides what the capability is; this room only serves it.
+using BootstrapFactory = kj::Function<capnp::Capability::Client(CellGroup& children)>;
+
+class CellBuilder final {
+ public:
+  explicit CellBuilder(CellParts parts): parts(parts) {}
+
+  // The argument list, verbatim. Each throws a failure that names the index for an entry that is
+  // not UTF-8 or holds a NUL; env() also for one without `=`.
+  void args(kj::Array<kj::String> values);
+  void env(kj::Array<kj::String> variables);
+
+  void bootstrap(BootstrapFactory factory) { bootstrapFactory = kj::mv(factory); }
+
+  // Called once more after the compilation, right before the cell comes to be: may throw.
+  void beforeStart(kj::Function<void()> check) { startCheck = kj::mv(check); }
+
+  // Compiles and starts the component as a cell of `group`; resolves when its `run` was entered, or
+  // when it exited before that. Rejects, and nothing is left behind, when the bytes are no component
+  // (ffi::isComponentProblem() holds), when it traps before `run`, or is not instantiated in time.
+  // Dropping the promise ends what was begun. Once.
+  kj::Promise<kj::Own<Cell>> start(kj::Array<const kj::byte> wasm, kj::Own<CellGroup> group);
+
+ private:
+  kj::Own<Cell> makeCell(const ffi::Component& component, CellGroup& group);
+
+  CellParts parts;
+  kj::Array<kj::String> argValues;
+  kj::Array<kj::String> envNames, envValues;
+  kj::Maybe<BootstrapFactory> bootstrapFactory;
+  kj::Maybe<kj::Function<void()>> startCheck;
+};
+
+}  // namespace ww

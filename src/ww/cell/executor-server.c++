@@ -1,0 +1,51 @@
+#include <ww/cell/executor-server.h>
+
+#include <ww/base/error.h>
+#include <ww/cell/process-server.h>
+
+namespace ww {
+namespace {
+
+constexpr kj::StringPtr ECHO_PREFIX = "Echo: "_kj;
+
+kj::Array<kj::String> copyTexts(capnp::List<capnp::Text>::Reader list) {
+  return KJ_MAP(text, list) { return kj::heapString(text.begin(), text.size()); };
+}
+
+}  // namespace
+
+ExecutorServer::ExecutorServer(Lease& lease, CellParts parts, CellGroup& group,
+                               ChildBootstrap& childBootstrap)
+    : SessionBound(lease), parts(parts), group(kj::addRef(group)), childBootstrap(childBootstrap) {}
+
+kj::Promise<void> ExecutorServer::runBytes(RunBytesContext context) {
+  auto params = context.getParams();
+  auto wasm = params.getWasm();
+  if (wasm.size() > MAX_WASM_BYTES) {
+    kj::throwFatalException(overloaded(kj::str("wasm: a component of ", wasm.size(),
+        " bytes; the limit is ", MAX_WASM_BYTES)));
+  }
+  CellBuilder builder(parts);
+  builder.args(copyTexts(params.getArgs()));
+  builder.env(copyTexts(params.getEnv()));
+  builder.bootstrap([this](CellGroup& children) { return childBootstrap(*lease, children); });
+  builder.beforeStart([this]() { lease->check(); });
+  auto bytes = kj::heapArray<kj::byte>(wasm);
+  context.releaseParams();
+
+  auto cell = co_await builder.start(kj::mv(bytes), kj::addRef(*group));
+  auto results = context.getResults(capnp::MessageSize{4, 1});
+  results.setProcess(kj::heap<ProcessServer>(*lease, kj::mv(cell)));
+}
+
+kj::Promise<void> ExecutorServer::echo(EchoContext context) {
+  auto message = context.getParams().getMessage();
+  auto size = ECHO_PREFIX.size() + message.size();
+  auto response = context.getResults(capnp::MessageSize{4 + size / sizeof(capnp::word), 0})
+      .initResponse(size);
+  memcpy(response.begin(), ECHO_PREFIX.begin(), ECHO_PREFIX.size());
+  memcpy(response.begin() + ECHO_PREFIX.size(), message.begin(), message.size());
+  return kj::READY_NOW;
+}
+
+}  // namespace ww

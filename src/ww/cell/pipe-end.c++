@@ -1,0 +1,95 @@
+#include <ww/cell/pipe-end.h>
+
+#include <ww/base/error.h>
+
+namespace ww {
+
+PipeEnd::PipeEnd(kj::StringPtr name, Direction direction, kj::Own<ffi::PipeStream> stream)
+    : PipeEnd(name, direction, kj::mv(stream), kj::newPromiseAndFulfiller<void>()) {}
+
+PipeEnd::PipeEnd(kj::StringPtr name, Direction direction, kj::Own<ffi::PipeStream> stream,
+                 kj::PromiseFulfillerPair<void> paf)
+    : name(name), direction(direction), stream(kj::mv(stream)),
+      closedFulfiller(kj::mv(paf.fulfiller)), onClosed(paf.promise.fork()) {}
+
+PipeEnd::~PipeEnd() noexcept(false) {}
+
+PipeEnd::Holder::Holder(kj::Own<PipeEnd> pipe): pipe(kj::mv(pipe)) {
+  ++this->pipe->holders;
+  this->pipe->updateDiscards();
+}
+
+PipeEnd::Holder::~Holder() noexcept(false) {
+  --pipe->holders;
+  if (pipe->holders == 0 && pipe->direction == Direction::TO_CELL && !pipe->closed) {
+    // Nobody writes any more: a write in progress would hold it.
+    pipe->closed = true;
+    pipe->stream->shutdownWrite();
+  }
+  pipe->updateDiscards();
+}
+
+kj::Promise<kj::Array<kj::byte>> PipeEnd::read(uint32_t maxBytes) {
+  if (direction == Direction::TO_CELL) {
+    return badInput(kj::str("read: ", name, " can only be written to"));
+  }
+  if (maxBytes == 0 || closed) return kj::Array<kj::byte>();
+  return readInTurn(kj::min(maxBytes, MAX_READ_BYTES));
+}
+
+kj::Promise<kj::Array<kj::byte>> PipeEnd::readInTurn(size_t size) {
+  auto pass = co_await turnstile->enter();
+  if (closed) co_return nullptr;
+  auto buffer = kj::heapArray<kj::byte>(size);
+  auto n = co_await stream->tryRead(buffer.begin(), 1, size)
+      .exclusiveJoin(onClosed.addBranch().then([]() { return size_t(0); }));
+  if (n == size) co_return kj::mv(buffer);
+  co_return kj::heapArray<kj::byte>(buffer.slice(0, n));
+}
+
+kj::Promise<void> PipeEnd::write(kj::ArrayPtr<const kj::byte> data) {
+  if (direction == Direction::FROM_CELL) {
+    kj::throwFatalException(badInput(kj::str("write: ", name, " can only be read from")));
+  }
+  if (closed) kj::throwFatalException(badInput(kj::str("write: ", name, " is closed")));
+  auto pass = co_await turnstile->enter();
+  KJ_IF_MAYBE(exception, co_await kj::evalNow([&]() {
+    return stream->write(data.begin(), data.size());
+  }).then([]() -> kj::Maybe<kj::Exception> { return nullptr; },
+          [](kj::Exception&& e) -> kj::Maybe<kj::Exception> { return kj::mv(e); })) {
+    if (exception->getType() != kj::Exception::Type::DISCONNECTED) {
+      kj::throwFatalException(kj::mv(*exception));
+    }
+    kj::throwFatalException(ended(kj::str("write: nobody reads ", name, " any more")));
+  }
+}
+
+kj::Promise<void> PipeEnd::close() {
+  if (closed) co_return;
+  closed = true;
+  if (direction == Direction::FROM_CELL) {
+    stream->abortRead();
+    closedFulfiller->fulfill();
+  } else {
+    // Behind the writes that came before.
+    auto pass = co_await turnstile->enter();
+    stream->shutdownWrite();
+  }
+}
+
+void PipeEnd::setAwaited(bool awaited) {
+  this->awaited = awaited;
+  updateDiscards();
+}
+
+void PipeEnd::updateDiscards() {
+  if (direction == Direction::FROM_CELL && stream.get() != nullptr) {
+    stream->setDiscards(awaited && holders == 0);
+  }
+}
+
+uint64_t PipeEnd::droppedBytes() const {
+  return stream.get() == nullptr ? 0 : stream->discardedBytes();
+}
+
+}  // namespace ww

@@ -1,0 +1,75 @@
+#pragma once
+// The host's side of one of a cell's three standard pipes, shared by all who hold it: reads and
+// writes take turns, in the order they came. It outlives the cell: what was written is still read.
+
+#include <kj/async-io.h>
+#include <kj/refcount.h>
+#include <ww/cell/turnstile.h>
+#include <ww/ffi/pipe-stream.h>
+
+namespace ww {
+
+// The most that one read gives, whatever was asked for.
+constexpr uint32_t MAX_READ_BYTES = 64 * 1024;
+
+class PipeEnd final: public kj::Refcounted {
+ public:
+  enum class Direction { TO_CELL, FROM_CELL };
+
+  // `name` is "stdin" and the like, for messages; a literal.
+  PipeEnd(kj::StringPtr name, Direction direction, kj::Own<ffi::PipeStream> stream);
+  ~PipeEnd() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(PipeEnd);
+
+  // Someone who may use it. When the last one goes, a pipe to the cell is closed.
+  class Holder {
+   public:
+    explicit Holder(kj::Own<PipeEnd> pipe);
+    ~Holder() noexcept(false);
+    KJ_DISALLOW_COPY_AND_MOVE(Holder);
+    PipeEnd* operator->() { return pipe.get(); }
+
+   private:
+    kj::Own<PipeEnd> pipe;
+  };
+  kj::Own<Holder> hold() { return kj::heap<Holder>(kj::addRef(*this)); }
+
+  // Waits for at least one byte; gives at most `maxBytes`, and MAX_READ_BYTES. Empty is the end,
+  // for ever. Rejects on a pipe to the cell.
+  kj::Promise<kj::Array<kj::byte>> read(uint32_t maxBytes);
+
+  // Resolves when the pipe has taken all of it; `data` lives until then. Rejects on a pipe from the
+  // cell, after close(), and with `ended:` when the cell no longer reads.
+  kj::Promise<void> write(kj::ArrayPtr<const kj::byte> data);
+
+  // To the cell: it reads the end, after what was written before. From the cell: reads here give
+  // the end at once, and the cell's next write finds a closed stream. Again: nothing.
+  kj::Promise<void> close();
+
+  // Somebody waits for the cell's end: while that is so and nobody holds this pipe, what does not
+  // fit into it is dropped.
+  void setAwaited(bool awaited);
+  uint64_t droppedBytes() const;
+
+  // For the node's own use in place of all the above: the stream itself.
+  kj::Own<ffi::PipeStream> takeStream() { return kj::mv(stream); }
+
+ private:
+  kj::Promise<kj::Array<kj::byte>> readInTurn(size_t size);
+  void updateDiscards();
+
+  const kj::StringPtr name;
+  const Direction direction;
+  kj::Own<ffi::PipeStream> stream;
+  kj::Own<Turnstile> turnstile = kj::refcounted<Turnstile>();
+  kj::uint holders = 0;
+  bool awaited = false;
+  bool closed = false;
+  kj::Own<kj::PromiseFulfiller<void>> closedFulfiller;
+  kj::ForkedPromise<void> onClosed;
+
+  PipeEnd(kj::StringPtr name, Direction direction, kj::Own<ffi::PipeStream> stream,
+          kj::PromiseFulfillerPair<void> paf);
+};
+
+}  // namespace ww

@@ -1,0 +1,33 @@
+#pragma once
+// Lets one in at a time, in the order they came. A pass that is dropped lets the next one in; one
+// that is no longer waited for is passed over. Lives on one event loop.
+
+#include <deque>
+#include <kj/async.h>
+#include <kj/refcount.h>
+
+namespace ww {
+
+class Turnstile final: public kj::Refcounted {
+ public:
+  class Pass {
+   public:
+    explicit Pass(kj::Own<Turnstile> turnstile): turnstile(kj::mv(turnstile)) {}
+    ~Pass() noexcept(false) { turnstile->leave(); }
+    KJ_DISALLOW_COPY_AND_MOVE(Pass);
+
+   private:
+    kj::Own<Turnstile> turnstile;
+  };
+
+  // Resolves when it is the caller's turn, which lasts as long as the pass.
+  kj::Promise<kj::Own<Pass>> enter();
+
+ private:
+  void leave();
+
+  bool occupied = false;
+  std::deque<kj::Own<kj::PromiseFulfiller<kj::Own<Pass>>>> waiting;
+};
+
+}  // namespace ww

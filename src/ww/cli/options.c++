@@ -1,0 +1,111 @@
+#include <ww/cli/options.h>
+
+#include <CLI/CLI.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace ww {
+namespace {
+
+constexpr int USAGE_EXIT = 125;  // the node could not do what was asked
+
+constexpr const char* ABOUT =
+    "Wetware: runs untrusted WebAssembly agents, each with the capabilities it was given.";
+
+constexpr const char* TOP_EXAMPLES =
+    "Examples:\n"
+    "  ww run                           boot the image that is built in\n"
+    "  ww run examples/images/shell     boot an image and talk to it\n"
+    "  ww run --help                    all that `run` takes\n";
+
+constexpr const char* RUN_EXAMPLES =
+    "IMAGE is a folder that holds main.wasm, or a .wasm file: a WebAssembly component (WASI 0.2).\n"
+    "What follows -- goes to it, verbatim, as its arguments.\n"
+    "\n"
+    "Exit code: the image's own; 125 the node failed, 126 not a component, or one that imports what\n"
+    "this host does not have, 127 no such image, 134 it trapped, 128+N ended by signal N.\n"
+    "\n"
+    "Example:\n"
+    "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n";
+
+struct Raw {
+  std::string image;
+  std::vector<std::string> env;
+  std::string dataDir;
+  std::string logLevel = "info";
+  std::string logFormat = "text";
+  bool wasmDebug = false;
+  bool advanceOnSignal = false;
+};
+
+void addRunOptions(CLI::App& run, Raw& raw) {
+  run.add_option("IMAGE", raw.image, "A folder with main.wasm, or a .wasm file [the built-in image]")
+      ->envname("WW_IMAGE");
+  run.add_option("--env,-e", raw.env, "A variable for the image; may be repeated")
+      ->type_name("KEY=VALUE")->allow_extra_args(false);
+  run.add_option("--data-dir", raw.dataDir, "Where the node's key and its caches are kept [~/.local/share/ww]")
+      ->type_name("DIR")->envname("WW_DATA_DIR");
+  run.add_option("--log-level", raw.logLevel, "What is worth a line on stderr")
+      ->type_name("LEVEL")->envname("WW_LOG_LEVEL")->capture_default_str()
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
+  run.add_option("--log-format", raw.logFormat, "How such a line looks")
+      ->type_name("FORMAT")->envname("WW_LOG_FORMAT")->capture_default_str()
+      ->check(CLI::IsMember({"text", "json"}));
+  run.add_flag("--wasm-debug", raw.wasmDebug,
+               "Name functions and source lines in a trap's backtrace, where the component has them")
+      ->envname("WW_WASM_DEBUG");
+  run.add_flag("--advance-on-signal", raw.advanceOnSignal,
+               "Move the epoch by one at each SIGUSR1, to see a session end and the image graft again")
+      ->envname("WW_ADVANCE_ON_SIGNAL");
+  run.footer(RUN_EXAMPLES);
+}
+
+kj::String str(const std::string& text) { return kj::heapString(text.data(), text.size()); }
+
+kj::Array<kj::String> strs(const std::vector<std::string>& texts) {
+  return KJ_MAP(text, kj::arrayPtr(texts.data(), texts.size())) { return str(text); };
+}
+
+RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
+  RunOptions options;
+  if (!raw.image.empty()) options.image = str(raw.image);
+  options.args = KJ_MAP(arg, args) { return kj::str(arg); };
+  options.env = strs(raw.env);
+  if (!raw.dataDir.empty()) options.dataDir = str(raw.dataDir);
+  options.logLevel = str(raw.logLevel);
+  options.logFormat = str(raw.logFormat);
+  options.wasmDebug = raw.wasmDebug;
+  options.advanceOnSignal = raw.advanceOnSignal;
+  return options;
+}
+
+}  // namespace
+
+kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
+  // What follows `--` is the image's, whatever it looks like.
+  size_t own = 0;
+  while (own < words.size() && words[own] != "--") own++;
+  auto args = own < words.size() ? words.slice(own + 1, words.size()) : nullptr;
+
+  CLI::App app(ABOUT, "ww");
+  app.set_version_flag("--version", "ww " WW_VERSION);
+  app.footer(TOP_EXAMPLES);
+  app.require_subcommand(1);
+  Raw raw;
+  auto& run = *app.add_subcommand("run", "Boot an image and run it to its end");
+  addRunOptions(run, raw);
+
+  std::vector<std::string> reversed;  // as CLI11 takes them
+  for (size_t i = own; i > 0; i--) reversed.emplace_back(words[i - 1].cStr());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out, err;
+    int code = app.exit(error, out, err);
+    return Ending{code == 0 ? 0 : USAGE_EXIT, str(out.str()), str(err.str())};
+  }
+  return makeOptions(raw, args);
+}
+
+}  // namespace ww

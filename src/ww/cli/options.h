@@ -1,0 +1,32 @@
+#pragma once
+// What the command line says, with the environment and the defaults behind it:
+// flags > WW_* variables > defaults.
+
+#include <kj/array.h>
+#include <kj/one-of.h>
+#include <kj/string.h>
+
+namespace ww {
+
+struct RunOptions {
+  kj::Maybe<kj::String> image;  // none: the one built in
+  kj::Array<kj::String> args;   // for the image
+  kj::Array<kj::String> env;    // KEY=VALUE, for the image; not checked yet
+  kj::Maybe<kj::String> dataDir;
+  kj::String logLevel;   // trace, debug, info, warning or error
+  kj::String logFormat;  // text or json
+  bool wasmDebug = false;
+  bool advanceOnSignal = false;
+};
+
+// The process is to print this and to end: help, the version, or what was wrong with the words.
+struct Ending {
+  int exitCode;
+  kj::String toStdout;
+  kj::String toStderr;
+};
+
+// `words` without the program's own name. Reads WW_* from the environment.
+kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> words);
+
+}  // namespace ww

@@ -1,0 +1,58 @@
+#pragma once
+// One node's view of its head: follows a HeadSource, and ends the leases of older epochs.
+//
+// An advance has two halves. The sequence number, an atomic that every lease reads, is stored
+// first: from then on no lease of an older epoch stands, on any loop. Then one event of its own
+// ends those leases, in time proportional to the leases, not to the capabilities behind them.
+//
+// Lives on one event loop; its leases may outlive it, and are `ended:` then.
+
+#include <kj/async.h>
+#include <kj/list.h>
+#include <ww/epoch/head-source.h>
+#include <ww/epoch/lease.h>
+
+namespace ww {
+
+class HeadWatch final {
+ public:
+  // Starts at the source's current epoch. The source outlives it.
+  explicit HeadWatch(HeadSource& source);
+  ~HeadWatch() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(HeadWatch);
+
+  // Follows the source for as long as the promise is kept. Never resolves; rejects when the source
+  // fails, or gives an epoch that is not newer: the node then stays in the epoch it has.
+  kj::Promise<void> follow();
+
+  uint64_t seq() const { return current->value.load(std::memory_order_acquire); }
+  const Epoch& epoch() const { return newest; }
+
+  // A lease under the current epoch.
+  kj::Own<Lease> issue();
+
+  // Resolves once the sequence number is above `seq`.
+  kj::Promise<void> onAdvance(uint64_t seq);
+
+  // The two halves of an advance, which follow() takes one after the other.
+  void store(Epoch epoch);        // throws unless it is newer
+  kj::Promise<void> announce();   // schedules the event; resolves when it has run
+
+  size_t leaseCount() const { return leases.size(); }
+
+ private:
+  friend class Lease;
+  void forget(Lease& lease);
+  void endStaleLeases();
+
+  HeadSource& source;
+  Epoch newest;
+  kj::Own<const HeadSeq> current;
+  kj::List<Lease, &Lease::link> leases;
+  kj::Own<kj::PromiseFulfiller<void>> advancedFulfiller;
+  kj::ForkedPromise<void> advanced;
+
+  HeadWatch(HeadSource& source, Epoch first, kj::PromiseFulfillerPair<void> paf);
+};
+
+}  // namespace ww

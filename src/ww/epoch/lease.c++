@@ -1,0 +1,55 @@
+#include <ww/epoch/lease.h>
+
+#include <kj/debug.h>
+#include <ww/base/error.h>
+#include <ww/epoch/head-watch.h>
+
+namespace ww {
+
+Lease::Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued)
+    : Lease(watch, kj::mv(current), kj::mv(issued), kj::newPromiseAndFulfiller<void>()) {}
+
+Lease::Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued,
+             kj::PromiseFulfillerPair<void> paf)
+    : watch(watch), current(kj::mv(current)), epoch(kj::mv(issued)),
+      endedFulfiller(kj::mv(paf.fulfiller)), endedPromise(paf.promise.fork()) {}
+
+Lease::~Lease() noexcept(false) {
+  KJ_IF_MAYBE(w, watch) w->forget(*this);
+}
+
+kj::Maybe<kj::Exception> Lease::findEnd() const {
+  if (stands()) return nullptr;
+  return reason();
+}
+
+kj::Exception Lease::reason() const {
+  KJ_IF_MAYBE(exception, end) return kj::cp(*exception);
+  auto now = current->value.load(std::memory_order_acquire);
+  return failure("staleEpoch", kj::str("issued ", epoch.seq, ", current ", now));
+}
+
+void Lease::check() const {
+  KJ_IF_MAYBE(exception, findEnd()) kj::throwFatalException(kj::mv(*exception));
+}
+
+void Lease::revoke(kj::StringPtr why) { endBecause(failure("revoked", why)); }
+void Lease::finish(kj::StringPtr why) { endBecause(ended(why)); }
+
+void Lease::endBecause(kj::Exception&& exception) {
+  if (!stands()) return;
+  end = kj::mv(exception);
+  kj::evalLater([self = kj::addRef(*this)]() mutable { self->settle(); })
+      .detach([](kj::Exception&& e) { KJ_LOG(ERROR, "ending a lease", e); });
+}
+
+void Lease::settle() {
+  if (settled) return;
+  settled = true;
+  auto why = reason();
+  if (end == nullptr) end = kj::cp(why);  // the same words for ever
+  bodies.cancel(why);
+  endedFulfiller->fulfill();
+}
+
+}  // namespace ww

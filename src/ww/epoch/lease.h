@@ -1,0 +1,98 @@
+#pragma once
+// What one session's authority hangs on. A lease is issued under one epoch and ends once, for one
+// of three reasons, each with its prefix on the wire:
+//
+//   staleEpoch: issued N, current M    the head moved
+//   revoked: ...                       the key behind the session was removed
+//   ended: ...                         the session's link, its cell or the node is gone
+//
+// Ending has two halves. At once, from any point of the program: stands() is false, and every check
+// refuses. An event later, and never from within a body that it ends: bodies in flight that it
+// holds are destroyed, and onEnded() resolves.
+//
+// Counted by reference on one event loop. It may outlive the HeadWatch that issued it.
+
+#include <atomic>
+#include <kj/async.h>
+#include <kj/exception.h>
+#include <kj/list.h>
+#include <kj/refcount.h>
+#include <kj/vector.h>
+#include <ww/epoch/epoch.h>
+
+namespace ww {
+
+class HeadWatch;
+
+// The node's current sequence number: the one thing that loops share.
+class HeadSeq final: public kj::AtomicRefcounted {
+ public:
+  explicit HeadSeq(uint64_t seq): value(seq) {}
+  mutable std::atomic<uint64_t> value;
+};
+
+class Lease final: public kj::Refcounted {
+ public:
+  // For HeadWatch::issue().
+  Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued);
+  ~Lease() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(Lease);
+
+  const Epoch& issued() const { return epoch; }
+  uint64_t issuedSeq() const { return epoch.seq; }
+
+  // Cheap: two loads.
+  bool stands() const {
+    return end == nullptr && current->value.load(std::memory_order_acquire) == epoch.seq;
+  }
+
+  // Why it does not stand. Only when it does not.
+  kj::Exception reason() const;
+  kj::Maybe<kj::Exception> findEnd() const;
+
+  // Throws reason() unless it stands. A method with an effect outside of this process calls it
+  // after each co_await, right before the effect.
+  void check() const;
+
+  // Resolves an event after the end, at once if that has passed. Any number of callers. If the
+  // lease is dropped without having ended, rejects.
+  kj::Promise<void> onEnded() { return endedPromise.addBranch(); }
+
+  // Holds a body in flight: when the lease ends it is destroyed, and the promise returned rejects
+  // with reason().
+  template <typename T>
+  kj::Promise<T> hold(kj::Promise<T>&& body) {
+    KJ_IF_MAYBE(exception, findEnd()) return kj::mv(*exception);
+    return bodies.wrap(kj::mv(body));
+  }
+
+  // Lives as long as the lease does: for what is to happen when a session is gone.
+  void attach(kj::Own<void> object) { attachments.add(kj::mv(object)); }
+
+  // Each ends it, unless it has ended. The first reason stays.
+  void revoke(kj::StringPtr why);
+  void finish(kj::StringPtr why);
+
+ private:
+  friend class HeadWatch;
+  void endBecause(kj::Exception&& exception);
+
+  // The second half. Not from within a body.
+  void settle();
+
+  kj::Maybe<HeadWatch&> watch;  // while it lists this lease
+  kj::Own<const HeadSeq> current;
+  const Epoch epoch;
+  kj::Maybe<kj::Exception> end;
+  bool settled = false;
+  kj::Canceler bodies;
+  kj::Own<kj::PromiseFulfiller<void>> endedFulfiller;
+  kj::ForkedPromise<void> endedPromise;
+  kj::ListLink<Lease> link;
+  kj::Vector<kj::Own<void>> attachments;
+
+  Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued,
+        kj::PromiseFulfillerPair<void> paf);
+};
+
+}  // namespace ww

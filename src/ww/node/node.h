@@ -1,0 +1,70 @@
+#pragma once
+// A running node: the composition root. What comes in by constructor is all that it has of the
+// outside; here the rooms that do not know each other are joined.
+//
+// - `membrane` mints sessions and hands out what `offer` makes for it: a Host and an Executor.
+// - `cell` runs components and serves each child whatever `serveChild` makes: a Host again.
+// - Every capability of either hangs on the session's Lease.
+//
+// A session owns the cells that it started: when its lease ends they get a grace, and are ended.
+// pid0 holds the Membrane, which outlives sessions; its own end ends everything.
+
+#include <kj/async.h>
+#include <ww/base/log.h>
+#include <ww/cell/cell.h>
+#include <ww/cell/executor-server.h>
+#include <ww/epoch/head-watch.h>
+#include <ww/ffi/compiler.h>
+#include <ww/ffi/engine.h>
+#include <ww/membrane/membrane-server.h>
+#include <ww/net/host-server.h>
+#include <ww/net/swarm.h>
+
+namespace ww {
+
+struct NodeOptions {
+  ffi::EngineOptions engine;
+  CellLimits cell;
+  DialPolicy dial;
+  kj::Duration grace = 5 * kj::SECONDS;  // for the cells of a session that has ended
+};
+
+class Node final: private kj::TaskSet::ErrorHandler {
+ public:
+  // Everything outlives the node. `codeStore` is where compiled code is kept between runs.
+  Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, HeadSource& heads,
+       Swarm& swarm, Logger& logger, kj::Maybe<kj::Own<Store>> codeStore);
+  ~Node() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(Node);
+
+  // Boots pid0 from the bytes of a component. Resolves once its `run` was entered, or it ended
+  // before that; rejects as CellBuilder::start() does. Dropping the cell leaves it running; it ends
+  // with the node, or by Cell::end().
+  kj::Promise<kj::Own<Cell>> boot(kj::Array<const kj::byte> wasm, kj::Array<kj::String> args,
+                                  kj::Array<kj::String> env);
+
+  HeadWatch& getHeadWatch() { return heads; }
+  ffi::Engine& getEngine() { return engine; }
+
+ private:
+  CellParts parts();
+  capnp::Capability::Client serveMembrane(CellGroup& pid0Children);
+  SessionOffer offer(Lease& lease, CellGroup& pid0Children);
+  capnp::Capability::Client serveChild(Lease& lease, CellGroup& children);
+  kj::Promise<void> endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group);
+  void taskFailed(kj::Exception&& exception) override;
+
+  const NodeOptions options;
+  kj::Timer& timer;
+  Swarm& swarm;
+  Logger& logger;
+  HeadWatch heads;
+  ffi::Engine engine;
+  ffi::ThreadCompiler threadCompiler;
+  ffi::CachingCompiler compiler;
+  ChildBootstrap childBootstrap;
+  kj::Own<CellGroup> root;
+  kj::TaskSet tasks;
+};
+
+}  // namespace ww

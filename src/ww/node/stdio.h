@@ -1,0 +1,21 @@
+#pragma once
+// The process's own standard streams, as KJ streams that never block the loop and that leave the
+// descriptors' flags as they are for whoever shares them (a shell, a pipe's other end).
+//
+// Terminals, pipes and sockets are opened anew, without blocking. Files and the like, for which
+// there is nothing to wait, are read and written directly.
+
+#include <kj/async-io.h>
+#include <kj/async-unix.h>
+
+namespace ww {
+
+kj::Own<kj::AsyncInputStream> openStdin(kj::LowLevelAsyncIoProvider& io);
+kj::Own<kj::AsyncOutputStream> openStdout(kj::LowLevelAsyncIoProvider& io);
+kj::Own<kj::AsyncOutputStream> openStderr(kj::LowLevelAsyncIoProvider& io);
+
+// Copies until the end of `from`. Resolves to the number of bytes; rejects when `to` takes no more.
+// Both live until then.
+kj::Promise<uint64_t> copyStream(kj::AsyncInputStream& from, kj::AsyncOutputStream& to);
+
+}  // namespace ww
