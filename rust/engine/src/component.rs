@@ -21,22 +21,22 @@ const COMPONENT_LAYER: [u8; 2] = [1, 0];
 fn check_preamble(bytes: &[u8]) -> Result<(), Failure> {
     let not = |text: &str| Err(Failure::new(ErrorKind::NotComponent, text));
     if bytes.is_empty() {
-        return not("not a component: no bytes at all");
+        return not("no bytes at all");
     }
     if !bytes.starts_with(MAGIC) {
         return if MAGIC.starts_with(bytes) {
-            not("not a component: truncated within its first 8 bytes")
+            not("truncated within its first 8 bytes")
         } else {
-            not("not a component: not WebAssembly (its first 4 bytes are not \\0asm)")
+            not("not WebAssembly (its first 4 bytes are not \\0asm)")
         };
     }
     match bytes.get(4..8) {
-        None => not("not a component: truncated within its first 8 bytes"),
+        None => not("truncated within its first 8 bytes"),
         Some(version) if version == CORE_VERSION => {
-            not("a core WebAssembly module, not a component (`wasm-tools component new` makes one of it)")
+            not("a core WebAssembly module (`wasm-tools component new` makes a component of it)")
         }
         Some(version) if version[2..4] != COMPONENT_LAYER => {
-            not("not a component: WebAssembly of an unknown version")
+            not("WebAssembly of an unknown version")
         }
         Some(_) => Ok(()),
     }
@@ -53,7 +53,7 @@ impl Runnable {
         check_preamble(bytes)?;
         // The bytes only: with the text format compiled out, nothing here is read as a path.
         let component = Component::from_binary(&engine.engine, bytes).map_err(|error| {
-            Failure::new(ErrorKind::NotComponent, format!("not a valid component: {}", line(&error)))
+            Failure::new(ErrorKind::NotComponent, line(&error))
         })?;
         Self::link(engine, component)
     }
@@ -71,20 +71,20 @@ impl Runnable {
     }
 
     fn link(engine: &EngineShared, component: Component) -> Result<Self, Failure> {
-        let unlinkable = |error| Failure::new(ErrorKind::NotLinkable, unlinkable_text(&line(&error)));
-        let pre = engine.linker.instantiate_pre(&component).map_err(unlinkable)?;
+        let pre = engine.linker.instantiate_pre(&component).map_err(|error| {
+            Failure::new(
+                ErrorKind::NotLinkable,
+                format!("it imports what this host does not have: {}", line(&error)),
+            )
+        })?;
         let pre = CommandPre::new(pre).map_err(|error| {
             Failure::new(
                 ErrorKind::NotLinkable,
-                format!("the component does not export wasi:cli/run@0.2: {}", line(&error)),
+                format!("it does not export wasi:cli/run@0.2: {}", line(&error)),
             )
         })?;
         Ok(Runnable { component, pre })
     }
-}
-
-fn unlinkable_text(error: &str) -> String {
-    format!("the component imports what this host does not have: {error}")
 }
 
 /// Names the engine, its version and its settings: an artifact is good under an equal one only.

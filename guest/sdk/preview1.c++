@@ -1,0 +1,197 @@
+// The part of WASI preview1 that wasi-libc calls in a guest, over WASI 0.2: with it a guest needs no
+// adapter, and imports no more than it says in ww/wasi.h. libc's imports have C names of their own,
+// so defining those resolves them.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wasi/api.h>
+#include "ww/wasi.h"
+
+namespace {
+
+using ww::wasi::Handle;
+using ww::wasi::List;
+
+struct Pair {
+  List name, value;
+};
+
+// The most that one blocking-write-and-flush takes.
+constexpr size_t BLOCKING_WRITE_BYTES = 4096;
+
+const List& arguments() {
+  static List list = [] {
+    List l{};
+    ww::wasi::ww_get_arguments(&l);
+    return l;
+  }();
+  return list;
+}
+
+const List& environment() {
+  static List list = [] {
+    List l{};
+    ww::wasi::ww_get_environment(&l);
+    return l;
+  }();
+  return list;
+}
+
+char* append(char* out, const List& text) {
+  memcpy(out, text.ptr, text.len);
+  return out + text.len;
+}
+
+bool isOutput(int fd) { return fd == 1 || fd == 2; }
+
+Handle outputFor(int fd) {
+  static Handle streams[2] = {ww::wasi::NO_HANDLE, ww::wasi::NO_HANDLE};
+  Handle& stream = streams[fd - 1];
+  if (stream == ww::wasi::NO_HANDLE) {
+    stream = fd == 1 ? ww::wasi::ww_get_stdout() : ww::wasi::ww_get_stderr();
+  }
+  return stream;
+}
+
+Handle input() {
+  static Handle stream = ww::wasi::ww_get_stdin();
+  return stream;
+}
+
+// False once the stream is closed.
+bool writeAll(Handle stream, const uint8_t* bytes, size_t size) {
+  while (size > 0) {
+    size_t piece = size < BLOCKING_WRITE_BYTES ? size : BLOCKING_WRITE_BYTES;
+    ww::wasi::WriteResult result{};
+    ww::wasi::ww_output_stream_blocking_write_and_flush(stream, bytes, piece, &result);
+    if (result.isErr) {
+      if (result.err.tag == 0) ww::wasi::ww_error_drop(result.err.error);
+      return false;
+    }
+    bytes += piece;
+    size -= piece;
+  }
+  return true;
+}
+
+}  // namespace
+
+extern "C" {
+
+int __main_void();
+
+#define P1(name) __imported_wasi_snapshot_preview1_##name
+
+int32_t P1(args_sizes_get)(size_t* count, size_t* size) {
+  *count = arguments().len;
+  *size = 0;
+  auto texts = static_cast<List*>(arguments().ptr);
+  for (size_t i = 0; i < arguments().len; i++) *size += texts[i].len + 1;
+  return 0;
+}
+
+int32_t P1(args_get)(char** argv, char* buffer) {
+  auto texts = static_cast<List*>(arguments().ptr);
+  for (size_t i = 0; i < arguments().len; i++) {
+    argv[i] = buffer;
+    buffer = append(buffer, texts[i]);
+    *buffer++ = 0;
+  }
+  return 0;
+}
+
+int32_t P1(environ_sizes_get)(size_t* count, size_t* size) {
+  *count = environment().len;
+  *size = 0;
+  auto pairs = static_cast<Pair*>(environment().ptr);
+  for (size_t i = 0; i < environment().len; i++) {
+    *size += pairs[i].name.len + pairs[i].value.len + 2;
+  }
+  return 0;
+}
+
+int32_t P1(environ_get)(char** environ, char* buffer) {
+  auto pairs = static_cast<Pair*>(environment().ptr);
+  for (size_t i = 0; i < environment().len; i++) {
+    environ[i] = buffer;
+    buffer = append(buffer, pairs[i].name);
+    *buffer++ = '=';
+    buffer = append(buffer, pairs[i].value);
+    *buffer++ = 0;
+  }
+  return 0;
+}
+
+int32_t P1(clock_time_get)(int32_t id, uint64_t, uint64_t* time) {
+  if (id == __WASI_CLOCKID_MONOTONIC) {
+    *time = ww::wasi::ww_monotonic_now();
+  } else if (id == __WASI_CLOCKID_REALTIME) {
+    ww::wasi::DateTime now{};
+    ww::wasi::ww_wall_now(&now);
+    *time = now.seconds * 1'000'000'000 + now.nanoseconds;
+  } else {
+    return __WASI_ERRNO_INVAL;
+  }
+  return 0;
+}
+
+int32_t P1(fd_write)(int fd, const __wasi_ciovec_t* pieces, size_t count, size_t* written) {
+  if (!isOutput(fd)) return __WASI_ERRNO_BADF;
+  *written = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (!writeAll(outputFor(fd), pieces[i].buf, pieces[i].buf_len)) return __WASI_ERRNO_PIPE;
+    *written += pieces[i].buf_len;
+  }
+  return 0;
+}
+
+int32_t P1(fd_read)(int fd, const __wasi_iovec_t* pieces, size_t count, size_t* read) {
+  if (fd != 0) return __WASI_ERRNO_BADF;
+  *read = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (pieces[i].buf_len == 0) continue;
+    ww::wasi::ReadResult result{};
+    {
+      ww::wasi::PlaceNextList place(pieces[i].buf, pieces[i].buf_len);
+      ww::wasi::ww_input_stream_blocking_read(input(), pieces[i].buf_len, &result);
+    }
+    if (result.isErr) {
+      if (result.err.tag == 1) return 0;  // the end
+      ww::wasi::ww_error_drop(result.err.error);
+      return __WASI_ERRNO_IO;
+    }
+    *read = result.ok.len;
+    return 0;
+  }
+  return 0;
+}
+
+int32_t P1(fd_fdstat_get)(int fd, __wasi_fdstat_t* stat) {
+  if (fd != 0 && !isOutput(fd)) return __WASI_ERRNO_BADF;
+  *stat = __wasi_fdstat_t{};
+  stat->fs_filetype = __WASI_FILETYPE_UNKNOWN;
+  stat->fs_rights_base = fd == 0 ? __WASI_RIGHTS_FD_READ : __WASI_RIGHTS_FD_WRITE;
+  return 0;
+}
+
+int32_t P1(fd_close)(int fd) { return fd == 0 || isOutput(fd) ? 0 : __WASI_ERRNO_BADF; }
+int32_t P1(fd_seek)(int, int64_t, int32_t, uint64_t*) { return __WASI_ERRNO_SPIPE; }
+
+[[noreturn]] void P1(proc_exit)(int32_t code) {
+  ww::wasi::ww_exit_with_code(code & 0xff);
+  __builtin_trap();
+}
+
+// The component's wasi:cli/run. The module is linked as a reactor, so that static constructors have
+// run by now; lld would wrap every export of a command in a run of all of them.
+__attribute__((export_name("wasi:cli/run@0.2.9#run"))) int32_t ww_run() {
+  // Delivered as it is written: the host may end this guest at any time.
+  setvbuf(stdout, nullptr, _IONBF, 0);
+  int code = __main_void();
+  fflush(nullptr);
+  if (code != 0 && code != 1) ww::wasi::ww_exit_with_code(code & 0xff);
+  return code != 0;
+}
+
+}  // extern "C"

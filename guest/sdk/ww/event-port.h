@@ -1,0 +1,50 @@
+#pragma once
+// A kj::EventPort over wasi:io/poll and wasi:clocks/monotonic-clock: where a guest waits. While it
+// does, it is parked in the host and costs no processor time.
+
+#include <kj/async.h>
+#include <kj/list.h>
+#include <kj/timer.h>
+#include <kj/vector.h>
+#include "ww/wasi.h"
+
+namespace ww {
+
+class EventPort final: public kj::EventPort {
+ public:
+  EventPort();
+  KJ_DISALLOW_COPY_AND_MOVE(EventPort);
+
+  kj::Timer& timer() { return timerImpl; }
+
+  // Resolves when the host says that `pollable` is ready, which it may say too early: look, and wait
+  // again. Dropping the promise ends the wait; the pollable must outlive it.
+  kj::Promise<void> whenReady(wasi::Handle pollable);
+
+  bool wait() override;
+  bool poll() override;
+
+ private:
+  struct Waiter {
+    Waiter(kj::PromiseFulfiller<void>& fulfiller, EventPort& port, wasi::Handle pollable);
+    ~Waiter() noexcept(false);
+    void fire();
+
+    kj::PromiseFulfiller<void>& fulfiller;
+    EventPort& port;
+    const wasi::Handle pollable;
+    kj::ListLink<Waiter> link;
+  };
+
+  void pollAll(kj::Maybe<kj::TimePoint> until);
+
+  kj::TimerImpl timerImpl;
+  kj::List<Waiter, &Waiter::link> waiters;
+
+  // Kept between waits, so that waiting allocates nothing.
+  kj::Vector<wasi::Handle> handles;
+  kj::Vector<Waiter*> polled;
+  kj::Vector<uint32_t> readyIndices;
+};
+
+}  // namespace ww

@@ -1,0 +1,28 @@
+#pragma once
+// The RPC connection to the host: the one place of the SDK that chooses a network for it.
+
+#include <capnp/rpc-twoparty.h>
+#include <capnp/serialize-async.h>
+#include "ww/streams.h"
+
+namespace ww {
+
+class HostLink {
+ public:
+  explicit HostLink(EventPort& port);
+  KJ_DISALLOW_COPY_AND_MOVE(HostLink);
+
+  // The capability that the host offers.
+  capnp::Capability::Client bootstrap();
+
+  // Resolves when the connection is over.
+  kj::Promise<void> onDisconnect() { return network.onDisconnect(); }
+
+ private:
+  HostStream stream;
+  capnp::BufferedMessageStream messages;
+  capnp::TwoPartyVatNetwork network;
+  capnp::RpcSystem<capnp::rpc::twoparty::VatId> system;
+};
+
+}  // namespace ww
