@@ -34,7 +34,11 @@ typedef struct WwHooks {
   void (*pipe_event)(void* end);
 } WwHooks;
 
-typedef struct WwEngineOptions { uint64_t slice_us; uint64_t max_wasm_stack; } WwEngineOptions;
+typedef struct WwEngineOptions {
+  uint64_t slice_us;
+  uint64_t max_wasm_stack;
+  bool debug_info;
+} WwEngineOptions;
 
 WwEngine* ww_engine_new(const WwEngineOptions* options, const WwHooks* hooks, void* hub,
                         WwError* error);

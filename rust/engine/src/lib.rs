@@ -76,6 +76,7 @@ pub struct WwHooks {
 pub struct WwEngineOptions {
     pub slice_us: u64,
     pub max_wasm_stack: u64,
+    pub debug_info: bool, // source lines in backtraces, where a component has them
 }
 
 /// What cells and compilations need of the engine.
@@ -103,7 +104,11 @@ fn config(options: &WwEngineOptions) -> Config {
     config.max_wasm_stack(options.max_wasm_stack as usize);
     config.async_stack_size(options.max_wasm_stack as usize + HOST_STACK);
     // Said here, so that the environment does not decide.
-    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config.wasm_backtrace_details(if options.debug_info {
+        WasmBacktraceDetails::Enable
+    } else {
+        WasmBacktraceDetails::Disable
+    });
     config.wasm_backtrace_max_frames(NonZeroUsize::new(MAX_BACKTRACE_FRAMES));
     config
 }

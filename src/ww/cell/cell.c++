@@ -22,8 +22,22 @@ void CellGroup::add(kj::Own<Cell> cell) {
   cells.insert(id, kj::mv(cell));
 }
 
+kj::Own<CellGroup> CellGroup::makeSubgroup() {
+  requireOpen();
+  // Those that nobody else holds and that hold nothing are of no use any more.
+  kj::Vector<kj::Own<CellGroup>> used;
+  for (auto& subgroup: subgroups) {
+    if (subgroup->isShared() || subgroup->size() > 0) used.add(kj::mv(subgroup));
+  }
+  subgroups = kj::mv(used);
+  auto subgroup = kj::refcounted<CellGroup>();
+  subgroups.add(kj::addRef(*subgroup));
+  return subgroup;
+}
+
 void CellGroup::end() {
   ended = true;
+  for (auto& subgroup: subgroups) subgroup->end();
   // Not removed here: each removes itself, in an event of its own.
   for (auto& entry: cells) entry.value->end(EXIT_KILLED);
 }

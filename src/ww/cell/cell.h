@@ -49,6 +49,9 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   // Throws `ended:` after end().
   void requireOpen() const;
 
+  // A group that ends with this one, and may end before.
+  kj::Own<CellGroup> makeSubgroup();
+
   size_t size() const { return cells.size(); }  // running, descendants not counted
 
  private:
@@ -58,6 +61,7 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
 
   bool ended = false;
   kj::HashMap<uint64_t, kj::Own<Cell>> cells;
+  kj::Vector<kj::Own<CellGroup>> subgroups;
   kj::TaskSet removals;
 };
 

@@ -15,8 +15,9 @@ kj::Array<kj::String> copyTexts(capnp::List<capnp::Text>::Reader list) {
 }  // namespace
 
 ExecutorServer::ExecutorServer(Lease& lease, CellParts parts, CellGroup& group,
-                               ChildBootstrap& childBootstrap)
-    : SessionBound(lease), parts(parts), group(kj::addRef(group)), childBootstrap(childBootstrap) {}
+                               ChildBootstrap& bootstrap)
+    : SessionBound(lease), parts(parts), group(kj::addRef(group)),
+      bootstrap(kj::addRef(bootstrap)) {}
 
 kj::Promise<void> ExecutorServer::runBytes(RunBytesContext context) {
   auto params = context.getParams();
@@ -28,7 +29,9 @@ kj::Promise<void> ExecutorServer::runBytes(RunBytesContext context) {
   CellBuilder builder(parts);
   builder.args(copyTexts(params.getArgs()));
   builder.env(copyTexts(params.getEnv()));
-  builder.bootstrap([this](CellGroup& children) { return childBootstrap(*lease, children); });
+  builder.bootstrap([this](CellGroup& children) {
+    return bootstrap->serveChild(*lease, children);
+  });
   builder.beforeStart([this]() { lease->check(); });
   auto bytes = kj::heapArray<kj::byte>(wasm);
   context.releaseParams();

@@ -12,13 +12,17 @@ namespace ww {
 // The largest component that runBytes takes.
 constexpr size_t MAX_WASM_BYTES = size_t(48) << 20;
 
-// Given the session's lease and the group of what the new cell will start.
-using ChildBootstrap = kj::Function<capnp::Capability::Client(Lease& lease, CellGroup& children)>;
+// What one session gives the cells that it starts, made by whoever knows what it is.
+class ChildBootstrap: public kj::Refcounted {
+ public:
+  // The bootstrap capability of a new cell. `children` is the group of what that cell will start;
+  // all that is made hangs on the lease.
+  virtual capnp::Capability::Client serveChild(Lease& lease, CellGroup& children) = 0;
+};
 
 class ExecutorServer final: public SessionBound<peer::Executor> {
  public:
-  // `childBootstrap` outlives all executors.
-  ExecutorServer(Lease& lease, CellParts parts, CellGroup& group, ChildBootstrap& childBootstrap);
+  ExecutorServer(Lease& lease, CellParts parts, CellGroup& group, ChildBootstrap& bootstrap);
 
   kj::Promise<void> runBytes(RunBytesContext context) override;
   kj::Promise<void> echo(EchoContext context) override;
@@ -26,7 +30,7 @@ class ExecutorServer final: public SessionBound<peer::Executor> {
  private:
   CellParts parts;
   kj::Own<CellGroup> group;
-  ChildBootstrap& childBootstrap;
+  kj::Own<ChildBootstrap> bootstrap;
 };
 
 }  // namespace ww

@@ -14,15 +14,15 @@ HeadWatch::HeadWatch(HeadSource& source, Epoch first, kj::PromiseFulfillerPair<v
 
 HeadWatch::~HeadWatch() noexcept(false) {
   while (!leases.empty()) {
-    auto& lease = leases.front();
-    forget(lease);
-    lease.watch = nullptr;
-    lease.finish("the node is shutting down");
+    auto lease = kj::addRef(leases.front());
+    forget(*lease);
+    lease->finish("the node is shutting down");
   }
 }
 
 void HeadWatch::forget(Lease& lease) {
-  if (lease.link.isLinked()) leases.remove(lease);
+  leases.remove(lease);
+  lease.watch = nullptr;
 }
 
 kj::Own<Lease> HeadWatch::issue() {

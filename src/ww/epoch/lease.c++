@@ -37,8 +37,8 @@ void Lease::revoke(kj::StringPtr why) { endBecause(failure("revoked", why)); }
 void Lease::finish(kj::StringPtr why) { endBecause(ended(why)); }
 
 void Lease::endBecause(kj::Exception&& exception) {
-  if (!stands()) return;
-  end = kj::mv(exception);
+  if (settled) return;
+  if (stands()) end = kj::mv(exception);  // else the head was first
   kj::evalLater([self = kj::addRef(*this)]() mutable { self->settle(); })
       .detach([](kj::Exception&& e) { KJ_LOG(ERROR, "ending a lease", e); });
 }
@@ -48,7 +48,12 @@ void Lease::settle() {
   settled = true;
   auto why = reason();
   if (end == nullptr) end = kj::cp(why);  // the same words for ever
-  bodies.cancel(why);
+  // Each round destroys at least one body, even when a destructor throws.
+  while (!bodies.isEmpty()) {
+    KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() { bodies.cancel(why); })) {
+      KJ_LOG(ERROR, "destroying a body whose lease has ended", *exception);
+    }
+  }
   endedFulfiller->fulfill();
 }
 

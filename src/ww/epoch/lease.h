@@ -69,7 +69,8 @@ class Lease final: public kj::Refcounted {
   // Lives as long as the lease does: for what is to happen when a session is gone.
   void attach(kj::Own<void> object) { attachments.add(kj::mv(object)); }
 
-  // Each ends it, unless it has ended. The first reason stays.
+  // Each ends it, unless it has ended; the first reason stays. From anywhere, a body that it holds
+  // included: that body goes on to its next wait.
   void revoke(kj::StringPtr why);
   void finish(kj::StringPtr why);
 

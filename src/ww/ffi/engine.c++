@@ -27,7 +27,8 @@ EngineHandle::EngineHandle(const EngineOptions& options, WakeInbox& inbox) {
     [](void* hub) { asInbox(hub).unref(); },
     &PipeStream::onEvent,
   };
-  WwEngineOptions raw{uint64_t(options.slice / kj::MICROSECONDS), options.wasmStackBytes};
+  WwEngineOptions raw{uint64_t(options.slice / kj::MICROSECONDS), options.wasmStackBytes,
+                      options.debugInfo};
   WwError error{};
   this->raw = ww_engine_new(&raw, &hooks, &inbox, &error);
   if (this->raw == nullptr) kj::throwFatalException(takeError(error));

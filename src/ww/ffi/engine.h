@@ -26,6 +26,7 @@ class GuestTask;
 struct EngineOptions {
   kj::Duration slice = 1 * kj::MILLISECONDS;  // a running guest yields to the loop after one or two
   size_t wasmStackBytes = 512 * 1024;         // of each guest
+  bool debugInfo = false;  // source lines in traps' backtraces, where a component has them
   kj::uint maxGuests = 8000;  // a guest takes about 6 memory mappings, a process has 65,530
 };
 

@@ -1,28 +1,60 @@
 #include <ww/membrane/membrane-server.h>
 
+#include <kj/list.h>
 #include <ww/base/error.h>
 #include <ww/membrane/epoch-policy.h>
 #include <ww/membrane/status-poller.h>
 
 namespace ww {
 
-// How many sessions live; may outlive the Membrane that made them.
-class MembraneServer::Count final: public kj::Refcounted {
+// The sessions that somebody holds. May outlive the Membrane that made them.
+class MembraneServer::Register final: public kj::Refcounted {
  public:
-  size_t value = 0;
+  // One session's place, which its lease keeps.
+  class Entry {
+   public:
+    Entry(kj::Own<Register> owner, const Lease& lease): owner(kj::mv(owner)), lease(lease) {
+      this->owner->entries.add(*this);
+    }
+    ~Entry() noexcept(false) { owner->entries.remove(*this); }
+    KJ_DISALLOW_COPY_AND_MOVE(Entry);
+
+   private:
+    friend class Register;
+    kj::Own<Register> owner;
+    const Lease& lease;
+    kj::ListLink<Entry> link;
+  };
+
+  void add(Lease& lease) { lease.attach(kj::heap<Entry>(kj::addRef(*this), lease)); }
+
+  size_t countHeld() const { return entries.size(); }
+  size_t countStanding() const {
+    size_t count = 0;
+    for (auto& entry: entries) count += entry.lease.stands();
+    return count;
+  }
+
+ private:
+  kj::List<Entry, &Entry::link> entries;
 };
 
 MembraneServer::MembraneServer(HeadWatch& heads, GraftPolicy& policy, Offer offer,
-                               size_t maxSessions)
-    : heads(heads), policy(policy), offer(kj::mv(offer)), maxSessions(maxSessions),
-      sessions(kj::refcounted<Count>()) {}
+                               SessionLimits limits)
+    : heads(heads), policy(policy), offer(kj::mv(offer)), limits(limits),
+      sessions(kj::refcounted<Register>()) {}
 
 MembraneServer::~MembraneServer() noexcept(false) {}
 
 void MembraneServer::requireRoom() const {
-  if (sessions->value >= maxSessions) {
-    kj::throwFatalException(overloaded(kj::str("sessions: ", maxSessions,
-                                               " live ones; drop some first")));
+  auto held = sessions->countHeld();
+  if (held >= limits.held) {
+    kj::throwFatalException(overloaded(kj::str("sessions: ", held,
+        " are held, ended ones among them; drop some first")));
+  }
+  if (held >= limits.standing && sessions->countStanding() >= limits.standing) {
+    kj::throwFatalException(overloaded(kj::str("sessions: ", limits.standing,
+        " are held; drop some first")));
   }
 }
 
@@ -30,28 +62,26 @@ kj::Promise<void> MembraneServer::graft(GraftContext context) {
   requireRoom();
   auto params = context.getParams();
   auto signer = params.hasSigner() ? params.getSigner() : stem::Signer::Client(nullptr);
-  return policy.admit(kj::mv(signer)).then([this, context]() mutable {
-    requireRoom();
-    auto lease = heads.issue();
-    ++sessions->value;
-    lease->attach(kj::heap(kj::defer([count = kj::addRef(*sessions)]() mutable {
-      --count->value;
-    })));
-    auto offered = offer(*lease);
-    auto wrap = kj::refcounted<EpochPolicy>(kj::addRef(*lease));
+  co_await policy.admit(kj::mv(signer));
+  // From here to the answer in one turn: the session is of the epoch that is current now.
+  requireRoom();
+  auto lease = heads.issue();
+  sessions->add(*lease);
+  auto offered = offer(*lease);
+  auto wrap = kj::refcounted<EpochPolicy>(kj::addRef(*lease));
 
-    auto session = context.getResults(capnp::MessageSize{64 + lease->issued().head.size() / 8, 3})
-        .initSession();
-    auto epoch = session.initIssuedEpoch();
-    epoch.setSeq(lease->issued().seq);
-    epoch.setHead(lease->issued().head);
-    epoch.setAdoptedBlock(lease->issued().adoptedBlock);
-    stem::StatusPoller::Client poller = kj::heap<StatusPollerServer>(*lease);
-    session.setStatusPoller(capnp::membrane(kj::mv(poller), kj::addRef(*wrap)));
-    auto extension = session.initExtension();
-    extension.setHost(capnp::membrane(kj::mv(offered.host), kj::addRef(*wrap)));
-    extension.setExecutor(capnp::membrane(kj::mv(offered.executor), kj::addRef(*wrap)));
-  });
+  auto& issued = lease->issued();
+  auto session = context.getResults(capnp::MessageSize{64 + issued.head.size() / 8, 3})
+      .initSession();
+  auto epoch = session.initIssuedEpoch();
+  epoch.setSeq(issued.seq);
+  epoch.setHead(issued.head);
+  epoch.setAdoptedBlock(issued.adoptedBlock);
+  stem::StatusPoller::Client poller = kj::heap<StatusPollerServer>(*lease);
+  session.setStatusPoller(capnp::membrane(kj::mv(poller), kj::addRef(*wrap)));
+  auto extension = session.initExtension();
+  extension.setHost(capnp::membrane(kj::mv(offered.host), kj::addRef(*wrap)));
+  extension.setExecutor(capnp::membrane(kj::mv(offered.executor), kj::addRef(*wrap)));
 }
 
 }  // namespace ww

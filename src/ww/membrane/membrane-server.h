@@ -35,32 +35,36 @@ struct SessionOffer {
   peer::Executor::Client executor;
 };
 
+// How many sessions of one Membrane there may be: a guest that grafts in a loop is refused beyond
+// with `overloaded: sessions`. A session takes room for as long as somebody holds a capability of
+// it; dropping them makes room.
+struct SessionLimits {
+  size_t standing = 64;  // whose lease stands
+  size_t held = 1024;    // with those that have ended: guests may be slow to let go
+};
+
 class MembraneServer final
     : public stem::Membrane<membrane::WetwareSession>::Server {
  public:
   using Offer = kj::Function<SessionOffer(Lease& lease)>;
 
-  // Live sessions of one Membrane: a guest that grafts in a loop is refused beyond that with
-  // `overloaded: sessions`. A session lives as long as somebody holds a capability of it.
-  static constexpr size_t DEFAULT_MAX_SESSIONS = 64;
-
   // `heads` and `policy` outlive it.
-  MembraneServer(HeadWatch& heads, GraftPolicy& policy, Offer offer,
-                 size_t maxSessions = DEFAULT_MAX_SESSIONS);
+  MembraneServer(HeadWatch& heads, GraftPolicy& policy, Offer offer, SessionLimits limits = {});
   ~MembraneServer() noexcept(false);
 
+  // A graft that the policy keeps waiting takes no room; it is a call in flight like any other.
   kj::Promise<void> graft(GraftContext context) override;
 
  private:
-  class Count;
+  class Register;
 
   void requireRoom() const;
 
   HeadWatch& heads;
   GraftPolicy& policy;
   Offer offer;
-  const size_t maxSessions;
-  kj::Own<Count> sessions;
+  const SessionLimits limits;
+  kj::Own<Register> sessions;
 };
 
 }  // namespace ww

@@ -7,6 +7,7 @@
 #include <kj/debug.h>
 #include <kj/io.h>
 #include <kj/vector.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -2,8 +2,8 @@
 // A running node: the composition root. What comes in by constructor is all that it has of the
 // outside; here the rooms that do not know each other are joined.
 //
-// - `membrane` mints sessions and hands out what `offer` makes for it: a Host and an Executor.
-// - `cell` runs components and serves each child whatever `serveChild` makes: a Host again.
+// - `membrane` mints sessions and hands out what offer() makes for each: a Host and an Executor.
+// - `cell` runs components and serves each child what the session's serveChild() makes: a Host.
 // - Every capability of either hangs on the session's Lease.
 //
 // A session owns the cells that it started: when its lease ends they get a grace, and are ended.
@@ -11,6 +11,7 @@
 
 #include <kj/async.h>
 #include <ww/base/log.h>
+#include <ww/base/store.h>
 #include <ww/cell/cell.h>
 #include <ww/cell/executor-server.h>
 #include <ww/epoch/head-watch.h>
@@ -31,15 +32,14 @@ struct NodeOptions {
 
 class Node final: private kj::TaskSet::ErrorHandler {
  public:
-  // Everything outlives the node. `codeStore` is where compiled code is kept between runs.
+  // All references outlive the node. `codeStore` is where compiled code is kept between runs.
   Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, HeadSource& heads,
        Swarm& swarm, Logger& logger, kj::Maybe<kj::Own<Store>> codeStore);
   ~Node() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Node);
 
   // Boots pid0 from the bytes of a component. Resolves once its `run` was entered, or it ended
-  // before that; rejects as CellBuilder::start() does. Dropping the cell leaves it running; it ends
-  // with the node, or by Cell::end().
+  // before that; rejects as CellBuilder::start() does. The node keeps the cell while it runs.
   kj::Promise<kj::Own<Cell>> boot(kj::Array<const kj::byte> wasm, kj::Array<kj::String> args,
                                   kj::Array<kj::String> env);
 
@@ -47,11 +47,13 @@ class Node final: private kj::TaskSet::ErrorHandler {
   ffi::Engine& getEngine() { return engine; }
 
  private:
-  CellParts parts();
+  class Session;
+
   capnp::Capability::Client serveMembrane(CellGroup& pid0Children);
   SessionOffer offer(Lease& lease, CellGroup& pid0Children);
-  capnp::Capability::Client serveChild(Lease& lease, CellGroup& children);
   kj::Promise<void> endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group);
+  kj::Promise<void> followHead();
+  CellParts parts();
   void taskFailed(kj::Exception&& exception) override;
 
   const NodeOptions options;
@@ -59,10 +61,10 @@ class Node final: private kj::TaskSet::ErrorHandler {
   Swarm& swarm;
   Logger& logger;
   HeadWatch heads;
+  OpenGraftPolicy openGraft;
   ffi::Engine engine;
   ffi::ThreadCompiler threadCompiler;
   ffi::CachingCompiler compiler;
-  ChildBootstrap childBootstrap;
   kj::Own<CellGroup> root;
   kj::TaskSet tasks;
 };

@@ -19,13 +19,21 @@ class DirectStream final: public kj::AsyncInputStream, public kj::AsyncOutputStr
   explicit DirectStream(int fd): in(fd), out(fd) {}
 
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override {
-    return kj::evalNow([&]() { return in.tryRead(buffer, minBytes, maxBytes); });
+    return kj::evalNow([&]() -> kj::Promise<size_t> {
+      return in.tryRead(buffer, minBytes, maxBytes);
+    });
   }
   kj::Promise<void> write(const void* buffer, size_t size) override {
-    return kj::evalNow([&]() { out.write(buffer, size); });
+    return kj::evalNow([&]() -> kj::Promise<void> {
+      out.write(buffer, size);
+      return kj::READY_NOW;
+    });
   }
   kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
-    return kj::evalNow([&]() { out.write(pieces); });
+    return kj::evalNow([&]() -> kj::Promise<void> {
+      out.write(pieces);
+      return kj::READY_NOW;
+    });
   }
   kj::Promise<void> whenWriteDisconnected() override { return kj::NEVER_DONE; }
 

@@ -1,0 +1,55 @@
+#pragma once
+// The Host capability of one session: the node as a cell sees it. It tells what the swarm tells, and
+// dials within what the operator allows a cell.
+
+#include <kj/timer.h>
+#include <peer.capnp.h>
+#include <ww/epoch/session-bound.h>
+#include <ww/net/swarm.h>
+
+namespace ww {
+
+struct DialPolicy {
+  bool allowPrivate = false;     // loopback, private, link-local, multicast addresses and the like
+  kj::uint maxPending = 8;       // dials at a time, per session
+  kj::uint maxPerMinute = 60;    // dials begun, per session
+  kj::uint maxAddrs = 32;        // in one call
+};
+
+// What one session has dialled: a cell and its children share it.
+class DialCount final: public kj::Refcounted {
+ public:
+  DialCount(const DialPolicy& policy, kj::Timer& timer): policy(policy), timer(timer) {}
+
+  // Counts one dial, for as long as the result lives. Throws `overloaded: dials` above the limits.
+  kj::Own<void> begin();
+
+  const DialPolicy policy;
+
+ private:
+  kj::Timer& timer;
+  kj::uint pending = 0;
+  kj::uint begun = 0;            // in the current minute
+  kj::TimePoint minute = kj::origin<kj::TimePoint>();
+};
+
+class HostServer final: public SessionBound<peer::Host> {
+ public:
+  // `swarm` outlives it; `executor` is what executor() gives.
+  HostServer(Lease& lease, Swarm& swarm, DialCount& dials, peer::Executor::Client executor);
+
+  kj::Promise<void> id(IdContext context) override;
+  kj::Promise<void> addrs(AddrsContext context) override;
+  kj::Promise<void> peers(PeersContext context) override;
+  kj::Promise<void> connect(ConnectContext context) override;
+  kj::Promise<void> executor(ExecutorContext context) override;
+
+ private:
+  kj::Array<Multiaddr> parseAddrs(capnp::List<capnp::Data>::Reader list) const;
+
+  Swarm& swarm;
+  kj::Own<DialCount> dials;
+  peer::Executor::Client executorClient;
+};
+
+}  // namespace ww

@@ -1,0 +1,76 @@
+#include <ww/net/loopback-swarm.h>
+
+#include <ww/base/error.h>
+
+namespace ww {
+
+LoopbackSwarm::LoopbackSwarm(LoopbackNetwork& network, PeerId id)
+    : network(network), id(kj::mv(id)), address(network.nextAddress++) {
+  network.listeners.insert(address, this);
+}
+
+LoopbackSwarm::~LoopbackSwarm() noexcept(false) {
+  network.listeners.erase(address);
+  for (auto peer: connected) {
+    kj::Vector<LoopbackSwarm*> others;
+    for (auto other: peer->connected) {
+      if (other != this) others.add(other);
+    }
+    peer->connected = kj::mv(others);
+  }
+}
+
+kj::Array<Multiaddr> LoopbackSwarm::getListenAddrs() {
+  auto addrs = kj::heapArrayBuilder<Multiaddr>(1);
+  addrs.add(Multiaddr::memory(address));
+  return addrs.finish();
+}
+
+kj::Array<Peer> LoopbackSwarm::getPeers() {
+  auto peers = kj::heapArrayBuilder<Peer>(connected.size());
+  for (auto peer: connected) peers.add(Peer{peer->id.clone(), peer->getListenAddrs()});
+  return peers.finish();
+}
+
+kj::Maybe<LoopbackSwarm&> LoopbackSwarm::findPeer(const PeerId& wanted) {
+  for (auto peer: connected) {
+    if (peer->id == wanted) return *peer;
+  }
+  return nullptr;
+}
+
+bool LoopbackSwarm::isConnected(const PeerId& wanted) { return findPeer(wanted) != nullptr; }
+
+kj::Promise<void> LoopbackSwarm::connect(const PeerId& wanted, kj::ArrayPtr<const Multiaddr> addrs) {
+  // Not before the next turn: as on a network, the caller sees the world change under it.
+  return kj::evalLater([this, wanted = wanted.clone(),
+                        addrs = KJ_MAP(a, addrs) { return a.clone(); }]() {
+    if (isConnected(wanted)) return;
+    kj::Vector<kj::String> failures;
+    for (auto& addr: addrs) {
+      auto failure = dial(wanted, addr);
+      if (failure.size() == 0) return;
+      failures.add(kj::str(addr.toText(), ": ", failure));
+    }
+    auto why = failures.empty() ? kj::str("no address is known") : kj::strArray(failures, "; ");
+    kj::throwFatalException(badInput(kj::str("cannot connect to ", wanted.toText(), ": ", why)));
+  });
+}
+
+// Nothing, or why not.
+kj::String LoopbackSwarm::dial(const PeerId& wanted, const Multiaddr& addr) {
+  ++dials;
+  KJ_IF_MAYBE(number, addr.findMemory()) {
+    KJ_IF_MAYBE(listener, network.listeners.find(*number)) {
+      auto& peer = **listener;
+      if (!(peer.id == wanted)) return kj::str("another peer answers there: ", peer.id.toText());
+      connected.add(&peer);
+      peer.connected.add(this);
+      return kj::String();
+    }
+    return kj::str("nobody listens there");
+  }
+  return kj::str("not an address of this process (/memory/N)");
+}
+
+}  // namespace ww

@@ -1,0 +1,51 @@
+#pragma once
+// Nodes of one process, joined without a socket: for tests, and for anything that wants peers
+// without a network. A node listens on /memory/N; a dial succeeds when somebody with the right peer
+// id listens there.
+
+#include <kj/map.h>
+#include <ww/net/swarm.h>
+
+namespace ww {
+
+class LoopbackSwarm;
+
+// The medium. Outlives its swarms. One event loop.
+class LoopbackNetwork final {
+ public:
+  LoopbackNetwork() = default;
+  KJ_DISALLOW_COPY_AND_MOVE(LoopbackNetwork);
+
+ private:
+  friend class LoopbackSwarm;
+  uint64_t nextAddress = 1;
+  kj::HashMap<uint64_t, LoopbackSwarm*> listeners;
+};
+
+class LoopbackSwarm final: public Swarm {
+ public:
+  LoopbackSwarm(LoopbackNetwork& network, PeerId id);
+  ~LoopbackSwarm() noexcept(false);  // its connections end
+  KJ_DISALLOW_COPY_AND_MOVE(LoopbackSwarm);
+
+  const PeerId& getPeerId() override { return id; }
+  kj::Array<Multiaddr> getListenAddrs() override;
+  kj::Array<Peer> getPeers() override;
+  bool isConnected(const PeerId& id) override;
+  kj::Promise<void> connect(const PeerId& id, kj::ArrayPtr<const Multiaddr> addrs) override;
+
+  // How many dials came to their end, well or not.
+  kj::uint dialCount() const { return dials; }
+
+ private:
+  kj::Maybe<LoopbackSwarm&> findPeer(const PeerId& id);
+  kj::String dial(const PeerId& id, const Multiaddr& addr);
+
+  LoopbackNetwork& network;
+  const PeerId id;
+  const uint64_t address;
+  kj::uint dials = 0;
+  kj::Vector<LoopbackSwarm*> connected;
+};
+
+}  // namespace ww

@@ -1,0 +1,79 @@
+#include <ww/node/identity-file.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <kj/io.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <ww/base/error.h>
+#include <ww/node/directory-store.h>
+
+namespace ww {
+namespace {
+
+constexpr kj::StringPtr FILE_NAME = "identity.key"_kj;
+constexpr size_t MAX_FILE_BYTES = 4096;
+
+[[noreturn]] void fail(kj::StringPtr path, kj::StringPtr what) {
+  kj::throwFatalException(badInput(kj::str(path, ": ", what)));
+}
+
+kj::Maybe<Identity> read(int folder, kj::StringPtr path) {
+  int fd = openat(folder, FILE_NAME.cStr(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0 && errno == ENOENT) return nullptr;
+  if (fd < 0) fail(path, kj::str("cannot read the node's key: ", strerror(errno)));
+  kj::AutoCloseFd file(fd);
+  struct stat info;
+  KJ_SYSCALL(fstat(file, &info));
+  if (!S_ISREG(info.st_mode)) fail(path, "the node's key is not a plain file");
+  if ((info.st_mode & 077) != 0) {
+    fail(path, kj::str("others may use the node's key; run: chmod 600 ", path));
+  }
+  kj::byte buffer[MAX_FILE_BYTES];
+  auto n = kj::FdInputStream(file.get()).tryRead(buffer, 1, sizeof(buffer));
+  kj::Maybe<Identity> identity;
+  KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
+    identity = Identity::decode(kj::arrayPtr(buffer, n));
+  })) {
+    fail(path, kj::str("the node's key is damaged (", exception->getDescription(),
+                       "); put a copy back, or move it away to get a new identity"));
+  }
+  return identity;
+}
+
+// Writes a new key beside, then links it into place unless somebody was faster.
+void make(int folder, kj::StringPtr path) {
+  auto part = kj::str(".", FILE_NAME, ".", getpid());
+  unlinkat(folder, part.cStr(), 0);
+  int fd = openat(folder, part.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) fail(path, kj::str("cannot make the node's key: ", strerror(errno)));
+  KJ_DEFER(unlinkat(folder, part.cStr(), 0));
+  {
+    kj::AutoCloseFd file(fd);
+    auto bytes = Identity::generate().encode();
+    kj::FdOutputStream(file.get()).write(bytes.begin(), bytes.size());
+    KJ_SYSCALL(fsync(file));
+  }
+  if (linkat(folder, part.cStr(), folder, FILE_NAME.cStr(), 0) < 0 && errno != EEXIST) {
+    fail(path, kj::str("cannot make the node's key: ", strerror(errno)));
+  }
+}
+
+}  // namespace
+
+Identity loadOrMakeIdentity(kj::StringPtr folderPath) {
+  auto folder = openPrivateFolder(folderPath);
+  auto path = kj::str(folderPath, "/", FILE_NAME);
+  auto identity = read(folder, path);
+  if (identity == nullptr) {
+    make(folder, path);
+    identity = read(folder, path);
+  }
+  KJ_IF_MAYBE(result, identity) return kj::mv(*result);
+  fail(path, "the node's key vanished while it was made");
+}
+
+}  // namespace ww
