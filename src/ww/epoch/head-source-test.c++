@@ -25,9 +25,9 @@ KJ_TEST("the manual source starts where the static one stands, and moves by one"
   ManualHeadSource source;
   KJ_EXPECT(source.current().seq == 0);
   KJ_EXPECT(source.current().head.size() == 0);
-  source.advance(HEAD, 77);
+  source.advance(kj::arrayPtr(HEAD, sizeof(HEAD)), 77);
   KJ_EXPECT(source.current().seq == 1);
-  KJ_EXPECT(source.current().head.asPtr() == kj::arrayPtr(HEAD));
+  KJ_EXPECT(source.current().head.asPtr() == kj::arrayPtr(HEAD, sizeof(HEAD)));
   KJ_EXPECT(source.current().adoptedBlock == 77);
   source.advance();
   KJ_EXPECT(source.current().seq == 2);
@@ -42,10 +42,10 @@ KJ_TEST("nextAfter() gives the newest epoch: at once, or to all who wait for it"
   { auto dropped = source.nextAfter(0); }
   KJ_EXPECT(!first.poll(waitScope));
   source.advance();
-  source.advance(HEAD, 5);
+  source.advance(kj::arrayPtr(HEAD, sizeof(HEAD)), 5);
   KJ_EXPECT(first.wait(waitScope).seq == 2);
   KJ_EXPECT(second.wait(waitScope).adoptedBlock == 5);
-  KJ_EXPECT(source.nextAfter(1).wait(waitScope).head.asPtr() == kj::arrayPtr(HEAD));
+  KJ_EXPECT(source.nextAfter(1).wait(waitScope).head.asPtr() == kj::arrayPtr(HEAD, sizeof(HEAD)));
   KJ_EXPECT(!later.poll(waitScope));
   source.advance();
   KJ_EXPECT(later.wait(waitScope).seq == 3);
