@@ -145,11 +145,15 @@ int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte
     kj::UnixEventPort::captureSignal(SIGTERM);
     if (options.advanceOnSignal) kj::UnixEventPort::captureSignal(SIGUSR1);
     auto io = kj::setupAsyncIo();
+    // What a node's end leaves to the loop's next turn, links among it, needs a loop to end in.
+    KJ_DEFER(io.waitScope.poll());
     Run run(options, logger, io);
     code = run.run(kj::mv(wasm)).wait(io.waitScope);
   })) {
     if (ffi::isComponentProblem(*exception)) {
-      return complain(logger, EXIT_NOT_RUNNABLE, "the image cannot be run",
+      auto image = options.image.map([](const kj::String& path) -> kj::StringPtr { return path; });
+      return complain(logger, EXIT_NOT_RUNNABLE,
+                      kj::str("the image cannot be run: ", image.orDefault("the default image")),
                       exception->getDescription());
     }
     return complain(logger, EXIT_NODE_FAILED, "the node failed", exception->getDescription());

@@ -35,7 +35,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   // All references outlive the node. `codeStore` is where compiled code is kept between runs.
   Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, HeadSource& heads,
        Swarm& swarm, Logger& logger, kj::Maybe<kj::Own<Store>> codeStore);
-  ~Node() noexcept(false);
+  ~Node() noexcept(false);  // ends all cells; let the loop turn once more before it goes
   KJ_DISALLOW_COPY_AND_MOVE(Node);
 
   // Boots pid0 from the bytes of a component. Resolves once its `run` was entered, or it ended
