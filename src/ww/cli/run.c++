@@ -141,6 +141,7 @@ int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause)
 int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte> wasm) {
   int code = EXIT_NODE_FAILED;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
+    kj::UnixEventPort::setReservedSignal(SIGUSR2);  // KJ takes SIGUSR1 otherwise
     kj::UnixEventPort::captureSignal(SIGINT);
     kj::UnixEventPort::captureSignal(SIGTERM);
     if (options.advanceOnSignal) kj::UnixEventPort::captureSignal(SIGUSR1);
