@@ -27,9 +27,15 @@ class RunTest(unittest.TestCase):
     def start_watch(self, *options):
         process = subprocess.Popen(self.command(*options, "--", "watch"), stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        self.addCleanup(self.put_away, process)
         self.assertEqual(process.stdout.readline(), b"pid0: epoch 0\n")
         return process
+
+    def put_away(self, process):
+        process.kill()
+        process.wait(60)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            pipe.close()
 
     def write(self, name, content):
         path = os.path.join(self.folder, name)
