@@ -1,0 +1,146 @@
+#include <ww/membrane/membrane-server.h>
+
+#include <kj/test.h>
+#include <ww/epoch/session-bound.h>
+
+namespace ww {
+namespace {
+
+using Membrane = stem::Membrane<membrane::WetwareSession>;
+
+constexpr kj::uint TURNS = 80;
+
+// What happened behind sessions: two for each echo.
+struct Effects {
+  kj::uint count = 0;
+};
+
+// An echo takes a few turns, and has an effect at its end.
+class SlowExecutor final: public SessionBound<peer::Executor> {
+ public:
+  SlowExecutor(Lease& lease, Effects& effects): SessionBound(lease), effects(effects) {}
+
+  kj::Promise<void> echo(EchoContext context) override {
+    ++effects.count;
+    for (int i = 0; i < 5; i++) co_await kj::evalLater([]() {});
+    lease->check();
+    ++effects.count;
+    context.getResults().setResponse(context.getParams().getMessage());
+  }
+
+ private:
+  Effects& effects;
+};
+
+class PlainHost final: public SessionBound<peer::Host> {
+ public:
+  PlainHost(Lease& lease, peer::Executor::Client executor)
+      : SessionBound(lease), client(kj::mv(executor)) {}
+  kj::Promise<void> executor(ExecutorContext context) override {
+    context.getResults().setExecutor(client);
+    return kj::READY_NOW;
+  }
+
+ private:
+  peer::Executor::Client client;
+};
+
+struct Fixture {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope{loop};
+  StaticHeadSource source;
+  HeadWatch watch{source};
+  OpenGraftPolicy everybody;
+  Effects effects;
+  SessionLimits limits;
+  Membrane::Client client = nullptr;
+
+  explicit Fixture(SessionLimits limits = {}): limits(limits) {
+    client = kj::heap<MembraneServer>(watch, everybody, [this](Lease& lease) {
+      peer::Executor::Client executor = kj::heap<SlowExecutor>(lease, effects);
+      return SessionOffer{kj::heap<PlainHost>(lease, executor), executor};
+    }, limits);
+  }
+
+  auto graft() { return client.graftRequest().send().wait(waitScope); }
+  static auto echo(peer::Executor::Client executor) {
+    auto request = executor.echoRequest();
+    request.setMessage("hi");
+    return request.send();
+  }
+};
+
+KJ_TEST("a session works through all that it gives") {
+  Fixture f;
+  auto graft = f.graft();
+  auto session = graft.getSession();
+  KJ_EXPECT(session.getIssuedEpoch().getSeq() == 0);
+  auto status = session.getStatusPoller().pollStatusRequest().send().wait(f.waitScope);
+  KJ_EXPECT(status.getStatus() == stem::Status::OK);
+  auto executor = session.getExtension().getHost().executorRequest().send().getExecutor();
+  KJ_EXPECT(f.echo(executor).wait(f.waitScope).getResponse() == "hi");
+}
+
+// The head moves after each of the first turns of a chain of calls; `late`: the event that destroys
+// bodies comes only after all else has come to rest.
+void advanceAfter(kj::uint turns, bool late) {
+  Fixture f;
+  {
+    auto graft = f.graft();
+    auto extension = graft.getSession().getExtension();
+    auto host = extension.getHost();
+    auto piped = f.echo(host.executorRequest().send().getExecutor());
+    auto direct = f.echo(extension.getExecutor());
+    f.waitScope.poll(turns);
+    auto before = f.effects.count;
+    f.watch.store({1, nullptr, 0});
+    if (late) f.waitScope.poll();
+    f.watch.announce().wait(f.waitScope);
+    f.waitScope.poll();
+
+    auto outcome = [&](auto&& promise) {
+      bool answered = false;
+      KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+        promise.wait(f.waitScope);
+        answered = true;
+      })) {
+        KJ_EXPECT(e->getDescription() == "staleEpoch: issued 0, current 1", turns);
+      }
+      return answered;
+    };
+    // Only what had had all of its effect before the head moved may be answered.
+    kj::uint answered = outcome(piped);
+    answered += outcome(direct);
+    KJ_EXPECT(answered * 2 <= before, turns, late);
+    KJ_EXPECT(f.effects.count == before, turns, late);
+    KJ_EXPECT(!outcome(f.echo(extension.getExecutor())));
+    KJ_EXPECT(!outcome(host.executorRequest().send()));
+  }
+  // The old wrappers are gone; the membrane goes on.
+  auto fresh = f.graft();
+  KJ_EXPECT(fresh.getSession().getIssuedEpoch().getSeq() == 1);
+  f.echo(fresh.getSession().getExtension().getExecutor()).wait(f.waitScope);
+}
+
+KJ_TEST("the head moves after each of the first turns: atomic and event together") {
+  for (kj::uint turns = 0; turns < TURNS; turns++) advanceAfter(turns, false);
+}
+
+KJ_TEST("the head moves after each of the first turns: the event late") {
+  for (kj::uint turns = 0; turns < TURNS; turns++) advanceAfter(turns, true);
+}
+
+KJ_TEST("a guest that hoards sessions is refused, and may go on once it drops them") {
+  SessionLimits limits;
+  limits.standing = 2;
+  Fixture f(limits);
+  {
+    auto first = f.graft(), second = f.graft();
+    KJ_EXPECT_THROW_MESSAGE("overloaded: sessions", f.graft());
+  }
+  f.waitScope.poll();
+  f.graft();
+}
+
+}  // namespace
+}  // namespace ww
