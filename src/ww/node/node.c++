@@ -51,15 +51,19 @@ kj::Promise<kj::Own<Cell>> Node::boot(kj::Array<const kj::byte> wasm, kj::Array<
   return ref.start(kj::mv(wasm), kj::addRef(*root)).attach(kj::mv(builder));
 }
 
-capnp::Capability::Client Node::serveMembrane(CellGroup& pid0Children) {
-  return stem::Membrane<membrane::WetwareSession>::Client(kj::heap<MembraneServer>(
-      heads, openGraft, [this, group = kj::addRef(pid0Children)](Lease& lease) mutable {
-    return offer(lease, *group);
-  }));
+stem::Membrane<membrane::WetwareSession>::Client Node::openMembrane() {
+  return serveMembrane(*root);
 }
 
-SessionOffer Node::offer(Lease& lease, CellGroup& pid0Children) {
-  auto group = pid0Children.makeSubgroup();
+stem::Membrane<membrane::WetwareSession>::Client Node::serveMembrane(CellGroup& owner) {
+  return kj::heap<MembraneServer>(heads, openGraft,
+                                  [this, group = kj::addRef(owner)](Lease& lease) mutable {
+    return offer(lease, *group);
+  });
+}
+
+SessionOffer Node::offer(Lease& lease, CellGroup& owner) {
+  auto group = owner.makeSubgroup();
   tasks.add(endWithLease(lease.onEnded(), kj::addRef(*group)));
   return kj::refcounted<Session>(*this)->makeOffer(lease, *group);
 }

@@ -43,14 +43,18 @@ class Node final: private kj::TaskSet::ErrorHandler {
   kj::Promise<kj::Own<Cell>> boot(kj::Array<const kj::byte> wasm, kj::Array<kj::String> args,
                                   kj::Array<kj::String> env);
 
+  // A Membrane for the node's owner: grafts need no signer, and what is started through it ends with
+  // the node. Only while the node lives.
+  stem::Membrane<membrane::WetwareSession>::Client openMembrane();
+
   HeadWatch& getHeadWatch() { return heads; }
   ffi::Engine& getEngine() { return engine; }
 
  private:
   class Session;
 
-  capnp::Capability::Client serveMembrane(CellGroup& pid0Children);
-  SessionOffer offer(Lease& lease, CellGroup& pid0Children);
+  stem::Membrane<membrane::WetwareSession>::Client serveMembrane(CellGroup& owner);
+  SessionOffer offer(Lease& lease, CellGroup& owner);
   kj::Promise<void> endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group);
   kj::Promise<void> followHead();
   CellParts parts();

@@ -1,0 +1,172 @@
+// A guest that speaks to its host through the SDK; its bootstrap capability is a Host.
+//
+//   echo TEXT         prints the answer
+//   leave             exits with 5 while calls are outstanding
+//   trap              traps while a call is outstanding
+//   fail              lets a refused call's failure through
+//   wrong-interface   takes its bootstrap for something else
+//   tree N            reads its own component from stdin; starts a child that does the same with N-1;
+//                     says `tree N` once all below stand, and waits for the end of the host
+//   orphan            reads its own component from stdin, starts a child that idles, exits with 3
+//   big BYTES         has that many zeros run as a component; prints the failure
+//   bench-echo COUNT IN_FLIGHT BYTES
+//                     prints nanoseconds a call; COUNT calls, IN_FLIGHT at a time
+//   idle              says `idle` once a call was answered, waits for the end of the host
+#include <kj/debug.h>
+#include <membrane.capnp.h>
+#include <peer.capnp.h>
+#include <stdlib.h>
+#include <stem.capnp.h>
+#include <ww/guest.h>
+
+namespace {
+
+using ww::peer::Executor;
+
+kj::Promise<kj::String> echo(Executor::Client executor, kj::StringPtr text) {
+  auto request = executor.echoRequest();
+  request.setMessage(text);
+  auto response = co_await request.send();
+  co_return kj::str(response.getResponse());
+}
+
+kj::Promise<void> leave(ww::Guest& guest, Executor::Client executor, bool trap) {
+  auto first = executor.echoRequest();
+  first.setMessage("answered");
+  co_await first.send();
+  auto pending = executor.echoRequest();
+  pending.setMessage("never answered");
+  auto promise = pending.send();
+  if (trap) __builtin_trap();
+  _Exit(5);
+}
+
+kj::Promise<void> wrongInterface(ww::Guest& guest) {
+  auto wrong = guest.bootstrap<ww::stem::Membrane<ww::membrane::WetwareSession>>();
+  auto outcome = co_await ww::attempt(wrong.graftRequest().send().ignoreResult());
+  KJ_IF_MAYBE(exception, outcome) {
+    ww::print(kj::str(exception->getType(), ": ", ww::reason(*exception), '\n'));
+  }
+}
+
+kj::Promise<void> readLine(ww::peer::ByteStream::Client from, kj::StringPtr wanted) {
+  kj::Vector<char> seen;
+  while (seen.empty() || seen.back() != '\n') {
+    auto request = from.readRequest();
+    request.setMaxBytes(1024);
+    auto response = co_await request.send();
+    seen.addAll(response.getData().asChars());
+    KJ_REQUIRE(response.getData().size() > 0, "the child ended early");
+  }
+  seen.removeLast();
+  KJ_REQUIRE(kj::heapString(seen.asPtr()) == wanted);
+}
+
+ww::peer::Process::Client start(Executor::Client executor, kj::ArrayPtr<const kj::byte> wasm,
+                                std::initializer_list<kj::StringPtr> args) {
+  auto request = executor.runBytesRequest(capnp::MessageSize{wasm.size() / 8 + 64, 0});
+  request.setWasm(wasm);
+  auto list = request.initArgs(args.size());
+  for (kj::uint i = 0; i < args.size(); i++) list.set(i, args.begin()[i]);
+  return request.send().getProcess();
+}
+
+kj::Promise<void> tree(ww::Guest& guest, Executor::Client executor, int depth) {
+  auto self = co_await guest.input().readAllBytes();
+  ww::peer::Process::Client child = nullptr;
+  if (depth > 0) {
+    auto below = kj::str(depth - 1);
+    child = start(executor, self, {"tree", below});
+    auto stdin = child.stdinRequest().send().getStream();
+    auto write = stdin.writeRequest();
+    write.setData(self);
+    co_await write.send();
+    co_await stdin.closeRequest().send();
+    co_await readLine(child.stdoutRequest().send().getStream(), kj::str("tree ", below));
+  }
+  ww::print(kj::str("tree ", depth, "\n"));
+  co_await guest.onDisconnect();
+}
+
+kj::Promise<void> orphan(ww::Guest& guest, Executor::Client executor) {
+  auto self = co_await guest.input().readAllBytes();
+  auto child = start(executor, self, {"idle"});
+  co_await readLine(child.stdoutRequest().send().getStream(), "idle");
+  guest.exitWith(3);
+}
+
+kj::Promise<void> big(ww::Guest& guest, Executor::Client executor) {
+  auto zeros = kj::heapArray<kj::byte>(guest.args()[1].parseAs<uint32_t>());
+  memset(zeros.begin(), 0, zeros.size());
+  auto request = executor.runBytesRequest(capnp::MessageSize{zeros.size() / 8 + 64, 0});
+  request.setWasm(zeros);
+  zeros = nullptr;
+  auto outcome = co_await ww::attempt(request.send().ignoreResult());
+  KJ_IF_MAYBE(exception, outcome) {
+    ww::print(kj::str(exception->getType(), ": ", ww::reason(*exception), '\n'));
+  }
+}
+
+struct Bench {
+  Executor::Client executor;
+  kj::String message;
+  kj::uint left;
+
+  kj::Promise<void> worker() {
+    while (left > 0) {
+      --left;
+      auto request = executor.echoRequest(
+          capnp::MessageSize{16 + message.size() / sizeof(capnp::word), 0});
+      request.setMessage(message);
+      co_await request.send();
+    }
+  }
+};
+
+kj::Promise<void> benchEcho(ww::Guest& guest, Executor::Client executor) {
+  auto number = [&](size_t i) { return kj::StringPtr(guest.args()[i]).parseAs<uint32_t>(); };
+  auto count = number(1), inFlight = number(2);
+  auto message = kj::heapString(number(3));
+  memset(message.begin(), 'x', message.size());
+  Bench bench{executor, kj::mv(message), count};
+  auto& clock = kj::systemPreciseMonotonicClock();
+  auto begin = clock.now();
+  kj::Vector<kj::Promise<void>> workers;
+  for (uint32_t i = 0; i < inFlight; i++) workers.add(bench.worker());
+  co_await kj::joinPromises(workers.releaseAsArray());
+  ww::print(kj::str((clock.now() - begin) / kj::NANOSECONDS / double(count), '\n'));
+}
+
+}  // namespace
+
+WW_GUEST_MAIN(guest) {
+  auto mode = guest.args().size() > 0 ? guest.args()[0] : ""_kj;
+  if (mode == "wrong-interface") {
+    co_await wrongInterface(guest);
+    co_return;
+  }
+  auto host = guest.bootstrap<ww::peer::Host>();
+  auto executor = host.executorRequest().send().getExecutor();
+  if (mode == "echo") {
+    ww::print(kj::str(co_await echo(executor, guest.args()[1]), '\n'));
+  } else if (mode == "leave" || mode == "trap") {
+    co_await leave(guest, executor, mode == "trap");
+  } else if (mode == "fail") {
+    co_await executor.runBytesRequest().send();
+  } else if (mode == "tree") {
+    co_await tree(guest, executor, guest.args()[1].parseAs<int>());
+  } else if (mode == "orphan") {
+    co_await orphan(guest, executor);
+  } else if (mode == "big") {
+    co_await big(guest, executor);
+  } else if (mode == "bench-echo") {
+    co_await benchEcho(guest, executor);
+  } else if (mode == "idle") {
+    co_await executor.echoRequest().send();
+    ww::print("idle\n");
+    co_await guest.onDisconnect();
+  } else {
+    ww::printError("no such mode\n");
+    guest.exitWith(2);
+  }
+}

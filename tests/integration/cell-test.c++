@@ -1,0 +1,175 @@
+// A cell's life: arguments, exit statuses, kill, and what becomes of its tree.
+#include <kj/test.h>
+#include "test-node.h"
+
+namespace ww {
+namespace {
+
+KJ_TEST("each way to end has its exit status") {
+  TestNode node;
+  struct Case {
+    Words args;
+    int32_t code;
+  } cases[] = {
+    {{}, 0}, {{"exit", "0"}, 0}, {{"exit", "1"}, 1}, {{"exit", "5"}, 5}, {{"exit", "255"}, 255},
+    {{"return", "0"}, 0}, {{"return", "1"}, 1}, {{"return", "7"}, 7},
+    {{"trap"}, EXIT_TRAP}, {{"throw"}, EXIT_TRAP}, {{"recurse"}, EXIT_TRAP}, {{"grow"}, 7},
+  };
+  for (auto& c: cases) {
+    KJ_EXPECT(node.runToEnd("cell-plain", c.args).code == c.code, kj::strArray(kj::arrayPtr(c.args.begin(), c.args.size()), " "));
+  }
+  KJ_EXPECT(node.answers());
+}
+
+KJ_TEST("a trap is logged with its cause and the guest's stack") {
+  TestNode node;
+  KJ_EXPECT(node.runToEnd("cell-plain", {"trap"}).code == EXIT_TRAP);
+  KJ_EXPECT(node.logged("a cell trapped"));
+  KJ_EXPECT(node.logged("unreachable"), node.logger.getLines());
+  KJ_EXPECT(node.logged("wasm backtrace"), node.logger.getLines());
+}
+
+KJ_TEST("any number of callers wait, before and after the exit") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"park"});
+  kj::Vector<capnp::RemotePromise<Process::WaitResults>> before;
+  for (int i = 0; i < 5; i++) before.add(process.waitRequest().send());
+  node.close(node.stdin(process));
+  for (auto& caller: before) KJ_EXPECT(caller.wait(node.waitScope).getExitCode() == 0);
+  for (int i = 0; i < 3; i++) KJ_EXPECT(node.wait(process) == 0);
+}
+
+KJ_TEST("arguments and environment arrive verbatim") {
+  TestNode node;
+  KJ_EXPECT(node.runToEnd("cell-plain", {"args"}).out == "");
+  KJ_EXPECT(node.runToEnd("cell-plain", {"args", "", "a b", "ü=\n"}).out == "0:\n3:a b\n4:ü=\n\n");
+  KJ_EXPECT(node.runToEnd("cell-plain", {"env"}).out == "");
+  KJ_EXPECT(node.runToEnd("cell-plain", {"env"}, {"A=B=C", "EMPTY="}).out == "5:A=B=C\n6:EMPTY=\n");
+}
+
+KJ_TEST("bad arguments and variables are refused by their index") {
+  TestNode node;
+  auto nul = kj::StringPtr("a\0b", 3);
+  auto refused = [&](Words args, Words env, kj::StringPtr text) {
+    auto reason = failureOf([&]() { node.run("cell-plain", args, env); });
+    KJ_EXPECT(contains(reason, text), reason, text);
+  };
+  refused({"args", nul}, {}, "args[1] holds a NUL");
+  refused({"args", "\xff"}, {}, "args[1] is not valid UTF-8");
+  refused({"env"}, {"A=B", "nothing"}, "env[1] has no `=`");
+  refused({"env"}, {nul}, "env[0] holds a NUL");
+  refused({"env"}, {"A=B", "C=D", "\xc3\x28=1"}, "env[2] is not valid UTF-8");
+  KJ_EXPECT(node.node.getEngine().guestCount() == 0);
+  KJ_EXPECT(node.answers());
+}
+
+// ---- kill
+
+KJ_TEST("kill ends a cell, whatever it does") {
+  TestNode node;
+  for (auto mode: {"spin"_kj, "park"_kj, "until-closed"_kj}) {
+    auto process = node.run("cell-plain", {mode});
+    auto out = node.stdout(process);  // held, so that what is not read keeps the guest waiting
+    KJ_EXPECT(node.read(out, 1).size() == 1);
+    auto waiting = process.waitRequest().send();
+    process.killRequest().send().wait(node.waitScope);
+    KJ_EXPECT(waiting.wait(node.waitScope).getExitCode() == EXIT_KILLED, mode);
+    KJ_EXPECT(node.wait(process) == EXIT_KILLED, mode);
+    process.killRequest().send().wait(node.waitScope);  // again: nothing
+    KJ_EXPECT(node.node.getEngine().guestCount() == 0);
+  }
+}
+
+KJ_TEST("a kill after the end changes nothing") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"exit", "5"});
+  KJ_EXPECT(node.wait(process) == 5);
+  process.killRequest().send().wait(node.waitScope);
+  KJ_EXPECT(node.wait(process) == 5);
+}
+
+Process::Client startTree(TestNode& node, kj::StringPtr depth) {
+  auto wasm = component("cell-rpc");
+  auto top = node.run(wasm, {"tree", depth});
+  auto stdin = node.stdin(top);
+  node.write(stdin, wasm).wait(node.waitScope);
+  node.close(stdin);
+  auto line = kj::str("tree ", depth, "\n");
+  KJ_EXPECT(node.read(node.stdout(top), 1024) == line.asBytes());
+  return top;
+}
+
+KJ_TEST("a kill reaches the whole tree") {
+  TestNode node;
+  auto top = startTree(node, "3");
+  KJ_EXPECT(node.node.getEngine().guestCount() == 4);
+  top.killRequest().send().wait(node.waitScope);
+  KJ_EXPECT(node.node.getEngine().guestCount() == 0);
+  KJ_EXPECT(node.wait(top) == EXIT_KILLED);
+}
+
+KJ_TEST("a cell whose parent ends is ended too") {
+  TestNode node;
+  auto wasm = component("cell-rpc");
+  auto parent = node.run(wasm, {"orphan"});
+  auto stdin = node.stdin(parent);
+  node.write(stdin, wasm).wait(node.waitScope);
+  node.close(stdin);
+  KJ_EXPECT(node.wait(parent) == 3);
+  KJ_EXPECT(node.node.getEngine().guestCount() == 0);
+}
+
+KJ_TEST("dropping a Process gives up the handle, no more") {
+  TestNode node;
+  {
+    auto process = node.run("cell-plain", {"spin"});
+    KJ_EXPECT(node.read(node.stdout(process), 1024).size() > 0);
+  }
+  for (int i = 0; i < 100; i++) KJ_EXPECT(node.answers());
+  KJ_EXPECT(node.node.getEngine().guestCount() == 1);
+}
+
+KJ_TEST("the node's end ends every cell") {
+  TestNode node;
+  auto tree = startTree(node, "2");
+  node.run("cell-plain", {"spin"});
+}
+
+// ---- a guest and its calls
+
+KJ_TEST("a guest's calls: answered, outstanding at its exit, outstanding when it traps") {
+  TestNode node;
+  KJ_EXPECT(node.runToEnd("cell-rpc", {"echo", "hello"}).out == "Echo: hello\n");
+  KJ_EXPECT(node.runToEnd("cell-rpc", {"leave"}).code == 5);
+  KJ_EXPECT(node.runToEnd("cell-rpc", {"trap"}).code == EXIT_TRAP);
+  KJ_EXPECT(node.answers());
+}
+
+KJ_TEST("a guest's uncaught failure is a line on stderr and exit code 1") {
+  TestNode node;
+  auto outcome = node.runToEnd("cell-rpc", {"fail"});
+  KJ_EXPECT(outcome.code == 1);
+  KJ_EXPECT(outcome.err.startsWith("failed: not a component: "), outcome.err);
+  KJ_EXPECT(outcome.err.endsWith("\n"));
+}
+
+KJ_TEST("a bootstrap of another shape gets ordinary errors") {
+  TestNode node;
+  auto outcome = node.runToEnd("cell-rpc", {"wrong-interface"});
+  KJ_EXPECT(outcome.code == 0);
+  KJ_EXPECT(outcome.out.startsWith("unimplemented: "), outcome.out);
+}
+
+KJ_TEST("guests that wait are polled no more") {
+  TestNode node;
+  auto idle = node.run("cell-rpc", {"idle"});
+  auto parked = node.run("cell-plain", {"park"});
+  KJ_EXPECT(node.read(node.stdout(idle), 16).size() > 0);
+  KJ_EXPECT(node.read(node.stdout(parked), 16).size() > 0);
+  // The loop comes to rest: nothing is left to do.
+  node.waitScope.poll();
+  KJ_EXPECT(node.node.getEngine().guestCount() == 2);
+}
+
+}  // namespace
+}  // namespace ww

@@ -1,0 +1,178 @@
+// A cell's three pipes as ByteStreams.
+#include <kj/test.h>
+#include "test-node.h"
+
+namespace ww {
+namespace {
+
+constexpr size_t MIB = 1 << 20;
+
+kj::Array<kj::byte> pattern(size_t size) {
+  auto bytes = kj::heapArray<kj::byte>(size);
+  for (size_t i = 0; i < size; i++) bytes[i] = 'a' + i % 26;
+  return bytes;
+}
+
+KJ_TEST("stdin to stdout, more than the pipes hold, to the end") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"cat"});
+  auto sent = pattern(MIB);
+  auto stdin = node.stdin(process);
+  auto writing = node.write(stdin, sent).then([stdin]() mutable {
+    return stdin.closeRequest().send().ignoreResult();
+  }).eagerlyEvaluate(nullptr);
+  KJ_EXPECT(node.readAll(node.stdout(process)).asBytes() == sent);
+  writing.wait(node.waitScope);
+  KJ_EXPECT(node.wait(process) == 0);
+}
+
+KJ_TEST("stdin ends when its last holder lets go") {
+  TestNode node;
+  kj::Maybe<Process::Client> process = node.run("cell-plain", {"park"});
+  auto stdout = node.stdout(KJ_ASSERT_NONNULL(process));
+  KJ_EXPECT(node.read(stdout, 16) == "parked\n"_kj.asBytes());
+  {
+    auto stdin = node.stdin(KJ_ASSERT_NONNULL(process));
+    node.write(stdin, "x"_kj.asBytes()).wait(node.waitScope);
+    KJ_EXPECT(node.node.getEngine().guestCount() == 1);
+  }
+  KJ_EXPECT(node.wait(KJ_ASSERT_NONNULL(process)) == 0);
+
+  process = node.run("cell-plain", {"park"});
+  process = nullptr;  // its stdin was never asked for
+  node.untilGuests(0);
+}
+
+KJ_TEST("a read gives at most 64 KiB, whatever it asks for") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"out", "1000000"});
+  auto stdout = node.stdout(process);
+  size_t total = 0;
+  for (;;) {
+    auto piece = node.read(stdout, kj::maxValue);
+    if (piece.size() == 0) break;
+    KJ_EXPECT(piece.size() <= MAX_READ_BYTES);
+    for (auto byte: piece) KJ_ASSERT(byte == 'a' + total++ % 26);
+  }
+  KJ_EXPECT(total == 1000000);
+  KJ_EXPECT(node.read(stdout, 1).size() == 0);  // for ever
+}
+
+KJ_TEST("a read of 0 is empty at once; a small one takes no more than it asks for") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"park"});
+  auto stdout = node.stdout(process);
+  KJ_EXPECT(node.read(stdout, 0).size() == 0);
+  KJ_EXPECT(node.read(stdout, 3) == "par"_kj.asBytes());
+  KJ_EXPECT(node.read(stdout, 100) == "ked\n"_kj.asBytes());
+}
+
+KJ_TEST("reads that wait are answered in the order they came") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"cat"});
+  auto stdout = node.stdout(process), stdin = node.stdin(process);
+  auto read = [&]() {
+    auto request = stdout.readRequest();
+    request.setMaxBytes(2);
+    return request.send();
+  };
+  auto first = read(), second = read();
+  node.write(stdin, "abcd"_kj.asBytes()).wait(node.waitScope);
+  KJ_EXPECT(first.wait(node.waitScope).getData() == "ab"_kj.asBytes());
+  KJ_EXPECT(second.wait(node.waitScope).getData() == "cd"_kj.asBytes());
+}
+
+KJ_TEST("what is left is read after the exit") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"out", "1000"});
+  auto stdout = node.stdout(process);
+  KJ_EXPECT(node.wait(process) == 0);
+  KJ_EXPECT(node.readAll(stdout).size() == 1000);
+  KJ_EXPECT(node.readAll(node.stderr(process)) == "done\n");
+}
+
+KJ_TEST("output that nobody reads keeps no guest from its end") {
+  TestNode node;
+  for (auto mode: {"out"_kj, "err"_kj}) {
+    auto process = node.run("cell-plain", {mode, "10000000"});
+    KJ_EXPECT(node.wait(process) == 0);
+  }
+  KJ_EXPECT(node.logged("output that nobody read was dropped"));
+}
+
+KJ_TEST("who holds stdout and does not read it holds the guest up") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"out", "10000000"});
+  auto stdout = node.stdout(process);
+  auto waiting = process.waitRequest().send();
+  node.waitScope.poll();
+  KJ_EXPECT(!waiting.poll(node.waitScope));
+  KJ_EXPECT(node.readAll(stdout).size() == 10000000);
+  KJ_EXPECT(waiting.wait(node.waitScope).getExitCode() == 0);
+}
+
+KJ_TEST("a closed stdout: the guest's next write fails, reads here end") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"until-closed"});
+  auto stdout = node.stdout(process);
+  KJ_EXPECT(node.read(stdout, 16).size() == 16);
+  node.close(stdout);
+  KJ_EXPECT(node.read(stdout, 16).size() == 0);
+  KJ_EXPECT(node.wait(process) == 9);
+}
+
+KJ_TEST("closing again, or after the exit, is fine") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"cat"});
+  auto stdin = node.stdin(process), stdout = node.stdout(process);
+  node.close(stdin);
+  node.close(stdin);
+  KJ_EXPECT(node.wait(process) == 0);
+  node.close(stdin);
+  node.close(stdout);
+  node.close(node.stderr(process));
+}
+
+KJ_TEST("a stream's wrong end is refused by name") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"cat"});
+  auto stdin = node.stdin(process), stdout = node.stdout(process);
+  auto refused = [&](auto&& code, kj::StringPtr text) {
+    auto reason = failureOf(code);
+    KJ_EXPECT(contains(reason, text), reason, text);
+  };
+  refused([&]() { node.read(stdin, 1); }, "stdin can only be written to");
+  refused([&]() { node.write(stdout, "x"_kj.asBytes()).wait(node.waitScope); },
+          "stdout can only be read from");
+  refused([&]() { node.write(node.stderr(process), "x"_kj.asBytes()).wait(node.waitScope); },
+          "stderr can only be read from");
+  node.close(stdin);
+  refused([&]() { node.write(stdin, "x"_kj.asBytes()).wait(node.waitScope); }, "stdin is closed");
+}
+
+KJ_TEST("writing to a cell that has ended says so") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"exit", "0"});
+  auto stdin = node.stdin(process);
+  KJ_EXPECT(node.wait(process) == 0);
+  auto reason = failureOf([&]() { node.write(stdin, "x"_kj.asBytes()).wait(node.waitScope); });
+  KJ_EXPECT(contains(reason, "ended: "), reason);
+}
+
+KJ_TEST("a write that waits for a guest fails when that guest is killed") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"spin"});
+  auto writing = node.write(node.stdin(process), pattern(MIB));
+  KJ_EXPECT(node.read(node.stdout(process), 16).size() > 0);
+  process.killRequest().send().wait(node.waitScope);
+  auto reason = failureOf([&]() { writing.wait(node.waitScope); });
+  KJ_EXPECT(contains(reason, "ended: "), reason);
+}
+
+KJ_TEST("a guest sleeps on its clock") {
+  TestNode node;
+  KJ_EXPECT(node.runToEnd("cell-plain", {"sleep", "2"}).out == "slept\n");
+}
+
+}  // namespace
+}  // namespace ww

@@ -1,0 +1,106 @@
+// pid0, its sessions, and what their end reaches, with real guests.
+#include <kj/test.h>
+#include "test-node.h"
+
+namespace ww {
+namespace {
+
+// pid0, and what it has printed.
+class Pid0 {
+ public:
+  Pid0(TestNode& node, Words args): node(node) {
+    auto owned = kj::heapArrayBuilder<kj::String>(args.size());
+    for (auto arg: args) owned.add(kj::str(arg));
+    cell = node.node.boot(component("cell-sessions"), owned.finish(), nullptr).wait(node.waitScope);
+    stdout = cell->getStdout().takeStream();
+    stdin = cell->getStdin().takeStream();
+  }
+
+  kj::String line() {
+    kj::Vector<char> text;
+    for (;;) {
+      char c;
+      if (stdout->tryRead(&c, 1, 1).wait(node.waitScope) == 0 || c == '\n') break;
+      text.add(c);
+    }
+    return kj::heapString(text.asPtr());
+  }
+
+  void closeStdin() { stdin->shutdownWrite(); }
+  int32_t wait() { return cell->wait().wait(node.waitScope); }
+
+ private:
+  TestNode& node;
+  kj::Own<Cell> cell;
+  kj::Own<ffi::PipeStream> stdout, stdin;
+};
+
+KJ_TEST("an advance kills all that the session gave, in a guest's hands") {
+  TestNode node;
+  Pid0 pid0(node, {"hold"});
+  KJ_EXPECT(pid0.line() == "holding");
+  node.heads.advance();
+  for (auto name: {"a wait in flight", "a read in flight", "poller", "host", "host.executor",
+                   "executor", "runBytes", "process", "kill", "stdin", "stdout"}) {
+    KJ_EXPECT(pid0.line() == kj::str(name, ": staleEpoch: issued 0, current 1"));
+  }
+  KJ_EXPECT(pid0.line() == "epoch 1");
+  KJ_EXPECT(pid0.wait() == 0);
+  KJ_EXPECT(node.node.getEngine().guestCount() == 0);
+}
+
+KJ_TEST("a revoked session's cells get their grace, and pid0 goes on") {
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  NodeOptions options;
+  TestNode node(options, timer);
+  Pid0 pid0(node, {"abandon"});
+  KJ_EXPECT(pid0.line() == "holding");
+  KJ_EXPECT(node.node.getEngine().guestCount() == 2);
+  node.heads.advance();
+  auto turn = [&]() {
+    for (int i = 0; i < 100; i++) kj::evalLater([]() {}).wait(node.waitScope);
+  };
+  turn();
+  timer.advanceTo(timer.now() + options.grace - 1 * kj::NANOSECONDS);
+  turn();
+  KJ_EXPECT(node.node.getEngine().guestCount() == 2);
+  timer.advanceTo(timer.now() + 1 * kj::NANOSECONDS);
+  node.untilGuests(1);
+  pid0.closeStdin();
+  KJ_EXPECT(pid0.line() == "still here");
+  KJ_EXPECT(pid0.wait() == 0);
+}
+
+KJ_TEST("pid0's end ends what it started") {
+  TestNode node;
+  Pid0 pid0(node, {"abandon"});
+  KJ_EXPECT(pid0.line() == "holding");
+  pid0.closeStdin();
+  KJ_EXPECT(pid0.line() == "still here");
+  KJ_EXPECT(pid0.wait() == 0);
+  KJ_EXPECT(node.node.getEngine().guestCount() == 0);
+}
+
+KJ_TEST("a guest that hoards sessions is refused beyond the limit") {
+  TestNode node;
+  Pid0 pid0(node, {"hoard", "100"});
+  auto line = pid0.line();
+  KJ_EXPECT(line.startsWith("64: overloaded: sessions"), line);
+  KJ_EXPECT(pid0.wait() == 0);
+  KJ_EXPECT(node.answers());
+}
+
+KJ_TEST("the epoch that a session was issued under is the source's") {
+  TestNode node;
+  auto head = "a head"_kj.asBytes();
+  node.heads.advance(head, 42);
+  node.node.getHeadWatch().onAdvance(0).wait(node.waitScope);
+  auto graft = node.node.openMembrane().graftRequest().send().wait(node.waitScope);
+  auto epoch = graft.getSession().getIssuedEpoch();
+  KJ_EXPECT(epoch.getSeq() == 1);
+  KJ_EXPECT(epoch.getHead() == head);
+  KJ_EXPECT(epoch.getAdoptedBlock() == 42);
+}
+
+}  // namespace
+}  // namespace ww
