@@ -61,16 +61,22 @@ kj::Promise<void> EventPort::whenReady(wasi::Handle pollable) {
 
 bool EventPort::wait() {
   auto until = timerImpl.nextEvent();
-  // Nothing could ever wake this guest: a bug in it, and better said than hung.
-  KJ_REQUIRE(!waiters.empty() || until != nullptr,
-             "this guest waits, but neither for the host nor for a timer");
-  if (until == nullptr && waiters.size() == 1) {
-    wasi::ww_pollable_block(waiters.front().pollable);  // cheaper than a list of one
-    waiters.front().fire();
-  } else {
-    pollAll(until);
+  KJ_IF_MAYBE(s, source) {
+    s->beforeWait();
+    if (waiters.empty() && until == nullptr && s->waitAlone()) return false;
   }
+  pollAll(until);
   return false;
+}
+
+size_t EventPort::addSource() {
+  size_t before = handles.size();
+  KJ_IF_MAYBE(s, source) {
+    for (auto handle: s->waitsFor().handles) {
+      if (handle != wasi::NO_HANDLE) handles.add(handle);
+    }
+  }
+  return handles.size() - before;
 }
 
 void EventPort::pollAll(kj::Maybe<kj::TimePoint> until) {
@@ -80,6 +86,10 @@ void EventPort::pollAll(kj::Maybe<kj::TimePoint> until) {
     handles.add(waiter.pollable);
     polled.add(&waiter);
   }
+  auto ofSource = addSource();
+  // Nothing could ever wake this guest: a bug in it, and better said than hung.
+  KJ_REQUIRE(!handles.empty() || until != nullptr,
+             "this guest waits, but neither for the host nor for a timer");
   wasi::Owned<wasi::ww_pollable_drop> timeout;
   KJ_IF_MAYBE(time, until) {
     auto now = readClock();
@@ -94,12 +104,22 @@ void EventPort::pollAll(kj::Maybe<kj::TimePoint> until) {
     wasi::ww_poll(handles.begin(), handles.size(), &ready);
   }
   for (auto index: kj::arrayPtr(static_cast<uint32_t*>(ready.ptr), ready.len)) {
-    if (index < polled.size()) polled[index]->fire();
+    if (index < polled.size()) {
+      polled[index]->fire();
+    } else if (index < polled.size() + ofSource) {
+      KJ_IF_MAYBE(s, source) s->onReady();
+    }
   }
   if (timeout) timerImpl.advanceTo(readClock());
 }
 
 bool EventPort::poll() {
+  KJ_IF_MAYBE(s, source) {
+    s->beforeWait();
+    for (auto handle: s->waitsFor().handles) {
+      if (handle != wasi::NO_HANDLE && wasi::ww_pollable_ready(handle)) s->onReady();
+    }
+  }
   polled.clear();
   for (auto& waiter: waiters) {
     if (wasi::ww_pollable_ready(waiter.pollable)) polled.add(&waiter);

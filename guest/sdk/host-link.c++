@@ -1,10 +1,11 @@
 #include "ww/host-link.h"
 
+#include "ww/host-channel.h"
+
 namespace ww {
 
 HostLink::HostLink(EventPort& port)
-    : stream(port), messages(stream, capnp::IncomingRpcMessage::getShortLivedCallback()),
-      network(messages, capnp::rpc::twoparty::Side::CLIENT, capnp::ReaderOptions(), port.timer()),
+    : network(kj::heap<HostChannel>(port), capnp::rpc::twoparty::Side::CLIENT),
       system(capnp::makeRpcClient(network)) {}
 
 capnp::Capability::Client HostLink::bootstrap() {

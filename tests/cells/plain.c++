@@ -2,6 +2,7 @@
 //
 //   args | env | exit N | return N | trap | throw | spin | recurse | grow
 //   cat               stdin to stdout, until its end
+//   drain             reads stdin to its end
 //   out N | err N     N bytes of a pattern; then `done` on the other one
 //   until-closed      writes to stdout until nobody reads it, exits with 9
 //   sleep MS          then `slept`
@@ -36,12 +37,12 @@ int pattern(FILE* to, FILE* other, size_t size) {
   return 0;
 }
 
-int cat() {
+int cat(bool writes) {
   std::vector<char> piece(64 * 1024);
   for (;;) {
     ssize_t n = read(0, piece.data(), piece.size());
     if (n <= 0) return n < 0;
-    if (fwrite(piece.data(), 1, n, stdout) != size_t(n)) return 9;
+    if (writes && fwrite(piece.data(), 1, n, stdout) != size_t(n)) return 9;
   }
 }
 
@@ -100,7 +101,7 @@ int main(int argc, char** argv) {
   }
   if (is("recurse")) return int(recurseForEver());
   if (is("grow")) return grow();
-  if (is("cat")) return cat();
+  if (is("cat") || is("drain")) return cat(is("cat"));
   if (is("out")) return pattern(stdout, stderr, number);
   if (is("err")) return pattern(stderr, stdout, number);
   if (is("until-closed")) return pattern(stdout, stderr, SIZE_MAX);

@@ -115,8 +115,7 @@ struct Bench {
   kj::Promise<void> worker() {
     while (left > 0) {
       --left;
-      auto request = executor.echoRequest(
-          capnp::MessageSize{16 + message.size() / sizeof(capnp::word), 0});
+      auto request = executor.echoRequest();
       request.setMessage(message);
       co_await request.send();
     }

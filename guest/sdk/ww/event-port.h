@@ -24,6 +24,25 @@ class EventPort final: public kj::EventPort {
   bool wait() override;
   bool poll() override;
 
+  // What is waited for without a promise for each wait: the connection to the host.
+  class Source {
+   public:
+    // Called before each wait: writes what is to be written. Afterwards waitsFor() says which
+    // pollables matter, each NO_HANDLE if it does not.
+    virtual void beforeWait() = 0;
+    struct Pollables {
+      wasi::Handle handles[2];
+    };
+    virtual Pollables waitsFor() = 0;
+    virtual void onReady() = 0;  // one of them, or so it seems
+
+    // Nothing else is waited for: waits for input in a way that is cheaper, if that is all.
+    virtual bool waitAlone() = 0;
+  };
+
+  // At most one at a time.
+  void setSource(kj::Maybe<Source&> newSource) { source = newSource; }
+
  private:
   struct Waiter {
     Waiter(kj::PromiseFulfiller<void>& fulfiller, EventPort& port, wasi::Handle pollable);
@@ -37,9 +56,11 @@ class EventPort final: public kj::EventPort {
   };
 
   void pollAll(kj::Maybe<kj::TimePoint> until);
+  size_t addSource();  // how many handles that were
 
   kj::TimerImpl timerImpl;
   kj::List<Waiter, &Waiter::link> waiters;
+  kj::Maybe<Source&> source;
 
   // Kept between waits, so that waiting allocates nothing.
   kj::Vector<wasi::Handle> handles;

@@ -1,9 +1,8 @@
 #pragma once
 // The RPC connection to the host: the one place of the SDK that chooses a network for it.
 
-#include <capnp/rpc-twoparty.h>
-#include <capnp/serialize-async.h>
-#include "ww/streams.h"
+#include <ww/link/two-party-network.h>
+#include "ww/event-port.h"
 
 namespace ww {
 
@@ -19,9 +18,7 @@ class HostLink {
   kj::Promise<void> onDisconnect() { return network.onDisconnect(); }
 
  private:
-  HostStream stream;
-  capnp::BufferedMessageStream messages;
-  capnp::TwoPartyVatNetwork network;
+  TwoPartyNetwork network;
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> system;
 };
 

@@ -25,7 +25,7 @@ EngineHandle::EngineHandle(const EngineOptions& options, WakeInbox& inbox) {
     [](void* hub, uint64_t id) { asInbox(hub).wake(id); },
     [](void* hub) { asInbox(hub).ref(); },
     [](void* hub) { asInbox(hub).unref(); },
-    &PipeStream::onEvent,
+    &PipeListener::tell,
   };
   WwEngineOptions raw{uint64_t(options.slice / kj::MICROSECONDS), options.wasmStackBytes,
                       options.debugInfo};

@@ -9,15 +9,6 @@
 namespace ww::ffi {
 namespace {
 
-kj::Own<PipeStream> takePipes(WwCell* cell, kj::Maybe<uint32_t> toGuest,
-                              kj::Maybe<uint32_t> fromGuest) {
-  auto pipe = [&](kj::Maybe<uint32_t> which) -> WwPipe* {
-    KJ_IF_MAYBE(w, which) return ww_cell_pipe(cell, *w);
-    return nullptr;
-  };
-  return kj::heap<PipeStream>(pipe(toGuest), pipe(fromGuest));
-}
-
 WwCell* makeCell(const Engine& engine, const Component& component, const GuestOptions& options,
                  void* task, uint64_t id) {
   kj::Vector<WwSlice> args(options.args.size());
@@ -61,17 +52,18 @@ GuestTask::~GuestTask() noexcept(false) {
   ww_cell_drop(raw);
 }
 
-kj::Own<PipeStream> GuestTask::takeConnection() {
-  return takePipes(raw, uint32_t(WW_CONNECTION_IN), uint32_t(WW_CONNECTION_OUT));
+kj::Own<PipeChannel> GuestTask::takeConnection() {
+  return kj::heap<PipeChannel>(ww_cell_pipe(raw, WW_CONNECTION_IN),
+                               ww_cell_pipe(raw, WW_CONNECTION_OUT));
 }
 kj::Own<PipeStream> GuestTask::takeStdin() {
-  return takePipes(raw, uint32_t(WW_STDIN), nullptr);
+  return kj::heap<PipeStream>(ww_cell_pipe(raw, WW_STDIN), nullptr);
 }
 kj::Own<PipeStream> GuestTask::takeStdout() {
-  return takePipes(raw, nullptr, uint32_t(WW_STDOUT));
+  return kj::heap<PipeStream>(nullptr, ww_cell_pipe(raw, WW_STDOUT));
 }
 kj::Own<PipeStream> GuestTask::takeStderr() {
-  return takePipes(raw, nullptr, uint32_t(WW_STDERR));
+  return kj::heap<PipeStream>(nullptr, ww_cell_pipe(raw, WW_STDERR));
 }
 
 void GuestTask::wake() {

@@ -10,6 +10,7 @@
 #include <kj/one-of.h>
 #include <kj/string.h>
 #include <ww/ffi/component.h>
+#include <ww/ffi/pipe-channel.h>
 #include <ww/ffi/pipe-stream.h>
 
 struct WwCell;
@@ -59,7 +60,7 @@ class GuestTask final: private kj::_::Event {
   kj::Promise<GuestEnd> onEnd() { return kj::mv(endPromise); }
 
   // The host's ends. Each may be taken once.
-  kj::Own<PipeStream> takeConnection();
+  kj::Own<PipeChannel> takeConnection();
   kj::Own<PipeStream> takeStdin();
   kj::Own<PipeStream> takeStdout();
   kj::Own<PipeStream> takeStderr();

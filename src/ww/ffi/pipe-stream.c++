@@ -74,8 +74,8 @@ class PipeStream::WriteOp {
 };
 
 PipeStream::PipeStream(WwPipe* toGuest, WwPipe* fromGuest): toGuest(toGuest), fromGuest(fromGuest) {
-  if (toGuest != nullptr) ww_pipe_set_host(toGuest, &writeEnd);
-  if (fromGuest != nullptr) ww_pipe_set_host(fromGuest, &readEnd);
+  if (toGuest != nullptr) ww_pipe_set_host(toGuest, static_cast<PipeListener*>(&writeEnd));
+  if (fromGuest != nullptr) ww_pipe_set_host(fromGuest, static_cast<PipeListener*>(&readEnd));
 }
 
 PipeStream::~PipeStream() noexcept(false) {
@@ -91,14 +91,11 @@ PipeStream::~PipeStream() noexcept(false) {
   }
 }
 
-void PipeStream::onEvent(void* raw) noexcept {
-  // On the guest's stack: settles promises, which arms events, and nothing else.
-  auto& end = *static_cast<End*>(raw);
-  auto& stream = end.stream;
-  if (end.readable) {
-    KJ_IF_MAYBE(op, stream.reading) op->step();
-    return;
-  }
+void PipeStream::ReadEnd::onPipeEvent() noexcept {
+  KJ_IF_MAYBE(op, stream.reading) op->step();
+}
+
+void PipeStream::WriteEnd::onPipeEvent() noexcept {
   KJ_IF_MAYBE(op, stream.writing) op->step();
   KJ_IF_MAYBE(fulfiller, stream.disconnectFulfiller) {
     if (ww_pipe_is_read_closed(stream.toGuest)) (*fulfiller)->fulfill();

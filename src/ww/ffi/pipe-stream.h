@@ -6,6 +6,7 @@
 
 #include <kj/async-io.h>
 #include <sys/types.h>
+#include <ww/ffi/pipe-listener.h>
 
 struct WwPipe;
 
@@ -31,15 +32,18 @@ class PipeStream final: public kj::AsyncIoStream {
   void setDiscards(bool discards);
   uint64_t discardedBytes() const;
 
-  // The engine's hook: something changed. `end` is one of the two ends.
-  static void onEvent(void* end) noexcept;
-
  private:
   class ReadOp;
   class WriteOp;
-  struct End {
+  struct ReadEnd final: public PipeListener {
+    explicit ReadEnd(PipeStream& stream): stream(stream) {}
+    void onPipeEvent() noexcept override;
     PipeStream& stream;
-    bool readable;
+  };
+  struct WriteEnd final: public PipeListener {
+    explicit WriteEnd(PipeStream& stream): stream(stream) {}
+    void onPipeEvent() noexcept override;
+    PipeStream& stream;
   };
 
   // Bytes taken, from the pieces' bytes after `skip`; -1: nobody reads.
@@ -47,8 +51,8 @@ class PipeStream final: public kj::AsyncIoStream {
 
   WwPipe* const toGuest;
   WwPipe* const fromGuest;
-  End writeEnd{*this, false};
-  End readEnd{*this, true};
+  WriteEnd writeEnd{*this};
+  ReadEnd readEnd{*this};
   kj::Maybe<ReadOp&> reading;
   kj::Maybe<WriteOp&> writing;
   kj::Maybe<kj::ForkedPromise<void>> disconnected;

@@ -10,14 +10,9 @@
 #include <kj/async-io.h>
 #include <kj/vector.h>
 #include <stdint.h>
+#include <ww/link/frame-limits.h>
 
 namespace ww {
-
-struct FrameLimits {
-  uint32_t segments = 512;
-  // 64 MiB less a word, the frame's own header included.
-  uint64_t words = (uint64_t(64) << 20) / 8 - 1;
-};
 
 class FrameGuard final: public kj::AsyncIoStream {
  public:

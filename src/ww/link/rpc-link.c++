@@ -2,21 +2,44 @@
 
 #include <capnp/rpc-twoparty.h>
 #include <capnp/serialize-async.h>
+#include <ww/link/frame-guard.h>
+#include <ww/link/two-party-network.h>
 
 namespace ww {
 
-struct RpcLink::Impl {
-  FrameGuard stream;
-  capnp::BufferedMessageStream messages;
-  capnp::TwoPartyVatNetwork network;
-  capnp::RpcSystem<capnp::rpc::twoparty::VatId> system;
+using RpcSystem = capnp::RpcSystem<capnp::rpc::twoparty::VatId>;
+using capnp::rpc::twoparty::Side;
 
-  Impl(kj::Own<kj::AsyncIoStream> raw, capnp::Capability::Client bootstrap, LinkLimits limits)
-      : stream(kj::mv(raw), limits.frame),
-        messages(stream, capnp::IncomingRpcMessage::getShortLivedCallback()),
-        network(messages, capnp::rpc::twoparty::Side::SERVER, readerOptions(limits)),
+class RpcLink::Impl {
+ public:
+  virtual ~Impl() noexcept(false) {}
+  virtual kj::Promise<void> onDisconnect() = 0;
+};
+
+class RpcLink::OverChannel final: public Impl {
+ public:
+  OverChannel(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap, LinkLimits limits)
+      : network(kj::mv(channel), Side::SERVER, {limits.frame, limits.unsentBytes}),
         system(capnp::makeRpcServer(network, kj::mv(bootstrap))) {}
 
+  kj::Promise<void> onDisconnect() override { return network.onDisconnect(); }
+
+ private:
+  TwoPartyNetwork network;
+  RpcSystem system;
+};
+
+class RpcLink::OverStream final: public Impl {
+ public:
+  OverStream(kj::Own<kj::AsyncIoStream> raw, capnp::Capability::Client bootstrap, LinkLimits limits)
+      : stream(kj::mv(raw), limits.frame),
+        messages(stream, capnp::IncomingRpcMessage::getShortLivedCallback()),
+        network(messages, Side::SERVER, readerOptions(limits)),
+        system(capnp::makeRpcServer(network, kj::mv(bootstrap))) {}
+
+  kj::Promise<void> onDisconnect() override { return network.onDisconnect(); }
+
+ private:
   static capnp::ReaderOptions readerOptions(const LinkLimits& limits) {
     // Also the largest message that the network reads, counted without its header: the guard's
     // limit is the one that counts.
@@ -24,14 +47,23 @@ struct RpcLink::Impl {
     options.traversalLimitInWords = limits.frame.words + 1;
     return options;
   }
+
+  FrameGuard stream;
+  capnp::BufferedMessageStream messages;
+  capnp::TwoPartyVatNetwork network;
+  RpcSystem system;
 };
+
+RpcLink::RpcLink(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap,
+                 LinkLimits limits)
+    : impl(kj::heap<OverChannel>(kj::mv(channel), kj::mv(bootstrap), limits)) {}
 
 RpcLink::RpcLink(kj::Own<kj::AsyncIoStream> stream, capnp::Capability::Client bootstrap,
                  LinkLimits limits)
-    : impl(kj::heap<Impl>(kj::mv(stream), kj::mv(bootstrap), limits)) {}
+    : impl(kj::heap<OverStream>(kj::mv(stream), kj::mv(bootstrap), limits)) {}
 
 RpcLink::~RpcLink() noexcept(false) {}
 
-kj::Promise<void> RpcLink::onDisconnect() { return impl->network.onDisconnect(); }
+kj::Promise<void> RpcLink::onDisconnect() { return impl->onDisconnect(); }
 
 }  // namespace ww

@@ -1,6 +1,6 @@
 #pragma once
-// One RPC connection over a byte stream: the two-party protocol, level 1, under the limits of this
-// node. The one place that chooses the network underneath; nothing else names it.
+// One RPC connection: the two-party protocol, level 1, under the limits of this node. The one place
+// that chooses the network underneath; nothing else names it.
 //
 // The node is the server side, whose bootstrap capability the peer asks for. Dropping the link
 // disconnects: calls in flight fail, the peer's references are released. Never drop it from within
@@ -8,17 +8,22 @@
 
 #include <capnp/capability.h>
 #include <kj/async-io.h>
-#include <ww/link/frame-guard.h>
+#include <ww/base/byte-channel.h>
+#include <ww/link/frame-limits.h>
 
 namespace ww {
 
 struct LinkLimits {
   FrameLimits frame;
+  size_t unsentBytes = size_t(128) << 20;  // of a channel whose peer does not read
 };
 
 class RpcLink final {
  public:
-  // Takes the stream over, and speaks as the server.
+  // Each takes its bytes over, and speaks as the server. A cell's are a channel; a stream is for
+  // what comes from elsewhere.
+  RpcLink(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap,
+          LinkLimits limits = {});
   RpcLink(kj::Own<kj::AsyncIoStream> stream, capnp::Capability::Client bootstrap,
           LinkLimits limits = {});
   ~RpcLink() noexcept(false);
@@ -28,7 +33,9 @@ class RpcLink final {
   kj::Promise<void> onDisconnect();
 
  private:
-  struct Impl;
+  class Impl;
+  class OverChannel;
+  class OverStream;
   kj::Own<Impl> impl;
 };
 

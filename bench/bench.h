@@ -1,0 +1,40 @@
+#pragma once
+// What the figures are made with: the best of several trials, since the machine is shared; the
+// ceiling is measured in turn with what it stands beside.
+
+#include <kj/async.h>
+#include <kj/common.h>
+#include <kj/function.h>
+#include <kj/string.h>
+
+namespace ww::bench {
+
+constexpr int TRIALS = 7;
+
+// Seconds that `work` took.
+double timed(kj::FunctionParam<void()> work);
+
+// The smallest of TRIALS results.
+double best(kj::FunctionParam<double()> trial);
+
+// A figure a line: its value, its ceiling, and what part of the ceiling it reaches.
+void print(kj::StringPtr name, kj::StringPtr value, kj::StringPtr ceilingName = nullptr,
+           kj::StringPtr ceiling = nullptr, kj::StringPtr ratio = nullptr);
+kj::String us(double seconds);
+kj::String perSecond(double seconds);   // one in that time
+kj::String ratio(double value);
+
+// native.c++: seconds a call of stock Cap'n Proto between two ends of a pipe in this process.
+double nativeEcho(kj::WaitScope& waitScope, kj::uint calls, kj::uint inFlight, size_t bytes);
+// Bytes a second through a pipe of KJ's, in 64 KiB pieces.
+double nativePipe(kj::WaitScope& waitScope, size_t bytes);
+
+// cells.c++: each prints its lines.
+void benchEcho();
+void benchGraft();
+void benchSpawn();
+void benchStreams();
+void benchIdle();
+void benchKill();
+
+}  // namespace ww::bench

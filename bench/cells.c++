@@ -1,0 +1,187 @@
+// The figures, on a whole node with the real engine: membrane, leases, frame guard and all.
+#include <kj/debug.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <test-node.h>
+#include <unistd.h>
+#include <ww/node/directory-store.h>
+#include "bench.h"
+
+namespace ww::bench {
+namespace {
+
+double number(kj::StringPtr text) { return strtod(text.cStr(), nullptr); }
+
+double guestEcho(TestNode& node, kj::uint calls, kj::uint inFlight, size_t bytes) {
+  auto outcome = node.runToEnd("cell-rpc", {"bench-echo", kj::str(calls), kj::str(inFlight),
+                                            kj::str(bytes)});
+  KJ_ASSERT(outcome.code == 0, outcome.err);
+  return number(outcome.out) * 1e-9;
+}
+
+// Runs a pid0 to its end and gives what it printed.
+kj::String runPid0(TestNode& node, Words args) {
+  auto owned = kj::heapArrayBuilder<kj::String>(args.size());
+  for (auto arg: args) owned.add(kj::str(arg));
+  auto cell = node.node.boot(component("cell-sessions"), owned.finish(), nullptr)
+      .wait(node.waitScope);
+  auto stdout = cell->getStdout().takeStream();
+  auto text = stdout->readAllText().wait(node.waitScope);
+  KJ_ASSERT(cell->wait().wait(node.waitScope) == 0);
+  return text;
+}
+
+kj::String mebibytesPerSecond(double bytesPerSecond) {
+  char text[64];
+  snprintf(text, sizeof(text), "%.2f GiB/s", bytesPerSecond / (1 << 30));
+  return kj::str(text);
+}
+
+size_t residentBytes() {
+  FILE* statm = fopen("/proc/self/statm", "r");
+  unsigned long pages = 0;
+  KJ_ASSERT(statm != nullptr && fscanf(statm, "%*u %lu", &pages) == 1);
+  fclose(statm);
+  return pages * sysconf(_SC_PAGESIZE);
+}
+
+}  // namespace
+
+void benchEcho() {
+  TestNode node;
+  struct Shape {
+    kj::uint inFlight;
+    size_t bytes;
+    kj::uint calls;
+  } shapes[] = {{1, 16, 20000}, {64, 16, 40000}, {1, 1024, 20000}, {64, 1024, 40000},
+                {1, 65536, 1000}, {64, 65536, 2000}};
+  for (auto shape: shapes) {
+    double guest = 1e9, native = 1e9;
+    for (int i = 0; i < TRIALS; i++) {
+      native = kj::min(native, nativeEcho(node.waitScope, shape.calls, shape.inFlight, shape.bytes));
+      guest = kj::min(guest, guestEcho(node, shape.calls, shape.inFlight, shape.bytes));
+    }
+    print(kj::str("guest -> host echo, ", shape.inFlight, " in flight, ", shape.bytes, " B"),
+          perSecond(guest), "stock native two-party", perSecond(native), ratio(native / guest));
+  }
+}
+
+void benchGraft() {
+  TestNode node;
+  double graft = 1e9, echo = 1e9;
+  for (int i = 0; i < TRIALS; i++) {
+    auto text = runPid0(node, {"bench-graft", "2000"});
+    auto space = KJ_ASSERT_NONNULL(text.findFirst(' '));
+    graft = kj::min(graft, number(text) * 1e-9);
+    echo = kj::min(echo, number(text.slice(space + 1)) * 1e-9);
+  }
+  print("graft()", us(graft), "one echo", us(echo), kj::str(ratio(graft / echo), " echoes"));
+}
+
+void benchSpawn() {
+  TestNode node;
+  auto wasm = component("child-echo");
+  auto bare = component("bare-ok");
+  node.runToEnd("child-echo", {});
+  node.runToEnd("bare-ok", {});
+  constexpr int COUNT = 200;
+  auto spawn = [&](kj::ArrayPtr<const kj::byte> bytes, kj::StringPtr arg) {
+    return best([&]() {
+      return timed([&]() {
+        for (int i = 0; i < COUNT; i++) KJ_ASSERT(node.wait(node.run(bytes, {arg})) == 0);
+      }) / COUNT;
+    });
+  };
+  auto floor = spawn(bare, "");
+  print("spawn -> first call -> exit, code cached", us(spawn(wasm, "hello")),
+        "a component that does nothing", us(floor));
+
+  // Cold: the compiler with no code kept; and a new compiler each time, with code kept on disk.
+  ffi::Engine engine({}, node.io.provider->getTimer(), node.waitScope);
+  double compile = best([&]() {
+    ffi::ThreadCompiler compiler(engine, nullptr);
+    return timed([&]() { compiler.compile(kj::heapArray<kj::byte>(wasm)).wait(node.waitScope); });
+  });
+  print("child-echo: compile (cold)", us(compile));
+  auto load = [&]() {
+    ffi::ThreadCompiler compiler(engine, kj::heap<ffi::CodeStore>(
+        kj::heap<DirectoryStore>(WW_BENCH_CODE, uint64_t(1) << 30), engine.getHandle()));
+    return timed([&]() { compiler.compile(kj::heapArray<kj::byte>(wasm)).wait(node.waitScope); });
+  };
+  load();
+  print("child-echo: load from the disk cache", us(best(load)));
+}
+
+void benchStreams() {
+  TestNode node;
+  constexpr size_t BYTES = 256 << 20;
+  double native = 0;
+  for (int i = 0; i < TRIALS; i++) native = kj::max(native, nativePipe(node.waitScope, BYTES));
+  auto out = best([&]() {
+    auto process = node.run("cell-plain", {"out", kj::str(BYTES)});
+    auto stdout = node.stdout(process);
+    size_t total = 0;
+    auto seconds = timed([&]() {
+      for (;;) {
+        auto request = stdout.readRequest(capnp::MessageSize{4, 0});
+        request.setMaxBytes(kj::maxValue);
+        auto size = request.send().wait(node.waitScope).getData().size();
+        if (size == 0) break;
+        total += size;
+      }
+    });
+    KJ_ASSERT(total == BYTES);
+    return seconds / BYTES;
+  });
+  print("ByteStream: out of a guest", mebibytesPerSecond(1 / out), "a pipe of KJ's",
+        mebibytesPerSecond(native), ratio(1 / out / native));
+
+  auto piece = kj::heapArray<kj::byte>(MAX_READ_BYTES);
+  memset(piece.begin(), 'x', piece.size());
+  auto in = best([&]() {
+    auto process = node.run("cell-plain", {"drain"});
+    auto stdin = node.stdin(process);
+    return timed([&]() {
+      for (size_t done = 0; done < BYTES; done += piece.size()) {
+        auto request = stdin.writeRequest(capnp::MessageSize{8 + piece.size() / 8, 0});
+        request.setData(piece);
+        request.send().wait(node.waitScope);
+      }
+      node.close(stdin);
+      KJ_ASSERT(node.wait(process) == 0);
+    }) / BYTES;
+  });
+  print("ByteStream: into a guest", mebibytesPerSecond(1 / in), "a pipe of KJ's",
+        mebibytesPerSecond(native), ratio(1 / in / native));
+}
+
+void benchIdle() {
+  TestNode node;
+  constexpr kj::uint COUNT = 1000;
+  kj::Vector<Process::Client> processes;
+  auto start = [&]() {
+    auto process = node.run("cell-rpc", {"idle"});
+    KJ_ASSERT(node.read(node.stdout(process), 16).size() > 0);
+    processes.add(kj::mv(process));
+  };
+  start();
+  auto before = residentBytes();
+  for (kj::uint i = 0; i < COUNT; i++) start();
+  auto each = (residentBytes() - before) / COUNT;
+  print(kj::str("an idle cell with its RPC, at ", COUNT), kj::str(each / 1024, " KiB"));
+}
+
+void benchKill() {
+  TestNode node;
+  auto seconds = best([&]() {
+    auto process = node.run("cell-plain", {"spin"});
+    KJ_ASSERT(node.read(node.stdout(process), 16).size() > 0);
+    return timed([&]() {
+      process.killRequest().send().wait(node.waitScope);
+      KJ_ASSERT(node.wait(process) == EXIT_KILLED);
+    });
+  });
+  print("kill of a busy cell, until wait answers", us(seconds), "one tick", "1000.0 us");
+}
+
+}  // namespace ww::bench

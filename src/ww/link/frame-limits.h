@@ -1,0 +1,15 @@
+#pragma once
+// The largest message that a link takes. Source: the wire contract, and Cap'n Proto's own limit on
+// segments.
+
+#include <stdint.h>
+
+namespace ww {
+
+struct FrameLimits {
+  uint32_t segments = 512;
+  // 64 MiB less a word, the frame's own header included.
+  uint64_t words = (uint64_t(64) << 20) / 8 - 1;
+};
+
+}  // namespace ww

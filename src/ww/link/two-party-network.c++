@@ -1,0 +1,428 @@
+#include <ww/link/two-party-network.h>
+
+#include <capnp/serialize.h>
+#include <kj/debug.h>
+#include <stdlib.h>
+#include <string.h>
+
+namespace ww {
+namespace {
+
+using capnp::word;
+
+// A call or an answer of the usual size fits; a message may say that it needs more.
+constexpr size_t SCRATCH_WORDS = 96;
+
+// Messages up to here lie in the object itself.
+constexpr size_t INLINE_WORDS = 64;
+
+constexpr size_t INBOX_WORDS = 8 * 1024;
+constexpr size_t OUTBOX_WORDS = 1024;
+
+// Larger buffers are given back once they are empty.
+constexpr size_t KEPT_WORDS = 32 * 1024;
+
+kj::Exception overLimit(kj::StringPtr name, uint64_t value, uint64_t limit) {
+  return kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,
+      kj::str("overloaded: ", name, ": ", value, "; the link's limit is ", limit));
+}
+
+size_t headerWords(size_t segments) { return segments / 2 + 1; }
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------ messages
+
+// First segments, zeroed, for messages to be written. Outlives the network where a message does.
+class TwoPartyNetwork::ScratchPool final: public kj::Refcounted {
+ public:
+  struct Block {
+    Block* next;
+    word words[SCRATCH_WORDS];
+  };
+
+  ~ScratchPool() noexcept(false) {
+    while (free != nullptr) ::free(take());
+  }
+
+  Block* take() {
+    auto block = free;
+    if (block == nullptr) {
+      block = static_cast<Block*>(calloc(1, sizeof(Block)));
+      KJ_REQUIRE(block != nullptr, "out of memory");
+      return block;
+    }
+    free = block->next;
+    --kept;
+    return block;
+  }
+
+  // Zeroed, as a message builder leaves it.
+  void give(Block* block) {
+    constexpr kj::uint MOST = 256;
+    if (kept == MOST) return ::free(block);
+    block->next = free;
+    free = block;
+    ++kept;
+  }
+
+ private:
+  Block* free = nullptr;
+  kj::uint kept = 0;
+};
+
+class TwoPartyNetwork::Outgoing final: public capnp::OutgoingRpcMessage {
+ public:
+  Outgoing(TwoPartyNetwork& network, kj::uint firstSegmentWords)
+      : network(network), pool(kj::addRef(*network.scratch)) {
+    if (firstSegmentWords > SCRATCH_WORDS) {
+      message.emplace(firstSegmentWords);
+    } else {
+      block = pool->take();
+      message.emplace(kj::arrayPtr(block->words, SCRATCH_WORDS));
+    }
+  }
+  ~Outgoing() noexcept(false) {
+    message = nullptr;  // zeroes the block
+    if (block != nullptr) pool->give(block);
+  }
+  KJ_DISALLOW_COPY_AND_MOVE(Outgoing);
+
+  capnp::AnyPointer::Builder getBody() override { return get().getRoot<capnp::AnyPointer>(); }
+  size_t sizeInWords() override { return get().sizeInWords(); }
+  void send() override { network.post(get().getSegmentsForOutput(), get().sizeInWords()); }
+
+ private:
+  capnp::MallocMessageBuilder& get() { return KJ_ASSERT_NONNULL(message); }
+
+  TwoPartyNetwork& network;
+  kj::Own<ScratchPool> pool;
+  ScratchPool::Block* block = nullptr;
+  kj::Maybe<capnp::MallocMessageBuilder> message;
+};
+
+class TwoPartyNetwork::Incoming final: public capnp::IncomingRpcMessage {
+ public:
+  // Copies.
+  Incoming(kj::ArrayPtr<const word> frame, capnp::ReaderOptions options)
+      : large(frame.size() > INLINE_WORDS ? kj::heapArray<word>(frame.size()) : nullptr),
+        reader(copy(frame), options) {}
+
+  // Takes over.
+  Incoming(kj::Array<word> frame, capnp::ReaderOptions options)
+      : large(kj::mv(frame)), reader(large, options) {}
+
+  capnp::AnyPointer::Reader getBody() override { return reader.getRoot<capnp::AnyPointer>(); }
+  size_t sizeInWords() override { return reader.sizeInWords(); }
+
+ private:
+  kj::ArrayPtr<const word> copy(kj::ArrayPtr<const word> frame) {
+    word* to = large.size() > 0 ? large.begin() : small;
+    memcpy(to, frame.begin(), frame.size() * sizeof(word));
+    return kj::arrayPtr(to, frame.size());
+  }
+
+  kj::Array<word> large;
+  word small[INLINE_WORDS];
+  capnp::FlatArrayMessageReader reader;
+};
+
+// --------------------------------------------------------------------------------------- inbox
+
+TwoPartyNetwork::Inbox::Inbox(FrameLimits limits)
+    : limits(limits), words(kj::heapArray<word>(INBOX_WORDS)) {}
+
+kj::ArrayPtr<kj::byte> TwoPartyNetwork::Inbox::space() {
+  auto base = reinterpret_cast<kj::byte*>(words.begin());
+  if (begin == end) {
+    begin = end = 0;
+    if (words.size() > KEPT_WORDS) {
+      words = kj::heapArray<word>(INBOX_WORDS);
+      base = reinterpret_cast<kj::byte*>(words.begin());
+    }
+  }
+  auto capacity = words.size() * sizeof(word);
+  auto wanted = frameBytes();
+  if (begin + wanted <= capacity && end < capacity) return kj::arrayPtr(base + end, capacity - end);
+
+  // The frame does not fit behind `begin`. Room grows with what has come, not with what was
+  // announced, and not beyond the frame: then the message can take the whole buffer over.
+  auto have = end - begin;
+  if (wanted > capacity && have * 2 > capacity) {
+    auto bytes = kj::min(wanted, kj::max(capacity * 2, have * 2));
+    auto larger = kj::heapArray<word>((bytes + sizeof(word) - 1) / sizeof(word));
+    memcpy(larger.begin(), base + begin, have);
+    words = kj::mv(larger);
+  } else {
+    memmove(base, base + begin, have);
+  }
+  begin = 0;
+  end = have;
+  base = reinterpret_cast<kj::byte*>(words.begin());
+  capacity = words.size() * sizeof(word);
+  return kj::arrayPtr(base + end, capacity - end);
+}
+
+uint64_t TwoPartyNetwork::Inbox::frameBytes() const {
+  auto have = end - begin;
+  if (have < sizeof(word)) return sizeof(word);
+  // Frames are whole words, so this is aligned; the wire is little endian, as this machine is.
+  auto table = reinterpret_cast<const uint32_t*>(
+      reinterpret_cast<const kj::byte*>(words.begin()) + begin);
+  auto segments = uint64_t(table[0]) + 1;
+  if (segments > limits.segments) {
+    kj::throwFatalException(overLimit("segments", segments, limits.segments));
+  }
+  auto total = uint64_t(headerWords(segments));
+  if (have < total * sizeof(word)) return total * sizeof(word);
+  for (uint64_t i = 0; i < segments; i++) total += table[1 + i];
+  if (total > limits.words) {
+    kj::throwFatalException(overLimit("message", total * sizeof(word),
+                                      limits.words * sizeof(word)));
+  }
+  return total * sizeof(word);
+}
+
+void TwoPartyNetwork::Inbox::requireWhole() const {
+  if (begin == end) return;
+  kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the peer hung up in the middle of a message"));
+}
+
+kj::Maybe<TwoPartyNetwork::Message> TwoPartyNetwork::Inbox::next() {
+  auto size = frameBytes();
+  auto have = end - begin;
+  if (have < size) return nullptr;
+  auto at = words.begin() + begin / sizeof(word);
+
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = limits.words;
+  auto frame = kj::arrayPtr(at, size / sizeof(word));
+  if (words.size() > KEPT_WORDS && begin == 0 && have == size && frame.size() == words.size()) {
+    begin = end = 0;
+    Message message = kj::heap<Incoming>(kj::mv(words), options);
+    words = kj::heapArray<word>(INBOX_WORDS);
+    return kj::mv(message);
+  }
+  begin += size;
+  return Message(kj::heap<Incoming>(frame, options));
+}
+
+// -------------------------------------------------------------------------------------- outbox
+
+void TwoPartyNetwork::Outbox::add(kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) {
+  auto header = headerWords(segments.size());
+  auto total = header;
+  for (auto& segment: segments) total += segment.size();
+  auto bytes = total * sizeof(word);
+
+  if (end + bytes > words.size() * sizeof(word)) {
+    auto have = end - begin;
+    // Doubled, so that what is copied again stays in proportion to what is sent.
+    auto room = kj::max((have + bytes) / sizeof(word) * 2, OUTBOX_WORDS);
+    auto larger = kj::heapArray<word>(room);
+    if (have > 0) memcpy(larger.begin(), unsent().begin(), have);
+    words = kj::mv(larger);
+    begin = 0;
+    end = have;
+  }
+  // Not always on a word: part of what came before may have been sent.
+  auto to = reinterpret_cast<kj::byte*>(words.begin()) + end;
+  auto put = [&](uint32_t value) {
+    memcpy(to, &value, sizeof(value));
+    to += sizeof(value);
+  };
+  put(segments.size() - 1);
+  for (auto& segment: segments) put(segment.size());
+  if (segments.size() % 2 == 0) put(0);
+  for (auto& segment: segments) {
+    memcpy(to, segment.begin(), segment.size() * sizeof(word));
+    to += segment.size() * sizeof(word);
+  }
+  end += bytes;
+}
+
+kj::ArrayPtr<const kj::byte> TwoPartyNetwork::Outbox::unsent() const {
+  return kj::arrayPtr(reinterpret_cast<const kj::byte*>(words.begin()) + begin, end - begin);
+}
+
+void TwoPartyNetwork::Outbox::sent(size_t bytes) {
+  begin += bytes;
+  if (begin < end) return;
+  begin = end = 0;
+  if (words.size() > KEPT_WORDS) words = nullptr;
+}
+
+// ------------------------------------------------------------------------------------- network
+
+class TwoPartyNetwork::Receiver {
+ public:
+  Receiver(kj::PromiseFulfiller<kj::Maybe<Message>>& fulfiller, TwoPartyNetwork& network)
+      : fulfiller(fulfiller), network(network) {
+    network.receiver = *this;
+  }
+  ~Receiver() noexcept(false) { network.receiver = nullptr; }
+  KJ_DISALLOW_COPY_AND_MOVE(Receiver);
+
+  void give(kj::Maybe<Message> message) {
+    network.receiver = nullptr;
+    fulfiller.fulfill(kj::mv(message));
+  }
+  void fail(kj::Exception&& exception) {
+    network.receiver = nullptr;
+    fulfiller.reject(kj::mv(exception));
+  }
+
+ private:
+  kj::PromiseFulfiller<kj::Maybe<Message>>& fulfiller;
+  TwoPartyNetwork& network;
+};
+
+TwoPartyNetwork::TwoPartyNetwork(kj::Own<ByteChannel> channel, capnp::rpc::twoparty::Side side,
+                                 NetworkLimits limits)
+    : TwoPartyNetwork(kj::mv(channel), side, limits, kj::newPromiseAndFulfiller<void>()) {}
+
+TwoPartyNetwork::TwoPartyNetwork(kj::Own<ByteChannel> bytes, capnp::rpc::twoparty::Side side,
+                                 NetworkLimits limits, kj::PromiseFulfillerPair<void> paf)
+    : limits(limits), side(side), peerVatId(8), inbox(limits.frame),
+      scratch(kj::refcounted<ScratchPool>()), disconnected(paf.promise.fork()),
+      channel(kj::mv(bytes)) {
+  using capnp::rpc::twoparty::Side;
+  disposer.fulfiller = kj::mv(paf.fulfiller);
+  peerVatId.initRoot<capnp::rpc::twoparty::VatId>()
+      .setSide(side == Side::CLIENT ? Side::SERVER : Side::CLIENT);
+  channel->attach(*this);
+}
+
+TwoPartyNetwork::~TwoPartyNetwork() noexcept(false) {
+  onWritable();  // what was posted in this turn
+}
+
+void TwoPartyNetwork::Disposer::disposeImpl(void*) const {
+  if (--references == 0) fulfiller->fulfill();
+}
+
+kj::Own<TwoPartyNetwork::Connection> TwoPartyNetwork::asConnection() {
+  ++disposer.references;
+  return kj::Own<Connection>(this, disposer);
+}
+
+kj::Maybe<kj::Own<TwoPartyNetwork::Connection>> TwoPartyNetwork::connect(
+    capnp::rpc::twoparty::VatId::Reader ref) {
+  if (ref.getSide() == side) return nullptr;
+  return asConnection();
+}
+
+kj::Promise<kj::Own<TwoPartyNetwork::Connection>> TwoPartyNetwork::accept() {
+  if (side == capnp::rpc::twoparty::Side::SERVER && !accepted) {
+    accepted = true;
+    return asConnection();
+  }
+  auto paf = kj::newPromiseAndFulfiller<kj::Own<Connection>>();
+  neverAccepted = kj::mv(paf.fulfiller);
+  return kj::mv(paf.promise);
+}
+
+capnp::rpc::twoparty::VatId::Reader TwoPartyNetwork::getPeerVatId() {
+  return peerVatId.getRoot<capnp::rpc::twoparty::VatId>();
+}
+
+kj::Own<capnp::OutgoingRpcMessage> TwoPartyNetwork::newOutgoingMessage(kj::uint firstSegmentWords) {
+  return kj::heap<Outgoing>(*this, firstSegmentWords);
+}
+
+void TwoPartyNetwork::post(kj::ArrayPtr<const kj::ArrayPtr<const word>> segments, size_t words) {
+  if (closing || unheard) return;
+  // The peer would end the link over it.
+  auto total = words + headerWords(segments.size());
+  if (total > limits.frame.words) {
+    kj::throwFatalException(overLimit("message", total * sizeof(word),
+                                      limits.frame.words * sizeof(word)));
+  }
+  if (outbox.size() + total * sizeof(word) > limits.unsentBytes) {
+    stopSending(overLimit("unsent bytes", outbox.size(), limits.unsentBytes));
+    return;
+  }
+  if (outbox.size() == 0) channel->wakeWriter();
+  outbox.add(segments);
+}
+
+void TwoPartyNetwork::onWritable() {
+  while (outbox.size() > 0) {
+    auto unsent = outbox.unsent();
+    KJ_IF_MAYBE(n, channel->write(unsent)) {
+      outbox.sent(*n);
+      if (*n < unsent.size()) return;
+    } else {
+      stopSending(KJ_EXCEPTION(DISCONNECTED, "the peer no longer reads"));
+    }
+  }
+  KJ_IF_MAYBE(fulfiller, drained) {
+    channel->closeWrite();
+    (*fulfiller)->fulfill();
+    drained = nullptr;
+  }
+}
+
+bool TwoPartyNetwork::readMore(Receiver& waiting) {
+  KJ_IF_MAYBE(n, channel->read(inbox.space())) {
+    if (*n == 0) return false;
+    inbox.filled(*n);
+  } else {
+    ended = true;
+    inbox.requireWhole();
+  }
+  auto message = inbox.next();
+  if (message != nullptr || ended) waiting.give(kj::mv(message));
+  return true;
+}
+
+void TwoPartyNetwork::onReadable() {
+  KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
+    for (;;) {
+      KJ_IF_MAYBE(waiting, receiver) {
+        if (!readMore(*waiting)) return;
+      } else {
+        return;
+      }
+    }
+  })) {
+    fail(kj::mv(*exception));
+  }
+}
+
+kj::Promise<kj::Maybe<TwoPartyNetwork::Message>> TwoPartyNetwork::receiveIncomingMessage() {
+  KJ_IF_MAYBE(exception, failure) return kj::cp(*exception);
+  kj::Maybe<Message> message;
+  KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() { message = inbox.next(); })) {
+    fail(kj::cp(*exception));
+    return kj::mv(*exception);
+  }
+  if (message != nullptr || ended) return kj::mv(message);
+  channel->wakeReader();
+  return kj::newAdaptedPromise<kj::Maybe<Message>, Receiver>(*this);
+}
+
+void TwoPartyNetwork::stopSending(kj::Exception&& exception) {
+  unheard = true;
+  outbox.sent(outbox.size());
+  fail(kj::mv(exception));
+}
+
+void TwoPartyNetwork::fail(kj::Exception&& exception) {
+  if (failure != nullptr) return;
+  failure = kj::cp(exception);
+  KJ_IF_MAYBE(waiting, receiver) waiting->fail(kj::mv(exception));
+}
+
+kj::Promise<void> TwoPartyNetwork::shutdown() {
+  closing = true;
+  if (outbox.size() == 0) {
+    channel->closeWrite();
+    return kj::READY_NOW;
+  }
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  drained = kj::mv(paf.fulfiller);
+  return kj::mv(paf.promise);
+}
+
+}  // namespace ww

@@ -1,0 +1,128 @@
+#pragma once
+// Cap'n Proto's network of two parties over a byte channel: the same messages and framing as
+// capnp::TwoPartyVatNetwork, without a promise and an allocation for each of its layers. Compiled
+// into the node and into guests alike; either end works with a stock peer at the other.
+//
+// Bounded: a frame over FrameLimits rejects receiveIncomingMessage(), before its body is buffered;
+// memory for a large message is taken as its bytes arrive. What a peer does not read is kept up to
+// NetworkLimits::unsentBytes and then ends the connection.
+//
+// Lives on one event loop. Owned by whoever owns the RpcSystem, and outlives it.
+
+#include <capnp/rpc-twoparty.h>
+#include <capnp/rpc.h>
+#include <ww/base/byte-channel.h>
+#include <ww/link/frame-limits.h>
+
+namespace ww {
+
+struct NetworkLimits {
+  FrameLimits frame;
+  size_t unsentBytes = size_t(128) << 20;
+};
+
+class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
+                             private capnp::TwoPartyVatNetworkBase::Connection,
+                             private ByteChannel::User {
+ public:
+  TwoPartyNetwork(kj::Own<ByteChannel> channel, capnp::rpc::twoparty::Side side,
+                  NetworkLimits limits = {});
+  ~TwoPartyNetwork() noexcept(false);  // what is unsent goes out as far as there is room
+  KJ_DISALLOW_COPY_AND_MOVE(TwoPartyNetwork);
+
+  // Resolves when the RPC system has let go of the connection. Any number of callers.
+  kj::Promise<void> onDisconnect() { return disconnected.addBranch(); }
+
+  kj::Maybe<kj::Own<Connection>> connect(capnp::rpc::twoparty::VatId::Reader ref) override;
+  kj::Promise<kj::Own<Connection>> accept() override;
+
+ private:
+  class Outgoing;
+  class Incoming;
+  class ScratchPool;
+  class Receiver;
+  using Message = kj::Own<capnp::IncomingRpcMessage>;
+
+  // What was read and is not yet a message.
+  class Inbox {
+   public:
+    explicit Inbox(FrameLimits limits);
+
+    // Where to read to; never empty.
+    kj::ArrayPtr<kj::byte> space();
+    void filled(size_t bytes) { end += bytes; }
+
+    // The next whole message, if it is here. Throws for a frame over the limits.
+    kj::Maybe<Message> next();
+
+    // Throws if a part of one is here: at the end there must be none.
+    void requireWhole() const;
+
+   private:
+    // Of the frame at the front. Where its header is not here in full: more than is here.
+    uint64_t frameBytes() const;
+
+    const FrameLimits limits;
+    kj::Array<capnp::word> words;
+    size_t begin = 0, end = 0;  // bytes
+  };
+
+  // Frames that are written and not yet sent.
+  class Outbox {
+   public:
+    size_t size() const { return end - begin; }
+    void add(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments);
+    kj::ArrayPtr<const kj::byte> unsent() const;
+    void sent(size_t bytes);
+
+   private:
+    kj::Array<capnp::word> words;
+    size_t begin = 0, end = 0;  // bytes
+  };
+
+  class Disposer final: public kj::Disposer {
+   public:
+    mutable kj::Own<kj::PromiseFulfiller<void>> fulfiller;
+    mutable kj::uint references = 0;
+    void disposeImpl(void*) const override;
+  };
+
+  kj::Own<Connection> asConnection();
+  void post(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments, size_t words);
+  bool readMore(Receiver& waiting);  // false: the channel has no more now
+  void stopSending(kj::Exception&& exception);
+  void fail(kj::Exception&& exception);
+
+  // Of Connection.
+  capnp::rpc::twoparty::VatId::Reader getPeerVatId() override;
+  kj::Own<capnp::OutgoingRpcMessage> newOutgoingMessage(kj::uint firstSegmentWords) override;
+  kj::Promise<kj::Maybe<Message>> receiveIncomingMessage() override;
+  kj::Promise<void> shutdown() override;
+
+  // Of ByteChannel::User.
+  void onReadable() override;
+  void onWritable() override;
+
+  const NetworkLimits limits;
+  const capnp::rpc::twoparty::Side side;
+  capnp::MallocMessageBuilder peerVatId;
+  bool accepted = false;
+  Inbox inbox;
+  Outbox outbox;
+  kj::Own<ScratchPool> scratch;
+  kj::Maybe<Receiver&> receiver;
+  bool ended = false;                // the peer sends nothing any more
+  bool unheard = false;              // it reads nothing any more, or not enough
+  bool closing = false;              // shutdown() was called
+  kj::Maybe<kj::Exception> failure;  // what receivers are told
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> drained;
+  kj::Own<kj::PromiseFulfiller<kj::Own<Connection>>> neverAccepted;
+  Disposer disposer;
+  kj::ForkedPromise<void> disconnected;
+  kj::Own<ByteChannel> channel;
+
+  TwoPartyNetwork(kj::Own<ByteChannel> channel, capnp::rpc::twoparty::Side side,
+                  NetworkLimits limits, kj::PromiseFulfillerPair<void> paf);
+};
+
+}  // namespace ww
