@@ -209,24 +209,22 @@ kj::Maybe<TwoPartyNetwork::Message> TwoPartyNetwork::Inbox::next() {
 
 // -------------------------------------------------------------------------------------- outbox
 
-void TwoPartyNetwork::Outbox::add(kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) {
-  auto header = headerWords(segments.size());
-  auto total = header;
-  for (auto& segment: segments) total += segment.size();
-  auto bytes = total * sizeof(word);
-
-  if (end + bytes > words.size() * sizeof(word)) {
-    auto have = end - begin;
-    // Doubled, so that what is copied again stays in proportion to what is sent.
-    auto room = kj::max((have + bytes) / sizeof(word) * 2, OUTBOX_WORDS);
-    auto larger = kj::heapArray<word>(room);
-    if (have > 0) memcpy(larger.begin(), unsent().begin(), have);
-    words = kj::mv(larger);
-    begin = 0;
-    end = have;
+kj::byte* TwoPartyNetwork::Outbox::extend(size_t bytes) {
+  if (chunks.empty() || chunks.back().words.size() * sizeof(word) - chunks.back().end < bytes) {
+    auto words = kj::max(bytes / sizeof(word), OUTBOX_WORDS);
+    chunks.push_back(Chunk { kj::heapArray<word>(words) });
   }
-  // Not always on a word: part of what came before may have been sent.
-  auto to = reinterpret_cast<kj::byte*>(words.begin()) + end;
+  auto& chunk = chunks.back();
+  auto to = reinterpret_cast<kj::byte*>(chunk.words.begin()) + chunk.end;
+  chunk.end += bytes;
+  total += bytes;
+  return to;
+}
+
+void TwoPartyNetwork::Outbox::add(kj::ArrayPtr<const kj::ArrayPtr<const word>> segments) {
+  auto words = headerWords(segments.size());
+  for (auto& segment: segments) words += segment.size();
+  auto to = extend(words * sizeof(word));
   auto put = [&](uint32_t value) {
     memcpy(to, &value, sizeof(value));
     to += sizeof(value);
@@ -238,18 +236,29 @@ void TwoPartyNetwork::Outbox::add(kj::ArrayPtr<const kj::ArrayPtr<const word>> s
     memcpy(to, segment.begin(), segment.size() * sizeof(word));
     to += segment.size() * sizeof(word);
   }
-  end += bytes;
 }
 
 kj::ArrayPtr<const kj::byte> TwoPartyNetwork::Outbox::unsent() const {
-  return kj::arrayPtr(reinterpret_cast<const kj::byte*>(words.begin()) + begin, end - begin);
+  auto& chunk = chunks.front();
+  auto bytes = reinterpret_cast<const kj::byte*>(chunk.words.begin());
+  return kj::arrayPtr(bytes + chunk.begin, chunk.end - chunk.begin);
 }
 
 void TwoPartyNetwork::Outbox::sent(size_t bytes) {
-  begin += bytes;
-  if (begin < end) return;
-  begin = end = 0;
-  if (words.size() > KEPT_WORDS) words = nullptr;
+  auto& chunk = chunks.front();
+  chunk.begin += bytes;
+  total -= bytes;
+  if (chunk.begin < chunk.end) return;
+  if (chunks.size() == 1 && chunk.words.size() == OUTBOX_WORDS) {
+    chunk.begin = chunk.end = 0;  // to be used again
+  } else {
+    chunks.pop_front();
+  }
+}
+
+void TwoPartyNetwork::Outbox::clear() {
+  chunks.clear();
+  total = 0;
 }
 
 // ------------------------------------------------------------------------------------- network
@@ -404,7 +413,7 @@ kj::Promise<kj::Maybe<TwoPartyNetwork::Message>> TwoPartyNetwork::receiveIncomin
 
 void TwoPartyNetwork::stopSending(kj::Exception&& exception) {
   unheard = true;
-  outbox.sent(outbox.size());
+  outbox.clear();
   fail(kj::mv(exception));
 }
 

@@ -14,6 +14,8 @@
 #include <ww/base/byte-channel.h>
 #include <ww/link/frame-limits.h>
 
+#include <list>
+
 namespace ww {
 
 struct NetworkLimits {
@@ -70,14 +72,21 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
   // Frames that are written and not yet sent.
   class Outbox {
    public:
-    size_t size() const { return end - begin; }
+    size_t size() const { return total; }
     void add(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments);
-    kj::ArrayPtr<const kj::byte> unsent() const;
-    void sent(size_t bytes);
+    kj::ArrayPtr<const kj::byte> unsent() const;  // the oldest; not to be called when empty
+    void sent(size_t bytes);                      // at most what unsent() gave
+    void clear();
 
    private:
-    kj::Array<capnp::word> words;
-    size_t begin = 0, end = 0;  // bytes
+    struct Chunk {
+      kj::Array<capnp::word> words;
+      size_t begin = 0, end = 0;  // bytes
+    };
+    kj::byte* extend(size_t bytes);
+
+    std::list<Chunk> chunks;  // nothing is copied to make room
+    size_t total = 0;
   };
 
   class Disposer final: public kj::Disposer {
