@@ -51,6 +51,7 @@ typedef struct WwComponent WwComponent;
 
 WwComponent* ww_component_compile(const WwEngine* engine, WwSlice bytes, WwError* error);
 WwComponent* ww_component_load(const WwEngine* engine, WwSlice artifact, WwError* error);
+WwComponent* ww_component_load_file(const WwEngine* engine, int32_t file, WwError* error);
 bool ww_component_artifact(const WwComponent* component, WwBytes* artifact, WwError* error);
 void ww_component_drop(WwComponent* component);
 void ww_hash(WwSlice bytes, uint8_t hash[32]);

@@ -2,6 +2,7 @@
 
 use crate::{EngineShared, State};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::fd::RawFd;
 use wasmtime::component::Component;
 use wasmtime_wasi::p2::bindings::CommandPre;
 use ww_fence::{ErrorKind, Failure};
@@ -61,9 +62,20 @@ impl Runnable {
     /// # Safety
     /// `artifact` is what [`Self::artifact`] gave, under the same [`engine_version`], unchanged.
     pub unsafe fn load(engine: &EngineShared, artifact: &[u8]) -> Result<Self, Failure> {
-        let component = unsafe { Component::deserialize(&engine.engine, artifact) }
-            .map_err(|error| Failure::new(ErrorKind::Other, line(&error)))?;
-        Self::link(engine, component)
+        Self::loaded(engine, unsafe { Component::deserialize(&engine.engine, artifact) })
+    }
+
+    /// Maps the file, rather than to copy it.
+    ///
+    /// # Safety
+    /// The file begins with an artifact as for [`Self::load`], and is not changed while it is used.
+    pub unsafe fn load_file(engine: &EngineShared, file: RawFd) -> Result<Self, Failure> {
+        let path = format!("/proc/self/fd/{file}");
+        Self::loaded(engine, unsafe { Component::deserialize_file(&engine.engine, path) })
+    }
+
+    fn loaded(engine: &EngineShared, loaded: wasmtime::Result<Component>) -> Result<Self, Failure> {
+        Self::link(engine, loaded.map_err(|error| Failure::new(ErrorKind::Other, line(&error)))?)
     }
 
     pub fn artifact(&self) -> Result<Vec<u8>, Failure> {

@@ -101,6 +101,7 @@ fn config(options: &WwEngineOptions) -> Config {
     config.cranelift_opt_level(OptLevel::Speed);
     config.epoch_interruption(true);
     config.wasm_exceptions(true); // C++ guests throw
+    config.native_unwind_info(false); // backtraces and exceptions have tables of their own
     config.max_wasm_stack(options.max_wasm_stack as usize);
     config.async_stack_size(options.max_wasm_stack as usize + HOST_STACK);
     // Said here, so that the environment does not decide.
@@ -194,6 +195,21 @@ pub unsafe extern "C" fn ww_component_load(
     unsafe {
         deliver(error, ptr::null_mut(), || {
             Runnable::load(&(*engine).shared, artifact.bytes()).map(|r| boxed(WwComponent(r)))
+        })
+    }
+}
+
+/// # Safety
+/// `file` is open, and begins with an artifact as for `ww_component_load`. Nobody changes it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_component_load_file(
+    engine: *const WwEngine,
+    file: i32,
+    error: *mut WwError,
+) -> *mut WwComponent {
+    unsafe {
+        deliver(error, ptr::null_mut(), || {
+            Runnable::load_file(&(*engine).shared, file).map(|r| boxed(WwComponent(r)))
         })
     }
 }

@@ -14,16 +14,18 @@ void requireStoreKey(kj::StringPtr key) {
   if (!good) kj::throwFatalException(badInput(kj::str("not a key of a store: ", key)));
 }
 
-kj::Maybe<kj::Array<kj::byte>> MemoryStore::find(kj::StringPtr key) {
+kj::Maybe<kj::Own<const kj::ReadableFile>> MemoryStore::find(kj::StringPtr key) {
   requireStoreKey(key);
-  return values.find(key).map([](kj::Array<kj::byte>& value) {
-    return kj::heapArray<kj::byte>(value);
+  return values.find(key).map([](kj::Own<const kj::File>& value) {
+    return kj::Own<const kj::ReadableFile>(value->clone());
   });
 }
 
 void MemoryStore::put(kj::StringPtr key, kj::ArrayPtr<const kj::byte> value) {
   requireStoreKey(key);
-  values.upsert(kj::str(key), kj::heapArray<kj::byte>(value));
+  auto file = kj::newInMemoryFile(kj::nullClock());
+  file->writeAll(value);
+  values.upsert(kj::str(key), kj::mv(file));
 }
 
 void MemoryStore::remove(kj::StringPtr key) {

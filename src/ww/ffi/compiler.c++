@@ -3,6 +3,7 @@
 #include <deque>
 #include <kj/debug.h>
 #include <kj/mutex.h>
+#include <kj/vector.h>
 #include <ww/base/error.h>
 #include <ww/ffi/engine.h>
 #include <ww/ffi/fence.h>
@@ -13,17 +14,11 @@ namespace ww::ffi {
 
 namespace {
 
-// An entry: this line, the engine's version and a newline, the artifact's hash and a newline, the
-// artifact.
-constexpr kj::StringPtr ENTRY_MAGIC = "ww compiled component 1\n"_kj;
+// An entry: the artifact, at the front as mapping it needs it, and then what it claims to be.
+constexpr kj::StringPtr ENTRY_MAGIC = "\nww compiled component 2\n"_kj;
 
-kj::String entryHead(kj::StringPtr version, kj::StringPtr artifactHash) {
-  return kj::str(ENTRY_MAGIC, version, '\n', artifactHash, '\n');
-}
-
-// One name an engine version, so that two nodes of different versions do not fight over an entry.
-kj::String entryName(kj::StringPtr hash, kj::StringPtr version) {
-  return kj::str(hash, '.', version);
+kj::String entryTail(kj::StringPtr name, kj::ArrayPtr<const kj::byte> artifact) {
+  return kj::str(ENTRY_MAGIC, name, '\n', contentHash(artifact), '\n');
 }
 
 }  // namespace
@@ -31,17 +26,21 @@ kj::String entryName(kj::StringPtr hash, kj::StringPtr version) {
 CodeStore::CodeStore(kj::Own<Store> store, const EngineHandle& engine)
     : store(kj::mv(store)), engine(kj::atomicAddRef(engine)), version(engine.version()) {}
 
+// One name an engine version, so that two nodes of different versions do not fight over an entry.
+kj::String CodeStore::entryName(kj::StringPtr hash) const { return kj::str(hash, '.', version); }
+
 kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr hash) {
   kj::Maybe<kj::Own<const Component>> found;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
-    KJ_IF_MAYBE(entry, store->find(entryName(hash, version))) {
-      constexpr size_t HASH_DIGITS = 64;
-      auto headSize = entryHead(version, "").size() + HASH_DIGITS;
-      if (entry->size() < headSize) return;
-      auto artifact = entry->slice(headSize, entry->size());
-      auto expected = entryHead(version, contentHash(artifact));
-      if (entry->slice(0, headSize) != expected.asBytes()) return;
-      found = Component::load(*engine, artifact);
+    auto name = entryName(hash);
+    KJ_IF_MAYBE(file, store->find(name)) {
+      auto entry = (*file)->mmap(0, (*file)->stat().size);
+      auto tailSize = entryTail(name, nullptr).size();
+      if (entry.size() < tailSize) return;
+      auto artifact = entry.slice(0, entry.size() - tailSize);
+      auto tail = entry.slice(artifact.size(), entry.size());
+      if (tail != entryTail(name, artifact).asBytes()) return;
+      found = Component::load(*engine, **file);
     }
   })) {
     KJ_LOG(WARNING, "cached code not used", hash, exception->getDescription());
@@ -52,11 +51,12 @@ kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr hash) {
 void CodeStore::keep(kj::StringPtr hash, const Component& component) {
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     auto artifact = component.artifact();
-    auto head = entryHead(version, contentHash(artifact));
-    auto entry = kj::heapArray<kj::byte>(head.size() + artifact.size());
-    memcpy(entry.begin(), head.begin(), head.size());
-    memcpy(entry.begin() + head.size(), artifact.begin(), artifact.size());
-    store->put(entryName(hash, version), entry);
+    auto name = entryName(hash);
+    auto tail = entryTail(name, artifact);
+    kj::Vector<kj::byte> entry(artifact.size() + tail.size());
+    entry.addAll(artifact);
+    entry.addAll(tail.asBytes());
+    store->put(name, entry);
   })) {
     KJ_LOG(WARNING, "compiled code not cached", hash, exception->getDescription());
   }

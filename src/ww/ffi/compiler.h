@@ -3,7 +3,7 @@
 //
 // Compiling takes long (about a second for each megabyte) and cannot be interrupted, so it happens
 // elsewhere: on a thread of ThreadCompiler's; a worker process can take its place behind the same
-// interface. CodeCache stands in front of either and makes a second run of the same bytes cheap.
+// interface. CachingCompiler stands in front of either and makes a second run of the same bytes cheap.
 
 #include <kj/async.h>
 #include <kj/function.h>
@@ -41,6 +41,8 @@ class CodeStore {
   void keep(kj::StringPtr hash, const Component& component);
 
  private:
+  kj::String entryName(kj::StringPtr hash) const;
+
   kj::Own<Store> store;
   kj::Own<const EngineHandle> engine;
   kj::String version;

@@ -15,9 +15,14 @@ kj::Own<const Component> Component::compile(const EngineHandle& engine,
 }
 
 kj::Own<const Component> Component::load(const EngineHandle& engine,
-                                         kj::ArrayPtr<const kj::byte> trustedArtifact) {
+                                         const kj::ReadableFile& trusted) {
   WwError error{};
-  auto raw = ww_component_load(engine.getRaw(), slice(trustedArtifact), &error);
+  WwComponent* raw;
+  KJ_IF_MAYBE(fd, trusted.getFd()) {
+    raw = ww_component_load_file(engine.getRaw(), *fd, &error);
+  } else {
+    raw = ww_component_load(engine.getRaw(), slice(trusted.readAllBytes()), &error);
+  }
   if (raw == nullptr) kj::throwFatalException(takeError(error));
   return kj::atomicRefcounted<Component>(engine, raw);
 }

@@ -6,6 +6,7 @@
 
 #include <kj/array.h>
 #include <kj/exception.h>
+#include <kj/filesystem.h>
 #include <kj/refcount.h>
 #include <kj/string.h>
 
@@ -23,10 +24,11 @@ class Component final: public kj::AtomicRefcounted {
   static kj::Own<const Component> compile(const EngineHandle& engine,
                                           kj::ArrayPtr<const kj::byte> wasm);
 
-  // Loads what artifact() gave under an engine of the same version(). Hands native code to the
-  // processor: the caller vouches for every byte. Any thread.
+  // Loads what artifact() gave under an engine of the same version(); `trusted` begins with it.
+  // Hands native code to the processor: the caller vouches for every byte, now and for as long as
+  // the component lives, since a file of the disk is mapped and not copied. Any thread.
   static kj::Own<const Component> load(const EngineHandle& engine,
-                                       kj::ArrayPtr<const kj::byte> trustedArtifact);
+                                       const kj::ReadableFile& trusted);
 
   // Native code and tables, for load(). Any thread.
   kj::Array<kj::byte> artifact() const;

@@ -83,7 +83,7 @@ DirectoryStore::DirectoryStore(kj::StringPtr path, uint64_t maxBytes)
 
 DirectoryStore::~DirectoryStore() noexcept(false) {}
 
-kj::Maybe<kj::Array<kj::byte>> DirectoryStore::find(kj::StringPtr key) {
+kj::Maybe<kj::Own<const kj::ReadableFile>> DirectoryStore::find(kj::StringPtr key) {
   requireStoreKey(key);
   int fd = openat(folder, key.cStr(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return nullptr;
@@ -92,17 +92,15 @@ kj::Maybe<kj::Array<kj::byte>> DirectoryStore::find(kj::StringPtr key) {
   KJ_SYSCALL(fstat(file, &info));
   if (!S_ISREG(info.st_mode) || uint64_t(info.st_size) > maxBytes) return nullptr;
   futimens(file, nullptr);  // used just now; failing to say so is harmless
-  auto value = kj::heapArray<kj::byte>(info.st_size);
-  auto n = kj::FdInputStream(file.get()).tryRead(value.begin(), value.size(), value.size());
-  if (n < value.size()) return nullptr;  // shrank meanwhile
-  return kj::mv(value);
+  return kj::newDiskReadableFile(kj::mv(file));
 }
 
 void DirectoryStore::put(kj::StringPtr key, kj::ArrayPtr<const kj::byte> value) {
   requireStoreKey(key);
   makeRoom(value.size());
   auto part = kj::str(PART_PREFIX, getpid());
-  int fd = openat(folder, part.cStr(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  unlinkat(folder, part.cStr(), 0);  // of an earlier process with this number
+  int fd = openat(folder, part.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
   if (fd < 0) failErrno(path, kj::str("cannot write ", part));
   {
     KJ_ON_SCOPE_FAILURE(unlinkat(folder, part.cStr(), 0));

@@ -16,7 +16,7 @@ class DirectoryStore final: public Store {
   ~DirectoryStore() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(DirectoryStore);
 
-  kj::Maybe<kj::Array<kj::byte>> find(kj::StringPtr key) override;
+  kj::Maybe<kj::Own<const kj::ReadableFile>> find(kj::StringPtr key) override;
   void put(kj::StringPtr key, kj::ArrayPtr<const kj::byte> value) override;
   void remove(kj::StringPtr key) override;
 
