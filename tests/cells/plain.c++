@@ -25,13 +25,12 @@ int printList(char** list) {
 }
 
 int pattern(FILE* to, FILE* other, size_t size) {
-  std::vector<char> piece(64 * 1024);
-  size_t done = 0;
-  while (done < size) {
-    size_t n = std::min(piece.size(), size - done);
-    for (size_t i = 0; i < n; i++) piece[i] = char('a' + (done + i) % 26);
+  std::vector<char> piece(26 * 2520);  // whole alphabets, so that each piece continues the last
+  for (size_t i = 0; i < piece.size(); i++) piece[i] = char('a' + i % 26);
+  for (size_t left = size; left > 0;) {
+    size_t n = std::min(piece.size(), left);
     if (fwrite(piece.data(), 1, n, to) != n) return 9;
-    done += n;
+    left -= n;
   }
   fputs("done\n", other);
   return 0;
