@@ -16,8 +16,10 @@ constexpr size_t SCRATCH_WORDS = 96;
 // Messages up to here lie in the object itself.
 constexpr size_t INLINE_WORDS = 64;
 
-constexpr size_t INBOX_WORDS = 8 * 1024;
-constexpr size_t OUTBOX_WORDS = 1024;
+// An idle link has this much; one that fills it gets more.
+constexpr size_t INBOX_WORDS = 512;
+constexpr size_t BUSY_INBOX_WORDS = 8 * 1024;
+constexpr size_t OUTBOX_WORDS = 512;
 
 // Larger buffers are given back once they are empty.
 constexpr size_t KEPT_WORDS = 32 * 1024;
@@ -133,34 +135,37 @@ TwoPartyNetwork::Inbox::Inbox(FrameLimits limits)
     : limits(limits), words(kj::heapArray<word>(INBOX_WORDS)) {}
 
 kj::ArrayPtr<kj::byte> TwoPartyNetwork::Inbox::space() {
-  auto base = reinterpret_cast<kj::byte*>(words.begin());
+  bool wasFull = end == words.size() * sizeof(word);
   if (begin == end) {
     begin = end = 0;
-    if (words.size() > KEPT_WORDS) {
-      words = kj::heapArray<word>(INBOX_WORDS);
-      base = reinterpret_cast<kj::byte*>(words.begin());
-    }
+    if (words.size() > KEPT_WORDS) words = kj::heapArray<word>(INBOX_WORDS);
   }
   auto capacity = words.size() * sizeof(word);
-  auto wanted = frameBytes();
-  if (begin + wanted <= capacity && end < capacity) return kj::arrayPtr(base + end, capacity - end);
-
-  // The frame does not fit behind `begin`. Room grows with what has come, not with what was
-  // announced, and not beyond the frame: then the message can take the whole buffer over.
   auto have = end - begin;
+  auto wanted = frameBytes();
   if (wanted > capacity && have * 2 > capacity) {
-    auto bytes = kj::min(wanted, kj::max(capacity * 2, have * 2));
-    auto larger = kj::heapArray<word>((bytes + sizeof(word) - 1) / sizeof(word));
-    memcpy(larger.begin(), base + begin, have);
-    words = kj::mv(larger);
-  } else {
+    // Room grows with what has come, not with what was announced, and not beyond the frame: then
+    // the message can take the whole buffer over.
+    resize(kj::min(wanted, capacity * 2));
+  } else if (wasFull && words.size() < BUSY_INBOX_WORDS) {
+    resize(BUSY_INBOX_WORDS * sizeof(word));
+  } else if (begin + wanted > capacity || wasFull) {
+    auto base = reinterpret_cast<kj::byte*>(words.begin());
     memmove(base, base + begin, have);
+    begin = 0;
+    end = have;
   }
+  auto bytes = kj::arrayPtr(reinterpret_cast<kj::byte*>(words.begin()), words.size() * sizeof(word));
+  return bytes.slice(end, bytes.size());
+}
+
+void TwoPartyNetwork::Inbox::resize(size_t bytes) {
+  auto larger = kj::heapArray<word>((bytes + sizeof(word) - 1) / sizeof(word));
+  auto have = end - begin;
+  memcpy(larger.begin(), reinterpret_cast<kj::byte*>(words.begin()) + begin, have);
+  words = kj::mv(larger);
   begin = 0;
   end = have;
-  base = reinterpret_cast<kj::byte*>(words.begin());
-  capacity = words.size() * sizeof(word);
-  return kj::arrayPtr(base + end, capacity - end);
 }
 
 uint64_t TwoPartyNetwork::Inbox::frameBytes() const {

@@ -63,6 +63,7 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
    private:
     // Of the frame at the front. Where its header is not here in full: more than is here.
     uint64_t frameBytes() const;
+    void resize(size_t bytes);  // at least to what is here
 
     const FrameLimits limits;
     kj::Array<capnp::word> words;
