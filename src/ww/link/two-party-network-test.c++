@@ -1,0 +1,368 @@
+#include <ww/link/two-party-network.h>
+
+#include <capnp/rpc-twoparty.h>
+#include <capnp/rpc.capnp.h>
+#include <capnp/serialize.h>
+#include <kj/test.h>
+#include <peer.capnp.h>
+#include <random>
+#include <string>
+#include <ww/link/rpc-link.h>
+
+namespace ww {
+namespace {
+
+constexpr size_t MIB = 1 << 20;
+
+// One direction: bytes on their way, and how many fit.
+struct Pipe {
+  std::string bytes;
+  size_t capacity = 64 * 1024;
+  bool writeClosed = false;
+  bool readClosed = false;
+};
+
+// An end of two pipes, in memory. Moves at most `step` bytes at a time.
+class Channel final: public ByteChannel, private kj::TaskSet::ErrorHandler {
+ public:
+  Channel(Pipe& in, Pipe& out, size_t step): in(in), out(out), step(step), tasks(*this) {}
+  ~Channel() noexcept(false) {
+    out.writeClosed = true;
+    in.readClosed = true;
+    KJ_IF_MAYBE(p, peer) { p->peer = nullptr; p->wakeBoth(); }
+  }
+
+  void setPeer(Channel& channel) { peer = channel; }
+  void attach(User& u) override { user = u; }
+
+  kj::Maybe<size_t> read(kj::ArrayPtr<kj::byte> buffer) override {
+    KJ_ASSERT(buffer.size() > 0);
+    if (in.bytes.empty() && in.writeClosed) return nullptr;
+    auto n = kj::min(kj::min(buffer.size(), step), in.bytes.size());
+    memcpy(buffer.begin(), in.bytes.data(), n);
+    in.bytes.erase(0, n);
+    KJ_IF_MAYBE(p, peer) p->wakeWriter();
+    return n;
+  }
+
+  kj::Maybe<size_t> write(kj::ArrayPtr<const kj::byte> bytes) override {
+    if (out.readClosed) return nullptr;
+    auto room = out.capacity - kj::min(out.capacity, out.bytes.size());
+    auto n = kj::min(kj::min(bytes.size(), step), room);
+    out.bytes.append(reinterpret_cast<const char*>(bytes.begin()), n);
+    if (n < bytes.size() && n > 0) wakeWriter();
+    KJ_IF_MAYBE(p, peer) p->wakeReader();
+    return n;
+  }
+
+  void wakeReader() override { later(&User::onReadable); }
+  void wakeWriter() override { later(&User::onWritable); }
+  void closeWrite() override {
+    out.writeClosed = true;
+    KJ_IF_MAYBE(p, peer) p->wakeReader();
+  }
+  void wakeBoth() {
+    wakeReader();
+    wakeWriter();
+  }
+
+ private:
+  void later(void (User::*tell)()) {
+    tasks.add(kj::evalLater([this, tell]() { KJ_IF_MAYBE(u, user) (u->*tell)(); }));
+  }
+  void taskFailed(kj::Exception&& exception) override { KJ_FAIL_EXPECT("task failed", exception); }
+
+  Pipe& in;
+  Pipe& out;
+  const size_t step;
+  kj::Maybe<User&> user;
+  kj::Maybe<Channel&> peer;
+  kj::TaskSet tasks;
+};
+
+class Echo final: public peer::Executor::Server {
+ public:
+  kj::Promise<void> echo(EchoContext context) override {
+    context.getResults().setResponse(context.getParams().getMessage());
+    return kj::READY_NOW;
+  }
+};
+
+peer::Executor::Client bootstrapOf(capnp::RpcSystem<capnp::rpc::twoparty::VatId>& system) {
+  capnp::MallocMessageBuilder message;
+  auto vat = message.initRoot<capnp::rpc::twoparty::VatId>();
+  vat.setSide(capnp::rpc::twoparty::Side::SERVER);
+  return system.bootstrap(vat).castAs<peer::Executor>();
+}
+
+// The purpose-made network at both ends.
+struct Both {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope{loop};
+  Pipe up, down;
+  size_t step;
+  kj::Maybe<kj::Own<TwoPartyNetwork>> clientNetwork;
+  kj::Maybe<kj::Own<RpcLink>> link;
+  kj::Maybe<capnp::RpcSystem<capnp::rpc::twoparty::VatId>> system;
+
+  explicit Both(size_t step): step(step) {
+    auto server = kj::heap<Channel>(up, down, step);
+    auto client = kj::heap<Channel>(down, up, step);
+    server->setPeer(*client);
+    client->setPeer(*server);
+    link = kj::heap<RpcLink>(kj::mv(server), kj::heap<Echo>());
+    auto& network = *clientNetwork.emplace(kj::heap<TwoPartyNetwork>(
+        kj::mv(client), capnp::rpc::twoparty::Side::CLIENT));
+    system.emplace(capnp::makeRpcClient(network));
+  }
+  ~Both() {
+    system = nullptr;
+    clientNetwork = nullptr;
+    link = nullptr;
+  }
+
+  peer::Executor::Client bootstrap() { return bootstrapOf(KJ_ASSERT_NONNULL(system)); }
+
+  kj::String echo(peer::Executor::Client executor, kj::StringPtr text) {
+    auto request = executor.echoRequest();
+    request.setMessage(text);
+    return kj::str(request.send().wait(waitScope).getResponse());
+  }
+};
+
+// The network under an RPC system that serves Echo, and raw bytes at the other end.
+struct Raw {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope{loop};
+  Pipe in, out;
+  kj::Own<Channel> owned;
+  Channel& channel;
+  TwoPartyNetwork network;
+  kj::Maybe<capnp::RpcSystem<capnp::rpc::twoparty::VatId>> system;
+
+  explicit Raw(NetworkLimits limits = {})
+      : owned(kj::heap<Channel>(in, out, 64 * 1024)), channel(*owned),
+        network(kj::mv(owned), capnp::rpc::twoparty::Side::SERVER, limits),
+        system(capnp::makeRpcServer(network, kj::heap<Echo>())) {}
+
+  void feed(kj::ArrayPtr<const kj::byte> bytes) {
+    in.bytes.append(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
+    channel.wakeReader();
+    loop.run();
+  }
+  void feed(capnp::MessageBuilder& message) { feed(capnp::messageToFlatArray(message).asBytes()); }
+  void end() {
+    in.writeClosed = true;
+    channel.wakeReader();
+    loop.run();
+  }
+
+  // All that was sent, which must be whole messages.
+  template <typename Func>
+  void eachSent(Func&& func) {
+    KJ_ASSERT(out.bytes.size() % sizeof(capnp::word) == 0);
+    auto words = kj::heapArray<capnp::word>(out.bytes.size() / sizeof(capnp::word));
+    memcpy(words.begin(), out.bytes.data(), out.bytes.size());
+    kj::ArrayPtr<const capnp::word> rest = words;
+    while (rest.size() > 0) {
+      capnp::FlatArrayMessageReader reader(rest);
+      func(reader.getRoot<capnp::rpc::Message>());
+      rest = kj::arrayPtr(reader.getEnd(), rest.end());
+    }
+  }
+  kj::String abortReason() {
+    kj::String reason;
+    eachSent([&](capnp::rpc::Message::Reader message) {
+      if (message.isAbort()) reason = kj::str(message.getAbort().getReason());
+    });
+    return reason;
+  }
+  bool isOver() { return network.onDisconnect().poll(waitScope); }
+};
+
+void callEcho(capnp::MessageBuilder& message, uint32_t question, kj::StringPtr text) {
+  auto call = message.initRoot<capnp::rpc::Message>().initCall();
+  call.setQuestionId(question);
+  call.initTarget().initPromisedAnswer().setQuestionId(0);
+  call.setInterfaceId(capnp::typeId<peer::Executor>());
+  call.setMethodId(1);
+  call.initParams().getContent().initAs<peer::Executor::EchoParams>().setMessage(text);
+}
+
+void bootstrap(Raw& raw) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<capnp::rpc::Message>().initBootstrap().setQuestionId(0);
+  raw.feed(message);
+}
+
+KJ_TEST("calls and answers of any size, however few bytes are moved at a time") {
+  for (size_t step: {1ul, 7ul, 4096ul, 64 * 1024ul}) {
+    Both both(step);
+    auto executor = both.bootstrap();
+    KJ_EXPECT(both.echo(executor, "hello") == "hello");
+    for (size_t size: {0ul, 511ul, 4096ul, 65536ul, 3 * MIB}) {
+      if (size / step > 5000) continue;
+      auto text = kj::heapString(size);
+      for (size_t i = 0; i < size; i++) text[i] = 'a' + i % 26;
+      KJ_EXPECT(both.echo(executor, text) == text, step, size);
+    }
+  }
+}
+
+KJ_TEST("many calls in flight are answered in order") {
+  Both both(1000);
+  auto executor = both.bootstrap();
+  kj::Vector<kj::Promise<void>> answers;
+  kj::uint next = 0;
+  for (kj::uint i = 0; i < 500; i++) {
+    auto request = executor.echoRequest();
+    request.setMessage(kj::str(i));
+    answers.add(request.send().then([i, &next](auto response) {
+      KJ_EXPECT(kj::str(i) == response.getResponse());
+      KJ_EXPECT(next++ == i);
+    }));
+  }
+  kj::joinPromises(answers.releaseAsArray()).wait(both.waitScope);
+}
+
+KJ_TEST("when one end goes, calls in flight at the other fail, and so do later ones") {
+  Both both(64 * 1024);
+  auto executor = both.bootstrap();
+  KJ_EXPECT(both.echo(executor, "hello") == "hello");
+  auto request = executor.echoRequest();
+  request.setMessage("too late");
+  auto promise = request.send();
+  both.link = nullptr;
+  KJ_EXPECT_THROW(DISCONNECTED, promise.wait(both.waitScope));
+  KJ_EXPECT_THROW(DISCONNECTED, both.echo(executor, "later"));
+}
+
+KJ_TEST("frames byte by byte are frames all the same") {
+  Raw raw;
+  capnp::MallocMessageBuilder first;
+  first.initRoot<capnp::rpc::Message>().initBootstrap().setQuestionId(0);
+  capnp::MallocMessageBuilder second(8, capnp::AllocationStrategy::FIXED_SIZE);  // many segments
+  callEcho(second, 1, kj::StringPtr("a rather longer text than would fit in eight words, by far"));
+  KJ_ASSERT(second.getSegmentsForOutput().size() > 1);
+  for (auto message: {static_cast<capnp::MessageBuilder*>(&first),
+                      static_cast<capnp::MessageBuilder*>(&second)}) {
+    auto words = capnp::messageToFlatArray(*message);
+    for (auto& byte: words.asBytes()) raw.feed(kj::arrayPtr(&byte, 1));
+  }
+  kj::uint returns = 0;
+  raw.eachSent([&](capnp::rpc::Message::Reader message) {
+    if (!message.isReturn() || message.getReturn().getAnswerId() != 1) return;
+    ++returns;
+    auto results = message.getReturn().getResults().getContent();
+    KJ_EXPECT(results.getAs<peer::Executor::EchoResults>().getResponse().startsWith("a rather"));
+  });
+  KJ_EXPECT(returns == 1);
+}
+
+KJ_TEST("a frame over a limit ends the link with the limit's name, before its body is here") {
+  struct {
+    uint32_t segments, words;
+    kj::StringPtr reason;
+  } frames[] = {{0, 8 * MIB - 1, "overloaded: message: "_kj},
+                {0, 0xffffffff, "overloaded: message: "_kj},
+                {512, 0, "overloaded: segments: 513; the link's limit is 512"_kj},
+                {0xffffffff, 0, "overloaded: segments: 4294967296; the link's limit is 512"_kj}};
+  for (auto& frame: frames) {
+    Raw raw;
+    bootstrap(raw);
+    uint32_t header[] = {frame.segments, frame.words};
+    raw.feed(kj::ArrayPtr<const uint32_t>(header).asBytes());
+    KJ_EXPECT(raw.abortReason().startsWith(frame.reason), raw.abortReason());
+    KJ_EXPECT(raw.isOver());
+    KJ_EXPECT(raw.out.writeClosed);
+  }
+}
+
+KJ_TEST("the largest frame within the limits is awaited") {
+  Raw raw;
+  uint32_t header[] = {0, 8 * MIB - 2};
+  raw.feed(kj::ArrayPtr<const uint32_t>(header).asBytes());
+  KJ_EXPECT(!raw.isOver());
+}
+
+KJ_TEST("an end within a message is told from one between messages") {
+  {
+    Raw raw;
+    bootstrap(raw);
+    raw.end();
+    KJ_EXPECT(raw.isOver());
+    KJ_EXPECT(raw.abortReason() == "Peer disconnected.", raw.abortReason());
+  }
+  for (size_t bytes: {1ul, 8ul, 20ul}) {
+    Raw raw;
+    bootstrap(raw);
+    capnp::MallocMessageBuilder message;
+    callEcho(message, 1, "never whole");
+    raw.feed(capnp::messageToFlatArray(message).asBytes().slice(0, bytes));
+    KJ_EXPECT(!raw.isOver());
+    raw.end();
+    KJ_EXPECT(raw.isOver());
+    KJ_EXPECT(raw.abortReason() == "the peer hung up in the middle of a message",
+              raw.abortReason());
+  }
+}
+
+KJ_TEST("a peer that does not read ends its link when too much is unsent") {
+  NetworkLimits limits;
+  limits.unsentBytes = 256 * 1024;
+  Raw raw(limits);
+  bootstrap(raw);
+  auto text = kj::heapString(16 * 1024);
+  for (auto& c: text) c = 'x';
+  kj::uint calls = 0;
+  while (!raw.isOver() && calls < 100) {
+    capnp::MallocMessageBuilder message;
+    callEcho(message, ++calls, text);
+    raw.feed(message);
+  }
+  KJ_EXPECT(raw.isOver());
+  // 64 KiB are in the pipe, 256 KiB are kept; each answer is a little over 16 KiB.
+  KJ_EXPECT(calls >= 18 && calls <= 22, calls);
+}
+
+KJ_TEST("what was sent before the link is dropped arrives, and then the end") {
+  Raw raw;
+  raw.out.capacity = 100;
+  bootstrap(raw);
+  capnp::MallocMessageBuilder message;
+  callEcho(message, 1, kj::StringPtr("longer than what fits in the pipe, so that it has to wait"));
+  raw.feed(message);
+  KJ_EXPECT(raw.out.bytes.size() == 100);
+  raw.system = nullptr;
+  raw.loop.run();
+  KJ_EXPECT(!raw.out.writeClosed);
+  raw.out.capacity = MIB;
+  raw.channel.wakeWriter();
+  raw.loop.run();
+  KJ_EXPECT(raw.out.writeClosed);
+  bool answered = false;
+  raw.eachSent([&](capnp::rpc::Message::Reader message) {
+    answered = answered || (message.isReturn() && message.getReturn().getAnswerId() == 1);
+  });
+  KJ_EXPECT(answered);
+}
+
+KJ_TEST("no bytes whatever do more than end the link") {
+  std::minstd_rand random(20261124);
+  for (kj::uint round = 0; round < 3000; round++) {
+    Raw raw;
+    capnp::MallocMessageBuilder first, second;
+    first.initRoot<capnp::rpc::Message>().initBootstrap().setQuestionId(0);
+    callEcho(second, 1, "mutated");
+    raw.feed(first);
+    auto words = capnp::messageToFlatArray(second);
+    auto bytes = words.asBytes();
+    for (kj::uint i = 0; i <= round % 4; i++) bytes[random() % bytes.size()] = random();
+    raw.feed(bytes);
+    raw.end();
+    KJ_EXPECT(raw.isOver());
+  }
+}
+
+}  // namespace
+}  // namespace ww
