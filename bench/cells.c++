@@ -1,5 +1,6 @@
 // The figures, on a whole node with the real engine: membrane, leases, frame guard and all.
 #include <kj/debug.h>
+#include <kj/filesystem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <test-node.h>
@@ -38,11 +39,10 @@ kj::String mebibytesPerSecond(double bytesPerSecond) {
 }
 
 size_t residentBytes() {
-  FILE* statm = fopen("/proc/self/statm", "r");
-  unsigned long pages = 0;
-  KJ_ASSERT(statm != nullptr && fscanf(statm, "%*u %lu", &pages) == 1);
-  fclose(statm);
-  return pages * sysconf(_SC_PAGESIZE);
+  auto statm = kj::newDiskFilesystem()->getRoot().openFile(kj::Path({"proc", "self", "statm"}))
+      ->readAllText();
+  auto pages = statm.slice(KJ_ASSERT_NONNULL(statm.findFirst(' ')) + 1);
+  return strtoul(pages.cStr(), nullptr, 10) * sysconf(_SC_PAGESIZE);
 }
 
 }  // namespace
@@ -58,7 +58,8 @@ void benchEcho() {
   for (auto shape: shapes) {
     double guest = 1e9, native = 1e9;
     for (int i = 0; i < TRIALS; i++) {
-      native = kj::min(native, nativeEcho(node.waitScope, shape.calls, shape.inFlight, shape.bytes));
+      native =
+          kj::min(native, nativeEcho(node.waitScope, shape.calls, shape.inFlight, shape.bytes));
       guest = kj::min(guest, guestEcho(node, shape.calls, shape.inFlight, shape.bytes));
     }
     print(kj::str("guest -> host echo, ", shape.inFlight, " in flight, ", shape.bytes, " B"),

@@ -52,7 +52,8 @@ double nativePipe(kj::WaitScope& waitScope, size_t bytes) {
   auto from = kj::heapArray<kj::byte>(PIECE), to = kj::heapArray<kj::byte>(PIECE);
   memset(from.begin(), 'x', PIECE);
   auto writer = [&]() -> kj::Promise<void> {
-    for (size_t done = 0; done < bytes; done += PIECE) co_await pipe.out->write(from.begin(), PIECE);
+    for (size_t done = 0; done < bytes; done += PIECE)
+      co_await pipe.out->write(from.begin(), PIECE);
     pipe.out = nullptr;
   };
   auto reader = [&]() -> kj::Promise<void> {

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Finds or installs what the project needs from outside: compilers, tools, libraries. Quick when all
 # is there. On Debian and Ubuntu it installs through apt (with sudo when not root); elsewhere it
-# says by name what is missing.
+# says by name what is missing. `setup.sh lint` also finds what only `make lint` needs.
 . "$(dirname "$0")/common.sh"
 
+purpose=${1:-build}
 RUST=$(sed -n 's/^channel = "\(.*\)"/\1/p' "$WW_ROOT/rust-toolchain.toml")
 
 # What to look for, and the Debian package that has it.
@@ -29,6 +30,7 @@ file:/usr/lib/wasm32-wasi/libc.a wasi-libc
 file:/usr/lib/wasm32-wasi/libc++.a libc++-$LLVM-dev-wasm32
 file:/usr/lib/wasm32-wasi/libc++abi.a libc++abi-$LLVM-dev-wasm32
 EOF
+  if [ "$purpose" = lint ]; then echo "command:clang-tidy-$LLVM clang-tidy-$LLVM"; fi
 }
 
 missing_packages() {

@@ -1,6 +1,6 @@
 // The default image's first cell. It grafts, looks around, runs a child from the bytes that the
-// build put into it, passes the child's output on, and ends as the child does. If the epoch moves on
-// meanwhile, it grafts again and starts over: the old session's child is gone with its session.
+// build put into it, passes the child's output on, and ends as the child does. If the epoch moves
+// on meanwhile, it grafts again and starts over: the old session's child is gone with its session.
 //
 // With the argument `watch` it shows epochs instead: a line for each, until its stdin ends.
 #include <membrane.capnp.h>

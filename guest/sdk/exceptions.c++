@@ -10,7 +10,8 @@
 #include <string.h>
 #include <typeinfo>
 
-// The tag that every C++ throw and catch uses. clang 22 only refers to it; LLVM defines it in libunwind.
+// The tag that every C++ throw and catch uses. clang 22 only refers to it; LLVM defines it in
+// libunwind.
 __asm__(".globl __cpp_exception\n"
         ".tagtype __cpp_exception i32\n"
         "__cpp_exception:\n");
@@ -142,7 +143,8 @@ int _Unwind_CallPersonality(void* exception) {
 }
 
 void* __cxa_allocate_exception(size_t size) {
-  auto header = static_cast<Header*>(aligned_alloc(alignof(Header), (sizeof(Header) + size + 15) & ~size_t(15)));
+  auto header = static_cast<Header*>(
+      aligned_alloc(alignof(Header), (sizeof(Header) + size + 15) & ~size_t(15)));
   if (header == nullptr) abort();
   *header = Header{};
   return header->object();

@@ -1,6 +1,6 @@
-// The part of WASI preview1 that wasi-libc calls in a guest, over WASI 0.2: with it a guest needs no
-// adapter, and imports no more than it says in ww/wasi.h. libc's imports have C names of their own,
-// so defining those resolves them.
+// The part of WASI preview1 that wasi-libc calls in a guest, over WASI 0.2: with it a guest needs
+// no adapter, and imports no more than it says in ww/wasi.h. libc's imports have C names of their
+// own, so defining those resolves them.
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,14 +1,13 @@
 // A guest that handles the connection's bytes itself, well or badly.
 //
-//   connect-twice | connect-again     a second create-connection, the second after dropping the first
-//   input-twice | output-twice
-//   drop N            the Nth order of dropping connection, streams and pollables; exits with 0
-//   drop-used N       the same after a call and its answer
-//   garbage | huge-frame | many-segments    what no RPC peer sends; then waits for the host to hang up
-//   half-close        asks, closes its writing side, waits for the host to hang up
-//   nudge-call        parks with its request unsent; says `answered` once that was answered
-//   nudge-stdin       the same, parked on stdin too; the request is made when stdin gave a line
-//   nudge-timer       the same, when a timer has run out
+//   connect-twice | connect-again     a second create-connection, the second after dropping the
+//   first input-twice | output-twice drop N            the Nth order of dropping connection,
+//   streams and pollables; exits with 0 drop-used N       the same after a call and its answer
+//   garbage | huge-frame | many-segments    what no RPC peer sends; then waits for the host to hang
+//   up half-close        asks, closes its writing side, waits for the host to hang up nudge-call
+//   parks with its request unsent; says `answered` once that was answered nudge-stdin       the
+//   same, parked on stdin too; the request is made when stdin gave a line nudge-timer       the
+//   same, when a timer has run out
 #include <capnp/message.h>
 #include <capnp/rpc.capnp.h>
 #include <capnp/serialize.h>

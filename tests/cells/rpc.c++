@@ -5,7 +5,8 @@
 //   trap              traps while a call is outstanding
 //   fail              lets a refused call's failure through
 //   wrong-interface   takes its bootstrap for something else
-//   tree N            reads its own component from stdin; starts a child that does the same with N-1;
+//   tree N            reads its own component from stdin; starts a child that does the same with
+//   N-1;
 //                     says `tree N` once all below stand, and waits for the end of the host
 //   orphan            reads its own component from stdin, starts a child that idles, exits with 3
 //   big BYTES         has that many zeros run as a component; prints the failure

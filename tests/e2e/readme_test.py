@@ -9,8 +9,8 @@ BUILD = os.environ["WW_BUILD"]
 PEER_ID = r"12D3KooW[1-9A-HJ-NP-Za-km-z]{44}"
 
 # What runs at length is only asked for its plan here: this test is part of `make test`.
-PLANNED = {"make test": "tools/test.sh", "make lint": "tools/lint.sh", "make bench": "tools/bench.sh",
-           "make fuzz-smoke": "tools/fuzz-smoke.sh"}
+PLANNED = {"make test": "tools/test.sh", "make lint": "tools/lint.sh",
+           "make bench": "tools/bench.sh", "make fuzz-smoke": "tools/fuzz-smoke.sh"}
 
 with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
     README = file.read()
@@ -27,7 +27,8 @@ def output_after(command):
 
 
 def run(command, stdin=""):
-    command = command.replace("build/ww", f"{BUILD}/ww").replace("make", "make --no-print-directory")
+    command = command.replace("build/ww", f"{BUILD}/ww")
+    command = command.replace("make", "make --no-print-directory")
     return subprocess.run(["sh", "-c", command], cwd=ROOT, input=stdin, capture_output=True,
                           encoding="utf-8", timeout=600, env={**os.environ, "BUILD_DIR": BUILD,
                                "WW_DATA_DIR": os.path.join(BUILD, "readme-data")})

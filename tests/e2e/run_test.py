@@ -1,4 +1,4 @@
-"""`ww run` as a user sees it: exit codes, what is on stdout and stderr, signals, the data directory."""
+"""`ww run` as a user sees it: exit codes, stdout and stderr, signals, the data directory."""
 import os
 import random
 import shutil

@@ -16,7 +16,8 @@ KJ_TEST("each way to end has its exit status") {
     {{"trap"}, EXIT_TRAP}, {{"throw"}, EXIT_TRAP}, {{"recurse"}, EXIT_TRAP}, {{"grow"}, 7},
   };
   for (auto& c: cases) {
-    KJ_EXPECT(node.runToEnd("cell-plain", c.args).code == c.code, kj::strArray(kj::arrayPtr(c.args.begin(), c.args.size()), " "));
+    KJ_EXPECT(node.runToEnd("cell-plain", c.args).code == c.code,
+              kj::strArray(kj::arrayPtr(c.args.begin(), c.args.size()), " "));
   }
   KJ_EXPECT(node.answers());
 }

@@ -25,7 +25,8 @@ KJ_TEST("bytes that are no component") {
   TestNode node;
   auto whole = component("cell-plain");
   expectRefused(node, nullptr, {"not a component: no bytes at all"});
-  for (auto size: {size_t(1), size_t(7), size_t(9), size_t(100), whole.size() / 2, whole.size() - 1}) {
+  for (auto size:
+       {size_t(1), size_t(7), size_t(9), size_t(100), whole.size() / 2, whole.size() - 1}) {
     expectRefused(node, whole.slice(0, size), {"not a component: "});
   }
   constexpr kj::byte CORE[] = {0, 'a', 's', 'm', 1, 0, 0, 0};
@@ -41,8 +42,10 @@ KJ_TEST("components that cannot run here") {
   TestNode node;
   expectRefused(node, component("bare-unknown-import"),
                 {"this component cannot run here: ", "wetware:fixtures/missing@0.1.0"});
-  expectRefused(node, component("bare-no-run"), {"this component cannot run here: ", "wasi:cli/run"});
-  expectRefused(node, component("bare-trap-at-start"), {"could not be instantiated", "unreachable"});
+  expectRefused(node, component("bare-no-run"),
+                {"this component cannot run here: ", "wasi:cli/run"});
+  expectRefused(node, component("bare-trap-at-start"),
+                {"could not be instantiated", "unreachable"});
   expectRefused(node, component("bare-big-memory"), {"could not be instantiated", "memory"});
   KJ_EXPECT(node.runToEnd("bare-ok", {}).code == 0);
 }

@@ -56,8 +56,12 @@ class TestNode {
   void close(ByteStream::Client stream) { stream.closeRequest().send().wait(waitScope); }
 
   static ByteStream::Client stdin(Process::Client p) { return p.stdinRequest().send().getStream(); }
-  static ByteStream::Client stdout(Process::Client p) { return p.stdoutRequest().send().getStream(); }
-  static ByteStream::Client stderr(Process::Client p) { return p.stderrRequest().send().getStream(); }
+  static ByteStream::Client stdout(Process::Client p) {
+    return p.stdoutRequest().send().getStream();
+  }
+  static ByteStream::Client stderr(Process::Client p) {
+    return p.stderrRequest().send().getStream();
+  }
 
   // Runs it to its end, with an empty stdin.
   struct Outcome {

@@ -23,7 +23,9 @@ for path in sorted(pathlib.Path(sys.argv[1]).rglob("*")):
             continue  # the base itself
         for name in unbound(path.read_text()):
             found[name] = path
-bad = [f"{path}: {name} is not SessionBound" for name, path in found.items() if name not in EXCEPTIONS]
-bad += [f"{name} is listed as an exception, and is none" for name in EXCEPTIONS if name not in found]
+bad = [f"{path}: {name} is not SessionBound"
+       for name, path in found.items() if name not in EXCEPTIONS]
+bad += [f"{name} is listed as an exception, and is none"
+        for name in EXCEPTIONS if name not in found]
 print("\n".join(bad) or "every server is bound to its session, but for " + ", ".join(EXCEPTIONS))
 sys.exit(1 if bad else 0)

@@ -17,8 +17,8 @@ class EventPort final: public kj::EventPort {
 
   kj::Timer& timer() { return timerImpl; }
 
-  // Resolves when the host says that `pollable` is ready, which it may say too early: look, and wait
-  // again. Dropping the promise ends the wait; the pollable must outlive it.
+  // Resolves when the host says that `pollable` is ready, which it may say too early: look, and
+  // wait again. Dropping the promise ends the wait; the pollable must outlive it.
   kj::Promise<void> whenReady(wasi::Handle pollable);
 
   bool wait() override;

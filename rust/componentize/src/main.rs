@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-const USAGE: &str = "usage: ww-componentize CORE.wasm --wit DIR --world NAME [--keep-names] -o OUT.wasm";
+const USAGE: &str =
+    "usage: ww-componentize CORE.wasm --wit DIR --world NAME [--keep-names] -o OUT.wasm";
 
 #[derive(Default)]
 struct Arguments {
@@ -34,7 +35,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
             core => arguments.core = core.into(),
         }
     }
-    let given = [&arguments.core, &arguments.wit, &arguments.out].iter().all(|p| !p.as_os_str().is_empty());
+    let given =
+        [&arguments.core, &arguments.wit, &arguments.out].iter().all(|p| !p.as_os_str().is_empty());
     (given && !arguments.world.is_empty()).then_some(arguments)
 }
 
@@ -65,7 +67,9 @@ fn without_custom_sections(module: &[u8]) -> Result<Vec<u8>, String> {
     let mut out = module.get(..HEADER).ok_or("not a module")?.to_vec();
     for payload in wasmparser::Parser::new(0).parse_all(module) {
         let payload = payload.map_err(|e| e.to_string())?;
-        let Some((id, range)) = payload.as_section() else { continue };
+        let Some((id, range)) = payload.as_section() else {
+            continue;
+        };
         if id != 0 {
             out.push(id);
             push_leb128(&mut out, range.len());

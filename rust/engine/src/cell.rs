@@ -30,7 +30,10 @@ pub struct CellOptions {
 pub enum Outcome {
     Exited(i32),
     /// Ended by a trap or an error of the host's: what it was, and where (many lines).
-    Trapped { cause: String, backtrace: String },
+    Trapped {
+        cause: String,
+        backtrace: String,
+    },
 }
 
 type Run = Pin<Box<dyn Future<Output = wasmtime::Result<i32>> + Send>>;
@@ -39,7 +42,7 @@ type Run = Pin<Box<dyn Future<Output = wasmtime::Result<i32>> + Send>>;
 #[derive(Clone)]
 struct Progress {
     instantiated: Arc<AtomicBool>,
-    yielded: Arc<AtomicBool>,    // this poll ended because its slice was used up
+    yielded: Arc<AtomicBool>, // this poll ended because its slice was used up
     slice_start: Arc<AtomicU64>, // the tick in which this poll began
 }
 
@@ -54,7 +57,12 @@ pub struct Cell {
 }
 
 impl Cell {
-    pub fn new(engine: &EngineShared, runnable: &Runnable, options: CellOptions, waker: CellWaker) -> Self {
+    pub fn new(
+        engine: &EngineShared,
+        runnable: &Runnable,
+        options: CellOptions,
+        waker: CellWaker,
+    ) -> Self {
         let pipes: [Arc<Pipe>; 5] =
             std::array::from_fn(|_| Arc::new(Pipe::new(options.pipe_capacity, engine.hooks)));
         let deadline = Deadline::new();
@@ -154,7 +162,12 @@ fn new_state(options: &CellOptions, pipes: &[Arc<Pipe>; 5], deadline: Deadline) 
     }
 }
 
-fn new_store(engine: &EngineShared, state: State, ticks: TickClock, progress: Progress) -> Store<State> {
+fn new_store(
+    engine: &EngineShared,
+    state: State,
+    ticks: TickClock,
+    progress: Progress,
+) -> Store<State> {
     let mut store = Store::new(&engine.engine, state);
     store.limiter(|state| &mut state.limiter);
     store.set_epoch_deadline(1);
@@ -171,7 +184,11 @@ fn new_store(engine: &EngineShared, state: State, ticks: TickClock, progress: Pr
     store
 }
 
-async fn run(mut store: Store<State>, runnable: Runnable, instantiated: Arc<AtomicBool>) -> wasmtime::Result<i32> {
+async fn run(
+    mut store: Store<State>,
+    runnable: Runnable,
+    instantiated: Arc<AtomicBool>,
+) -> wasmtime::Result<i32> {
     let outcome = async {
         let command = runnable.pre.instantiate_async(&mut store).await?;
         instantiated.store(true, Relaxed);

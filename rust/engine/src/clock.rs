@@ -63,7 +63,10 @@ impl Pollable for Timer {
     }
 }
 
-fn timer(mut cx: StoreContextMut<'_, State>, at: u64) -> wasmtime::Result<(Resource<DynPollable>,)> {
+fn timer(
+    mut cx: StoreContextMut<'_, State>,
+    at: u64,
+) -> wasmtime::Result<(Resource<DynPollable>,)> {
     let state = cx.data_mut();
     let timer = state.table.push(Timer { at, deadline: state.deadline.clone() })?;
     Ok((subscribe(&mut state.table, timer)?,))

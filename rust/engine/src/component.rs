@@ -45,7 +45,8 @@ fn check_preamble(bytes: &[u8]) -> Result<(), Failure> {
 
 /// One line of an error and its causes.
 fn line(error: &wasmtime::Error) -> String {
-    let causes: Vec<String> = error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
+    let causes: Vec<String> =
+        error.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
     causes.join(": ")
 }
 
@@ -53,9 +54,8 @@ impl Runnable {
     pub fn compile(engine: &EngineShared, bytes: &[u8]) -> Result<Self, Failure> {
         check_preamble(bytes)?;
         // The bytes only: with the text format compiled out, nothing here is read as a path.
-        let component = Component::from_binary(&engine.engine, bytes).map_err(|error| {
-            Failure::new(ErrorKind::NotComponent, line(&error))
-        })?;
+        let component = Component::from_binary(&engine.engine, bytes)
+            .map_err(|error| Failure::new(ErrorKind::NotComponent, line(&error)))?;
         Self::link(engine, component)
     }
 
@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn the_preamble_is_named() {
-        let text = |bytes: &[u8]| check_preamble(bytes).err().map(|failure| failure.text).unwrap_or_default();
+        let text = |bytes: &[u8]| {
+            check_preamble(bytes).err().map(|failure| failure.text).unwrap_or_default()
+        };
         assert!(text(b"").contains("no bytes"));
         assert!(text(b"\0as").contains("truncated"));
         assert!(text(b"\0asm\x0d\0").contains("truncated"));

@@ -114,7 +114,11 @@ fn config(options: &WwEngineOptions) -> Config {
     config
 }
 
-fn new_engine(options: &WwEngineOptions, hooks: WwHooks, hub: *mut c_void) -> wasmtime::Result<WwEngine> {
+fn new_engine(
+    options: &WwEngineOptions,
+    hooks: WwHooks,
+    hub: *mut c_void,
+) -> wasmtime::Result<WwEngine> {
     let engine = Engine::new(&config(options))?;
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -123,11 +127,22 @@ fn new_engine(options: &WwEngineOptions, hooks: WwHooks, hub: *mut c_void) -> wa
     clock::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     let ticker = Ticker::start(engine.weak(), Duration::from_micros(options.slice_us.max(100)))?;
-    Ok(WwEngine { shared: Arc::new(EngineShared { engine, linker, hooks, ticker }), hub: Hub::new(hub, hooks) })
+    Ok(WwEngine {
+        shared: Arc::new(EngineShared { engine, linker, hooks, ticker }),
+        hub: Hub::new(hub, hooks),
+    })
 }
 
 fn resources(error: impl std::fmt::Display) -> Failure {
     Failure::new(ErrorKind::Resources, error)
+}
+
+/// What has nobody to report a panic to.
+fn unheard(work: impl FnOnce()) {
+    let _ = guard(|| {
+        work();
+        Ok(())
+    });
 }
 
 fn boxed<T>(value: T) -> *mut T {
@@ -154,7 +169,7 @@ pub unsafe extern "C" fn ww_engine_new(
 /// Every component and cell of it is gone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_engine_drop(engine: *mut WwEngine) {
-    let _ = guard(|| Ok(drop(unsafe { Box::from_raw(engine) })));
+    unheard(|| drop(unsafe { Box::from_raw(engine) }));
 }
 
 /// # Safety
@@ -234,7 +249,7 @@ pub unsafe extern "C" fn ww_component_artifact(
 /// Given back once. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_component_drop(component: *mut WwComponent) {
-    let _ = guard(|| Ok(drop(unsafe { Box::from_raw(component) })));
+    unheard(|| drop(unsafe { Box::from_raw(component) }));
 }
 
 /// BLAKE3.
@@ -340,8 +355,11 @@ pub struct WwPoll {
 pub unsafe extern "C" fn ww_cell_poll(cell: *mut WwCell, poll: *mut WwPoll) {
     let cell = unsafe { &mut (*cell).0 };
     let outcome = guard(|| Ok(cell.poll())).unwrap_or_else(|failure| {
-        let _ = guard(|| Ok(cell.finish()));
-        Some(Outcome::Trapped { cause: format!("host error: {}", failure.text), backtrace: String::new() })
+        unheard(|| cell.finish());
+        Some(Outcome::Trapped {
+            cause: format!("host error: {}", failure.text),
+            backtrace: String::new(),
+        })
     });
     let mut result = WwPoll {
         state: POLL_PENDING,
@@ -373,7 +391,7 @@ pub unsafe extern "C" fn ww_cell_poll(cell: *mut WwCell, poll: *mut WwPoll) {
 /// Given back once, not from within its poll.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_cell_drop(cell: *mut WwCell) {
-    let _ = guard(|| Ok(drop(unsafe { Box::from_raw(cell) })));
+    unheard(|| drop(unsafe { Box::from_raw(cell) }));
 }
 
 /// Nanoseconds, the guests' monotonic clock.
@@ -390,7 +408,9 @@ pub extern "C" fn ww_clock_now() -> u64 {
 /// `cell` lives; `which` is one of WwPipeKind.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_cell_pipe(cell: *const WwCell, which: u32) -> *const Pipe {
-    unsafe { &(*cell).0 }.pipe(which as usize).map_or(ptr::null(), |pipe| Arc::into_raw(pipe.clone()))
+    unsafe { &(*cell).0 }
+        .pipe(which as usize)
+        .map_or(ptr::null(), |pipe| Arc::into_raw(pipe.clone()))
 }
 
 fn moved(moved: Moved) -> isize {
@@ -415,7 +435,11 @@ pub unsafe extern "C" fn ww_pipe_read(pipe: *const Pipe, buffer: *mut u8, len: u
 /// # Safety
 /// `pipe` lives; `pieces` has `count` slices.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_pipe_write(pipe: *const Pipe, pieces: *const WwSlice, count: usize) -> isize {
+pub unsafe extern "C" fn ww_pipe_write(
+    pipe: *const Pipe,
+    pieces: *const WwSlice,
+    count: usize,
+) -> isize {
     let pieces = unsafe { std::slice::from_raw_parts(pieces, count) };
     guard(|| Ok(moved(unsafe { &*pipe }.host_write(pieces)))).unwrap_or(-1)
 }

@@ -7,17 +7,27 @@ const MAX_MEMORIES: usize = 8;
 const MAX_TABLES: usize = 100;
 
 pub struct CellLimiter {
-    pub memory_left: usize,         // bytes
+    pub memory_left: usize, // bytes
     pub table_elements_left: usize,
 }
 
 impl ResourceLimiter for CellLimiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool> {
         Ok(maximum.is_none_or(|most| desired <= most)
             && take(&mut self.memory_left, desired.saturating_sub(current)))
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool> {
         Ok(maximum.is_none_or(|most| desired <= most)
             && take(&mut self.table_elements_left, desired.saturating_sub(current)))
     }

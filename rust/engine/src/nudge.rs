@@ -66,7 +66,9 @@ impl Nudge {
         }
         let now = clock::now();
         let since = *schedule.since.get_or_insert(now);
-        let Some(after) = AFTER.get(schedule.given) else { return false };
+        let Some(after) = AFTER.get(schedule.given) else {
+            return false;
+        };
         let at = since.saturating_add(*after);
         if now < at {
             deadline.at_latest(at);
@@ -120,7 +122,13 @@ mod tests {
 
     #[test]
     fn bytes_and_other_pollables_start_it_anew() {
-        for restart in [|n: &Nudge| n.crossed(), |n: &Nudge| { n.park(); n.unpark(2) }] {
+        for restart in [
+            |n: &Nudge| n.crossed(),
+            |n: &Nudge| {
+                n.park();
+                n.unpark(2)
+            },
+        ] {
             let nudge = Nudge::default();
             for _ in AFTER {
                 assert!(park_until_nudged(&nudge));

@@ -7,7 +7,6 @@ use crate::{WwHooks, WwSlice};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::ffi::c_void;
-use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -83,7 +82,7 @@ impl Pipe {
 
     /// Whom to tell; null for nobody.
     pub fn set_host(&self, end: *mut c_void) {
-        self.lock().host = if end == ptr::null_mut() { None } else { Some(HostEnd(end)) };
+        self.lock().host = if end.is_null() { None } else { Some(HostEnd(end)) };
     }
 
     /// `Bytes(0)`: nothing there now; the hook will fire.

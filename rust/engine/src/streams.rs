@@ -101,7 +101,9 @@ impl Pollable for Subscription {
                 return Poll::Ready(());
             }
             match &self.source.nudge {
-                Some(nudge) if self.source.direction == Direction::In && nudge.is_due(&self.deadline) => {
+                Some(nudge)
+                    if self.source.direction == Direction::In && nudge.is_due(&self.deadline) =>
+                {
                     Poll::Ready(())
                 }
                 _ => Poll::Pending,
@@ -203,14 +205,22 @@ impl Drop for GuestOut {
 /// The `connection` resource has no state: one a cell.
 struct Connection;
 
-fn push_input(state: &mut State, source: Source, closes: bool) -> wasmtime::Result<(Resource<DynInputStream>,)> {
+fn push_input(
+    state: &mut State,
+    source: Source,
+    closes: bool,
+) -> wasmtime::Result<(Resource<DynInputStream>,)> {
     let stream: DynInputStream = Box::new(GuestIn { source: source.clone(), closes });
     let resource = state.table.push(stream)?;
     state.streams.ours.insert(resource.rep(), source);
     Ok((resource,))
 }
 
-fn push_output(state: &mut State, source: Source, closes: bool) -> wasmtime::Result<(Resource<DynOutputStream>,)> {
+fn push_output(
+    state: &mut State,
+    source: Source,
+    closes: bool,
+) -> wasmtime::Result<(Resource<DynOutputStream>,)> {
     let stream: DynOutputStream = Box::new(GuestOut { source: source.clone(), closes });
     let resource = state.table.push(stream)?;
     state.streams.ours.insert(resource.rep(), source);
@@ -218,7 +228,10 @@ fn push_output(state: &mut State, source: Source, closes: bool) -> wasmtime::Res
 }
 
 /// A pollable of its own for a stream of ours, the usual one for any other.
-fn subscribe_to<T: Pollable>(state: &mut State, stream: Resource<T>) -> wasmtime::Result<(Resource<DynPollable>,)> {
+fn subscribe_to<T: Pollable>(
+    state: &mut State,
+    stream: Resource<T>,
+) -> wasmtime::Result<(Resource<DynPollable>,)> {
     let Some(source) = state.streams.ours.get(&stream.rep()).cloned() else {
         return Ok((subscribe(&mut state.table, stream)?,));
     };
@@ -229,28 +242,38 @@ fn subscribe_to<T: Pollable>(state: &mut State, stream: Resource<T>) -> wasmtime
 
 fn add_streams(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut streams = linker.instance("wasi:io/streams@0.2.12")?;
-    streams.func_wrap("[method]input-stream.subscribe", |mut cx, (stream,): (Resource<DynInputStream>,)| {
-        subscribe_to(cx.data_mut(), stream)
-    })?;
-    streams.func_wrap("[method]output-stream.subscribe", |mut cx, (stream,): (Resource<DynOutputStream>,)| {
-        subscribe_to(cx.data_mut(), stream)
-    })?;
-    streams.resource_async("input-stream", ResourceType::host::<DynInputStream>(), |mut cx, rep| {
-        Box::new(async move {
-            let state = cx.data_mut();
-            state.streams.ours.remove(&rep);
-            let stream = Resource::new_own(rep);
-            wasi_streams::HostInputStream::drop(&mut state.table, stream).await
-        })
-    })?;
-    streams.resource_async("output-stream", ResourceType::host::<DynOutputStream>(), |mut cx, rep| {
-        Box::new(async move {
-            let state = cx.data_mut();
-            state.streams.ours.remove(&rep);
-            let stream = Resource::new_own(rep);
-            wasi_streams::HostOutputStream::drop(&mut state.table, stream).await
-        })
-    })?;
+    streams.func_wrap(
+        "[method]input-stream.subscribe",
+        |mut cx, (stream,): (Resource<DynInputStream>,)| subscribe_to(cx.data_mut(), stream),
+    )?;
+    streams.func_wrap(
+        "[method]output-stream.subscribe",
+        |mut cx, (stream,): (Resource<DynOutputStream>,)| subscribe_to(cx.data_mut(), stream),
+    )?;
+    streams.resource_async(
+        "input-stream",
+        ResourceType::host::<DynInputStream>(),
+        |mut cx, rep| {
+            Box::new(async move {
+                let state = cx.data_mut();
+                state.streams.ours.remove(&rep);
+                let stream = Resource::new_own(rep);
+                wasi_streams::HostInputStream::drop(&mut state.table, stream).await
+            })
+        },
+    )?;
+    streams.resource_async(
+        "output-stream",
+        ResourceType::host::<DynOutputStream>(),
+        |mut cx, rep| {
+            Box::new(async move {
+                let state = cx.data_mut();
+                state.streams.ours.remove(&rep);
+                let stream = Resource::new_own(rep);
+                wasi_streams::HostOutputStream::drop(&mut state.table, stream).await
+            })
+        },
+    )?;
     Ok(())
 }
 
@@ -327,20 +350,26 @@ fn add_connection(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         once(&mut state.streams.connection_created, "create-connection")?;
         Ok((state.table.push(Connection)?,))
     })?;
-    streams.func_wrap("[method]connection.get-input-stream", |mut cx, (_,): (Resource<Connection>,)| {
-        let state = cx.data_mut();
-        once(&mut state.streams.input_taken, "connection.get-input-stream")?;
-        let nudge = Some(state.streams.nudge.clone());
-        let input = source(&state.streams.pipes.connection_in, Direction::In, nudge);
-        push_input(state, input, true)
-    })?;
-    streams.func_wrap("[method]connection.get-output-stream", |mut cx, (_,): (Resource<Connection>,)| {
-        let state = cx.data_mut();
-        once(&mut state.streams.output_taken, "connection.get-output-stream")?;
-        let nudge = Some(state.streams.nudge.clone());
-        let output = source(&state.streams.pipes.connection_out, Direction::Out, nudge);
-        push_output(state, output, true)
-    })?;
+    streams.func_wrap(
+        "[method]connection.get-input-stream",
+        |mut cx, (_,): (Resource<Connection>,)| {
+            let state = cx.data_mut();
+            once(&mut state.streams.input_taken, "connection.get-input-stream")?;
+            let nudge = Some(state.streams.nudge.clone());
+            let input = source(&state.streams.pipes.connection_in, Direction::In, nudge);
+            push_input(state, input, true)
+        },
+    )?;
+    streams.func_wrap(
+        "[method]connection.get-output-stream",
+        |mut cx, (_,): (Resource<Connection>,)| {
+            let state = cx.data_mut();
+            once(&mut state.streams.output_taken, "connection.get-output-stream")?;
+            let nudge = Some(state.streams.nudge.clone());
+            let output = source(&state.streams.pipes.connection_out, Direction::Out, nudge);
+            push_output(state, output, true)
+        },
+    )?;
     Ok(())
 }
 

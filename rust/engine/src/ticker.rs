@@ -14,7 +14,7 @@ const IDLE_TICKS: u32 = 50;
 #[derive(Default)]
 struct Shared {
     ticks: AtomicU64,
-    begun: AtomicU64,   // polls
+    begun: AtomicU64, // polls
     ended: AtomicU64,
     asleep: AtomicBool,
     stop: AtomicBool,
@@ -29,7 +29,9 @@ impl Ticker {
     pub fn start(engine: EngineWeak, period: Duration) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let inner = shared.clone();
-        std::thread::Builder::new().name("ww-tick".into()).spawn(move || inner.run(engine, period))?;
+        std::thread::Builder::new()
+            .name("ww-tick".into())
+            .spawn(move || inner.run(engine, period))?;
         Ok(Ticker { shared })
     }
 
@@ -74,7 +76,9 @@ impl Shared {
         let mut idle = 0;
         while !self.stop.load(SeqCst) {
             std::thread::sleep(period);
-            let Some(engine) = engine.upgrade() else { break };
+            let Some(engine) = engine.upgrade() else {
+                break;
+            };
             self.ticks.fetch_add(1, Relaxed);
             engine.increment_epoch();
             // A poll lasts as long as its guest computes: only one that has ended is idleness.

@@ -89,7 +89,10 @@ pub fn panic_text(payload: Box<dyn Any + Send>) -> String {
     // Dropping a payload may panic in its turn; forgetting it costs some bytes on a path that
     // only a bug takes.
     std::mem::forget(payload);
-    LAST_PANIC.with(|last| last.take()).unwrap_or_else(|| "panicked".to_string()).replace('\n', ": ")
+    LAST_PANIC
+        .with(|last| last.take())
+        .unwrap_or_else(|| "panicked".to_string())
+        .replace('\n', ": ")
 }
 
 /// Runs `body`; a panic becomes a [`Failure`] of kind `Panic`.

@@ -61,7 +61,8 @@ Signature SecretKey::sign(kj::ArrayPtr<const kj::byte> message) const {
   Signature result;
   size_t size = sizeof(result.bytes);
   KJ_ASSERT(EVP_DigestSignInit(digest.get(), nullptr, nullptr, nullptr, key.get()) == 1);
-  KJ_ASSERT(EVP_DigestSign(digest.get(), result.bytes, &size, message.begin(), message.size()) == 1);
+  KJ_ASSERT(EVP_DigestSign(digest.get(), result.bytes, &size, message.begin(), message.size()) ==
+            1);
   return result;
 }
 

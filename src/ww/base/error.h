@@ -13,7 +13,8 @@ namespace ww {
 // `prefix: text`, of type FAILED.
 kj::Exception failure(kj::StringPtr prefix, kj::StringPtr text);
 
-// The caller's own mistake, without a prefix, of type FAILED: `text` names what was wrong and where.
+// The caller's own mistake, without a prefix, of type FAILED: `text` names what was wrong and
+// where.
 kj::Exception badInput(kj::StringPtr text);
 
 // `ended: text`: the session, its link or the cell is gone.

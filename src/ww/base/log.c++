@@ -62,7 +62,9 @@ kj::Maybe<LogLevel> findLogLevel(kj::StringPtr name) {
 
 kj::String renderText(LogLevel level, kj::StringPtr time, kj::StringPtr event,
                       kj::ArrayPtr<const LogField> fields) {
-  auto shown = KJ_MAP(field, fields) { return kj::str(' ', field.name, '=', quoteText(field.value)); };
+  auto shown = KJ_MAP(field, fields) {
+    return kj::str(' ', field.name, '=', quoteText(field.value));
+  };
   return kj::str(time, time.size() > 0 ? " " : "", name(level), ": ", escapeText(event),
                  kj::strArray(shown, ""), '\n');
 }

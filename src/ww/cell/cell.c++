@@ -202,7 +202,8 @@ kj::Promise<kj::Own<Cell>> CellBuilder::start(kj::Array<const kj::byte> wasm,
     // It ended before `run`: by an exit, which is an exit like any other, or by a trap.
     co_await cell->onExit();
     KJ_IF_MAYBE(cause, cell->findTrapCause()) {
-      kj::throwFatalException(badInput(kj::str("the component could not be instantiated: ", *cause)));
+      kj::throwFatalException(
+          badInput(kj::str("the component could not be instantiated: ", *cause)));
     }
   }
   started = true;

@@ -144,9 +144,9 @@ class CellBuilder final {
   void beforeStart(kj::Function<void()> check) { startCheck = kj::mv(check); }
 
   // Compiles and starts the component as a cell of `group`; resolves when its `run` was entered, or
-  // when it exited before that. Rejects, and nothing is left behind, when the bytes are no component
-  // (ffi::isComponentProblem() holds), when it traps before `run`, or is not instantiated in time.
-  // Dropping the promise ends what was begun. Once.
+  // when it exited before that. Rejects, and nothing is left behind, when the bytes are no
+  // component (ffi::isComponentProblem() holds), when it traps before `run`, or is not instantiated
+  // in time. Dropping the promise ends what was begun. Once.
   kj::Promise<kj::Own<Cell>> start(kj::Array<const kj::byte> wasm, kj::Own<CellGroup> group);
 
  private:

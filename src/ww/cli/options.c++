@@ -23,8 +23,8 @@ constexpr const char* RUN_EXAMPLES =
     "IMAGE is a folder that holds main.wasm, or a .wasm file: a WebAssembly component (WASI 0.2).\n"
     "What follows -- goes to it, verbatim, as its arguments.\n"
     "\n"
-    "Exit code: the image's own; 125 the node failed, 126 not a component, or one that imports what\n"
-    "this host does not have, 127 no such image, 134 it trapped, 128+N ended by signal N.\n"
+    "Exit code: the image's own; 125 the node failed, 126 not a component, or one that imports\n"
+    "what this host does not have, 127 no such image, 134 it trapped, 128+N ended by signal N.\n"
     "\n"
     "Example:\n"
     "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n";
@@ -40,23 +40,28 @@ struct Raw {
 };
 
 void addRunOptions(CLI::App& run, Raw& raw) {
-  run.add_option("IMAGE", raw.image, "A folder with main.wasm, or a .wasm file [the built-in image]")
+  run.add_option("IMAGE", raw.image,
+                 "A folder with main.wasm, or a .wasm file [the built-in image]")
       ->envname("WW_IMAGE");
   run.add_option("--env,-e", raw.env, "A variable for the image; may be repeated")
       ->type_name("KEY=VALUE")->allow_extra_args(false);
-  run.add_option("--data-dir", raw.dataDir, "Where the node's key and its caches are kept [~/.local/share/ww]")
-      ->type_name("DIR")->envname("WW_DATA_DIR");
+  run.add_option("--data-dir", raw.dataDir,
+                 "Where the node's key and its caches are kept [~/.local/share/ww]")
+      ->type_name("DIR")
+      ->envname("WW_DATA_DIR");
   run.add_option("--log-level", raw.logLevel, "What is worth a line on stderr")
       ->type_name("LEVEL")->envname("WW_LOG_LEVEL")->capture_default_str()
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
   run.add_option("--log-format", raw.logFormat, "How such a line looks")
       ->type_name("FORMAT")->envname("WW_LOG_FORMAT")->capture_default_str()
       ->check(CLI::IsMember({"text", "json"}));
-  run.add_flag("--wasm-debug", raw.wasmDebug,
-               "Name functions and source lines in a trap's backtrace, where the component has them")
+  run.add_flag(
+         "--wasm-debug", raw.wasmDebug,
+         "Name functions and source lines in a trap's backtrace, where the component has them")
       ->envname("WW_WASM_DEBUG");
-  run.add_flag("--advance-on-signal", raw.advanceOnSignal,
-               "Move the epoch by one at each SIGUSR1, to see a session end and the image graft again")
+  run.add_flag(
+         "--advance-on-signal", raw.advanceOnSignal,
+         "Move the epoch by one at each SIGUSR1, to see a session end and the image graft again")
       ->envname("WW_ADVANCE_ON_SIGNAL");
   run.footer(RUN_EXAMPLES);
 }

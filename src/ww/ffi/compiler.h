@@ -3,7 +3,8 @@
 //
 // Compiling takes long (about a second for each megabyte) and cannot be interrupted, so it happens
 // elsewhere: on a thread of ThreadCompiler's; a worker process can take its place behind the same
-// interface. CachingCompiler stands in front of either and makes a second run of the same bytes cheap.
+// interface. CachingCompiler stands in front of either and makes a second run of the same bytes
+// cheap.
 
 #include <kj/async.h>
 #include <kj/function.h>

@@ -61,9 +61,10 @@ class PipeStream::WriteOp {
     auto n = stream.put(pieces, done);
     if (n < 0) {
       fulfiller.reject(closedByGuest());
-    } else if ((done += n) == total) {
-      fulfiller.fulfill();
+      return;
     }
+    done += n;
+    if (done == total) fulfiller.fulfill();
   }
 
  private:

@@ -155,7 +155,8 @@ kj::ArrayPtr<kj::byte> TwoPartyNetwork::Inbox::space() {
     begin = 0;
     end = have;
   }
-  auto bytes = kj::arrayPtr(reinterpret_cast<kj::byte*>(words.begin()), words.size() * sizeof(word));
+  auto bytes =
+      kj::arrayPtr(reinterpret_cast<kj::byte*>(words.begin()), words.size() * sizeof(word));
   return bytes.slice(end, bytes.size());
 }
 
@@ -190,7 +191,8 @@ uint64_t TwoPartyNetwork::Inbox::frameBytes() const {
 
 void TwoPartyNetwork::Inbox::requireWhole() const {
   if (begin == end) return;
-  kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the peer hung up in the middle of a message"));
+  kj::throwFatalException(
+      KJ_EXCEPTION(DISCONNECTED, "the peer hung up in the middle of a message"));
 }
 
 kj::Maybe<TwoPartyNetwork::Message> TwoPartyNetwork::Inbox::next() {

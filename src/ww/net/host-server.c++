@@ -22,7 +22,8 @@ kj::Own<void> DialCount::begin() {
     begun = 0;
   }
   if (pending >= policy.maxPending) {
-    kj::throwFatalException(overloaded(kj::str("dials: ", pending, " are pending in this session")));
+    kj::throwFatalException(
+        overloaded(kj::str("dials: ", pending, " are pending in this session")));
   }
   if (begun >= policy.maxPerMinute) {
     kj::throwFatalException(overloaded(kj::str("dials: ", begun, " in this session's minute")));
@@ -34,7 +35,10 @@ kj::Own<void> DialCount::begin() {
 
 HostServer::HostServer(Lease& lease, Swarm& swarm, DialCount& dials,
                        peer::Executor::Client executor)
-    : SessionBound(lease), swarm(swarm), dials(kj::addRef(dials)), executorClient(kj::mv(executor)) {}
+    : SessionBound(lease),
+      swarm(swarm),
+      dials(kj::addRef(dials)),
+      executorClient(kj::mv(executor)) {}
 
 kj::Promise<void> HostServer::id(IdContext context) {
   context.getResults(capnp::MessageSize{16, 0}).setPeerId(swarm.getPeerId().asBytes());
@@ -59,14 +63,15 @@ kj::Promise<void> HostServer::peers(PeersContext context) {
 
 kj::Array<Multiaddr> HostServer::parseAddrs(capnp::List<capnp::Data>::Reader list) const {
   if (list.size() > dials->policy.maxAddrs) {
-    kj::throwFatalException(overloaded(kj::str("addrs: ", list.size(), " in one call; the limit is ",
-                                               dials->policy.maxAddrs)));
+    kj::throwFatalException(overloaded(
+        kj::str("addrs: ", list.size(), " in one call; the limit is ", dials->policy.maxAddrs)));
   }
   auto addrs = kj::heapArrayBuilder<Multiaddr>(list.size());
   for (kj::uint i = 0; i < list.size(); i++) {
     auto parsed = Multiaddr::parse(list[i]);
     KJ_IF_MAYBE(problem, parsed.tryGet<kj::String>()) {
-      kj::throwFatalException(badInput(kj::str("connect: addrs[", i, "] is no multiaddr: ", *problem)));
+      kj::throwFatalException(
+          badInput(kj::str("connect: addrs[", i, "] is no multiaddr: ", *problem)));
     }
     addrs.add(kj::mv(parsed.get<Multiaddr>()));
   }
@@ -77,7 +82,8 @@ kj::Promise<void> HostServer::connect(ConnectContext context) {
   auto params = context.getParams();
   auto parsed = PeerId::parse(params.getPeerId());
   if (parsed == nullptr) {
-    return badInput(kj::str("connect: peerId is no peer id (", params.getPeerId().size(), " bytes)"));
+    return badInput(
+        kj::str("connect: peerId is no peer id (", params.getPeerId().size(), " bytes)"));
   }
   auto& id = KJ_ASSERT_NONNULL(parsed);
   auto addrs = parseAddrs(params.getAddrs());

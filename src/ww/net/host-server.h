@@ -1,6 +1,6 @@
 #pragma once
-// The Host capability of one session: the node as a cell sees it. It tells what the swarm tells, and
-// dials within what the operator allows a cell.
+// The Host capability of one session: the node as a cell sees it. It tells what the swarm tells,
+// and dials within what the operator allows a cell.
 
 #include <kj/timer.h>
 #include <peer.capnp.h>

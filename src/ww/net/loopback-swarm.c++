@@ -41,7 +41,8 @@ kj::Maybe<LoopbackSwarm&> LoopbackSwarm::findPeer(const PeerId& wanted) {
 
 bool LoopbackSwarm::isConnected(const PeerId& wanted) { return findPeer(wanted) != nullptr; }
 
-kj::Promise<void> LoopbackSwarm::connect(const PeerId& wanted, kj::ArrayPtr<const Multiaddr> addrs) {
+kj::Promise<void> LoopbackSwarm::connect(const PeerId& wanted,
+                                         kj::ArrayPtr<const Multiaddr> addrs) {
   // Not before the next turn: as on a network, the caller sees the world change under it.
   return kj::evalLater([this, wanted = wanted.clone(),
                         addrs = KJ_MAP(a, addrs) { return a.clone(); }]() {

@@ -128,7 +128,8 @@ class Cursor {
 
 kj::String showIp6(Bytes bytes) {
   auto groups = kj::heapArrayBuilder<kj::String>(8);
-  for (size_t i = 0; i < 16; i += 2) groups.add(kj::str(kj::hex(uint16_t(bytes[i] << 8 | bytes[i + 1]))));
+  for (size_t i = 0; i < 16; i += 2)
+    groups.add(kj::str(kj::hex(uint16_t(bytes[i] << 8 | bytes[i + 1]))));
   return kj::strArray(groups, ":");
 }
 

@@ -31,7 +31,8 @@ void makeFolders(kj::StringPtr path) {
   for (size_t i = 1; i <= path.size(); i++) {
     if (i < path.size() && path[i] != '/') continue;
     auto prefix = kj::str(path.slice(0, i));
-    if (mkdir(prefix.cStr(), 0700) < 0 && errno != EEXIST) failErrno(prefix, "cannot make this folder");
+    if (mkdir(prefix.cStr(), 0700) < 0 && errno != EEXIST)
+      failErrno(prefix, "cannot make this folder");
   }
 }
 
@@ -106,7 +107,8 @@ void DirectoryStore::put(kj::StringPtr key, kj::ArrayPtr<const kj::byte> value) 
     KJ_ON_SCOPE_FAILURE(unlinkat(folder, part.cStr(), 0));
     kj::FdOutputStream(kj::AutoCloseFd(fd)).write(value.begin(), value.size());
   }
-  if (renameat(folder, part.cStr(), folder, key.cStr()) < 0) failErrno(path, kj::str("cannot write ", key));
+  if (renameat(folder, part.cStr(), folder, key.cStr()) < 0)
+    failErrno(path, kj::str("cannot write ", key));
 }
 
 void DirectoryStore::remove(kj::StringPtr key) {

@@ -70,7 +70,8 @@ SessionOffer Node::offer(Lease& lease, CellGroup& owner) {
 
 kj::Promise<void> Node::endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group) {
   // Dropped without an end, there is no cell of it either: each holds a capability on the lease.
-  bool dropped = co_await leaseEnded.then([]() { return false; }, [](kj::Exception&&) { return true; });
+  bool dropped =
+      co_await leaseEnded.then([]() { return false; }, [](kj::Exception&&) { return true; });
   if (!dropped && group->size() > 0) co_await timer.afterDelay(options.grace);
   group->end();
 }

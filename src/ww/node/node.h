@@ -43,8 +43,8 @@ class Node final: private kj::TaskSet::ErrorHandler {
   kj::Promise<kj::Own<Cell>> boot(kj::Array<const kj::byte> wasm, kj::Array<kj::String> args,
                                   kj::Array<kj::String> env);
 
-  // A Membrane for the node's owner: grafts need no signer, and what is started through it ends with
-  // the node. Only while the node lives.
+  // A Membrane for the node's owner: grafts need no signer, and what is started through it ends
+  // with the node. Only while the node lives.
   stem::Membrane<membrane::WetwareSession>::Client openMembrane();
 
   HeadWatch& getHeadWatch() { return heads; }

@@ -1,7 +1,7 @@
 //! pid0: its bootstrap capability is a Membrane(WetwareSession). It grafts, runs the child that it
 //! carries through the session's Executor (with its own arguments), passes on the child's output,
-//! and ends as the child did: in failure its code arrives at the host as 1, whatever it was, since std
-//! on WASI 0.2 tells no more.
+//! and ends as the child did: in failure its code arrives at the host as 1, whatever it was,
+//! since std on WASI 0.2 tells no more.
 
 use cell_runtime::{
     membrane_capnp::wetware_session,
