@@ -191,7 +191,8 @@ KJ_TEST("a stale capability stays stale when it comes in and out through a fresh
     keep.send().wait(world.waitScope);
     auto laundered = fresh.keptRequest().send().wait(world.waitScope).getProbe();
     expectStale(outcome(world, touch(laundered)), "laundered");
-    expectStale(outcome(world, touch(fresh.keptRequest().send().getProbe())), "laundered, promised");
+    auto promised = fresh.keptRequest().send().getProbe();
+    expectStale(outcome(world, touch(promised)), "laundered, promised");
     KJ_EXPECT(world.trace.effects == 0);
     world.trace.kept = nullptr;
   }

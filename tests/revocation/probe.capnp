@@ -1,6 +1,6 @@
 @0xd0b4a5f8b1c6e372;
-# What the revocation tests call: every way in which a capability can be reached, kept and passed on.
-# As an Executor it fits where a session's executor goes.
+# What the revocation tests call: every way in which a capability can be reached, kept and passed
+# on. As an Executor it fits where a session's executor goes.
 
 using Cxx = import "/capnp/c++.capnp";
 using Peer = import "/peer.capnp";

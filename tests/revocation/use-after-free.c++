@@ -80,8 +80,11 @@ void naive() {
   World world(Reach::LOCAL);
   auto over = kj::newPromiseAndFulfiller<void>();
   Probe::Client inside = kj::heap<UnboundProbe>(world.trace);
-  auto wrapped = capnp::membrane(kj::mv(inside), kj::refcounted<NaivePolicy>(kj::mv(over.promise)));
-  script(world, world.connect(kj::mv(wrapped)).castAs<Probe>(), [&]() { over.fulfiller->reject(KJ_EXCEPTION(FAILED, "over")); });
+  auto policy = kj::refcounted<NaivePolicy>(kj::mv(over.promise));
+  auto wrapped = capnp::membrane(kj::mv(inside), kj::mv(policy));
+  script(world, world.connect(kj::mv(wrapped)).castAs<Probe>(), [&]() {
+    over.fulfiller->reject(KJ_EXCEPTION(FAILED, "over"));
+  });
 }
 
 void policy() {

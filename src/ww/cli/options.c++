@@ -101,6 +101,13 @@ kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> wor
   auto& run = *app.add_subcommand("run", "Boot an image and run it to its end");
   addRunOptions(run, raw);
 
+  // CLI11 would only say that a command is missing.
+  if (own > 0 && !words[0].startsWith("-") && words[0] != "run") {
+    return Ending{USAGE_EXIT, nullptr,
+                  kj::str("no such command: ", words[0], "; to boot an image: ww run ", words[0],
+                          "\nRun with --help for more information.\n")};
+  }
+
   std::vector<std::string> reversed;  // as CLI11 takes them
   for (size_t i = own; i > 0; i--) reversed.emplace_back(words[i - 1].cStr());
   try {

@@ -1,0 +1,28 @@
+#include <ww/base/error.h>
+
+#include <kj/test.h>
+
+namespace ww {
+namespace {
+
+using Type = kj::Exception::Type;
+
+KJ_TEST("prefix and type are what the contract says") {
+  struct {
+    kj::Exception exception;
+    Type type;
+    kj::StringPtr description;
+  } cases[] = {{failure("staleEpoch", "issued 1, current 2"), Type::FAILED,
+                "staleEpoch: issued 1, current 2"},
+               {badInput("no such thing"), Type::FAILED, "no such thing"},
+               {ended("the node is gone"), Type::FAILED, "ended: the node is gone"},
+               {denied("not you"), Type::FAILED, "denied: not you"},
+               {overloaded("calls"), Type::OVERLOADED, "overloaded: calls"}};
+  for (auto& c: cases) {
+    KJ_EXPECT(c.exception.getType() == c.type, c.description);
+    KJ_EXPECT(c.exception.getDescription() == c.description, c.exception.getDescription());
+  }
+}
+
+}  // namespace
+}  // namespace ww

@@ -1,0 +1,33 @@
+#include <ww/base/text.h>
+
+#include <kj/test.h>
+
+namespace ww {
+namespace {
+
+bool isUtf8Text(kj::StringPtr text) { return isUtf8(text.asBytes()); }
+
+KJ_TEST("UTF-8, strictly") {
+  for (auto text: {"", "plain", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
+                   "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    KJ_EXPECT(isUtf8Text(text), escapeText(text));
+  }
+  for (auto text: {"\x80", "\xbf", "\xc2", "\xc2z", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80",
+                   "\xe0\x9f\xbf", "\xe2\x82", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80",
+                   "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "a\xff z"}) {
+    KJ_EXPECT(!isUtf8Text(text), escapeText(text));
+  }
+}
+
+KJ_TEST("what could end a line or command a terminal is shown, not done") {
+  KJ_EXPECT(escapeText("plain text, caf\xc3\xa9") == "plain text, caf\xc3\xa9");
+  KJ_EXPECT(escapeText("a\nb\tc\\d") == "a\\nb\\tc\\\\d");
+  KJ_EXPECT(escapeText("\x1b[2J\r\x07") == "\\x1b[2J\\x0d\\x07");
+  KJ_EXPECT(escapeText("\x7f") == "\\x7f");
+  KJ_EXPECT(escapeText("\xff\xc3") == "\\xff\\xc3");
+  // The 8-bit escape character, as UTF-8.
+  KJ_EXPECT(escapeText("\xc2\x9b" "2J").findFirst('\x9b') == nullptr);
+}
+
+}  // namespace
+}  // namespace ww

@@ -1,0 +1,145 @@
+#include <ww/cli/options.h>
+
+#include <kj/test.h>
+#include <kj/vector.h>
+#include <stdlib.h>
+#include <utility>
+
+namespace ww {
+namespace {
+
+using Words = std::initializer_list<kj::StringPtr>;
+
+// Variables for the time of a test.
+class Environment {
+ public:
+  explicit Environment(std::initializer_list<std::pair<const char*, const char*>> variables) {
+    for (auto [name, value]: variables) {
+      setenv(name, value, 1);
+      names.add(name);
+    }
+  }
+  ~Environment() {
+    for (auto name: names) unsetenv(name);
+  }
+  KJ_DISALLOW_COPY_AND_MOVE(Environment);
+
+ private:
+  kj::Vector<const char*> names;
+};
+
+RunOptions parse(Words words) {
+  auto parsed = parseOptions(kj::arrayPtr(words.begin(), words.size()));
+  KJ_IF_MAYBE(ending, parsed.tryGet<Ending>()) KJ_FAIL_ASSERT(ending->toStderr);
+  return kj::mv(parsed.get<RunOptions>());
+}
+
+Ending end(Words words) {
+  auto parsed = parseOptions(kj::arrayPtr(words.begin(), words.size()));
+  KJ_ASSERT(parsed.is<Ending>());
+  return kj::mv(parsed.get<Ending>());
+}
+
+bool has(kj::StringPtr text, kj::StringPtr part) {
+  for (size_t i = 0; i + part.size() <= text.size(); i++) {
+    if (text.slice(i).startsWith(part)) return true;
+  }
+  return false;
+}
+
+kj::String image(const RunOptions& options) {
+  KJ_IF_MAYBE(image, options.image) return kj::str(*image);
+  return kj::str("(built in)");
+}
+
+kj::String dataDir(const RunOptions& options) {
+  KJ_IF_MAYBE(dir, options.dataDir) return kj::str(*dir);
+  return kj::str("(default)");
+}
+
+KJ_TEST("without words: the defaults") {
+  auto options = parse({"run"});
+  KJ_EXPECT(image(options) == "(built in)");
+  KJ_EXPECT(dataDir(options) == "(default)");
+  KJ_EXPECT(options.logLevel == "info");
+  KJ_EXPECT(options.logFormat == "text");
+  KJ_EXPECT(!options.wasmDebug && !options.advanceOnSignal);
+  KJ_EXPECT(options.args.size() == 0 && options.env.size() == 0);
+}
+
+KJ_TEST("a variable is stronger than the default, a flag than the variable") {
+  Environment environment{{"WW_IMAGE", "env-image"},
+                          {"WW_DATA_DIR", "env-dir"},
+                          {"WW_LOG_LEVEL", "debug"},
+                          {"WW_LOG_FORMAT", "json"},
+                          {"WW_WASM_DEBUG", "true"},
+                          {"WW_ADVANCE_ON_SIGNAL", "1"}};
+  auto options = parse({"run"});
+  KJ_EXPECT(image(options) == "env-image");
+  KJ_EXPECT(dataDir(options) == "env-dir");
+  KJ_EXPECT(options.logLevel == "debug");
+  KJ_EXPECT(options.logFormat == "json");
+  KJ_EXPECT(options.wasmDebug && options.advanceOnSignal);
+
+  auto flags = parse({"run", "--data-dir", "dir", "--log-level=error", "--log-format", "text",
+                      "--wasm-debug=false", "--advance-on-signal=false", "image"});
+  KJ_EXPECT(image(flags) == "image");
+  KJ_EXPECT(dataDir(flags) == "dir");
+  KJ_EXPECT(flags.logLevel == "error");
+  KJ_EXPECT(flags.logFormat == "text");
+  KJ_EXPECT(!flags.wasmDebug && !flags.advanceOnSignal);
+}
+
+KJ_TEST("what follows -- is the image's, whatever it looks like") {
+  auto options = parse({"run", "image", "--", "--help", "", "--", "-e", "X"});
+  KJ_ASSERT(options.args.size() == 5);
+  KJ_EXPECT(kj::strArray(options.args, "|") == "--help||--|-e|X");
+  KJ_EXPECT(image(parse({"run", "--", "image"})) == "(built in)");
+}
+
+KJ_TEST("--env repeats, takes one word, and keeps it as it is") {
+  auto options = parse({"run", "-e", "A=1", "image", "--env", "B=", "--env=C=x=y z"});
+  KJ_EXPECT(kj::strArray(options.env, "|") == "A=1|B=|C=x=y z");
+  KJ_EXPECT(image(options) == "image");
+}
+
+KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
+  struct {
+    std::initializer_list<kj::StringPtr> words;
+    kj::StringPtr named;
+  } cases[] = {{{}, "subcommand"},
+               {{"walk"}, "walk"},
+               {{"run", "--what"}, "--what"},
+               {{"run", "one", "two"}, "two"},
+               {{"run", "--log-level", "loud"}, "loud"},
+               {{"run", "--log-format", "xml"}, "xml"},
+               {{"run", "--data-dir"}, "--data-dir"},
+               {{"run", "--env"}, "--env"}};
+  for (auto& c: cases) {
+    auto ending = end(c.words);
+    KJ_EXPECT(ending.exitCode == 125, c.named);
+    KJ_EXPECT(ending.toStdout == "", ending.toStdout);
+    KJ_EXPECT(has(ending.toStderr, c.named), c.named, ending.toStderr);
+  }
+  Environment environment{{"WW_LOG_LEVEL", "loud"}};
+  KJ_EXPECT(has(end({"run"}).toStderr, "loud"));
+}
+
+KJ_TEST("help and version go to stdout; each command's help has an example") {
+  for (Words words: {Words{"--help"}, Words{"run", "--help"}, Words{"run", "-h"}}) {
+    auto ending = end(words);
+    KJ_EXPECT(ending.exitCode == 0);
+    KJ_EXPECT(ending.toStderr == "");
+    KJ_EXPECT(has(ending.toStdout, "Example"), ending.toStdout);
+  }
+  auto help = end({"run", "--help"});
+  for (auto option: {"--env", "--data-dir", "--log-level", "--log-format", "--wasm-debug",
+                     "--advance-on-signal", "WW_IMAGE", "WW_DATA_DIR", "WW_LOG_LEVEL"}) {
+    KJ_EXPECT(has(help.toStdout, option), option);
+  }
+  auto version = end({"--version"});
+  KJ_EXPECT(version.exitCode == 0 && version.toStdout.startsWith("ww "), version.toStdout);
+}
+
+}  // namespace
+}  // namespace ww
