@@ -1,0 +1,256 @@
+// Compilation, and what is kept of it: code from a store is used only when every byte is as it was.
+#include <ww/ffi/compiler.h>
+
+#include <kj/debug.h>
+#include <kj/test.h>
+#include <ww/ffi/engine.h>
+
+namespace ww::ffi {
+namespace {
+
+// A component that does nothing, from tests/cells; and one that imports what there is none of.
+constexpr kj::byte WASM[] = {
+#embed "bare-ok.wasm"
+};
+constexpr kj::byte UNLINKABLE[] = {
+#embed "bare-unknown-import.wasm"
+};
+
+using Bytes = kj::ArrayPtr<const kj::byte>;
+
+// A store in memory that counts, and shows what it holds.
+struct Shelf {
+  kj::HashMap<kj::String, kj::Array<kj::byte>> values;
+  kj::uint puts = 0;
+  bool broken = false;
+};
+
+class ShelfStore final: public Store {
+ public:
+  explicit ShelfStore(Shelf& shelf): shelf(shelf) {}
+
+  kj::Maybe<kj::Own<const kj::ReadableFile>> find(kj::StringPtr key) override {
+    if (shelf.broken) kj::throwFatalException(KJ_EXCEPTION(FAILED, "the disk is gone"));
+    requireStoreKey(key);
+    return shelf.values.find(key).map([](kj::Array<kj::byte>& value) {
+      auto file = kj::newInMemoryFile(kj::nullClock());
+      file->writeAll(value);
+      return kj::Own<const kj::ReadableFile>(kj::mv(file));
+    });
+  }
+  void put(kj::StringPtr key, Bytes value) override {
+    if (shelf.broken) kj::throwFatalException(KJ_EXCEPTION(FAILED, "the disk is gone"));
+    requireStoreKey(key);
+    ++shelf.puts;
+    shelf.values.upsert(kj::str(key), kj::heapArray(value));
+  }
+  void remove(kj::StringPtr key) override { shelf.values.erase(key); }
+
+ private:
+  Shelf& shelf;
+};
+
+struct Fixture {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope{loop};
+  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
+  Engine engine{{}, timer, waitScope};
+  Shelf shelf;
+
+  kj::Own<CodeStore> codeStore() {
+    return kj::heap<CodeStore>(kj::heap<ShelfStore>(shelf), engine.getHandle());
+  }
+  // With a compiler of its own, as after a restart.
+  kj::Own<const Component> compile(Bytes wasm = WASM) {
+    ThreadCompiler compiler(engine, codeStore());
+    return compiler.compile(kj::heapArray(wasm)).wait(waitScope);
+  }
+  // What native code it is, in few words.
+  kj::String codeOf(const Component& component, size_t bytes = 4096) {
+    auto artifact = component.artifact();
+    KJ_ASSERT(artifact.size() > bytes);
+    return contentHash(artifact.slice(0, bytes));
+  }
+  kj::Array<kj::byte>& onlyValue() {
+    KJ_ASSERT(shelf.values.size() == 1);
+    return shelf.values.begin()->value;
+  }
+};
+
+KJ_TEST("code is compiled once and then found") {
+  Fixture f;
+  auto compiled = f.compile();
+  KJ_EXPECT(f.shelf.puts == 1);
+  auto loaded = f.compile();
+  KJ_EXPECT(f.shelf.puts == 1);
+  auto size = compiled->artifact().size() - 1;
+  KJ_EXPECT(f.codeOf(*loaded, size) == f.codeOf(*compiled, size));
+}
+
+KJ_TEST("an entry of which any byte is off is compiled again, and replaced") {
+  Fixture f;
+  auto code = f.codeOf(*f.compile());
+  auto good = kj::heapArray<kj::byte>(f.onlyValue());
+  auto refuses = [&](Bytes bad, size_t where) {
+    f.onlyValue() = kj::heapArray(bad);
+    auto before = f.shelf.puts;
+    KJ_EXPECT(f.codeOf(*f.compile()) == code, where);
+    KJ_EXPECT(f.shelf.puts == before + 1, where);
+    KJ_EXPECT(contentHash(f.onlyValue()) == contentHash(good), where);
+  };
+  for (size_t size: {size_t(0), size_t(1), size_t(50), good.size() / 2, good.size() - 1}) {
+    refuses(good.slice(0, size), size);
+  }
+  for (size_t i = 0; i < good.size(); i += good.size() / 40 + 1) {
+    auto bad = kj::heapArray<kj::byte>(good);
+    bad[i] ^= 0x20;
+    refuses(bad, i);
+  }
+  for (size_t fromEnd = 1; fromEnd < 200; fromEnd += 7) {
+    auto bad = kj::heapArray<kj::byte>(good);
+    bad[good.size() - fromEnd] ^= 1;
+    refuses(bad, good.size() - fromEnd);
+  }
+  auto longer = kj::heapArray<kj::byte>(good.size() + 1);
+  memcpy(longer.begin(), good.begin(), good.size());
+  longer[good.size()] = 0;
+  refuses(longer, longer.size());
+}
+
+KJ_TEST("an entry that was made for another component is none for this one") {
+  Fixture f;
+  auto other = kj::heapArray<kj::byte>(sizeof(WASM) + 3);
+  // The same with an empty custom section behind it: another content.
+  memcpy(other.begin(), WASM, sizeof(WASM));
+  other[sizeof(WASM)] = 0;
+  other[sizeof(WASM) + 1] = 1;
+  other[sizeof(WASM) + 2] = 0;
+  f.compile();
+  auto first = kj::heapArray<kj::byte>(f.onlyValue());
+  f.compile(other);
+  KJ_ASSERT(f.shelf.values.size() == 2);
+  for (auto& entry: f.shelf.values) entry.value = kj::heapArray<kj::byte>(first);
+  auto before = f.shelf.puts;
+  f.compile();
+  f.compile(other);
+  KJ_EXPECT(f.shelf.puts == before + 1);
+}
+
+KJ_TEST("a store that fails costs the cache and nothing else") {
+  Fixture f;
+  f.shelf.broken = true;
+  KJ_EXPECT(f.compile()->artifact().size() > 0);
+}
+
+KJ_TEST("what is wrong with bytes is said, and is theirs") {
+  Fixture f;
+  struct {
+    Bytes wasm;
+    kj::StringPtr reason;
+  } cases[] = {{nullptr, "not a component: no bytes at all"},
+               {kj::StringPtr("hello, world").asBytes(), "not a component: not WebAssembly"},
+               {kj::arrayPtr(WASM, sizeof(WASM) - 9), "not a component: "},
+               {UNLINKABLE, "this component cannot run here: "}};
+  for (auto& c: cases) {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { f.compile(c.wasm); })) {
+      KJ_EXPECT(e->getDescription().startsWith(c.reason), e->getDescription());
+      KJ_EXPECT(isComponentProblem(*e));
+    } else {
+      KJ_FAIL_EXPECT("compiled", c.reason);
+    }
+  }
+  KJ_EXPECT(f.shelf.puts == 0);
+  KJ_EXPECT(!isComponentProblem(KJ_EXCEPTION(FAILED, "the disk is full")));
+}
+
+KJ_TEST("a compiler that goes with work before it leaves nobody waiting") {
+  Fixture f;
+  kj::Vector<kj::Promise<kj::Own<const Component>>> promises;
+  {
+    ThreadCompiler compiler(f.engine, nullptr);
+    for (int i = 0; i < 20; i++) promises.add(compiler.compile(kj::heapArray<kj::byte>(WASM)));
+    { auto dropped = compiler.compile(kj::heapArray<kj::byte>(WASM)); }
+  }
+  for (auto& promise: promises) {
+    kj::runCatchingExceptions([&]() { promise.wait(f.waitScope); });
+  }
+}
+
+// Compiles when the test says so.
+class HeldCompiler final: public Compiler {
+ public:
+  explicit HeldCompiler(const EngineHandle& engine): engine(engine) {}
+  kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm) override {
+    ++calls;
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    waiting.add(kj::mv(paf.fulfiller));
+    return paf.promise.then([this, wasm = kj::mv(wasm)]() {
+      return Component::compile(engine, wasm);
+    });
+  }
+  void release() {
+    auto now = kj::mv(waiting);
+    for (auto& each: now) each->fulfill();
+  }
+
+  kj::uint calls = 0;
+
+ private:
+  const EngineHandle& engine;
+  kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting;
+};
+
+KJ_TEST("however many ask for the same bytes, they are compiled once") {
+  Fixture f;
+  HeldCompiler inner(f.engine.getHandle());
+  CachingCompiler compiler(inner);
+  auto ask = [&]() { return compiler.compile(kj::heapArray<kj::byte>(WASM)); };
+  auto first = ask(), second = ask();
+  { auto dropped = ask(); }
+  KJ_EXPECT(inner.calls == 1);
+  inner.release();
+  auto component = first.wait(f.waitScope);
+  KJ_EXPECT(second.wait(f.waitScope).get() == component.get());
+  KJ_EXPECT(ask().wait(f.waitScope).get() == component.get());
+  KJ_EXPECT(inner.calls == 1);
+}
+
+KJ_TEST("a failure reaches all who wait, and is tried again") {
+  Fixture f;
+  HeldCompiler inner(f.engine.getHandle());
+  CachingCompiler compiler(inner);
+  for (kj::uint round = 1; round <= 2; round++) {
+    auto one = compiler.compile(nullptr), two = compiler.compile(nullptr);
+    KJ_EXPECT(inner.calls == round);
+    inner.release();
+    KJ_EXPECT_THROW_MESSAGE("not a component", one.wait(f.waitScope));
+    KJ_EXPECT_THROW_MESSAGE("not a component", two.wait(f.waitScope));
+    f.waitScope.poll();
+  }
+}
+
+KJ_TEST("the latest are kept, the longest unused go") {
+  Fixture f;
+  HeldCompiler inner(f.engine.getHandle());
+  CachingCompiler compiler(inner, 2);
+  auto ask = [&](kj::byte which) {
+    // Another custom section, another content.
+    auto wasm = kj::heapArray<kj::byte>(sizeof(WASM) + 4);
+    memcpy(wasm.begin(), WASM, sizeof(WASM));
+    kj::byte section[] = {0, 2, 1, which};
+    memcpy(wasm.begin() + sizeof(WASM), section, sizeof(section));
+    auto promise = compiler.compile(kj::mv(wasm));
+    inner.release();
+    promise.wait(f.waitScope);
+    return inner.calls;
+  };
+  KJ_EXPECT(ask('a') == 1);
+  KJ_EXPECT(ask('b') == 2);
+  KJ_EXPECT(ask('a') == 2);
+  KJ_EXPECT(ask('c') == 3);  // instead of b
+  KJ_EXPECT(ask('a') == 3);
+  KJ_EXPECT(ask('b') == 4);
+}
+
+}  // namespace
+}  // namespace ww::ffi
