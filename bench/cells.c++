@@ -39,10 +39,13 @@ kj::String mebibytesPerSecond(double bytesPerSecond) {
 }
 
 size_t residentBytes() {
-  auto statm = kj::newDiskFilesystem()->getRoot().openFile(kj::Path({"proc", "self", "statm"}))
-      ->readAllText();
-  auto pages = statm.slice(KJ_ASSERT_NONNULL(statm.findFirst(' ')) + 1);
-  return strtoul(pages.cStr(), nullptr, 10) * sysconf(_SC_PAGESIZE);
+  auto disk = kj::newDiskFilesystem();
+  auto statm = disk->getRoot().openFile(kj::Path({"proc", "self", "statm"}));
+  kj::byte text[256] = {};  // "size resident …", in pages
+  statm->read(0, kj::arrayPtr(text, sizeof(text) - 1));
+  auto numbers = kj::StringPtr(reinterpret_cast<const char*>(text));
+  auto resident = numbers.slice(KJ_ASSERT_NONNULL(numbers.findFirst(' ')) + 1);
+  return strtoul(resident.cStr(), nullptr, 10) * sysconf(_SC_PAGESIZE);
 }
 
 }  // namespace
@@ -107,10 +110,16 @@ void benchSpawn() {
   auto load = [&]() {
     ffi::ThreadCompiler compiler(engine, kj::heap<ffi::CodeStore>(
         kj::heap<DirectoryStore>(WW_BENCH_CODE, uint64_t(1) << 30), engine.getHandle()));
-    return timed([&]() { compiler.compile(kj::heapArray<kj::byte>(wasm)).wait(node.waitScope); });
+    auto bytes = kj::heapArray<kj::byte>(wasm);
+    return timed([&]() { compiler.compile(kj::mv(bytes)).wait(node.waitScope); });
   };
   load();
-  print("child-echo: load from the disk cache", us(best(load)));
+  constexpr int LOADS = 10;  // they are short, and so more of them are noise
+  print("child-echo: load from the disk cache", us(best([&]() {
+          double shortest = load();
+          for (int i = 1; i < LOADS; i++) shortest = kj::min(shortest, load());
+          return shortest;
+        })));
 }
 
 void benchStreams() {
