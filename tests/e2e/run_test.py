@@ -127,6 +127,27 @@ class RunTest(unittest.TestCase):
     def test_shell_ends_with_its_input(self):
         self.assertEqual(self.run_ww(os.path.join(IMAGES, "shell"), stdin=b"").returncode, 0)
 
+    # ---- standard streams that are missing, full or given up
+
+    def test_a_standard_stream_that_is_closed_is_an_empty_one(self):
+        for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *self.command()],
+                                  capture_output=True, timeout=120)
+            self.assertEqual(done.returncode, 0, (closed, done.stderr))
+
+    def test_a_full_disk_is_told(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(self.command(), stdout=full, stderr=subprocess.PIPE, timeout=120)
+        self.assertIn(b"what the image writes is lost stream=stdout", done.stderr)
+        self.assertIn(b"No space left on device", done.stderr)
+
+    def test_a_reader_that_leaves_is_no_news(self):
+        process = subprocess.Popen(self.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.close()
+        self.assertEqual(process.wait(120), 0)
+        self.assertNotIn(b"error", process.stderr.read())
+        process.stderr.close()
+
     # ---- signals and epochs
 
     def test_signals_end_the_node(self):

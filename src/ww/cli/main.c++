@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <ww/cli/options.h>
 #include <ww/cli/run.h>
+#include <ww/node/stdio.h>
 
 namespace {
 
@@ -36,6 +37,7 @@ void show(int fd, kj::StringPtr text) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ww::requireStandardStreams();
   chooseAllocator();
   keepBacktracesOff();
   signal(SIGPIPE, SIG_IGN);

@@ -31,13 +31,13 @@ kj::String defaultDataDir() {
 // pid0's standard streams, wired to the process's.
 class Wiring {
  public:
-  Wiring(kj::LowLevelAsyncIoProvider& io, Cell& cell)
-      : in(openStdin(io)), out(openStdout(io)), err(openStderr(io)),
+  Wiring(kj::LowLevelAsyncIoProvider& io, Cell& cell, Logger& logger)
+      : logger(logger), in(openStdin(io)), out(openStdout(io)), err(openStderr(io)),
         cellIn(cell.getStdin().takeStream()), cellOut(cell.getStdout().takeStream()),
         cellErr(cell.getStderr().takeStream()),
         input(copyInput().eagerlyEvaluate(nullptr)),
-        output(copyOutput(*cellOut, *out).eagerlyEvaluate(nullptr)),
-        errors(copyOutput(*cellErr, *err).eagerlyEvaluate(nullptr)) {}
+        output(copyOutput("stdout", *cellOut, *out).eagerlyEvaluate(nullptr)),
+        errors(copyOutput("stderr", *cellErr, *err).eagerlyEvaluate(nullptr)) {}
   KJ_DISALLOW_COPY_AND_MOVE(Wiring);
 
   // Resolves when all that pid0 wrote has been passed on, or nobody takes it any more.
@@ -47,6 +47,7 @@ class Wiring {
   }
 
  private:
+  Logger& logger;
   kj::Own<kj::AsyncInputStream> in;
   kj::Own<kj::AsyncOutputStream> out, err;
   kj::Own<ffi::PipeStream> cellIn, cellOut, cellErr;
@@ -58,10 +59,14 @@ class Wiring {
     }).then([this]() { cellIn->shutdownWrite(); });
   }
 
-  static kj::Promise<void> copyOutput(ffi::PipeStream& from, kj::AsyncOutputStream& to) {
-    return copyStream(from, to).ignoreResult().catch_([&from](kj::Exception&&) {
-      // Nobody reads what pid0 writes: its next write finds a closed stream.
+  kj::Promise<void> copyOutput(kj::StringPtr name, ffi::PipeStream& from,
+                               kj::AsyncOutputStream& to) {
+    return copyStream(from, to).ignoreResult().catch_([this, name, &from](kj::Exception&& e) {
+      // pid0's next write finds a closed stream. A reader that left is no news: see head(1).
       from.abortRead();
+      if (e.getType() == kj::Exception::Type::DISCONNECTED) return;
+      logger.log(LogLevel::ERROR, "what the image writes is lost",
+                 {{"stream", kj::str(name)}, {"cause", kj::str(e.getDescription())}});
     });
   }
 };
@@ -126,7 +131,7 @@ class Run {
     auto args = KJ_MAP(arg, options.args) { return kj::str(arg); };
     auto env = KJ_MAP(variable, options.env) { return kj::str(variable); };
     auto cell = co_await node.boot(kj::mv(wasm), kj::mv(args), kj::mv(env));
-    Wiring wiring(*io.lowLevelProvider, *cell);
+    Wiring wiring(*io.lowLevelProvider, *cell, logger);
     auto code = co_await cell->wait();
     co_await wiring.drain();
     co_return code;

@@ -42,20 +42,6 @@ class DirectStream final: public kj::AsyncInputStream, public kj::AsyncOutputStr
   kj::FdOutputStream out;
 };
 
-// Nothing at all: for a descriptor that the process was started without.
-class ClosedStream final: public kj::AsyncInputStream, public kj::AsyncOutputStream {
- public:
-  kj::Promise<size_t> tryRead(void*, size_t, size_t) override { return size_t(0); }
-  kj::Promise<void> write(const void*, size_t) override { return closed(); }
-  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>>) override {
-    return closed();
-  }
-  kj::Promise<void> whenWriteDisconnected() override { return kj::READY_NOW; }
-
- private:
-  static kj::Exception closed() { return KJ_EXCEPTION(DISCONNECTED, "the stream is closed"); }
-};
-
 bool canBeWaitedFor(int fd) {
   int raw = epoll_create1(EPOLL_CLOEXEC);
   KJ_SYSCALL(raw);
@@ -74,7 +60,6 @@ kj::Maybe<kj::AutoCloseFd> openAnew(int fd, int flags) {
 
 template <typename Stream, typename Wrap>
 kj::Own<Stream> openStandard(int fd, int flags, Wrap&& wrap) {
-  if (fcntl(fd, F_GETFD) < 0) return kj::heap<ClosedStream>();
   if (!canBeWaitedFor(fd)) return kj::heap<DirectStream>(fd);
   KJ_IF_MAYBE(anew, openAnew(fd, flags)) {
     return wrap(kj::mv(*anew));
@@ -93,6 +78,16 @@ kj::Own<kj::AsyncOutputStream> openOutput(kj::LowLevelAsyncIoProvider& io, int f
 }
 
 }  // namespace
+
+void requireStandardStreams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    // The lowest number is taken, which is this one.
+    int opened = open("/dev/null", O_RDWR | O_NOCTTY);
+    KJ_SYSCALL(opened, "/dev/null cannot be opened");
+    KJ_ASSERT(opened == fd);
+  }
+}
 
 kj::Own<kj::AsyncInputStream> openStdin(kj::LowLevelAsyncIoProvider& io) {
   return openStandard<kj::AsyncInputStream>(STDIN_FILENO, O_RDONLY, [&](kj::AutoCloseFd own) {

@@ -10,6 +10,10 @@
 
 namespace ww {
 
+// Before any other descriptor is opened: where the process was started without a standard stream,
+// there is an empty one, so that its number goes to nothing else.
+void requireStandardStreams();
+
 kj::Own<kj::AsyncInputStream> openStdin(kj::LowLevelAsyncIoProvider& io);
 kj::Own<kj::AsyncOutputStream> openStdout(kj::LowLevelAsyncIoProvider& io);
 kj::Own<kj::AsyncOutputStream> openStderr(kj::LowLevelAsyncIoProvider& io);
