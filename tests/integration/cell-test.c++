@@ -81,6 +81,22 @@ KJ_TEST("kill ends a cell, whatever it does") {
   }
 }
 
+KJ_TEST("busy neighbours keep nobody from anything") {
+  TestNode node;
+  kj::Vector<Process::Client> busy;
+  for (int i = 0; i < 3; i++) busy.add(node.run("cell-plain", {"spin"}));
+  busy.add(node.run("cell-rpc", {"bench-echo", "100000000", "64", "16"}));  // never at rest
+  for (int i = 0; i < 3; i++) {
+    KJ_EXPECT(node.runToEnd("cell-plain", {"sleep", "5"}).code == 0);
+    KJ_EXPECT(node.runToEnd("child-echo", {}).code == 0);
+    KJ_EXPECT(node.answers());
+  }
+  for (auto& process: busy) {
+    process.killRequest().send().wait(node.waitScope);
+    KJ_EXPECT(node.wait(process) == EXIT_KILLED);
+  }
+}
+
 KJ_TEST("a kill after the end changes nothing") {
   TestNode node;
   auto process = node.run("cell-plain", {"exit", "5"});

@@ -1,17 +1,11 @@
 #include <ww/ffi/engine.h>
 
 #include <kj/debug.h>
-#include <kj/list.h>
 #include <ww/ffi/fence.h>
 #include <ww/ffi/guest-task.h>
 
 namespace ww::ffi {
 namespace {
-
-// How many events KJ may run before it looks at timers and sockets, so that chains of events that
-// never end (two cells in conversation) do not keep the others waiting.
-constexpr kj::uint POLL_INTERVAL = 256;
-constexpr kj::uint POLL_INTERVAL_BUSY = 1;  // an event may be a whole slice
 
 WakeInbox& asInbox(void* hub) { return *static_cast<WakeInbox*>(hub); }
 
@@ -38,59 +32,12 @@ EngineHandle::~EngineHandle() noexcept(false) { ww_engine_drop(raw); }
 
 kj::String EngineHandle::version() const { return takeText(ww_engine_version(raw)); }
 
-// ----------------------------------------------------------------------------------- RunQueue
-
-struct RunQueue::Tasks {
-  kj::List<GuestTask, &GuestTask::queueLink> list;
-};
-
-RunQueue::RunQueue(kj::WaitScope& waitScope)
-    : kj::_::Event(kj::SourceLocation()), waitScope(waitScope), tasks(kj::heap<Tasks>()) {
-  waitScope.setBusyPollInterval(POLL_INTERVAL);
-}
-
-RunQueue::~RunQueue() noexcept(false) {}
-
-void RunQueue::add(GuestTask& task) {
-  if (task.queueLink.isLinked()) return;
-  if (tasks->list.empty()) waitScope.setBusyPollInterval(POLL_INTERVAL_BUSY);
-  tasks->list.add(task);
-  schedule();
-}
-
-void RunQueue::remove(GuestTask& task) {
-  tasks->list.remove(task);
-  if (tasks->list.empty()) waitScope.setBusyPollInterval(POLL_INTERVAL);
-}
-
-void RunQueue::schedule() {
-  if (tasks->list.empty()) return;
-  armLast();
-  waitingSinceNs = ww_clock_now();
-}
-
-void RunQueue::onOtherPoll() {
-  if (tasks->list.empty()) return;
-  if (ww_clock_now() - waitingSinceNs < uint64_t(PATIENCE / kj::NANOSECONDS)) return;
-  disarm();
-  armBreadthFirst();
-}
-
-kj::Maybe<kj::Own<kj::_::Event>> RunQueue::fire() {
-  if (!tasks->list.empty()) {
-    auto& task = tasks->list.front();
-    remove(task);
-    task.poll();  // puts it back at the end, if it used up this slice too
-  }
-  schedule();
-  return nullptr;
-}
-
 // ------------------------------------------------------------------------------------- Engine
 
 Engine::Engine(EngineOptions options, kj::Timer& timer, kj::WaitScope& waitScope)
     : options(options), timer(timer), handle(kj::atomicRefcounted<EngineHandle>(options, *inbox)),
-      runQueue(waitScope), draining(drainInbox().eagerlyEvaluate([](kj::Exception&& exception) {
+      runQueue(kj::refcounted<RunQueue>(waitScope)),
+      draining(drainInbox().eagerlyEvaluate([](kj::Exception&& exception) {
         KJ_LOG(ERROR, "wakes from other threads stopped", exception);
       })) {}
 

@@ -10,11 +10,11 @@
 // thread may outlive it.
 
 #include <kj/async.h>
-#include <kj/list.h>
 #include <kj/map.h>
 #include <kj/mutex.h>
 #include <kj/refcount.h>
 #include <kj/timer.h>
+#include <ww/ffi/run-queue.h>
 #include <ww/ffi/wake-inbox.h>
 
 struct WwEngine;
@@ -46,35 +46,6 @@ class EngineHandle final: public kj::AtomicRefcounted {
   WwEngine* raw;
 };
 
-// Guests whose slice ran out, in turn.
-class RunQueue final: private kj::_::Event {
- public:
-  // With guests queued the loop never comes to rest, and KJ looks at timers and sockets only then:
-  // `waitScope` is told to look in between, often while somebody is queued.
-  explicit RunQueue(kj::WaitScope& waitScope);
-  ~RunQueue() noexcept(false);
-  KJ_DISALLOW_COPY_AND_MOVE(RunQueue);
-
-  void add(GuestTask& task);
-  void remove(GuestTask& task);
-
-  // Some other guest is polled: has the queue waited for too long?
-  void onOtherPoll();
-
-  // So long at the most does the queue wait for guests that never rest.
-  static constexpr kj::Duration PATIENCE = 10 * kj::MILLISECONDS;
-
- private:
-  kj::Maybe<kj::Own<kj::_::Event>> fire() override;
-  void traceEvent(kj::_::TraceBuilder& builder) override {}
-  void schedule();
-
-  kj::WaitScope& waitScope;
-  struct Tasks;
-  kj::Own<Tasks> tasks;
-  uint64_t waitingSinceNs = 0;
-};
-
 class Engine {
  public:
   // Throws if the machine cannot run the engine at all.
@@ -93,7 +64,7 @@ class Engine {
   kj::Timer& timer;
   WakeInbox::Ref inbox;
   kj::Own<const EngineHandle> handle;
-  RunQueue runQueue;
+  kj::Own<RunQueue> runQueue;
   kj::HashMap<uint64_t, GuestTask*> tasks;  // the living, by their number
   uint64_t nextId = 1;
   kj::Promise<void> draining;

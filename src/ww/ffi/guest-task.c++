@@ -47,13 +47,13 @@ GuestTask::GuestTask(Engine& engine, const Component& component, const GuestOpti
 }
 
 GuestTask::~GuestTask() noexcept(false) {
-  if (queueLink.isLinked()) engine.runQueue.remove(*this);
+  if (queueLink.isLinked()) engine.runQueue->remove(*this);
   engine.tasks.erase(id);
   ww_cell_drop(raw);
 }
 
 kj::Own<PipeChannel> GuestTask::takeConnection() {
-  return kj::heap<PipeChannel>(ww_cell_pipe(raw, WW_CONNECTION_IN),
+  return kj::heap<PipeChannel>(*engine.runQueue, ww_cell_pipe(raw, WW_CONNECTION_IN),
                                ww_cell_pipe(raw, WW_CONNECTION_OUT));
 }
 kj::Own<PipeStream> GuestTask::takeStdin() {
@@ -76,7 +76,7 @@ void GuestTask::wake() {
 
 kj::Maybe<kj::Own<kj::_::Event>> GuestTask::fire() {
   if (queueLink.isLinked()) return nullptr;  // its turn comes
-  engine.runQueue.onOtherPoll();
+  engine.runQueue->onOtherPoll();
   poll();
   return nullptr;
 }
@@ -98,7 +98,7 @@ void GuestTask::poll() {
     case WW_POLL_PENDING:
       setDeadline(result.deadline);
       if (result.yielded) {
-        engine.runQueue.add(*this);
+        engine.runQueue->add(*this);
       } else if (wokenWhilePolling) {
         armBreadthFirst();
       }

@@ -4,13 +4,14 @@
 
 namespace ww::ffi {
 
-PipeChannel::PipeChannel(WwPipe* toGuest, WwPipe* fromGuest)
-    : toGuest(toGuest), fromGuest(fromGuest) {
+PipeChannel::PipeChannel(RunQueue& queue, WwPipe* toGuest, WwPipe* fromGuest)
+    : queue(kj::addRef(queue)), toGuest(toGuest), fromGuest(fromGuest) {
   ww_pipe_set_host(toGuest, static_cast<PipeListener*>(&writeEnd));
   ww_pipe_set_host(fromGuest, static_cast<PipeListener*>(&readEnd));
 }
 
 PipeChannel::~PipeChannel() noexcept(false) {
+  queue->remove(writeEnd);
   for (auto pipe: {toGuest, fromGuest}) ww_pipe_set_host(pipe, nullptr);
   ww_pipe_close_write(toGuest);
   ww_pipe_close_read(fromGuest);
@@ -33,7 +34,7 @@ kj::Maybe<size_t> PipeChannel::write(kj::ArrayPtr<const kj::byte> bytes) {
 void PipeChannel::closeWrite() { ww_pipe_close_write(toGuest); }
 
 kj::Maybe<kj::Own<kj::_::Event>> PipeChannel::End::fire() {
-  KJ_IF_MAYBE(user, channel.user) (user->*tell)();
+  onTurn();
   return nullptr;
 }
 

@@ -5,6 +5,7 @@
 #include <kj/async.h>
 #include <ww/base/byte-channel.h>
 #include <ww/ffi/pipe-listener.h>
+#include <ww/ffi/run-queue.h>
 
 struct WwPipe;
 
@@ -12,8 +13,8 @@ namespace ww::ffi {
 
 class PipeChannel final: public ByteChannel {
  public:
-  // Takes the references over.
-  PipeChannel(WwPipe* toGuest, WwPipe* fromGuest);
+  // Takes the references over. Writes wait for their turn in `queue`.
+  PipeChannel(RunQueue& queue, WwPipe* toGuest, WwPipe* fromGuest);
   ~PipeChannel() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(PipeChannel);
 
@@ -21,15 +22,16 @@ class PipeChannel final: public ByteChannel {
   kj::Maybe<size_t> read(kj::ArrayPtr<kj::byte> buffer) override;
   kj::Maybe<size_t> write(kj::ArrayPtr<const kj::byte> bytes) override;
   void wakeReader() override { readEnd.armDepthFirst(); }
-  void wakeWriter() override { writeEnd.armLast(); }
+  void wakeWriter() override { queue->add(writeEnd); }
   void closeWrite() override;
 
  private:
-  class End final: public kj::_::Event, public PipeListener {
+  class End final: public kj::_::Event, public PipeListener, public RunQueue::Writer {
    public:
     End(PipeChannel& channel, void (User::*tell)())
         : Event(kj::SourceLocation()), channel(channel), tell(tell) {}
     void onPipeEvent() noexcept override { armBreadthFirst(); }
+    void onTurn() override { KJ_IF_MAYBE(user, channel.user) (user->*tell)(); }
 
    private:
     kj::Maybe<kj::Own<kj::_::Event>> fire() override;
@@ -39,6 +41,7 @@ class PipeChannel final: public ByteChannel {
     void (User::*const tell)();
   };
 
+  kj::Own<RunQueue> queue;
   WwPipe* const toGuest;
   WwPipe* const fromGuest;
   kj::Maybe<User&> user;

@@ -1,0 +1,92 @@
+#include <ww/ffi/run-queue.h>
+
+#include <ww/ffi/fence.h>
+#include <ww/ffi/guest-task.h>
+
+namespace ww::ffi {
+namespace {
+
+// How many events KJ may run before it looks at timers and sockets, so that chains of events that
+// never end (two cells in conversation) do not keep the others waiting.
+constexpr kj::uint POLL_INTERVAL = 256;
+constexpr kj::uint POLL_INTERVAL_BUSY = 1;  // an event may be a whole slice
+
+}  // namespace
+
+struct RunQueue::Lists {
+  kj::List<Writer, &Writer::link> writers;
+  kj::List<GuestTask, &GuestTask::queueLink> tasks;
+
+  bool empty() const { return writers.empty() && tasks.empty(); }
+};
+
+RunQueue::RunQueue(kj::WaitScope& waitScope)
+    : kj::_::Event(kj::SourceLocation()), waitScope(waitScope), lists(kj::heap<Lists>()) {
+  waitScope.setBusyPollInterval(POLL_INTERVAL);
+}
+
+RunQueue::~RunQueue() noexcept(false) {}
+
+void RunQueue::add(Writer& writer) {
+  if (!writer.link.isLinked()) lists->writers.add(writer);
+  schedule();
+}
+
+void RunQueue::remove(Writer& writer) {
+  if (writer.link.isLinked()) lists->writers.remove(writer);
+}
+
+void RunQueue::add(GuestTask& task) {
+  if (task.queueLink.isLinked()) return;
+  if (lists->tasks.empty()) waitScope.setBusyPollInterval(POLL_INTERVAL_BUSY);
+  lists->tasks.add(task);
+  schedule();
+}
+
+void RunQueue::remove(GuestTask& task) {
+  lists->tasks.remove(task);
+  if (lists->tasks.empty()) waitScope.setBusyPollInterval(POLL_INTERVAL);
+}
+
+void RunQueue::schedule() {
+  if (scheduled || lists->empty()) return;
+  scheduled = true;
+  armLast();
+  waitingSinceNs = ww_clock_now();
+}
+
+void RunQueue::onOtherPoll() {
+  if (!scheduled || overdue) return;
+  if (ww_clock_now() - waitingSinceNs < uint64_t(PATIENCE / kj::NANOSECONDS)) return;
+  overdue = true;
+  disarm();
+  armBreadthFirst();
+}
+
+// True if there was anything to write.
+bool RunQueue::write() {
+  // Each of those that are here now: a writer may add itself again.
+  auto left = lists->writers.size();
+  bool any = left > 0;
+  for (; left > 0 && !lists->writers.empty(); left--) {
+    auto& writer = lists->writers.front();
+    lists->writers.remove(writer);
+    writer.onTurn();
+  }
+  return any;
+}
+
+kj::Maybe<kj::Own<kj::_::Event>> RunQueue::fire() {
+  bool late = overdue;
+  scheduled = overdue = false;
+  bool wrote = write();
+  if (!lists->tasks.empty() && (late || !wrote)) {
+    auto& task = lists->tasks.front();
+    remove(task);
+    task.poll();  // puts it back at the end, if it used up this slice too
+  }
+  schedule();
+  return nullptr;
+}
+
+}  // namespace ww::ffi

@@ -1,0 +1,67 @@
+#pragma once
+// What one loop does once nothing else is to be done, and in which order: first the writes to
+// guests that gathered meanwhile, then a slice for a guest that used up its last one. Events that
+// come of a write are served before the next slice.
+//
+// One event for all of it, since KJ serves the last event armed to be last first: two that arm
+// themselves again and again would keep each other, or a third, from ever being served.
+//
+// Counted by reference: a channel may outlive its engine. Lives on one event loop.
+
+#include <kj/async.h>
+#include <kj/list.h>
+#include <kj/refcount.h>
+#include <kj/time.h>
+
+namespace ww::ffi {
+
+class GuestTask;
+
+class RunQueue final: public kj::Refcounted, private kj::_::Event {
+ public:
+  // Whose onTurn() is called once, in the order of add(). Removes itself before it goes.
+  class Writer {
+   public:
+    virtual void onTurn() = 0;
+
+   protected:
+    ~Writer() = default;
+
+   private:
+    friend class RunQueue;
+    kj::ListLink<Writer> link;
+  };
+
+  // With guests queued the loop never comes to rest, and KJ looks at timers and sockets only then:
+  // `waitScope` is told to look in between, often while a guest is queued.
+  explicit RunQueue(kj::WaitScope& waitScope);
+  ~RunQueue() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(RunQueue);
+
+  void add(Writer& writer);    // fine if it is there
+  void remove(Writer& writer);  // fine if it is not
+  void add(GuestTask& task);
+  void remove(GuestTask& task);  // must be there
+
+  // A guest that is not queued is polled: has the queue waited for too long?
+  void onOtherPoll();
+
+  // So long at the most does the queue wait for guests that never rest.
+  static constexpr kj::Duration PATIENCE = 10 * kj::MILLISECONDS;
+
+ private:
+  struct Lists;
+
+  kj::Maybe<kj::Own<kj::_::Event>> fire() override;
+  void traceEvent(kj::_::TraceBuilder& builder) override {}
+  bool write();
+  void schedule();
+
+  kj::WaitScope& waitScope;
+  kj::Own<Lists> lists;
+  bool scheduled = false;
+  bool overdue = false;  // and armed to be served in turn with the others
+  uint64_t waitingSinceNs = 0;
+};
+
+}  // namespace ww::ffi
