@@ -44,7 +44,8 @@ interface Executor {
   # `KEY=VALUE` each; the value starts behind the first `=`. Its standard streams are pipes; its
   # bootstrap capability is a Host of this same session. Fails, saying what and where, on bytes
   # that are no component, on imports that the host does not have, on an argument or variable that
-  # is not UTF-8 or holds a NUL, and on a variable without `=`.
+  # is not UTF-8 or holds a NUL, and on a variable without `=`. `overloaded:` above 48 MiB of wasm,
+  # and above 4,096 texts or 1 MiB in either list.
 
   echo @1 (message :Text) -> (response :Text);
   # Answers `Echo: ` and the message.

@@ -60,6 +60,15 @@ KJ_TEST("bad arguments and variables are refused by their index") {
   refused({"env"}, {"A=B", "nothing"}, "env[1] has no `=`");
   refused({"env"}, {nul}, "env[0] holds a NUL");
   refused({"env"}, {"A=B", "C=D", "\xc3\x28=1"}, "env[2] is not valid UTF-8");
+
+  auto request = node.executor.runBytesRequest();
+  request.setWasm(component("cell-plain"));
+  request.initArgs(1 << 20);
+  auto reason = failureOf([&]() { request.send().wait(node.waitScope); });
+  KJ_EXPECT(contains(reason, "overloaded: args: 1048576 texts; the limit is 4096"), reason);
+  auto large = kj::heapString((1 << 20) + 1);
+  for (auto& c: large) c = 'x';
+  refused({"args"}, {large}, "env: 1048577 bytes; the limit is 1048576");
   KJ_EXPECT(node.node.getEngine().guestCount() == 0);
   KJ_EXPECT(node.answers());
 }

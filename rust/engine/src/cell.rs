@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
+use ww_fence::bounded;
 
 /// The most random bytes that one call may ask for.
 const MAX_RANDOM_BYTES: u64 = 64 << 10;
@@ -99,8 +100,8 @@ impl Cell {
             Poll::Pending => return None,
             Poll::Ready(Ok(code)) => Outcome::Exited(code),
             Poll::Ready(Err(error)) => Outcome::Trapped {
-                cause: error.root_cause().to_string(),
-                backtrace: format!("{error:?}"),
+                cause: bounded(error.root_cause().to_string()),
+                backtrace: bounded(format!("{error:?}")),
             },
         };
         self.finish();

@@ -63,8 +63,21 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(kind: ErrorKind, text: impl Display) -> Self {
-        Failure { kind, text: text.to_string() }
+        Failure { kind, text: bounded(text.to_string()) }
     }
+}
+
+/// What a person reads; a component chooses names in it, and so its length.
+const MAX_TEXT_BYTES: usize = 16 << 10; // a whole backtrace fits
+
+/// `text`, cut if it is longer than anybody reads.
+pub fn bounded(mut text: String) -> String {
+    if text.len() > MAX_TEXT_BYTES {
+        let end = (0..=MAX_TEXT_BYTES).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str(" […]");
+    }
+    text
 }
 
 thread_local!(static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) });
@@ -135,6 +148,16 @@ pub unsafe extern "C" fn ww_fence_panic(error: *mut WwError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(bounded("short".into()), "short");
+        for start in ["", "x", "xx"] {
+            let cut = bounded(format!("{start}{}", "€".repeat(MAX_TEXT_BYTES)));
+            assert!(cut.len() <= MAX_TEXT_BYTES + 8 && cut.ends_with("€ […]"));
+        }
+        assert!(Failure::new(ErrorKind::Other, "x".repeat(1 << 20)).text.len() < 20_000);
+    }
 
     #[test]
     fn a_panic_is_a_value() {

@@ -8,7 +8,17 @@ namespace {
 
 constexpr kj::StringPtr ECHO_PREFIX = "Echo: "_kj;
 
-kj::Array<kj::String> copyTexts(capnp::List<capnp::Text>::Reader list) {
+kj::Array<kj::String> copyTexts(kj::StringPtr name, capnp::List<capnp::Text>::Reader list) {
+  if (list.size() > MAX_TEXTS) {
+    kj::throwFatalException(
+        overloaded(kj::str(name, ": ", list.size(), " texts; the limit is ", MAX_TEXTS)));
+  }
+  size_t bytes = 0;
+  for (auto text: list) bytes += text.size();
+  if (bytes > MAX_TEXT_BYTES) {
+    kj::throwFatalException(
+        overloaded(kj::str(name, ": ", bytes, " bytes; the limit is ", MAX_TEXT_BYTES)));
+  }
   return KJ_MAP(text, list) { return kj::heapString(text.begin(), text.size()); };
 }
 
@@ -27,8 +37,8 @@ kj::Promise<void> ExecutorServer::runBytes(RunBytesContext context) {
         " bytes; the limit is ", MAX_WASM_BYTES)));
   }
   CellBuilder builder(parts);
-  builder.args(copyTexts(params.getArgs()));
-  builder.env(copyTexts(params.getEnv()));
+  builder.args(copyTexts("args", params.getArgs()));
+  builder.env(copyTexts("env", params.getEnv()));
   builder.bootstrap([this](CellGroup& children) {
     return bootstrap->serveChild(*lease, children);
   });

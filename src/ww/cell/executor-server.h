@@ -12,6 +12,10 @@ namespace ww {
 // The largest component that runBytes takes.
 constexpr size_t MAX_WASM_BYTES = size_t(48) << 20;
 
+// Of args, and of env: many small texts cost far more here than on the wire.
+constexpr kj::uint MAX_TEXTS = 4096;
+constexpr size_t MAX_TEXT_BYTES = size_t(1) << 20;  // all of a list together
+
 // What one session gives the cells that it starts, made by whoever knows what it is.
 class ChildBootstrap: public kj::Refcounted {
  public:
