@@ -163,6 +163,18 @@ KJ_TEST("what is wrong with bytes is said, and is theirs") {
   KJ_EXPECT(!isComponentProblem(KJ_EXCEPTION(FAILED, "the disk is full")));
 }
 
+KJ_TEST("components that wait take so much room and no more") {
+  Fixture f;
+  ThreadCompiler small(f.engine, nullptr, sizeof(WASM) - 1);
+  ThreadCompiler enough(f.engine, nullptr, sizeof(WASM));
+  auto compile = [&](Compiler& compiler) {
+    kj::evalNow([&]() { return compiler.compile(kj::heapArray<kj::byte>(WASM)); })
+        .wait(f.waitScope);
+  };
+  KJ_EXPECT_THROW_MESSAGE("overloaded: compilations: ", compile(small));
+  for (int i = 0; i < 3; i++) compile(enough);  // what is done makes room
+}
+
 KJ_TEST("a compiler that goes with work before it leaves nobody waiting") {
   Fixture f;
   kj::Vector<kj::Promise<kj::Own<const Component>>> promises;

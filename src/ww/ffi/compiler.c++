@@ -72,10 +72,19 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
     Fulfiller fulfiller;
   };
 
-  Queue(const EngineHandle& engine, kj::Maybe<kj::Own<CodeStore>> codeStore)
-      : engine(kj::atomicAddRef(engine)), codeStore(kj::mv(codeStore)) {}
+  Queue(const EngineHandle& engine, kj::Maybe<kj::Own<CodeStore>> codeStore, size_t maxBytes)
+      : engine(kj::atomicAddRef(engine)), codeStore(kj::mv(codeStore)), maxBytes(maxBytes) {}
 
-  void add(Job job) const { state.lockExclusive()->jobs.push_back(kj::mv(job)); }
+  void add(Job job) const {
+    auto lock = state.lockExclusive();
+    auto bytes = lock->bytes + job.wasm.size();
+    if (bytes > maxBytes) {
+      kj::throwFatalException(overloaded(kj::str("compilations: ", bytes,
+          " bytes of components wait; the limit is ", maxBytes)));
+    }
+    lock->bytes = bytes;
+    lock->jobs.push_back(kj::mv(job));
+  }
 
   // Drops the jobs not begun. True if one is running.
   bool stop() const {
@@ -102,6 +111,7 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
  private:
   struct State {
     std::deque<Job> jobs;
+    size_t bytes = 0;  // of them
     bool running = false;
     bool stopped = false;
   };
@@ -113,6 +123,7 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
       if (!s.running) return nullptr;
       auto job = kj::mv(s.jobs.front());
       s.jobs.pop_front();
+      s.bytes -= job.wasm.size();
       return kj::mv(job);
     });
   }
@@ -132,11 +143,13 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
 
   kj::Own<const EngineHandle> engine;
   kj::Maybe<kj::Own<CodeStore>> codeStore;
+  const size_t maxBytes;
   kj::MutexGuarded<State> state;
 };
 
-ThreadCompiler::ThreadCompiler(Engine& engine, kj::Maybe<kj::Own<CodeStore>> codeStore)
-    : queue(kj::atomicRefcounted<Queue>(engine.getHandle(), kj::mv(codeStore))),
+ThreadCompiler::ThreadCompiler(Engine& engine, kj::Maybe<kj::Own<CodeStore>> codeStore,
+                               size_t maxWaitingBytes)
+    : queue(kj::atomicRefcounted<Queue>(engine.getHandle(), kj::mv(codeStore), maxWaitingBytes)),
       thread([queue = kj::atomicAddRef(*queue)]() { queue->run(); }) {}
 
 ThreadCompiler::~ThreadCompiler() noexcept(false) {

@@ -52,8 +52,12 @@ class CodeStore {
 // One worker thread; jobs run in the order they came.
 class ThreadCompiler final: public Compiler {
  public:
-  // Looks into `codeStore` before it compiles, if there is one.
-  ThreadCompiler(Engine& engine, kj::Maybe<kj::Own<CodeStore>> codeStore);
+  static constexpr size_t DEFAULT_WAITING_BYTES = size_t(256) << 20;
+
+  // Looks into `codeStore` before it compiles, if there is one. Above `maxWaitingBytes` of
+  // components not yet begun, compile() rejects with `overloaded: compilations`.
+  ThreadCompiler(Engine& engine, kj::Maybe<kj::Own<CodeStore>> codeStore,
+                 size_t maxWaitingBytes = DEFAULT_WAITING_BYTES);
 
   // Drops the jobs not begun. One that is running goes on to its end on the thread, unheard.
   ~ThreadCompiler() noexcept(false);
