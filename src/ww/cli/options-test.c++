@@ -114,7 +114,8 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
                {{"run", "--log-level", "loud"}, "loud"},
                {{"run", "--log-format", "xml"}, "xml"},
                {{"run", "--data-dir"}, "--data-dir"},
-               {{"run", "--env"}, "--env"}};
+               {{"run", "--env"}, "--env"},
+               {{"run", "--env", "A=1", "-e", "X"}, "--env: X has no `=`: it takes KEY=VALUE"}};
   for (auto& c: cases) {
     auto ending = end(c.words);
     KJ_EXPECT(ending.exitCode == 125, c.named);

@@ -44,7 +44,10 @@ void addRunOptions(CLI::App& run, Raw& raw) {
                  "A folder with main.wasm, or a .wasm file [the built-in image]")
       ->envname("WW_IMAGE");
   run.add_option("--env,-e", raw.env, "A variable for the image; may be repeated")
-      ->type_name("KEY=VALUE")->allow_extra_args(false);
+      ->type_name("KEY=VALUE")->allow_extra_args(false)->check([](const std::string& word) {
+        return word.find('=') != std::string::npos
+            ? std::string() : word + " has no `=`: it takes KEY=VALUE";
+      });
   run.add_option("--data-dir", raw.dataDir,
                  "Where the node's key and its caches are kept [~/.local/share/ww]")
       ->type_name("DIR")

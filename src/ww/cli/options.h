@@ -11,7 +11,7 @@ namespace ww {
 struct RunOptions {
   kj::Maybe<kj::String> image;  // none: the one built in
   kj::Array<kj::String> args;   // for the image
-  kj::Array<kj::String> env;    // KEY=VALUE, for the image; not checked yet
+  kj::Array<kj::String> env;    // KEY=VALUE, for the image
   kj::Maybe<kj::String> dataDir;
   kj::String logLevel;   // trace, debug, info, warning or error
   kj::String logFormat;  // text or json
