@@ -11,24 +11,25 @@ help:  ## What there is
 build:  ## Set up and build everything
 	@tools/build.sh
 
-run: build  ## The main job: boot the default image (ARGS="..." goes to `ww run`)
-	@$(BUILD_DIR)/ww run $(ARGS)
+run:  ## The main job: boot the default image (ARGS="..." goes to `ww run`)
+	@tools/build.sh ww
+	@"$(BUILD_DIR)/ww" run $(ARGS)
 
 test: build  ## Every test; ends with ctest's summary
-	@tools/test.sh $(BUILD_DIR)
+	@tools/test.sh "$(BUILD_DIR)"
 
 guests:  ## The guests alone: schemas, libraries, components, images
 	@tools/setup.sh
-	@tools/build-guests.sh $(BUILD_DIR)/guests
+	@tools/build-guests.sh "$(BUILD_DIR)/guests"
 
 lint: build  ## Formatting, clippy, clang-tidy
-	@tools/lint.sh $(BUILD_DIR)
+	@tools/lint.sh "$(BUILD_DIR)"
 
 bench: build  ## Figures, each with its ceiling from the same run
-	@tools/bench.sh $(BUILD_DIR)
+	@tools/bench.sh "$(BUILD_DIR)"
 
 fuzz-smoke: build  ## The fuzz drivers, for a short time
-	@tools/fuzz-smoke.sh $(BUILD_DIR)
+	@tools/fuzz-smoke.sh "$(BUILD_DIR)"
 
 clean:  ## Remove the build; what is expensive stays in the user's cache
-	@rm -rf $(BUILD_DIR) examples/images/*/main.wasm
+	@rm -rf "$(BUILD_DIR)" examples/images/*/main.wasm

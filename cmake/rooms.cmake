@@ -1,5 +1,5 @@
 # A room is a folder of src/ww: one static library, whose dependencies are the arrows that
-# docs/architecture.md draws. `tests/arrows` checks the includes against the same picture.
+# docs/architecture.md draws. tests/tools/arrows_test.py checks the includes against the same picture.
 
 # ww_room(NAME [DEPENDS target...]): all *.c++ beside it, and a test for each *-test.c++.
 function(ww_room name)

@@ -3,7 +3,8 @@
 . "$(dirname "$0")/common.sh"
 
 flags="-O2 -g1 -fno-omit-frame-pointer"
-key=$(content_key tools/build-capnp-host.sh -- "$CAPNP_SHA256" "$LLVM" "$(uname -m)")
+key=$(content_key tools/build-capnp-host.sh /usr/include/openssl/opensslv.h -- "$CAPNP_SHA256" \
+  "$(compiler)" "$(uname -m)")
 installed=$WW_CACHE/capnp-host-$key
 
 build() {

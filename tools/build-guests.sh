@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # build-guests.sh [BUILD_DIR]: the guests, their components and the images in examples/images/.
 . "$(dirname "$0")/common.sh"
-[ -d "$HOME/.cargo/bin" ] && PATH=$HOME/.cargo/bin:$PATH
 
 build=${1:-$WW_ROOT/build/guests}
 capnp_host=$("$WW_ROOT/tools/build-capnp-host.sh")
@@ -9,10 +8,11 @@ capnp_guest=$("$WW_ROOT/tools/build-capnp-guest.sh")
 mkdir -p "$build"
 "$WW_ROOT/tools/build-rust.sh" componentize "$build/ww-componentize"
 
-stamp="$capnp_host $capnp_guest"
+flags=$(content_key cmake/guest-flags.txt cmake/wasm32-wasi.cmake --)
+stamp="$WW_ROOT $capnp_host $capnp_guest $flags"
 if [ ! -f "$build/build.ninja" ] || [ "$(cat "$build/.configured" 2>/dev/null)" != "$stamp" ]; then
   say "configuring the guests"
-  quietly "$build/configure.log" cmake -S "$WW_ROOT/guest" -B "$build" -G Ninja \
+  quietly "$build/configure.log" cmake --fresh -S "$WW_ROOT/guest" -B "$build" -G Ninja \
     -DCMAKE_TOOLCHAIN_FILE="$WW_ROOT/cmake/wasm32-wasi.cmake" \
     -DWW_CAPNP_HOST="$capnp_host" -DWW_CAPNP_GUEST="$capnp_guest" \
     -DWW_COMPONENTIZE="$(cd "$build" && pwd)/ww-componentize"

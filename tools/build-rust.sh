@@ -19,10 +19,16 @@ inputs() {
 key=$(content_key $(inputs) -- "$(uname -m)")
 cached=$WW_CACHE/rust-$what-$key/$product
 
+# What no checkout has asked for in a month.
+prune() { find "$WW_CACHE" -maxdepth 1 -name 'rust-*' -mtime +30 -exec rm -rf {} +; }
+
 build() {
-  [ -f "$cached" ] && return
+  if [ -f "$cached" ]; then touch "$(dirname "$cached")"; return; fi
+  prune
   say "building $package (Wasmtime takes a few minutes, once)"
-  # One target folder for all checkouts: the dependencies are built once. Cargo checks its content.
+  # One target folder for all checkouts: the dependencies are built once. Cargo goes by the time of
+  # a source's last change, which says nothing where another checkout's was built last.
+  (cd "$WW_ROOT" && inputs | xargs -d '\n' touch)
   (cd "$WW_ROOT/rust" &&
     CARGO_TARGET_DIR="$WW_CACHE/cargo" cargo build --release --locked -j "$JOBS" -p "$package")
   local part; part=$(mktemp -d "$WW_CACHE/rust-part.XXXXXX")

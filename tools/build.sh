@@ -2,7 +2,6 @@
 # build.sh [TARGET...]: sets everything up, builds the guests and then the host, in build/.
 # BUILD_DIR and CMAKE_ARGS can be given in the environment.
 . "$(dirname "$0")/common.sh"
-[ -d "$HOME/.cargo/bin" ] && PATH=$HOME/.cargo/bin:$PATH
 
 build=${BUILD_DIR:-$WW_ROOT/build}
 
@@ -11,11 +10,11 @@ capnp=$("$WW_ROOT/tools/build-capnp-host.sh")
 "$WW_ROOT/tools/build-guests.sh" "$build/guests"
 
 # Configured anew when what it was configured with has changed; CMake itself sees the rest.
-stamp="$capnp ${CMAKE_ARGS:-}"
+stamp="$WW_ROOT $capnp ${CMAKE_ARGS:-}"
 if [ ! -f "$build/build.ninja" ] || [ "$(cat "$build/.configured" 2>/dev/null)" != "$stamp" ]; then
   say "configuring"
   # shellcheck disable=SC2086
-  quietly "$build/configure.log" cmake -S "$WW_ROOT" -B "$build" -G Ninja \
+  quietly "$build/configure.log" cmake --fresh -S "$WW_ROOT" -B "$build" -G Ninja \
     -DCMAKE_CXX_COMPILER=clang++-$LLVM -DCMAKE_PREFIX_PATH="$capnp" ${CMAKE_ARGS:-}
   echo "$stamp" > "$build/.configured"
 fi

@@ -6,15 +6,28 @@
 set -euo pipefail
 
 WW_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+HOME=${HOME:-$(cd ~ && pwd)}
 WW_CACHE=${WW_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ww-build}
+# Where rustup puts cargo, whether the shell knows it yet or not.
+PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+
+# What is cached is the same for everybody: not of flags that this shell happens to have.
+unset CFLAGS CXXFLAGS CPPFLAGS LDFLAGS RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET RUSTC
+export LC_ALL=C.UTF-8
 
 LLVM=22                     # the one compiler, for the host and for guests
 CAPNP_VERSION=1.4.0
 CAPNP_SHA256=fa02378ad522b318916b9ad928d1372fc9abd43dd1f4f0392e50450f5c87828f
-JOBS=${JOBS:-$(nproc)}
+JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN)}
 
 say() { printf '== %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# Without questions, also where sudo forgets the environment.
+as_root() {
+  local quiet=(env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a)
+  if [ "$(id -u)" = 0 ]; then "${quiet[@]}" "$@"; else sudo "${quiet[@]}" "$@"; fi
+}
 
 # A short hash of the named files' contents (and names) and of the words after --.
 content_key() {
@@ -26,6 +39,8 @@ content_key() {
     printf '%s\n' "${words[@]}"; } | sha256sum | cut -c1-16
 }
 
+compiler() { clang++-$LLVM --version | head -n 1; }
+
 # with_lock NAME COMMAND...: one at a time, over all checkouts of this user.
 with_lock() {
   mkdir -p "$WW_CACHE"
@@ -36,9 +51,30 @@ with_lock() {
   exec 9>&-
 }
 
-# quietly LOG COMMAND...: the output goes to LOG; its end is shown when the command fails.
+# quietly LOG COMMAND...: the output goes to LOG; its end is shown when the command fails. On a
+# terminal its latest line is shown meanwhile, so that a person sees it move.
 quietly() {
-  local log=$1; shift
+  local log=$1 status=0 shower=
+  shift
   mkdir -p "$(dirname "$log")"
-  "$@" >"$log" 2>&1 || { tail -n 40 "$log" >&2; die "failed; the whole output is in $log"; }
+  if [ -t 2 ]; then show_last_line "$log" $BASHPID & shower=$!; fi
+  "$@" >"$log" 2>&1 || status=$?
+  if [ -n "$shower" ]; then
+    kill "$shower" 2>/dev/null || true
+    wait "$shower" 2>/dev/null || true
+    printf '\r\033[K' >&2
+  fi
+  [ "$status" = 0 ] && return
+  tail -n 40 "$log" >&2
+  die "failed; the whole output is in $log"
+}
+
+# show_last_line LOG PID: while that process lives.
+show_last_line() {
+  local columns line; columns=$(tput cols 2>/dev/null || echo 80)
+  while kill -0 "$2" 2>/dev/null; do
+    line=$(tail -n 1 "$1" 2>/dev/null | tr -cd '[:print:]' | cut -c "1-$((columns - 4))")
+    printf '\r\033[K   %s' "$line" >&2
+    sleep 0.5
+  done
 }

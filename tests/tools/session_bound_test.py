@@ -4,7 +4,7 @@ import re
 import sys
 
 EXCEPTIONS = {"MembraneServer": "outlives every session; it mints them"}
-CLASS = re.compile(r"class\s+(\w+)\s*(?:final)?\s*:\s*public\s+([^{;]*?)\{", re.S)
+CLASS = re.compile(r"(?:class|struct)\s+(\w+)\s*(?:final)?\s*:(?!:)\s*([^{;()]*?)\{", re.S)
 
 
 def unbound(text):
@@ -14,6 +14,8 @@ def unbound(text):
 
 assert unbound("class A final: public peer::Host::Server {") == ["A"]
 assert unbound("class A final\n    : public stem::Membrane<X>::Server {") == ["A"]
+assert unbound("struct A: peer::Host::Server {") == ["A"]
+assert unbound("class A: private B, public peer::Host::Server {") == ["A"]
 assert unbound("class A final: public SessionBound<peer::Host> {") == []
 
 found = {}
