@@ -102,7 +102,7 @@ void expectFreshSessionWorks(World& world) {
 // The call is sent, and the head moves `turns` turns of the loop later. `late`: the event that
 // destroys bodies comes only once all else has come to rest.
 void moveAfter(const Shape& shape, Reach reach, kj::uint turns, bool late) {
-  auto where = kj::str(shape.name, ", ", reach == Reach::LOCAL ? "local" : "two-party", ", after ",
+  auto where = kj::str(shape.name, ", ", name(reach), ", after ",
                        turns, " turns", late ? ", the event late" : "");
   World world(reach);
   {
@@ -149,11 +149,36 @@ KJ_TEST("two-party: the head moves after each turn, atomic and event together") 
 KJ_TEST("two-party: the head moves after each turn, the event late") {
   moveAfterEachTurn(Reach::TWO_PARTY, true);
 }
+KJ_TEST("channel: the head moves after each turn, atomic and event together") {
+  moveAfterEachTurn(Reach::CHANNEL, false);
+}
+KJ_TEST("channel: the head moves after each turn, the event late") {
+  moveAfterEachTurn(Reach::CHANNEL, true);
+}
+
+KJ_TEST("a graft on its way when the node ends reaches nothing of it") {
+  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY, Reach::CHANNEL}) {
+    kj::uint refused = 0;
+    for (kj::uint turns = 0; turns < TURNS; turns++) {
+      World world(reach);
+      auto promise = world.membrane.graftRequest().send().ignoreResult();
+      world.waitScope.poll(turns);
+      world.gate->close();
+      world.offering = false;  // what a graft would need is gone
+      KJ_IF_MAYBE(exception, outcome(world, kj::mv(promise))) {
+        KJ_EXPECT(exception->getDescription().endsWith("ended: the node is shutting down"));
+        ++refused;
+      }
+      KJ_EXPECT(outcome(world, world.membrane.graftRequest().send().ignoreResult()) != nullptr);
+    }
+    KJ_EXPECT(refused > 0 && refused < TURNS);
+  }
+}
 
 // Not vacuous: left alone, each shape's call has its effects and is answered, within the turns.
 KJ_TEST("without an advance every shape is answered") {
   for (auto& shape: SHAPES) {
-    for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY}) {
+    for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY, Reach::CHANNEL}) {
       World world(reach);
       auto call = shape.prepare(world);
       auto promise = call();
@@ -167,7 +192,7 @@ KJ_TEST("without an advance every shape is answered") {
 }
 
 KJ_TEST("a request built before the head moves and sent after is stale") {
-  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY}) {
+  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY, Reach::CHANNEL}) {
     for (bool announced: {false, true}) {
       World world(reach);
       auto request = world.graftProbe().touchRequest();
@@ -180,7 +205,7 @@ KJ_TEST("a request built before the head moves and sent after is stale") {
 }
 
 KJ_TEST("a stale capability stays stale when it comes in and out through a fresh session") {
-  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY}) {
+  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY, Reach::CHANNEL}) {
     World world(reach);
     auto old = world.graftProbe();
     world.moveHead();
@@ -199,7 +224,7 @@ KJ_TEST("a stale capability stays stale when it comes in and out through a fresh
 }
 
 KJ_TEST("a session's capability does not outlive it in the node either") {
-  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY}) {
+  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY, Reach::CHANNEL}) {
     World world(reach);
     {
       auto probe = world.graftProbe();
@@ -217,7 +242,7 @@ KJ_TEST("a session's capability does not outlive it in the node either") {
 }
 
 KJ_TEST("a guest's own object comes back as itself, in whatever epoch") {
-  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY}) {
+  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY, Reach::CHANNEL}) {
     World world(reach);
     Trace guest;
     auto probe = world.graftProbe();
@@ -234,7 +259,7 @@ KJ_TEST("a guest's own object comes back as itself, in whatever epoch") {
 }
 
 KJ_TEST("the node calls no guest back for a session that is over") {
-  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY}) {
+  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY, Reach::CHANNEL}) {
     kj::uint touched = 0;
     for (kj::uint turns = 0; turns < TURNS; turns++) {
       World world(reach);
@@ -257,7 +282,7 @@ KJ_TEST("the node calls no guest back for a session that is over") {
 }
 
 KJ_TEST("a body that moves the head itself goes on to its next wait and no further") {
-  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY}) {
+  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY, Reach::CHANNEL}) {
     World world(reach);
     auto probe = world.graftProbe();
     auto other = probe.parkRequest().send().ignoreResult();
@@ -312,7 +337,7 @@ KJ_TEST("the policy alone refuses what crosses after the head has moved, inwards
 }
 
 KJ_TEST("a caller that gave up is no obstacle") {
-  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY}) {
+  for (auto reach: {Reach::LOCAL, Reach::TWO_PARTY, Reach::CHANNEL}) {
     for (kj::uint turns = 0; turns < TURNS; turns++) {
       World world(reach);
       auto probe = world.graftProbe();

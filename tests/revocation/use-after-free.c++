@@ -118,6 +118,7 @@ int main(int argc, char** argv) {
   } else if (which == "ours") {
     ww::ours(ww::Reach::LOCAL);
     ww::ours(ww::Reach::TWO_PARTY);
+    ww::ours(ww::Reach::CHANNEL);
   } else {
     fprintf(stderr, "usage: %s naive|policy|ours\n", argv[0]);
     return 2;

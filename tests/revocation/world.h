@@ -6,7 +6,9 @@
 #include <kj/debug.h>
 #include <probe.capnp.h>
 #include <ww/epoch/session-bound.h>
+#include <ww/link/memory-channel.h>
 #include <ww/link/rpc-link.h>
+#include <ww/link/two-party-network.h>
 #include <ww/membrane/membrane-server.h>
 
 namespace ww {
@@ -143,30 +145,56 @@ class GuestProbe final: public ProbeBody<Probe::Server> {
   explicit GuestProbe(Trace& trace): ProbeBody(trace) {}
 };
 
-enum class Reach { LOCAL, TWO_PARTY };
+// LOCAL: in this process. TWO_PARTY: over a stream, with Cap'n Proto's own network at both ends.
+// CHANNEL: over a channel as a cell's link is, with our network at both ends.
+enum class Reach { LOCAL, TWO_PARTY, CHANNEL };
+
+inline kj::StringPtr name(Reach reach) {
+  switch (reach) {
+    case Reach::LOCAL: return "local";
+    case Reach::TWO_PARTY: return "two-party";
+    case Reach::CHANNEL: return "channel";
+  }
+  KJ_UNREACHABLE;
+}
 
 struct World {
   kj::EventLoop loop;
   kj::WaitScope waitScope{loop};
   StaticHeadSource source;
   HeadWatch watch{source};
+  kj::Own<GraftGate> gate = kj::refcounted<GraftGate>(watch);
   OpenGraftPolicy everybody;
   Trace trace;
+  bool offering = true;
   kj::TwoWayPipe pipe = kj::newTwoWayPipe();
+  MemoryPipe toNode, toGuest;
   kj::Maybe<RpcLink> link;
   kj::Maybe<capnp::TwoPartyVatNetwork> network;
+  kj::Maybe<TwoPartyNetwork> ownNetwork;
   kj::Maybe<capnp::RpcSystem<capnp::rpc::twoparty::VatId>> system;
   Membrane::Client membrane;  // as the guest has it
 
   explicit World(Reach reach): membrane(makeMembrane()) {
-    if (reach == Reach::TWO_PARTY) membrane = connect(kj::mv(membrane)).castAs<Membrane>();
+    if (reach != Reach::LOCAL) membrane = connect(kj::mv(membrane), reach).castAs<Membrane>();
   }
 
   // `bootstrap` as the guest has it, at the other end of the link. Once.
-  capnp::Capability::Client connect(capnp::Capability::Client bootstrap) {
-    link.emplace(kj::mv(pipe.ends[0]), kj::mv(bootstrap));
-    auto& vats = network.emplace(*pipe.ends[1], capnp::rpc::twoparty::Side::CLIENT);
-    auto& rpc = system.emplace(capnp::makeRpcClient(vats));
+  capnp::Capability::Client connect(capnp::Capability::Client bootstrap,
+                                    Reach reach = Reach::TWO_PARTY) {
+    constexpr auto CLIENT = capnp::rpc::twoparty::Side::CLIENT;
+    if (reach == Reach::CHANNEL) {
+      auto ours = kj::heap<MemoryChannel>(toNode, toGuest, kj::maxValue);
+      auto theirs = kj::heap<MemoryChannel>(toGuest, toNode, kj::maxValue);
+      ours->setPeer(*theirs);
+      theirs->setPeer(*ours);
+      link.emplace(kj::mv(ours), kj::mv(bootstrap));
+      system.emplace(capnp::makeRpcClient(ownNetwork.emplace(kj::mv(theirs), CLIENT)));
+    } else {
+      link.emplace(kj::mv(pipe.ends[0]), kj::mv(bootstrap));
+      system.emplace(capnp::makeRpcClient(network.emplace(*pipe.ends[1], CLIENT)));
+    }
+    auto& rpc = KJ_ASSERT_NONNULL(system);
     capnp::MallocMessageBuilder message;
     auto vat = message.initRoot<capnp::rpc::twoparty::VatId>();
     vat.setSide(capnp::rpc::twoparty::Side::SERVER);
@@ -188,7 +216,8 @@ struct World {
 
  private:
   Membrane::Client makeMembrane() {
-    return kj::heap<MembraneServer>(watch, everybody, [this](Lease& lease) {
+    return kj::heap<MembraneServer>(*gate, everybody, [this](Lease& lease) {
+      KJ_ASSERT(offering);
       peer::Executor::Client probe = kj::heap<NodeProbe>(lease, trace, watch);
       return SessionOffer{kj::heap<NodeHost>(lease, probe), probe};
     });

@@ -1,6 +1,6 @@
 #pragma once
-// The largest message that a link takes. Source: the wire contract, and Cap'n Proto's own limit on
-// segments.
+// The largest message that a link takes: Cap'n Proto's own limits, on segments and on what is read
+// of a message. A guest learns them from the refusal.
 
 #include <stdint.h>
 

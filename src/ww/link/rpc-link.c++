@@ -20,12 +20,14 @@ class RpcLink::OverChannel final: public Impl {
  public:
   OverChannel(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap, LinkLimits limits)
       : network(kj::mv(channel), Side::SERVER, {limits.frame, limits.unsentBytes}),
-        system(capnp::makeRpcServer(network, kj::mv(bootstrap))) {}
+        counted(network, limits.quota),
+        system(capnp::makeRpcServer(counted, kj::mv(bootstrap))) {}
 
   kj::Promise<void> onDisconnect() override { return network.onDisconnect(); }
 
  private:
   TwoPartyNetwork network;
+  QuotaNetwork counted;
   RpcSystem system;
 };
 
@@ -35,7 +37,8 @@ class RpcLink::OverStream final: public Impl {
       : stream(kj::mv(raw), limits.frame),
         messages(stream, capnp::IncomingRpcMessage::getShortLivedCallback()),
         network(messages, Side::SERVER, readerOptions(limits)),
-        system(capnp::makeRpcServer(network, kj::mv(bootstrap))) {}
+        counted(network, limits.quota),
+        system(capnp::makeRpcServer(counted, kj::mv(bootstrap))) {}
 
   kj::Promise<void> onDisconnect() override { return network.onDisconnect(); }
 
@@ -51,6 +54,7 @@ class RpcLink::OverStream final: public Impl {
   FrameGuard stream;
   capnp::BufferedMessageStream messages;
   capnp::TwoPartyVatNetwork network;
+  QuotaNetwork counted;
   RpcSystem system;
 };
 

@@ -10,11 +10,13 @@
 #include <kj/async-io.h>
 #include <ww/base/byte-channel.h>
 #include <ww/link/frame-limits.h>
+#include <ww/link/quota-network.h>
 
 namespace ww {
 
 struct LinkLimits {
   FrameLimits frame;
+  QuotaLimits quota;
   size_t unsentBytes = size_t(128) << 20;  // of a channel whose peer does not read
 };
 

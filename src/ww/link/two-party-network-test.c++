@@ -7,78 +7,13 @@
 #include <peer.capnp.h>
 #include <random>
 #include <string>
+#include <ww/link/memory-channel.h>
 #include <ww/link/rpc-link.h>
 
 namespace ww {
 namespace {
 
 constexpr size_t MIB = 1 << 20;
-
-// One direction: bytes on their way, and how many fit.
-struct Pipe {
-  std::string bytes;
-  size_t capacity = 64 * 1024;
-  bool writeClosed = false;
-  bool readClosed = false;
-};
-
-// An end of two pipes, in memory. Moves at most `step` bytes at a time.
-class Channel final: public ByteChannel, private kj::TaskSet::ErrorHandler {
- public:
-  Channel(Pipe& in, Pipe& out, size_t step): in(in), out(out), step(step), tasks(*this) {}
-  ~Channel() noexcept(false) {
-    out.writeClosed = true;
-    in.readClosed = true;
-    KJ_IF_MAYBE(p, peer) { p->peer = nullptr; p->wakeBoth(); }
-  }
-
-  void setPeer(Channel& channel) { peer = channel; }
-  void attach(User& u) override { user = u; }
-
-  kj::Maybe<size_t> read(kj::ArrayPtr<kj::byte> buffer) override {
-    KJ_ASSERT(buffer.size() > 0);
-    if (in.bytes.empty() && in.writeClosed) return nullptr;
-    auto n = kj::min(kj::min(buffer.size(), step), in.bytes.size());
-    memcpy(buffer.begin(), in.bytes.data(), n);
-    in.bytes.erase(0, n);
-    KJ_IF_MAYBE(p, peer) p->wakeWriter();
-    return n;
-  }
-
-  kj::Maybe<size_t> write(kj::ArrayPtr<const kj::byte> bytes) override {
-    if (out.readClosed) return nullptr;
-    auto room = out.capacity - kj::min(out.capacity, out.bytes.size());
-    auto n = kj::min(kj::min(bytes.size(), step), room);
-    out.bytes.append(reinterpret_cast<const char*>(bytes.begin()), n);
-    if (n < bytes.size() && n > 0) wakeWriter();
-    KJ_IF_MAYBE(p, peer) p->wakeReader();
-    return n;
-  }
-
-  void wakeReader() override { later(&User::onReadable); }
-  void wakeWriter() override { later(&User::onWritable); }
-  void closeWrite() override {
-    out.writeClosed = true;
-    KJ_IF_MAYBE(p, peer) p->wakeReader();
-  }
-  void wakeBoth() {
-    wakeReader();
-    wakeWriter();
-  }
-
- private:
-  void later(void (User::*tell)()) {
-    tasks.add(kj::evalLater([this, tell]() { KJ_IF_MAYBE(u, user) (u->*tell)(); }));
-  }
-  void taskFailed(kj::Exception&& exception) override { KJ_FAIL_EXPECT("task failed", exception); }
-
-  Pipe& in;
-  Pipe& out;
-  const size_t step;
-  kj::Maybe<User&> user;
-  kj::Maybe<Channel&> peer;
-  kj::TaskSet tasks;
-};
 
 class Echo final: public peer::Executor::Server {
  public:
@@ -99,15 +34,15 @@ peer::Executor::Client bootstrapOf(capnp::RpcSystem<capnp::rpc::twoparty::VatId>
 struct Both {
   kj::EventLoop loop;
   kj::WaitScope waitScope{loop};
-  Pipe up, down;
+  MemoryPipe up, down;
   size_t step;
   kj::Maybe<kj::Own<TwoPartyNetwork>> clientNetwork;
   kj::Maybe<kj::Own<RpcLink>> link;
   kj::Maybe<capnp::RpcSystem<capnp::rpc::twoparty::VatId>> system;
 
   explicit Both(size_t step): step(step) {
-    auto server = kj::heap<Channel>(up, down, step);
-    auto client = kj::heap<Channel>(down, up, step);
+    auto server = kj::heap<MemoryChannel>(up, down, step);
+    auto client = kj::heap<MemoryChannel>(down, up, step);
     server->setPeer(*client);
     client->setPeer(*server);
     link = kj::heap<RpcLink>(kj::mv(server), kj::heap<Echo>());
@@ -134,14 +69,14 @@ struct Both {
 struct Raw {
   kj::EventLoop loop;
   kj::WaitScope waitScope{loop};
-  Pipe in, out;
-  kj::Own<Channel> owned;
-  Channel& channel;
+  MemoryPipe in, out;
+  kj::Own<MemoryChannel> owned;
+  MemoryChannel& channel;
   TwoPartyNetwork network;
   kj::Maybe<capnp::RpcSystem<capnp::rpc::twoparty::VatId>> system;
 
   explicit Raw(NetworkLimits limits = {})
-      : owned(kj::heap<Channel>(in, out, 64 * 1024)), channel(*owned),
+      : owned(kj::heap<MemoryChannel>(in, out, 64 * 1024)), channel(*owned),
         network(kj::mv(owned), capnp::rpc::twoparty::Side::SERVER, limits),
         system(capnp::makeRpcServer(network, kj::heap<Echo>())) {}
 

@@ -50,13 +50,14 @@ struct Fixture {
   kj::WaitScope waitScope{loop};
   StaticHeadSource source;
   HeadWatch watch{source};
+  kj::Own<GraftGate> gate = kj::refcounted<GraftGate>(watch);
   OpenGraftPolicy everybody;
   Effects effects;
   SessionLimits limits;
   Membrane::Client client = nullptr;
 
   explicit Fixture(SessionLimits limits = {}): limits(limits) {
-    client = kj::heap<MembraneServer>(watch, everybody, [this](Lease& lease) {
+    client = kj::heap<MembraneServer>(*gate, everybody, [this](Lease& lease) {
       peer::Executor::Client executor = kj::heap<SlowExecutor>(lease, effects);
       return SessionOffer{kj::heap<PlainHost>(lease, executor), executor};
     }, limits);

@@ -39,9 +39,20 @@ class MembraneServer::Register final: public kj::Refcounted {
   kj::List<Entry, &Entry::link> entries;
 };
 
-MembraneServer::MembraneServer(HeadWatch& heads, GraftPolicy& policy, Offer offer,
+namespace {
+
+kj::Exception nodeEnded() { return ended("the node is shutting down"); }
+
+}  // namespace
+
+void GraftGate::close() {
+  closed = true;
+  grafts.cancel(nodeEnded());
+}
+
+MembraneServer::MembraneServer(GraftGate& gate, GraftPolicy& policy, Offer offer,
                                SessionLimits limits)
-    : heads(heads), policy(policy), offer(kj::mv(offer)), limits(limits),
+    : gate(kj::addRef(gate)), policy(policy), offer(kj::mv(offer)), limits(limits),
       sessions(kj::refcounted<Register>()) {}
 
 MembraneServer::~MembraneServer() noexcept(false) {}
@@ -59,13 +70,18 @@ void MembraneServer::requireRoom() const {
 }
 
 kj::Promise<void> MembraneServer::graft(GraftContext context) {
+  if (gate->closed) return nodeEnded();
+  return gate->grafts.wrap(graftThroughGate(context));
+}
+
+kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
   requireRoom();
   auto params = context.getParams();
   auto signer = params.hasSigner() ? params.getSigner() : stem::Signer::Client(nullptr);
   co_await policy.admit(kj::mv(signer));
   // From here to the answer in one turn: the session is of the epoch that is current now.
   requireRoom();
-  auto lease = heads.issue();
+  auto lease = gate->heads.issue();
   sessions->add(*lease);
   auto offered = offer(*lease);
   auto wrap = kj::refcounted<EpochPolicy>(kj::addRef(*lease));

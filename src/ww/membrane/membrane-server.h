@@ -43,13 +43,29 @@ struct SessionLimits {
   size_t held = 1024;    // with those that have ended: guests may be slow to let go
 };
 
+// What the Membranes of one node stand on, and whether they still do: a Membrane lives for as long
+// as a guest holds it, which may be longer than the node.
+class GraftGate final: public kj::Refcounted {
+ public:
+  explicit GraftGate(HeadWatch& heads): heads(heads) {}  // outlives close()
+
+  // Destroys grafts in flight, and refuses those to come with `ended:`. Not from within a graft.
+  void close();
+
+ private:
+  friend class MembraneServer;
+  HeadWatch& heads;
+  bool closed = false;
+  kj::Canceler grafts;
+};
+
 class MembraneServer final
     : public stem::Membrane<membrane::WetwareSession>::Server {
  public:
   using Offer = kj::Function<SessionOffer(Lease& lease)>;
 
-  // `heads` and `policy` outlive it.
-  MembraneServer(HeadWatch& heads, GraftPolicy& policy, Offer offer, SessionLimits limits = {});
+  // `policy`, and what `offer` refers to, outlive the gate's close().
+  MembraneServer(GraftGate& gate, GraftPolicy& policy, Offer offer, SessionLimits limits = {});
   ~MembraneServer() noexcept(false);
 
   // A graft that the policy keeps waiting takes no room; it is a call in flight like any other.
@@ -58,9 +74,10 @@ class MembraneServer final
  private:
   class Register;
 
+  kj::Promise<void> graftThroughGate(GraftContext context);
   void requireRoom() const;
 
-  HeadWatch& heads;
+  kj::Own<GraftGate> gate;
   GraftPolicy& policy;
   Offer offer;
   const SessionLimits limits;

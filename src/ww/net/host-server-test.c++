@@ -145,13 +145,13 @@ KJ_TEST("a session's dials are counted: at a time, in a minute, in a call") {
   {
     auto first = f.dial(host, id.asBytes(), one), second = f.dial(host, id.asBytes(), one);
     KJ_EXPECT(f.connect(host, id.asBytes(), one) ==
-              "overloaded: dials: 2 are pending in this session");
+              "overloaded: dials: 2 are pending");
     KJ_EXPECT_THROW_MESSAGE("nobody listens", first.wait(f.waitScope));
     KJ_EXPECT_THROW_MESSAGE("nobody listens", second.wait(f.waitScope));
   }
   KJ_EXPECT(f.connect(host, id.asBytes(), one).startsWith("cannot connect"));
   KJ_EXPECT(f.connect(host, id.asBytes(), one) ==
-            "overloaded: dials: 3 in this session's minute");
+            "overloaded: dials: 3 in this minute");
   f.timer.advanceTo(f.timer.now() + 60 * kj::SECONDS);
   KJ_EXPECT(f.connect(host, id.asBytes(), one).startsWith("cannot connect"));
 }

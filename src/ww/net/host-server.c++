@@ -23,10 +23,10 @@ kj::Own<void> DialCount::begin() {
   }
   if (pending >= policy.maxPending) {
     kj::throwFatalException(
-        overloaded(kj::str("dials: ", pending, " are pending in this session")));
+        overloaded(kj::str("dials: ", pending, " are pending")));
   }
   if (begun >= policy.maxPerMinute) {
-    kj::throwFatalException(overloaded(kj::str("dials: ", begun, " in this session's minute")));
+    kj::throwFatalException(overloaded(kj::str("dials: ", begun, " in this minute")));
   }
   ++pending;
   ++begun;

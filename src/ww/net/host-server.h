@@ -11,12 +11,12 @@ namespace ww {
 
 struct DialPolicy {
   bool allowPrivate = false;     // loopback, private, link-local, multicast addresses and the like
-  kj::uint maxPending = 8;       // dials at a time, per session
-  kj::uint maxPerMinute = 60;    // dials begun, per session
+  kj::uint maxPending = 8;       // dials at a time, per holder of a Membrane
+  kj::uint maxPerMinute = 60;    // dials begun, likewise
   kj::uint maxAddrs = 32;        // in one call
 };
 
-// What one session has dialled: a cell and its children share it.
+// What the holder of one Membrane has dialled: its sessions, and the cells they start, share it.
 class DialCount final: public kj::Refcounted {
  public:
   DialCount(const DialPolicy& policy, kj::Timer& timer): policy(policy), timer(timer) {}

@@ -104,6 +104,10 @@ KJ_TEST("places that a stranger's code has no business with") {
       {"29 00000000000000000000ffff7f000001", "loopback"},
       {"29 0064ff9b0000000000000000c0a80101", "private"},
       {"29 20020a0000010000000000000000000a", "private"},
+      {"29 0064ff9b0001000000000000c0000201", "private"},
+      {"29 20010000000000000000000000000001", "tunnel"},
+      {"29 3fff0000000000000000000000000001", "documentation"},
+      {"29 0000000000000000ffff00007f000001", "loopback"},
       // Behind a relay, or a name: whatever stands there literally.
       {"04 08080808 060001 04 7f000001", "loopback"},
   };

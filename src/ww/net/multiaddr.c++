@@ -176,6 +176,9 @@ constexpr Range IP6_RANGES[] = {
   {"discard"_kj, {1}, 64},                {"documentation"_kj, {0x20, 0x01, 0x0d, 0xb8}, 32},
   {"private"_kj, {0xfc}, 7},              {"link-local"_kj, {0xfe, 0x80}, 10},
   {"site-local"_kj, {0xfe, 0xc0}, 10},    {"multicast"_kj, {0xff}, 8},
+  {"private"_kj, {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48},  // a local NAT64
+  {"tunnel"_kj, {0x20, 0x01, 0, 0}, 32},                     // Teredo
+  {"documentation"_kj, {0x3f, 0xff}, 20},
 };
 // Prefixes under which an IPv4 address stands in an IPv6 one, and where.
 struct Embedding {
@@ -186,6 +189,7 @@ struct Embedding {
 constexpr Embedding EMBEDDINGS[] = {
   {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 12},  // mapped
   {{0}, 96, 12},                                         // compatible
+  {{0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96, 12},        // translated
   {{0x00, 0x64, 0xff, 0x9b}, 96, 12},                    // NAT64
   {{0x20, 0x02}, 16, 2},                                 // 6to4
 };

@@ -1,0 +1,202 @@
+#include <ww/link/rpc-link.h>
+
+#include <capnp/rpc-twoparty.h>
+#include <capnp/rpc.capnp.h>
+#include <capnp/serialize-async.h>
+#include <kj/test.h>
+#include <peer.capnp.h>
+
+namespace ww {
+namespace {
+
+using capnp::rpc::Message;
+using peer::Host;
+
+constexpr QuotaLimits LIMITS{};
+
+// Answers every call with itself, once the gate is open.
+class Gated final: public Host::Server {
+ public:
+  explicit Gated(kj::ForkedPromise<void>& gate): gate(gate) {}
+  kj::Promise<void> executor(ExecutorContext context) override {
+    co_await gate.addBranch();
+    context.getResults().setExecutor(thisCap().castAs<peer::Executor>());
+  }
+
+ private:
+  kj::ForkedPromise<void>& gate;
+};
+
+struct Fixture {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope{loop};
+  kj::PromiseFulfillerPair<void> paf = kj::newPromiseAndFulfiller<void>();
+  kj::ForkedPromise<void> gate = paf.promise.fork();
+  kj::TwoWayPipe pipe = kj::newTwoWayPipe();
+  kj::Maybe<kj::Own<RpcLink>> link =
+      kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Gated>(gate));
+
+  void open() { paf.fulfiller->fulfill(); }
+};
+
+// With Cap'n Proto's own client at the other end.
+struct Peer: Fixture {
+  capnp::TwoPartyVatNetwork network{*pipe.ends[1], capnp::rpc::twoparty::Side::CLIENT};
+  capnp::RpcSystem<capnp::rpc::twoparty::VatId> system = capnp::makeRpcClient(network);
+  Host::Client host = bootstrap();
+
+  Host::Client bootstrap() {
+    capnp::MallocMessageBuilder message;
+    auto vat = message.initRoot<capnp::rpc::twoparty::VatId>();
+    vat.setSide(capnp::rpc::twoparty::Side::SERVER);
+    return system.bootstrap(vat).castAs<Host>();
+  }
+
+  // How many of so many calls were answered; the others were refused with this reason.
+  kj::uint answered(kj::ArrayPtr<kj::Promise<void>> calls, kj::StringPtr refusal) {
+    kj::uint count = 0;
+    for (auto& call: calls) {
+      KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { call.wait(waitScope); })) {
+        KJ_EXPECT(e->getType() == kj::Exception::Type::OVERLOADED, *e);
+        KJ_EXPECT(e->getDescription() == kj::str("remote exception: ", refusal), *e);
+      } else {
+        ++count;
+      }
+    }
+    return count;
+  }
+};
+
+kj::Promise<void> call(Host::Client client) {
+  return client.executorRequest().send().ignoreResult();
+}
+
+Host::Client onAnswerOf(Host::Client client) {
+  return client.executorRequest().send().getExecutor().castAs<Host>();
+}
+
+KJ_TEST("calls in flight above the limit are refused, and room comes back") {
+  Peer peer;
+  peer.host.whenResolved().wait(peer.waitScope);
+  auto burst = [&](kj::uint count) {
+    kj::Vector<kj::Promise<void>> calls;
+    for (kj::uint i = 0; i < count; i++) calls.add(call(peer.host));
+    peer.waitScope.poll();
+    peer.open();
+    return peer.answered(calls, "overloaded: calls");
+  };
+  KJ_EXPECT(burst(LIMITS.calls + 100) == LIMITS.calls);
+  for (int i = 0; i < 5; i++) KJ_EXPECT(burst(LIMITS.calls) == LIMITS.calls);
+}
+
+KJ_TEST("calls that were given up or that failed leave nothing counted") {
+  Peer peer;
+  peer.host.whenResolved().wait(peer.waitScope);
+  peer.open();
+  for (int round = 0; round < 20; round++) {
+    kj::Vector<kj::Promise<void>> calls;
+    for (kj::uint i = 0; i < LIMITS.calls / 2; i++) {
+      calls.add(call(peer.host));
+      calls.add(call(onAnswerOf(peer.host)));
+    }
+    peer.waitScope.poll(round);
+    calls.clear();
+    peer.waitScope.poll();
+    KJ_EXPECT_THROW(UNIMPLEMENTED, peer.host.idRequest().send().wait(peer.waitScope));
+  }
+  kj::Vector<kj::Promise<void>> calls;
+  for (kj::uint i = 0; i < LIMITS.calls; i++) calls.add(call(peer.host));
+  KJ_EXPECT(peer.answered(calls, "") == LIMITS.calls);
+}
+
+KJ_TEST("a chain of pipelined calls is refused from the limit on, to its end") {
+  Peer peer;
+  peer.host.whenResolved().wait(peer.waitScope);
+  kj::Vector<kj::Promise<void>> calls;
+  auto last = peer.host;
+  for (kj::uint i = 0; i < 2 * LIMITS.depth; i++) {
+    auto promise = last.executorRequest().send();
+    last = promise.getExecutor().castAs<Host>();
+    calls.add(promise.ignoreResult());
+  }
+  peer.waitScope.poll();
+  peer.open();
+  // Each step counts twice: the call, and the field of its answer.
+  KJ_EXPECT(peer.answered(calls, "overloaded: depth") == LIMITS.depth / 2 + 1);
+  call(peer.host).wait(peer.waitScope);
+}
+
+// ---- a peer that speaks for itself
+
+struct RawPeer: Fixture {
+  uint32_t next = 0;
+  kj::Promise<void> reading =
+      pipe.ends[1]->readAllBytes().ignoreResult().eagerlyEvaluate([](kj::Exception&&) {});
+
+  template <typename Fill>
+  uint32_t send(Fill&& fill) {
+    capnp::MallocMessageBuilder message;
+    fill(message.initRoot<Message>(), next);
+    capnp::writeMessage(*pipe.ends[1], message).wait(waitScope);
+    return next++;
+  }
+  uint32_t bootstrap() {
+    return send([](Message::Builder m, uint32_t id) { m.initBootstrap().setQuestionId(id); });
+  }
+  uint32_t callOn(uint32_t question, bool quiet = false) {
+    return send([&](Message::Builder m, uint32_t id) {
+      auto call = m.initCall();
+      call.setQuestionId(id);
+      auto target = call.initTarget().initPromisedAnswer();
+      target.setQuestionId(question);
+      if (question > 0) target.initTransform(1)[0].setGetPointerField(0);
+      call.setInterfaceId(capnp::typeId<Host>());
+      call.setMethodId(4);
+      call.initParams().getContent().initAsAnyStruct(0, 0);
+      call.setOnlyPromisePipeline(quiet);
+    });
+  }
+  void finish(uint32_t question) {
+    send([&](Message::Builder m, uint32_t) { m.initFinish().setQuestionId(question); });
+  }
+  // Until the link is over.
+  void untilOver() { KJ_ASSERT_NONNULL(link)->onDisconnect().wait(waitScope); }
+};
+
+KJ_TEST("an endless chain ends its link, and the node lives") {
+  RawPeer peer;
+  auto last = peer.callOn(peer.bootstrap());
+  auto reason = kj::runCatchingExceptions([&]() {
+    for (int i = 0; i < 30'000; i++) last = peer.callOn(last);
+  });
+  KJ_EXPECT(reason != nullptr, "nobody hung up");
+  peer.untilOver();
+}
+
+KJ_TEST("a chain whose questions are finished as it grows is no way around") {
+  for (bool quiet: {false, true}) {
+    RawPeer peer;
+    auto last = peer.callOn(peer.bootstrap());
+    auto reason = kj::runCatchingExceptions([&]() {
+      for (int i = 0; i < 30'000; i++) {
+        auto now = peer.callOn(last, quiet);
+        peer.finish(last);
+        last = now;
+      }
+    });
+    peer.link = nullptr;
+    peer.waitScope.poll();
+  }
+}
+
+KJ_TEST("a question with the number of one that stands ends the link") {
+  RawPeer peer;
+  auto bootstrap = peer.bootstrap();
+  peer.callOn(bootstrap);
+  --peer.next;
+  peer.callOn(bootstrap);
+  peer.untilOver();
+}
+
+}  // namespace
+}  // namespace ww

@@ -1,0 +1,173 @@
+#include <ww/link/quota-network.h>
+
+#include <capnp/rpc.capnp.h>
+#include <kj/debug.h>
+#include <ww/base/error.h>
+
+namespace ww {
+namespace {
+
+using Message = capnp::rpc::Message;
+
+// What the RPC system gets in place of a message that was dealt with here: a Finish of a question
+// that nobody asked, which it ignores.
+class Nothing final: public capnp::IncomingRpcMessage {
+ public:
+  Nothing() {
+    auto finish = message.initRoot<Message>().initFinish();
+    finish.setQuestionId(kj::maxValue);
+    finish.setRequireEarlyCancellationWorkaround(false);
+  }
+  capnp::AnyPointer::Reader getBody() override {
+    return message.getRoot<capnp::AnyPointer>().asReader();
+  }
+  size_t sizeInWords() override { return message.sizeInWords(); }
+
+ private:
+  capnp::MallocMessageBuilder message{16};
+};
+
+}  // namespace
+
+class QuotaNetwork::CountedConnection final: public Connection {
+ public:
+  CountedConnection(kj::Own<Connection> inner, QuotaLimits limits)
+      : inner(kj::mv(inner)), limits(limits) {}
+
+  capnp::rpc::twoparty::VatId::Reader getPeerVatId() override { return inner->getPeerVatId(); }
+  kj::Own<capnp::RpcFlowController> newStream() override { return inner->newStream(); }
+  kj::Promise<void> shutdown() override { return inner->shutdown(); }
+  kj::Own<capnp::OutgoingRpcMessage> newOutgoingMessage(kj::uint words) override {
+    return kj::heap<Outgoing>(*this, inner->newOutgoingMessage(words));
+  }
+
+  kj::Promise<kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>> receiveIncomingMessage() override {
+    return inner->receiveIncomingMessage().then(
+        [this](kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>&& received)
+            -> kj::Maybe<kj::Own<capnp::IncomingRpcMessage>> {
+      KJ_IF_MAYBE(message, received) {
+        if (!admit(**message)) return kj::Own<capnp::IncomingRpcMessage>(kj::heap<Nothing>());
+      }
+      return kj::mv(received);
+    });
+  }
+
+ private:
+  // One of the peer's questions, until it is answered; a refused one, until it is finished.
+  struct Question {
+    kj::uint depth = 0;
+    bool refused = false;
+    bool unanswerable = false;  // the peer wants no answer, only to pipeline on it
+  };
+
+  class Outgoing final: public capnp::OutgoingRpcMessage {
+   public:
+    Outgoing(CountedConnection& connection, kj::Own<capnp::OutgoingRpcMessage> inner)
+        : connection(connection), inner(kj::mv(inner)) {}
+    capnp::AnyPointer::Builder getBody() override { return inner->getBody(); }
+    size_t sizeInWords() override { return inner->sizeInWords(); }
+    void send() override {
+      connection.sending(inner->getBody().getAs<Message>().asReader());
+      inner->send();
+    }
+
+   private:
+    CountedConnection& connection;
+    kj::Own<capnp::OutgoingRpcMessage> inner;
+  };
+
+  kj::Own<Connection> inner;
+  const QuotaLimits limits;
+  kj::HashMap<uint32_t, Question> questions;
+  kj::uint refused = 0;  // of them
+
+  // False: dealt with here. Throws to end the link.
+  bool admit(capnp::IncomingRpcMessage& incoming) {
+    auto message = incoming.getBody().getAs<Message>();
+    switch (message.which()) {
+      case Message::BOOTSTRAP: return admitQuestion(message.getBootstrap().getQuestionId(), {});
+      case Message::CALL: return admitCall(message.getCall());
+      case Message::FINISH: return finish(message.getFinish().getQuestionId());
+      default: return true;
+    }
+  }
+
+  bool admitCall(capnp::rpc::Call::Reader call) {
+    Question question;
+    question.unanswerable = call.getOnlyPromisePipeline();
+    if (call.getTarget().isPromisedAnswer()) {
+      auto target = call.getTarget().getPromisedAnswer();
+      question.depth = target.getTransform().size();
+      KJ_IF_MAYBE(on, questions.find(target.getQuestionId())) {
+        question.refused = on->refused;
+        question.depth += on->depth + 1;
+      }
+    }
+    // Results that go elsewhere have nobody here to be refused to.
+    bool refusable = call.getSendResultsTo().isCaller();
+    return admitQuestion(call.getQuestionId(), question, refusable);
+  }
+
+  bool admitQuestion(uint32_t id, Question question, bool refusable = true) {
+    auto limit = "calls"_kj;
+    if (question.depth > limits.depth) {
+      limit = "depth"_kj;
+      question.refused = true;
+    }
+    question.refused |= questions.size() - refused >= limits.calls;
+    if (question.refused && (!refusable || refused >= limits.refused())) {
+      kj::throwFatalException(overloaded(limit));
+    }
+    bool added = false;
+    questions.findOrCreate(id, [&]() {
+      added = true;
+      return kj::HashMap<uint32_t, Question>::Entry{id, question};
+    });
+    if (!added) kj::throwFatalException(badInput("a question with the number of one that stands"));
+    if (!question.refused) return true;
+    ++refused;
+    if (!question.unanswerable) refuse(id, limit);
+    return false;
+  }
+
+  void refuse(uint32_t id, kj::StringPtr limit) {
+    auto exception = overloaded(limit);
+    auto answer = inner->newOutgoingMessage(32);
+    auto ret = answer->getBody().initAs<Message>().initReturn();
+    ret.setAnswerId(id);
+    ret.setReleaseParamCaps(true);  // nobody here has taken them
+    auto reason = ret.initException();
+    reason.setType(capnp::rpc::Exception::Type::OVERLOADED);
+    reason.setReason(exception.getDescription());
+    answer->send();
+  }
+
+  bool finish(uint32_t id) {
+    KJ_IF_MAYBE(question, questions.find(id)) {
+      if (question->refused) {
+        --refused;
+        questions.erase(id);
+        return false;
+      }
+      if (question->unanswerable) questions.erase(id);
+    }
+    return true;
+  }
+
+  void sending(Message::Reader message) {
+    if (message.isReturn()) questions.erase(message.getReturn().getAnswerId());
+  }
+};
+
+kj::Maybe<kj::Own<QuotaNetwork::Connection>> QuotaNetwork::connect(
+    capnp::rpc::twoparty::VatId::Reader) {
+  KJ_FAIL_REQUIRE("the serving end of a link asks for nothing");
+}
+
+kj::Promise<kj::Own<QuotaNetwork::Connection>> QuotaNetwork::accept() {
+  return inner.accept().then([limits = limits](kj::Own<Connection>&& connection) {
+    return kj::Own<Connection>(kj::heap<CountedConnection>(kj::mv(connection), limits));
+  });
+}
+
+}  // namespace ww

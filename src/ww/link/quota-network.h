@@ -1,0 +1,42 @@
+#pragma once
+// What one link may have in flight. A decorator of a two-party network that sees each message
+// before the RPC system does. A call over a limit is refused with `overloaded: NAME`, and so is
+// whatever is pipelined on it; nothing else on the link is lost. It never stops reading: that would
+// deadlock honest parties.
+//
+// The limits are not only about memory: the RPC system frees a chain of calls, each pipelined on
+// the one before, by recursion, so an endless one would end the process.
+//
+// Lives on one event loop, for the serving end. Outlives the RPC system on it.
+
+#include <capnp/rpc-twoparty.h>
+#include <kj/map.h>
+#include <stdint.h>
+
+namespace ww {
+
+struct QuotaLimits {
+  kj::uint calls = 1000;  // not yet answered
+  kj::uint depth = 64;    // unanswered calls and field accesses in one chain of pipelining
+
+  // Refused calls that the peer has not finished: what only it can free ends the link.
+  kj::uint refused() const { return 4 * calls; }
+};
+
+class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
+ public:
+  QuotaNetwork(capnp::TwoPartyVatNetworkBase& inner, QuotaLimits limits)
+      : inner(inner), limits(limits) {}
+  KJ_DISALLOW_COPY_AND_MOVE(QuotaNetwork);
+
+  kj::Maybe<kj::Own<Connection>> connect(capnp::rpc::twoparty::VatId::Reader ref) override;
+  kj::Promise<kj::Own<Connection>> accept() override;
+
+ private:
+  class CountedConnection;
+
+  capnp::TwoPartyVatNetworkBase& inner;
+  const QuotaLimits limits;
+};
+
+}  // namespace ww
