@@ -70,7 +70,7 @@ typedef struct WwCellOptions {
   uint64_t table_elements;
 } WwCellOptions;
 
-enum { WW_POLL_PENDING = 0, WW_POLL_EXITED = 1, WW_POLL_TRAPPED = 2 };
+enum { WW_POLL_PENDING = 0, WW_POLL_EXITED = 1, WW_POLL_TRAPPED = 2, WW_POLL_REFUSED = 3 };
 typedef struct WwPoll {
   uint32_t state;
   int32_t exit_code;
@@ -100,6 +100,7 @@ void ww_pipe_set_host(WwPipe* pipe, void* end);
 void ww_pipe_close_write(WwPipe* pipe);
 void ww_pipe_close_read(WwPipe* pipe);
 bool ww_pipe_is_read_closed(WwPipe* pipe);
+bool ww_pipe_is_wanted(WwPipe* pipe);
 void ww_pipe_set_discards(WwPipe* pipe, bool discards);
 uint64_t ww_pipe_discarded(WwPipe* pipe);
 void ww_pipe_drop(WwPipe* pipe);

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 use ww_fence::bounded;
 
@@ -34,6 +34,10 @@ pub enum Outcome {
     Trapped {
         cause: String,
         backtrace: String,
+    },
+    /// Never begun: it asks for more than it may have.
+    Refused {
+        cause: String,
     },
 }
 
@@ -99,13 +103,21 @@ impl Cell {
         let outcome = match polled {
             Poll::Pending => return None,
             Poll::Ready(Ok(code)) => Outcome::Exited(code),
-            Poll::Ready(Err(error)) => Outcome::Trapped {
-                cause: bounded(error.root_cause().to_string()),
-                backtrace: bounded(format!("{error:?}")),
-            },
+            Poll::Ready(Err(error)) => self.failed(error),
         };
         self.finish();
         Some(outcome)
+    }
+
+    fn failed(&self, error: wasmtime::Error) -> Outcome {
+        let cause = bounded(error.root_cause().to_string());
+        // A guest that has run, its start function included, has a stack to show.
+        let ran = self.is_instantiated() || error.is::<Trap>() || error.is::<WasmBacktrace>();
+        if ran {
+            Outcome::Trapped { cause, backtrace: bounded(format!("{error:?}")) }
+        } else {
+            Outcome::Refused { cause }
+        }
     }
 
     pub fn deadline(&self) -> u64 {

@@ -14,6 +14,7 @@
 mod cell;
 mod clock;
 mod component;
+mod host_end;
 mod limits;
 mod nudge;
 mod pipe;
@@ -25,7 +26,6 @@ use cell::{Cell, CellOptions, Outcome};
 use clock::Deadline;
 use component::Runnable;
 use limits::CellLimiter;
-use pipe::{Moved, Pipe};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::ptr;
@@ -335,6 +335,7 @@ pub unsafe extern "C" fn ww_cell_new(
 pub const POLL_PENDING: u32 = 0;
 pub const POLL_EXITED: u32 = 1;
 pub const POLL_TRAPPED: u32 = 2;
+pub const POLL_REFUSED: u32 = 3;
 
 #[repr(C)]
 pub struct WwPoll {
@@ -343,8 +344,8 @@ pub struct WwPoll {
     pub instantiated: bool, // `run` was entered, now or earlier
     pub yielded: bool,      // where pending: its slice was used up, it waits for nothing
     pub deadline: u64,      // where pending: poll again at this time at the latest, by ww_clock_now
-    pub cause: WwBytes,     // where trapped, else empty; both owned by the caller
-    pub backtrace: WwBytes,
+    pub cause: WwBytes,     // where trapped or refused, else empty; owned by the caller
+    pub backtrace: WwBytes, // where trapped, likewise
 }
 
 /// Polls the cell once. A panic within counts as a trap.
@@ -381,6 +382,10 @@ pub unsafe extern "C" fn ww_cell_poll(cell: *mut WwCell, poll: *mut WwPoll) {
             result.cause = cause.into_bytes().into();
             result.backtrace = backtrace.into_bytes().into();
         }
+        Some(Outcome::Refused { cause }) => {
+            result.state = POLL_REFUSED;
+            result.cause = cause.into_bytes().into();
+        }
     }
     unsafe { poll.write(result) };
 }
@@ -398,101 +403,4 @@ pub unsafe extern "C" fn ww_cell_drop(cell: *mut WwCell) {
 #[unsafe(no_mangle)]
 pub extern "C" fn ww_clock_now() -> u64 {
     clock::now()
-}
-
-// ---- the host's end of the pipes; nothing here waits
-
-/// A counted reference to one of the cell's pipes, given back with `ww_pipe_drop`.
-///
-/// # Safety
-/// `cell` lives; `which` is one of WwPipeKind.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_cell_pipe(cell: *const WwCell, which: u32) -> *const Pipe {
-    unsafe { &(*cell).0 }
-        .pipe(which as usize)
-        .map_or(ptr::null(), |pipe| Arc::into_raw(pipe.clone()))
-}
-
-fn moved(moved: Moved) -> isize {
-    match moved {
-        Moved::Bytes(n) => n as isize,
-        Moved::Closed => -1,
-    }
-}
-
-/// Bytes read; 0: none now, the hook will fire; -1: end of file.
-///
-/// # Safety
-/// `pipe` lives; `buffer` takes `len` bytes, `len` > 0.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_pipe_read(pipe: *const Pipe, buffer: *mut u8, len: usize) -> isize {
-    let to = unsafe { std::slice::from_raw_parts_mut(buffer, len) };
-    guard(|| Ok(moved(unsafe { &*pipe }.host_read(to)))).unwrap_or(-1)
-}
-
-/// Bytes taken; fewer than offered: full, the hook will fire; -1: nobody reads.
-///
-/// # Safety
-/// `pipe` lives; `pieces` has `count` slices.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_pipe_write(
-    pipe: *const Pipe,
-    pieces: *const WwSlice,
-    count: usize,
-) -> isize {
-    let pieces = unsafe { std::slice::from_raw_parts(pieces, count) };
-    guard(|| Ok(moved(unsafe { &*pipe }.host_write(pieces)))).unwrap_or(-1)
-}
-
-/// Whom the hook is told; null for nobody.
-///
-/// # Safety
-/// `pipe` lives, and so does `end` until the next call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_pipe_set_host(pipe: *const Pipe, end: *mut c_void) {
-    unsafe { &*pipe }.set_host(end)
-}
-
-/// # Safety
-/// `pipe` lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_pipe_close_write(pipe: *const Pipe) {
-    unsafe { &*pipe }.close_write()
-}
-
-/// # Safety
-/// `pipe` lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_pipe_close_read(pipe: *const Pipe) {
-    unsafe { &*pipe }.close_read()
-}
-
-/// # Safety
-/// `pipe` lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_pipe_is_read_closed(pipe: *const Pipe) -> bool {
-    unsafe { &*pipe }.is_read_closed()
-}
-
-/// While set, a guest's bytes that do not fit are dropped and counted.
-///
-/// # Safety
-/// `pipe` lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_pipe_set_discards(pipe: *const Pipe, discards: bool) {
-    unsafe { &*pipe }.set_discards(discards)
-}
-
-/// # Safety
-/// `pipe` lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_pipe_discarded(pipe: *const Pipe) -> u64 {
-    unsafe { &*pipe }.discarded()
-}
-
-/// # Safety
-/// Given back once.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_pipe_drop(pipe: *const Pipe) {
-    drop(unsafe { Arc::from_raw(pipe) });
 }

@@ -26,6 +26,7 @@ struct Inner {
     read_closed: bool,
     discards: bool, // what does not fit is dropped, and counted
     discarded: u64,
+    wanted: bool,         // the guest has looked for what was not there
     guest: Option<Waker>, // the guest waits
     host: Option<HostEnd>,
     host_waits: bool, // the last host operation fell short
@@ -167,6 +168,10 @@ impl Pipe {
         self.lock().read_closed
     }
 
+    pub fn is_wanted(&self) -> bool {
+        self.lock().wanted
+    }
+
     /// While set, what does not fit is dropped instead of waited for.
     pub fn set_discards(&self, discards: bool) {
         self.change(|i, wakes| {
@@ -186,12 +191,14 @@ impl Pipe {
 
     /// Is there something to read, or the end? Else `waker` is kept.
     pub fn poll_readable(&self, waker: &Waker) -> bool {
-        let mut i = self.lock();
-        let ready = i.len > 0 || i.write_closed || i.read_closed;
-        if !ready {
-            i.park(waker);
-        }
-        ready
+        self.change(|i, wakes| {
+            let ready = i.len > 0 || i.write_closed || i.read_closed;
+            if !ready {
+                i.park(waker);
+                i.want(wakes);
+            }
+            ready
+        })
     }
 
     /// Is there room to write, or no reader any more? Else `waker` is kept.
@@ -212,6 +219,7 @@ impl Pipe {
             }
             let n = size.min(i.len);
             if n == 0 {
+                i.want(wakes);
                 return Some(Bytes::new());
             }
             let bytes = if n == i.len && i.linear_pos == 0 {
@@ -270,6 +278,13 @@ impl Pipe {
 impl Inner {
     fn waiting_host(&mut self) -> Option<HostEnd> {
         if std::mem::take(&mut self.host_waits) { self.host } else { None }
+    }
+
+    /// Tells the host once, whether it waits or not.
+    fn want(&mut self, wakes: &mut Wakes) {
+        if !std::mem::replace(&mut self.wanted, true) {
+            wakes.host = self.host;
+        }
     }
 
     fn park(&mut self, waker: &Waker) {
@@ -421,6 +436,21 @@ mod tests {
         assert_eq!(events.load(Ordering::Relaxed), 1);
         assert_eq!(bytes_of(pipe.host_write(&[slice(b"9abcdef")])), Some(3));
         assert_eq!(pipe.guest_read(99), Some(Bytes::from_static(b"456789ab")));
+    }
+
+    #[test]
+    fn the_host_hears_once_that_the_guest_looks_for_bytes() {
+        let events = AtomicUsize::new(0);
+        let pipe = Pipe::new(8, HOOKS);
+        pipe.set_host(&events as *const _ as *mut c_void);
+        assert!(!pipe.is_wanted());
+        let waker = Arc::new(Woken::default()).into();
+        for _ in 0..3 {
+            assert!(!pipe.poll_readable(&waker));
+            assert_eq!(pipe.guest_read(9), Some(Bytes::new()));
+        }
+        assert!(pipe.is_wanted());
+        assert_eq!(events.load(Ordering::Relaxed), 1);
     }
 
     #[test]

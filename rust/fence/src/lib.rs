@@ -1,7 +1,7 @@
 //! The boundary between this Rust and the C++ that calls it.
 //!
-//! * A panic never crosses: every `extern "C"` function runs its body in [`guard`], which turns a
-//!   panic into a value. Callbacks into C++ are `noexcept` there.
+//! * A panic never crosses: every `extern "C"` function that does any work runs it in [`guard`],
+//!   which turns a panic into a value. Callbacks into C++ are `noexcept` there.
 //! * Text and bytes that leave are a [`WwBytes`], owned by the receiver, given back with
 //!   `ww_bytes_drop`.
 //! * An error is a [`WwError`]: a kind that the caller may branch on, and text for a person.

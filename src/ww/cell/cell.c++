@@ -17,6 +17,8 @@ void CellGroup::requireOpen() const {
 
 void CellGroup::add(kj::Own<Cell> cell) {
   requireOpen();
+  ++held->value;
+  cell->place = kj::heap(kj::defer([count = kj::addRef(*held)]() mutable { --count->value; }));
   auto id = cell->getId();
   removals.add(cell->onExit().then([this, id](int32_t) { cells.erase(id); }));
   cells.insert(id, kj::mv(cell));
@@ -87,6 +89,11 @@ void Cell::onGuestEnd(ffi::GuestEnd guestEnd) {
       logTrap(trap);
       end(EXIT_TRAP);
     }
+    KJ_CASE_ONEOF(refusal, ffi::GuestRefusal) {
+      trapCause = kj::str(refusal.cause);
+      refused = true;
+      end(EXIT_NOT_RUNNABLE);
+    }
   }
 }
 
@@ -129,6 +136,9 @@ void Cell::logDropped(PipeEnd& pipe, kj::StringPtr name) {
 
 namespace {
 
+constexpr kj::StringPtr NOT_INSTANTIATED = "the component could not be instantiated"_kj;
+constexpr kj::StringPtr NOT_IN_TIME = "the component was not instantiated"_kj;
+
 void requireText(kj::StringPtr list, size_t index, kj::StringPtr value) {
   if (value.findFirst('\0') != nullptr) {
     kj::throwFatalException(badInput(kj::str(list, "[", index, "] holds a NUL")));
@@ -139,6 +149,14 @@ void requireText(kj::StringPtr list, size_t index, kj::StringPtr value) {
 }
 
 }  // namespace
+
+kj::Maybe<int32_t> findExitCode(const kj::Exception& failure) {
+  auto reason = failure.getDescription();
+  if (ffi::isComponentProblem(failure)) return EXIT_NOT_RUNNABLE;
+  if (reason.startsWith(NOT_INSTANTIATED)) return EXIT_TRAP;
+  if (reason.startsWith(NOT_IN_TIME)) return EXIT_TIMEOUT;
+  return nullptr;
+}
 
 void CellBuilder::args(kj::Array<kj::String> values) {
   for (size_t i = 0; i < values.size(); i++) requireText("args", i, values[i]);
@@ -163,6 +181,10 @@ void CellBuilder::env(kj::Array<kj::String> variables) {
 
 kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& group) {
   group.requireOpen();
+  if (group.heldCount() >= parts.limits.held) {
+    kj::throwFatalException(overloaded(kj::str("cells: ", group.heldCount(),
+        " are held by this parent, ended ones among them; drop some first")));
+  }
   auto args = KJ_MAP(arg, argValues) -> kj::StringPtr { return arg; };
   auto env = kj::heapArrayBuilder<ffi::EnvVar>(envNames.size());
   for (size_t i = 0; i < envNames.size(); i++) env.add(ffi::EnvVar{envNames[i], envValues[i]});
@@ -195,15 +217,15 @@ kj::Promise<kj::Own<Cell>> CellBuilder::start(kj::Array<const kj::byte> wasm,
   KJ_DEFER(if (!started) cell->end(EXIT_KILLED));
   auto entered = KJ_ASSERT_NONNULL(cell->task)->onInstantiated()
       .exclusiveJoin(parts.timer.afterDelay(parts.limits.instantiation).then([&]() -> bool {
-    kj::throwFatalException(badInput(kj::str("the component was not instantiated within ",
+    kj::throwFatalException(badInput(kj::str(NOT_IN_TIME, " within ",
                                              parts.limits.instantiation)));
   }));
   if (!co_await entered) {
     // It ended before `run`: by an exit, which is an exit like any other, or by a trap.
     co_await cell->onExit();
     KJ_IF_MAYBE(cause, cell->findTrapCause()) {
-      kj::throwFatalException(
-          badInput(kj::str("the component could not be instantiated: ", *cause)));
+      auto why = kj::str(NOT_INSTANTIATED, ": ", *cause);
+      kj::throwFatalException(cell->refused ? ffi::componentProblem(why) : badInput(why));
     }
   }
   started = true;

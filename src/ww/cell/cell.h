@@ -27,7 +27,14 @@ constexpr int32_t EXIT_TIMEOUT = 124;  // out of time, or of its CPU budget
 constexpr int32_t EXIT_TRAP = 134;
 constexpr int32_t EXIT_KILLED = 137;
 
+constexpr int32_t EXIT_NOT_RUNNABLE = 126;  // no component, or one that cannot run here
+
+// Of whoever runs a component as a program: the exit code for why start() rejected. Nothing where
+// the node is to blame.
+kj::Maybe<int32_t> findExitCode(const kj::Exception& startFailure);
+
 struct CellLimits {
+  kj::uint held = 1024;                 // Cells of one group that somebody holds, ended ones too
   size_t pipeBytes = 64 * 1024;         // of each pipe
   uint64_t memoryBytes = 256ull << 20;  // over all linear memories
   uint64_t tableElements = 65536;       // over all tables
@@ -54,12 +61,20 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
 
   size_t size() const { return cells.size(); }  // running, descendants not counted
 
+  // Cell objects that somebody holds: one that has ended keeps the output that was not read.
+  size_t heldCount() const { return held->value; }
+
  private:
   friend class CellBuilder;
+  struct Count: public kj::Refcounted {
+    size_t value = 0;
+  };
+
   void add(kj::Own<Cell> cell);
   void taskFailed(kj::Exception&& exception) override;
 
   bool ended = false;
+  kj::Own<Count> held = kj::refcounted<Count>();
   kj::HashMap<uint64_t, kj::Own<Cell>> cells;
   kj::Vector<kj::Own<CellGroup>> subgroups;
   kj::TaskSet removals;
@@ -83,7 +98,7 @@ class Cell final: public kj::Refcounted {
 
   bool isRunning() const { return exitCode == nullptr; }
 
-  // Why it trapped, in one line, if it did.
+  // Why it trapped, or was refused at its start, in one line, if it was.
   kj::Maybe<kj::StringPtr> findTrapCause() const;
 
   PipeEnd& getStdin() { return *in; }
@@ -101,12 +116,14 @@ class Cell final: public kj::Refcounted {
 
   const uint64_t id;
   Logger& logger;
+  kj::Own<void> place;  // among those that are held
   kj::Own<CellGroup> children = kj::refcounted<CellGroup>();
   kj::Own<PipeEnd> in, out, err;
   kj::Maybe<kj::Own<ffi::GuestTask>> task;  // while it runs
   kj::Maybe<kj::Own<RpcLink>> link;         // while it runs
   kj::Maybe<int32_t> exitCode;
   kj::Maybe<kj::String> trapCause;
+  bool refused = false;  // before it ever ran
   int waiters = 0;
   kj::Own<kj::PromiseFulfiller<int32_t>> exitFulfiller;
   kj::ForkedPromise<int32_t> exitPromise;
@@ -145,8 +162,8 @@ class CellBuilder final {
 
   // Compiles and starts the component as a cell of `group`; resolves when its `run` was entered, or
   // when it exited before that. Rejects, and nothing is left behind, when the bytes are no
-  // component (ffi::isComponentProblem() holds), when it traps before `run`, or is not instantiated
-  // in time. Dropping the promise ends what was begun. Once.
+  // component (ffi::isComponentProblem() holds), when it traps before `run`, is not instantiated in
+  // time, or with `overloaded: cells`. Dropping the promise ends what was begun. Once.
   kj::Promise<kj::Own<Cell>> start(kj::Array<const kj::byte> wasm, kj::Own<CellGroup> group);
 
  private:

@@ -21,11 +21,9 @@ PipeEnd::Holder::Holder(kj::Own<PipeEnd> pipe): pipe(kj::mv(pipe)) {
 
 PipeEnd::Holder::~Holder() noexcept(false) {
   --pipe->holders;
-  if (pipe->holders == 0 && pipe->direction == Direction::TO_CELL && !pipe->closed) {
-    // Nobody writes any more: a write in progress would hold it.
-    pipe->closed = true;
-    pipe->stream->shutdownWrite();
-  }
+  // Nobody writes any more: a write in progress would hold it. A close that was given up on its way
+  // is made good.
+  if (pipe->holders == 0 && pipe->direction == Direction::TO_CELL) pipe->shutDown();
   pipe->updateDiscards();
 }
 
@@ -47,12 +45,20 @@ kj::Promise<kj::Array<kj::byte>> PipeEnd::readInTurn(size_t size) {
   co_return kj::heapArray<kj::byte>(buffer.slice(0, n));
 }
 
-kj::Promise<void> PipeEnd::write(kj::ArrayPtr<const kj::byte> data) {
+void PipeEnd::shutDown() {
+  closed = true;
+  if (shut) return;
+  shut = true;
+  stream->shutdownWrite();
+}
+
+kj::Promise<void> PipeEnd::write(kj::ArrayPtr<const kj::byte> data, const Lease& lease) {
   if (direction == Direction::FROM_CELL) {
     kj::throwFatalException(badInput(kj::str("write: ", name, " can only be read from")));
   }
   if (closed) kj::throwFatalException(badInput(kj::str("write: ", name, " is closed")));
   auto pass = co_await turnstile->enter();
+  lease.check();
   KJ_IF_MAYBE(exception, co_await kj::evalNow([&]() {
     return stream->write(data.begin(), data.size());
   }).then([]() -> kj::Maybe<kj::Exception> { return nullptr; },
@@ -73,7 +79,7 @@ kj::Promise<void> PipeEnd::close() {
   } else {
     // Behind the writes that came before.
     auto pass = co_await turnstile->enter();
-    stream->shutdownWrite();
+    shutDown();
   }
 }
 

@@ -5,6 +5,7 @@
 #include <kj/async-io.h>
 #include <kj/refcount.h>
 #include <ww/cell/turnstile.h>
+#include <ww/epoch/lease.h>
 #include <ww/ffi/pipe-stream.h>
 
 namespace ww {
@@ -38,9 +39,10 @@ class PipeEnd final: public kj::Refcounted {
   // for ever. Rejects on a pipe to the cell.
   kj::Promise<kj::Array<kj::byte>> read(uint32_t maxBytes);
 
-  // Resolves when the pipe has taken all of it; `data` lives until then. Rejects on a pipe from the
-  // cell, after close(), and with `ended:` when the cell no longer reads.
-  kj::Promise<void> write(kj::ArrayPtr<const kj::byte> data);
+  // Resolves when the pipe has taken all of it; both live until then. Asks the lease once its turn
+  // has come. Rejects on a pipe from the cell, after close(), and with `ended:` when the cell no
+  // longer reads.
+  kj::Promise<void> write(kj::ArrayPtr<const kj::byte> data, const Lease& lease);
 
   // To the cell: it reads the end, after what was written before. From the cell: reads here give
   // the end at once, and the cell's next write finds a closed stream. Again: nothing.
@@ -57,6 +59,7 @@ class PipeEnd final: public kj::Refcounted {
  private:
   kj::Promise<kj::Array<kj::byte>> readInTurn(size_t size);
   void updateDiscards();
+  void shutDown();
 
   const kj::StringPtr name;
   const Direction direction;
@@ -64,7 +67,8 @@ class PipeEnd final: public kj::Refcounted {
   kj::Own<Turnstile> turnstile = kj::refcounted<Turnstile>();
   kj::uint holders = 0;
   bool awaited = false;
-  bool closed = false;
+  bool closed = false;    // nobody here uses it any more
+  bool shut = false;      // and a cell that reads it is told
   kj::Own<kj::PromiseFulfiller<void>> closedFulfiller;
   kj::ForkedPromise<void> onClosed;
 

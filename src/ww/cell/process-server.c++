@@ -51,8 +51,7 @@ kj::Promise<void> ByteStreamServer::read(ReadContext context) {
 
 kj::Promise<void> ByteStreamServer::write(WriteContext context) {
   // The data stays in the call's own message until the pipe has it.
-  lease->check();
-  return (*pipe)->write(context.getParams().getData());
+  return (*pipe)->write(context.getParams().getData(), *lease);
 }
 
 kj::Promise<void> ByteStreamServer::close(CloseContext context) { return (*pipe)->close(); }

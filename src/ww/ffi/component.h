@@ -49,6 +49,9 @@ class Component final: public kj::AtomicRefcounted {
 // `this component cannot run here: `.
 bool isComponentProblem(const kj::Exception& exception);
 
+// One that says that it cannot run here, and why.
+kj::Exception componentProblem(kj::StringPtr why);
+
 // BLAKE3 of `bytes`, as 64 hexadecimal digits: the name under which code is cached.
 kj::String contentHash(kj::ArrayPtr<const kj::byte> bytes);
 

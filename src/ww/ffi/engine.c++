@@ -15,10 +15,10 @@ WakeInbox& asInbox(void* hub) { return *static_cast<WakeInbox*>(hub); }
 
 EngineHandle::EngineHandle(const EngineOptions& options, WakeInbox& inbox) {
   WwHooks hooks{
-    [](void* task) { static_cast<GuestTask*>(task)->wake(); },
-    [](void* hub, uint64_t id) { asInbox(hub).wake(id); },
-    [](void* hub) { asInbox(hub).ref(); },
-    [](void* hub) { asInbox(hub).unref(); },
+    [](void* task) noexcept { static_cast<GuestTask*>(task)->wake(); },
+    [](void* hub, uint64_t id) noexcept { asInbox(hub).wake(id); },
+    [](void* hub) noexcept { asInbox(hub).ref(); },
+    [](void* hub) noexcept { asInbox(hub).unref(); },
     &PipeListener::tell,
   };
   WwEngineOptions raw{uint64_t(options.slice / kj::MICROSECONDS), options.wasmStackBytes,

@@ -55,6 +55,7 @@ class Engine {
 
   const EngineHandle& getHandle() const { return *handle; }
   kj::uint guestCount() const { return tasks.size(); }
+  uint64_t pollCount() const { return polls; }  // of guests, ever
 
  private:
   friend class GuestTask;
@@ -67,6 +68,7 @@ class Engine {
   kj::Own<RunQueue> runQueue;
   kj::HashMap<uint64_t, GuestTask*> tasks;  // the living, by their number
   uint64_t nextId = 1;
+  uint64_t polls = 0;
   kj::Promise<void> draining;
 };
 

@@ -30,6 +30,11 @@ kj::Exception takeError(WwError& error) {
   return kj::Exception(type, __FILE__, __LINE__, kj::str(prefix(error.kind), text));
 }
 
+kj::Exception componentProblem(kj::StringPtr why) {
+  return kj::Exception(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                       kj::str(NOT_LINKABLE, why));
+}
+
 bool isComponentProblem(const kj::Exception& exception) {
   auto reason = exception.getDescription();
   return reason.startsWith(NOT_COMPONENT) || reason.startsWith(NOT_LINKABLE);

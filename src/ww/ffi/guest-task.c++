@@ -9,6 +9,8 @@
 namespace ww::ffi {
 namespace {
 
+constexpr uint64_t MOST_NS = uint64_t(24 * kj::HOURS / kj::NANOSECONDS);
+
 WwCell* makeCell(const Engine& engine, const Component& component, const GuestOptions& options,
                  void* task, uint64_t id) {
   kj::Vector<WwSlice> args(options.args.size());
@@ -84,6 +86,7 @@ kj::Maybe<kj::Own<kj::_::Event>> GuestTask::fire() {
 void GuestTask::poll() {
   WwPoll result;
   polling = true;
+  ++engine.polls;
   wokenWhilePolling = false;
   ww_cell_poll(raw, &result);
   polling = false;
@@ -106,6 +109,9 @@ void GuestTask::poll() {
     case WW_POLL_EXITED:
       endFulfiller->fulfill(GuestExit{result.exit_code});
       break;
+    case WW_POLL_REFUSED:
+      endFulfiller->fulfill(GuestRefusal{kj::mv(cause)});
+      break;
     default:
       endFulfiller->fulfill(GuestTrap{kj::mv(cause), kj::mv(backtrace)});
       break;
@@ -124,7 +130,8 @@ void GuestTask::setDeadline(uint64_t ns) {
 kj::Promise<void> GuestTask::ringAt(uint64_t ns) {
   alarmNs = ns;
   uint64_t now = ww_clock_now();
-  auto delay = (ns > now ? ns - now : 0) * kj::NANOSECONDS;
+  // In bounds that KJ's clock can count; one that rings too early is set again.
+  auto delay = int64_t(kj::min(ns > now ? ns - now : 0, MOST_NS)) * kj::NANOSECONDS;
   return engine.timer.afterDelay(delay).then([this]() -> kj::Promise<void> {
     alarmNs = kj::maxValue;
     if (deadlineNs == uint64_t(kj::maxValue)) return kj::READY_NOW;

@@ -41,7 +41,12 @@ struct GuestTrap {
   kj::String backtrace;  // many lines; may be empty
 };
 
-using GuestEnd = kj::OneOf<GuestExit, GuestTrap>;
+// Not begun: it asks for more than it may have.
+struct GuestRefusal {
+  kj::String cause;  // one line
+};
+
+using GuestEnd = kj::OneOf<GuestExit, GuestTrap, GuestRefusal>;
 
 class GuestTask final: private kj::_::Event {
  public:

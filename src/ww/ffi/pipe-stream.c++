@@ -101,6 +101,9 @@ void PipeStream::WriteEnd::onPipeEvent() noexcept {
   KJ_IF_MAYBE(fulfiller, stream.disconnectFulfiller) {
     if (ww_pipe_is_read_closed(stream.toGuest)) (*fulfiller)->fulfill();
   }
+  KJ_IF_MAYBE(fulfiller, stream.wantedFulfiller) {
+    if (ww_pipe_is_wanted(stream.toGuest)) (*fulfiller)->fulfill();
+  }
 }
 
 kj::Promise<size_t> PipeStream::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
@@ -169,6 +172,14 @@ kj::Promise<void> PipeStream::whenWriteDisconnected() {
   auto paf = kj::newPromiseAndFulfiller<void>();
   disconnectFulfiller = kj::mv(paf.fulfiller);
   return disconnected.emplace(paf.promise.fork()).addBranch();
+}
+
+kj::Promise<void> PipeStream::onWanted() {
+  KJ_REQUIRE(toGuest != nullptr, "this pipe is read from");
+  if (ww_pipe_is_wanted(toGuest)) return kj::READY_NOW;
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  wantedFulfiller = kj::mv(paf.fulfiller);
+  return kj::mv(paf.promise);
 }
 
 void PipeStream::shutdownWrite() { ww_pipe_close_write(toGuest); }

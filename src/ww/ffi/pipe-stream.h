@@ -27,6 +27,10 @@ class PipeStream final: public kj::AsyncIoStream {
   void abortRead() override;
   void getsockopt(int level, int option, void* value, kj::uint* length) override;
 
+  // Resolves once the guest has looked for bytes that were not there: a guest that never reads is
+  // to keep nobody's input. Once.
+  kj::Promise<void> onWanted();
+
   // While set, what the guest writes beyond the pipe's capacity is dropped and counted, so that
   // the guest goes on. For output that nobody reads.
   void setDiscards(bool discards);
@@ -57,6 +61,7 @@ class PipeStream final: public kj::AsyncIoStream {
   kj::Maybe<WriteOp&> writing;
   kj::Maybe<kj::ForkedPromise<void>> disconnected;
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> disconnectFulfiller;
+  kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> wantedFulfiller;
 };
 
 }  // namespace ww::ffi
