@@ -25,13 +25,15 @@ void keepBacktracesOff() {
   setenv("RUST_LIB_BACKTRACE", "0", 1);
 }
 
-void show(int fd, kj::StringPtr text) {
+// False if it could not all be written.
+bool show(int fd, kj::StringPtr text) {
   auto rest = text.asArray();
   while (rest.size() > 0) {
     auto n = write(fd, rest.begin(), rest.size());
-    if (n <= 0) return;
+    if (n <= 0) return false;
     rest = rest.slice(n, rest.size());
   }
+  return true;
 }
 
 }  // namespace
@@ -47,9 +49,8 @@ int main(int argc, char** argv) {
   auto parsed = ww::parseOptions(words);
   int code;
   KJ_IF_MAYBE(ending, parsed.tryGet<ww::Ending>()) {
-    show(STDOUT_FILENO, ending->toStdout);
+    code = show(STDOUT_FILENO, ending->toStdout) ? ending->exitCode : ww::EXIT_NODE_FAILED;
     show(STDERR_FILENO, ending->toStderr);
-    code = ending->exitCode;
   } else {
     code = ww::run(parsed.get<ww::RunOptions>());
   }

@@ -142,5 +142,16 @@ KJ_TEST("help and version go to stdout; each command's help has an example") {
   KJ_EXPECT(version.exitCode == 0 && version.toStdout.startsWith("ww "), version.toStdout);
 }
 
+KJ_TEST("an empty image, and arguments that are no text, are refused") {
+  auto refused = [](kj::ArrayPtr<const kj::StringPtr> words) {
+    auto parsed = parseOptions(words);
+    auto& ending = parsed.get<Ending>();
+    KJ_EXPECT(ending.exitCode == 125);
+    return kj::mv(ending.toStderr);
+  };
+  KJ_EXPECT(refused({{"run"_kj, ""_kj}}).startsWith("IMAGE is empty"));
+  KJ_EXPECT(refused({{"run"_kj, "x"_kj, "--"_kj, "a"_kj, "\xff"_kj}}).startsWith("argument 1 "));
+}
+
 }  // namespace
 }  // namespace ww

@@ -2,8 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <sstream>
+#include <stdlib.h>
 #include <string>
 #include <vector>
+#include <ww/base/text.h>
 
 namespace ww {
 namespace {
@@ -24,7 +26,8 @@ constexpr const char* RUN_EXAMPLES =
     "What follows -- goes to it, verbatim, as its arguments.\n"
     "\n"
     "Exit code: the image's own; 125 the node failed, 126 not a component, or one that imports\n"
-    "what this host does not have, 127 no such image, 134 it trapped, 128+N ended by signal N.\n"
+    "what this host does not have, 127 no such image, 124 not begun within 5 s, 134 it trapped,\n"
+    "128+N ended by signal N.\n"
     "\n"
     "Example:\n"
     "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n";
@@ -69,6 +72,16 @@ void addRunOptions(CLI::App& run, Raw& raw) {
   run.footer(RUN_EXAMPLES);
 }
 
+// What else had a say, where something is wrong.
+std::string namesOfVariables() {
+  std::string names;
+  for (auto name: {"WW_IMAGE", "WW_DATA_DIR", "WW_LOG_LEVEL", "WW_LOG_FORMAT", "WW_WASM_DEBUG",
+                   "WW_ADVANCE_ON_SIGNAL"}) {
+    if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
+  }
+  return names.empty() ? names : "Taken from the environment: " + names + ".\n";
+}
+
 kj::String str(const std::string& text) { return kj::heapString(text.data(), text.size()); }
 
 kj::Array<kj::String> strs(const std::vector<std::string>& texts) {
@@ -111,6 +124,12 @@ kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> wor
                           "\nRun with --help for more information.\n")};
   }
 
+  for (size_t i = 0; i < args.size(); i++) {
+    if (isUtf8(args[i].asBytes())) continue;
+    return Ending{USAGE_EXIT, nullptr,
+                  kj::str("argument ", i, " for the image is not valid UTF-8\n")};
+  }
+
   std::vector<std::string> reversed;  // as CLI11 takes them
   for (size_t i = own; i > 0; i--) reversed.emplace_back(words[i - 1].cStr());
   try {
@@ -118,7 +137,15 @@ kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> wor
   } catch (const CLI::ParseError& error) {
     std::ostringstream out, err;
     int code = app.exit(error, out, err);
+    if (code != 0) err << namesOfVariables();
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+      err << "What is for the image goes behind --.\n";
+    }
     return Ending{code == 0 ? 0 : USAGE_EXIT, str(out.str()), str(err.str())};
+  }
+  if (run.count("IMAGE") > 0 && raw.image.empty()) {
+    return Ending{USAGE_EXIT, nullptr,
+                  kj::str("IMAGE is empty; leave it out for the image that is built in\n")};
   }
   return makeOptions(raw, args);
 }

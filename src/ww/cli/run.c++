@@ -8,12 +8,11 @@
 #include <ww/base/error.h>
 #include <ww/cli/default-image.h>
 #include <ww/cli/stderr-logger.h>
-#include <ww/net/identity.h>
 #include <ww/node/directory-store.h>
 #include <ww/node/identity-file.h>
 #include <ww/node/image-file.h>
 #include <ww/node/node.h>
-#include <ww/node/stdio.h>
+#include <ww/node/wiring.h>
 
 namespace ww {
 namespace {
@@ -28,49 +27,6 @@ kj::String defaultDataDir() {
   kj::throwFatalException(badInput("no home folder is known; name a folder with --data-dir"));
 }
 
-// pid0's standard streams, wired to the process's.
-class Wiring {
- public:
-  Wiring(kj::LowLevelAsyncIoProvider& io, Cell& cell, Logger& logger)
-      : logger(logger), in(openStdin(io)), out(openStdout(io)), err(openStderr(io)),
-        cellIn(cell.getStdin().takeStream()), cellOut(cell.getStdout().takeStream()),
-        cellErr(cell.getStderr().takeStream()),
-        input(copyInput().eagerlyEvaluate(nullptr)),
-        output(copyOutput("stdout", *cellOut, *out).eagerlyEvaluate(nullptr)),
-        errors(copyOutput("stderr", *cellErr, *err).eagerlyEvaluate(nullptr)) {}
-  KJ_DISALLOW_COPY_AND_MOVE(Wiring);
-
-  // Resolves when all that pid0 wrote has been passed on, or nobody takes it any more.
-  kj::Promise<void> drain() {
-    co_await output;
-    co_await errors;
-  }
-
- private:
-  Logger& logger;
-  kj::Own<kj::AsyncInputStream> in;
-  kj::Own<kj::AsyncOutputStream> out, err;
-  kj::Own<ffi::PipeStream> cellIn, cellOut, cellErr;
-  kj::Promise<void> input, output, errors;
-
-  kj::Promise<void> copyInput() {
-    return copyStream(*in, *cellIn).ignoreResult().catch_([](kj::Exception&&) {
-      // pid0 no longer reads.
-    }).then([this]() { cellIn->shutdownWrite(); });
-  }
-
-  kj::Promise<void> copyOutput(kj::StringPtr name, ffi::PipeStream& from,
-                               kj::AsyncOutputStream& to) {
-    return copyStream(from, to).ignoreResult().catch_([this, name, &from](kj::Exception&& e) {
-      // pid0's next write finds a closed stream. A reader that left is no news: see head(1).
-      from.abortRead();
-      if (e.getType() == kj::Exception::Type::DISCONNECTED) return;
-      logger.log(LogLevel::ERROR, "what the image writes is lost",
-                 {{"stream", kj::str(name)}, {"cause", kj::str(e.getDescription())}});
-    });
-  }
-};
-
 kj::Promise<int> untilSignal(kj::UnixEventPort& port, int signal) {
   return port.onSignal(signal).then([signal](siginfo_t&&) { return signal; });
 }
@@ -82,20 +38,28 @@ kj::Promise<void> advanceOnSignal(kj::UnixEventPort& port, ManualHeadSource& hea
   }
 }
 
+// What the node keeps on disk. Opened before signals are ours, so that a slow disk can be
+// interrupted.
+struct DataDir {
+  Identity identity;
+  kj::Own<Store> code;
+
+  explicit DataDir(kj::StringPtr path)
+      : identity(loadOrMakeIdentity(path)),
+        code(kj::heap<DirectoryStore>(kj::str(path, "/code"), MAX_CODE_BYTES)) {}
+};
+
 // One run of one node.
 class Run {
  public:
-  Run(const RunOptions& options, Logger& logger, kj::AsyncIoContext& io)
-      : options(options), logger(logger), io(io),
-        dataDir(options.dataDir == nullptr
-            ? defaultDataDir() : kj::str(KJ_ASSERT_NONNULL(options.dataDir))),
-        swarm(loadOrMakeIdentity(dataDir).getPeerId().clone()),
+  Run(const RunOptions& options, Logger& logger, kj::AsyncIoContext& io, DataDir data)
+      : options(options), logger(logger), io(io), swarm(data.identity.getPeerId().clone()),
         node(nodeOptions(options), io.provider->getTimer(), io.waitScope, heads, swarm, logger,
-             openCodeStore()) {}
+             kj::mv(data.code)) {}
 
   kj::Promise<int> run(kj::Array<const kj::byte> wasm) {
     auto advancing = options.advanceOnSignal
-        ? advanceOnSignal(io.unixEventPort, manualHeads).eagerlyEvaluate(nullptr)
+        ? advanceOnSignal(io.unixEventPort, manualHead).eagerlyEvaluate(nullptr)
         : kj::Promise<void>(kj::NEVER_DONE);
     auto signal = untilSignal(io.unixEventPort, SIGINT)
         .exclusiveJoin(untilSignal(io.unixEventPort, SIGTERM)).fork();
@@ -111,9 +75,9 @@ class Run {
   const RunOptions& options;
   Logger& logger;
   kj::AsyncIoContext& io;
-  const kj::String dataDir;
-  ManualHeadSource manualHeads;  // moves only where the options say so
-  HeadSource& heads = manualHeads;
+  StaticHeadSource staticHead;
+  ManualHeadSource manualHead;  // where the options ask for one
+  HeadSource& heads = options.advanceOnSignal ? static_cast<HeadSource&>(manualHead) : staticHead;
   NoNetwork swarm;
   Node node;
 
@@ -123,10 +87,6 @@ class Run {
     return result;
   }
 
-  kj::Maybe<kj::Own<Store>> openCodeStore() {
-    return kj::Own<Store>(kj::heap<DirectoryStore>(kj::str(dataDir, "/code"), MAX_CODE_BYTES));
-  }
-
   kj::Promise<int> runCell(kj::Array<const kj::byte> wasm) {
     auto args = KJ_MAP(arg, options.args) { return kj::str(arg); };
     auto env = KJ_MAP(variable, options.env) { return kj::str(variable); };
@@ -134,6 +94,9 @@ class Run {
     Wiring wiring(*io.lowLevelProvider, *cell, logger);
     auto code = co_await cell->wait();
     co_await wiring.drain();
+    KJ_IF_MAYBE(cause, cell->findTrapCause()) {
+      logger.log(LogLevel::ERROR, "the image trapped", {{"cause", kj::str(*cause)}});
+    }
     co_return code;
   }
 };
@@ -146,6 +109,8 @@ int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause)
 int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte> wasm) {
   int code = EXIT_NODE_FAILED;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
+    DataDir data(options.dataDir == nullptr
+        ? defaultDataDir() : kj::str(KJ_ASSERT_NONNULL(options.dataDir)));
     kj::UnixEventPort::setReservedSignal(SIGUSR2);  // KJ takes SIGUSR1 otherwise
     kj::UnixEventPort::captureSignal(SIGINT);
     kj::UnixEventPort::captureSignal(SIGTERM);
@@ -153,12 +118,12 @@ int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte
     auto io = kj::setupAsyncIo();
     // What a node's end leaves to the loop's next turn, links among it, needs a loop to end in.
     KJ_DEFER(io.waitScope.poll());
-    Run run(options, logger, io);
+    Run run(options, logger, io, kj::mv(data));
     code = run.run(kj::mv(wasm)).wait(io.waitScope);
   })) {
-    if (ffi::isComponentProblem(*exception)) {
+    KJ_IF_MAYBE(imageCode, findExitCode(*exception)) {
       auto image = options.image.map([](const kj::String& path) -> kj::StringPtr { return path; });
-      return complain(logger, EXIT_NOT_RUNNABLE,
+      return complain(logger, *imageCode,
                       kj::str("the image cannot be run: ", image.orDefault("the default image")),
                       exception->getDescription());
     }
@@ -172,6 +137,7 @@ int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte
 int run(const RunOptions& options) {
   StderrLogger logger(KJ_ASSERT_NONNULL(findLogLevel(options.logLevel)),
                       options.logFormat == "json" ? LogFormat::JSON : LogFormat::TEXT);
+  KjLogs kjLogs(logger);
   KJ_IF_MAYBE(path, options.image) {
     auto image = readImage(*path);
     KJ_IF_MAYBE(none, image.tryGet<NoImage>()) {

@@ -8,7 +8,6 @@ namespace ww {
 
 // Exit codes of `ww` that no image chose.
 constexpr int EXIT_NODE_FAILED = 125;
-constexpr int EXIT_NOT_RUNNABLE = 126;
 constexpr int EXIT_NO_IMAGE = 127;
 constexpr int EXIT_SIGNAL_BASE = 128;
 

@@ -9,6 +9,7 @@
 #include <kj/vector.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <ww/base/error.h>
@@ -16,8 +17,15 @@
 namespace ww {
 namespace {
 
-// Of files that are being written. No key begins with a dot.
+// Of files that are being written. No key begins with a dot. Process numbers would not tell them
+// apart: containers that share a folder have the same ones.
 constexpr kj::StringPtr PART_PREFIX = ".part-"_kj;
+
+kj::String newPartName() {
+  uint64_t number;
+  KJ_SYSCALL(getrandom(&number, sizeof(number), 0));
+  return kj::str(PART_PREFIX, kj::hex(number));
+}
 
 [[noreturn]] void fail(kj::StringPtr path, kj::StringPtr what) {
   kj::throwFatalException(badInput(kj::str(path, ": ", what)));
@@ -32,7 +40,7 @@ void makeFolders(kj::StringPtr path) {
     if (i < path.size() && path[i] != '/') continue;
     auto prefix = kj::str(path.slice(0, i));
     if (mkdir(prefix.cStr(), 0700) < 0 && errno != EEXIST)
-      failErrno(prefix, "cannot make this folder");
+      failErrno(prefix, "cannot make this folder (name another with --data-dir)");
   }
 }
 
@@ -66,15 +74,19 @@ kj::Vector<Entry> listFiles(int folder) {
 kj::AutoCloseFd openPrivateFolder(kj::StringPtr path) {
   makeFolders(path);
   int fd = open(path.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) failErrno(path, "cannot open this folder");
+  if (fd < 0) failErrno(path, "cannot open this folder (name another with --data-dir)");
   kj::AutoCloseFd folder(fd);
   struct stat info;
   KJ_SYSCALL(fstat(folder, &info));
   if (info.st_uid != geteuid()) {
     fail(path, "this folder belongs to another user; name one of your own with --data-dir");
   }
+  if ((info.st_mode & S_ISVTX) != 0) {
+    fail(path, "this folder is everybody's; name one of your own with --data-dir");
+  }
   if ((info.st_mode & 022) != 0) {
-    fail(path, kj::str("others may write to this folder; run: chmod go-w ", path));
+    fail(path, kj::str("others may write to this folder; name one of your own with --data-dir, or, "
+                       "if it is yours alone, run: chmod go-w ", path));
   }
   return folder;
 }
@@ -86,7 +98,7 @@ DirectoryStore::~DirectoryStore() noexcept(false) {}
 
 kj::Maybe<kj::Own<const kj::ReadableFile>> DirectoryStore::find(kj::StringPtr key) {
   requireStoreKey(key);
-  int fd = openat(folder, key.cStr(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  int fd = openat(folder, key.cStr(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return nullptr;
   kj::AutoCloseFd file(fd);
   struct stat info;
@@ -99,8 +111,7 @@ kj::Maybe<kj::Own<const kj::ReadableFile>> DirectoryStore::find(kj::StringPtr ke
 void DirectoryStore::put(kj::StringPtr key, kj::ArrayPtr<const kj::byte> value) {
   requireStoreKey(key);
   makeRoom(value.size());
-  auto part = kj::str(PART_PREFIX, getpid());
-  unlinkat(folder, part.cStr(), 0);  // of an earlier process with this number
+  auto part = newPartName();
   int fd = openat(folder, part.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0400);
   if (fd < 0) failErrno(path, kj::str("cannot write ", part));
   {
@@ -126,11 +137,10 @@ void DirectoryStore::makeRoom(uint64_t forBytes) {
     if (a.used.tv_sec != b.used.tv_sec) return a.used.tv_sec < b.used.tv_sec;
     return a.used.tv_nsec < b.used.tv_nsec;
   });
-  auto own = kj::str(PART_PREFIX, getpid());
   for (auto& entry: entries) {
     // A part is another process's work in progress, or what one that was killed left behind: a
     // process that loses it finds that its rename fails, and caches nothing.
-    bool part = entry.name.startsWith(PART_PREFIX) && entry.name != own;
+    bool part = entry.name.startsWith(PART_PREFIX);
     if (!part && total <= maxBytes) continue;
     if (unlinkat(folder, entry.name.cStr(), 0) == 0) total -= entry.bytes;
   }

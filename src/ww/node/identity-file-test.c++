@@ -2,6 +2,7 @@
 
 #include <kj/test.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <ww/node/temp-folder.h>
 
@@ -24,14 +25,6 @@ KJ_TEST("made once, for its user only, and the same ever after") {
   KJ_EXPECT(first.getPeerId() == second.getPeerId());
   KJ_EXPECT(folder.list("data").size() == 1, "nothing else is left there");
   KJ_EXPECT(!(loadOrMakeIdentity(folder.at("other")).getPeerId() == first.getPeerId()));
-}
-
-KJ_TEST("what a killed process left behind is no obstacle") {
-  TempFolder folder;
-  folder.write(kj::str("data/.identity.key.", getpid()), "half a k");
-  KJ_SYSCALL(chmod(folder.at("data").cStr(), 0700));
-  auto identity = loadOrMakeIdentity(folder.at("data"));
-  KJ_EXPECT(identity.getPeerId() == loadOrMakeIdentity(folder.at("data")).getPeerId());
 }
 
 KJ_TEST("a damaged or open key is refused, named, and left as it is") {
@@ -60,6 +53,13 @@ KJ_TEST("a link or a folder in its place is refused") {
   KJ_SYSCALL(symlink(folder.at("moved").cStr(), folder.at("data/identity.key").cStr()));
   auto reason = refusal(folder.at("data"));
   KJ_EXPECT(reason.startsWith(folder.at("data/identity.key: cannot read the node's key")), reason);
+}
+
+KJ_TEST("something else in the key's place is refused at once") {
+  TempFolder folder;
+  KJ_SYSCALL(mkdir(folder.at("data").cStr(), 0700));
+  KJ_SYSCALL(mkfifo(folder.at("data/identity.key").cStr(), 0600));
+  KJ_EXPECT_THROW_MESSAGE("not a plain file", loadOrMakeIdentity(folder.at("data")));
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ constexpr size_t MAX_FILE_BYTES = 4096;
 }
 
 kj::Maybe<Identity> read(int folder, kj::StringPtr path) {
-  int fd = openat(folder, FILE_NAME.cStr(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  int fd = openat(folder, FILE_NAME.cStr(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0 && errno == ENOENT) return nullptr;
   if (fd < 0) fail(path, kj::str("cannot read the node's key: ", strerror(errno)));
   kj::AutoCloseFd file(fd);
@@ -44,21 +44,23 @@ kj::Maybe<Identity> read(int folder, kj::StringPtr path) {
   return identity;
 }
 
-// Writes a new key beside, then links it into place unless somebody was faster.
+[[noreturn]] void failToMake(kj::StringPtr path) {
+  fail(path, kj::str("cannot make the node's key: ", strerror(errno)));
+}
+
+// A file without a name, so that a kill leaves nothing behind; linked into place unless somebody
+// was faster.
 void make(int folder, kj::StringPtr path) {
-  auto part = kj::str(".", FILE_NAME, ".", getpid());
-  unlinkat(folder, part.cStr(), 0);
-  int fd = openat(folder, part.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) fail(path, kj::str("cannot make the node's key: ", strerror(errno)));
-  KJ_DEFER(unlinkat(folder, part.cStr(), 0));
-  {
-    kj::AutoCloseFd file(fd);
-    auto bytes = Identity::generate().encode();
-    kj::FdOutputStream(file.get()).write(bytes.begin(), bytes.size());
-    KJ_SYSCALL(fsync(file));
-  }
-  if (linkat(folder, part.cStr(), folder, FILE_NAME.cStr(), 0) < 0 && errno != EEXIST) {
-    fail(path, kj::str("cannot make the node's key: ", strerror(errno)));
+  int fd = openat(folder, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+  if (fd < 0) failToMake(path);
+  kj::AutoCloseFd file(fd);
+  auto bytes = Identity::generate().encode();
+  kj::FdOutputStream(file.get()).write(bytes.begin(), bytes.size());
+  KJ_SYSCALL(fsync(file));
+  auto unnamed = kj::str("/proc/self/fd/", fd);
+  if (linkat(AT_FDCWD, unnamed.cStr(), folder, FILE_NAME.cStr(), AT_SYMLINK_FOLLOW) < 0 &&
+      errno != EEXIST) {
+    failToMake(path);
   }
 }
 

@@ -11,7 +11,7 @@ namespace ww {
 namespace {
 
 // Beyond this a file is no component that anybody compiled.
-constexpr uint64_t MAX_IMAGE_BYTES = uint64_t(512) << 20;
+constexpr uint64_t MAX_IMAGE_BYTES = uint64_t(256) << 20;
 
 kj::AutoCloseFd openToRead(kj::StringPtr path) {
   // Without blocking: a FIFO must not keep the node waiting for its writer.

@@ -7,8 +7,7 @@ namespace ww {
 // One session's making of things: its Host and Executor, and those of the cells that it starts.
 class Node::Session final: public ChildBootstrap {
  public:
-  explicit Session(Node& node)
-      : node(node), dials(kj::refcounted<DialCount>(node.options.dial, node.timer)) {}
+  Session(Node& node, DialCount& dials): node(node), dials(kj::addRef(dials)) {}
 
   SessionOffer makeOffer(Lease& lease, CellGroup& group) {
     peer::Executor::Client executor =
@@ -33,11 +32,15 @@ Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, Head
       threadCompiler(engine, codeStore.map([&](kj::Own<Store>& store) {
         return kj::heap<ffi::CodeStore>(kj::mv(store), engine.getHandle());
       })),
-      compiler(threadCompiler), root(kj::refcounted<CellGroup>()), tasks(*this) {
+      compiler(threadCompiler), root(kj::refcounted<CellGroup>()),
+      gate(kj::refcounted<GraftGate>(heads)), tasks(*this) {
   tasks.add(followHead());
 }
 
-Node::~Node() noexcept(false) { root->end(); }
+Node::~Node() noexcept(false) {
+  gate->close();
+  root->end();
+}
 
 CellParts Node::parts() { return {engine, compiler, timer, logger, options.cell}; }
 
@@ -56,16 +59,18 @@ stem::Membrane<membrane::WetwareSession>::Client Node::openMembrane() {
 }
 
 stem::Membrane<membrane::WetwareSession>::Client Node::serveMembrane(CellGroup& owner) {
-  return kj::heap<MembraneServer>(heads, openGraft,
-                                  [this, group = kj::addRef(owner)](Lease& lease) mutable {
-    return offer(lease, *group);
+  // Its owner's dials are counted over all of its sessions: a new graft makes no new room.
+  return kj::heap<MembraneServer>(*gate, openGraft,
+      [this, group = kj::addRef(owner),
+       dials = kj::refcounted<DialCount>(options.dial, timer)](Lease& lease) mutable {
+    return offer(lease, *group, *dials);
   });
 }
 
-SessionOffer Node::offer(Lease& lease, CellGroup& owner) {
+SessionOffer Node::offer(Lease& lease, CellGroup& owner, DialCount& dials) {
   auto group = owner.makeSubgroup();
   tasks.add(endWithLease(lease.onEnded(), kj::addRef(*group)));
-  return kj::refcounted<Session>(*this)->makeOffer(lease, *group);
+  return kj::refcounted<Session>(*this, dials)->makeOffer(lease, *group);
 }
 
 kj::Promise<void> Node::endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group) {
@@ -77,20 +82,24 @@ kj::Promise<void> Node::endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellG
 }
 
 kj::Promise<void> Node::followHead() {
-  auto announceEpochs = [this]() -> kj::Promise<void> {
-    for (;;) {
-      auto seq = heads.seq();
-      co_await heads.onAdvance(seq);
-      logger.log(LogLevel::INFO, "the epoch moved",
-                 {{"from", kj::str(seq)}, {"to", kj::str(heads.seq())}});
-    }
-  };
-  return heads.follow().exclusiveJoin(announceEpochs().attach(kj::mv(announceEpochs)));
+  return heads.follow().exclusiveJoin(logAdvances()).catch_([this](kj::Exception&& exception) {
+    // The node goes on in the epoch that it has.
+    logger.log(LogLevel::ERROR, "the head is followed no longer",
+               {{"cause", kj::str(exception.getDescription())}});
+  });
+}
+
+kj::Promise<void> Node::logAdvances() {
+  for (;;) {
+    auto seq = heads.seq();
+    co_await heads.onAdvance(seq);
+    logger.log(LogLevel::INFO, "the epoch moved",
+               {{"from", kj::str(seq)}, {"to", kj::str(heads.seq())}});
+  }
 }
 
 void Node::taskFailed(kj::Exception&& exception) {
-  // The node goes on in the epoch that it has.
-  logger.log(LogLevel::ERROR, "the head is followed no longer",
+  logger.log(LogLevel::ERROR, "a task of the node failed",
              {{"cause", kj::str(exception.getDescription())}});
 }
 

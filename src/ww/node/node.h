@@ -54,9 +54,10 @@ class Node final: private kj::TaskSet::ErrorHandler {
   class Session;
 
   stem::Membrane<membrane::WetwareSession>::Client serveMembrane(CellGroup& owner);
-  SessionOffer offer(Lease& lease, CellGroup& owner);
+  SessionOffer offer(Lease& lease, CellGroup& owner, DialCount& dials);
   kj::Promise<void> endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group);
   kj::Promise<void> followHead();
+  kj::Promise<void> logAdvances();
   CellParts parts();
   void taskFailed(kj::Exception&& exception) override;
 
@@ -70,6 +71,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   ffi::ThreadCompiler threadCompiler;
   ffi::CachingCompiler compiler;
   kj::Own<CellGroup> root;
+  kj::Own<GraftGate> gate;
   kj::TaskSet tasks;
 };
 

@@ -44,7 +44,7 @@ class DirectStream final: public kj::AsyncInputStream, public kj::AsyncOutputStr
 
 bool canBeWaitedFor(int fd) {
   int raw = epoll_create1(EPOLL_CLOEXEC);
-  KJ_SYSCALL(raw);
+  KJ_SYSCALL(raw, "a descriptor more for the standard streams");
   kj::AutoCloseFd epoll(raw);
   epoll_event event{};
   return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
@@ -66,7 +66,10 @@ kj::Own<Stream> openStandard(int fd, int flags, Wrap&& wrap) {
   }
   int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   KJ_SYSCALL(copy);
-  return wrap(kj::AutoCloseFd(copy));
+  int shared = fcntl(copy, F_GETFL);
+  KJ_SYSCALL(shared);
+  auto putBack = kj::defer([fd, shared]() { fcntl(fd, F_SETFL, shared); });
+  return wrap(kj::AutoCloseFd(copy)).attach(kj::mv(putBack));
 }
 
 constexpr kj::uint WRAP_FLAGS = kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC;

@@ -2,8 +2,9 @@
 // The process's own standard streams, as KJ streams that never block the loop and that leave the
 // descriptors' flags as they are for whoever shares them (a shell, a pipe's other end).
 //
-// Terminals, pipes and sockets are opened anew, without blocking. Files and the like, for which
-// there is nothing to wait, are read and written directly.
+// Terminals and pipes are opened anew, without blocking. Sockets cannot be: their flags are put
+// back when the stream goes. Files and the like, for which there is nothing to wait, are read and
+// written directly.
 
 #include <kj/async-io.h>
 #include <kj/async-unix.h>
