@@ -25,10 +25,11 @@ interface Host {
   peers @2 () -> (peers :List(PeerInfo));
   # The peers connected now.
 
-  connect @3 (peerId :Data, addrs :List(Data)) -> ();
+  connect @3 (peerId :Data, addrs :List(Data)) -> () $Cxx.allowCancellation;
   # Returns when connected to that peer, at once if it already is. A malformed id or multiaddr is
   # refused, and the failure names it; a failed dial says which address failed and why. Addresses
-  # that a cell may not dial are refused with `denied:`.
+  # that a cell may not dial are refused with `denied:`. `overloaded:` above 32 addresses in a call,
+  # and above 8 dials at a time and 60 a minute, over all the sessions of one Membrane's holder.
 
   executor @4 () -> (executor :Executor);
   # Runs further cells, as children of the cell that asks.
@@ -44,8 +45,10 @@ interface Executor {
   # `KEY=VALUE` each; the value starts behind the first `=`. Its standard streams are pipes; its
   # bootstrap capability is a Host of this same session. Fails, saying what and where, on bytes
   # that are no component, on imports that the host does not have, on an argument or variable that
-  # is not UTF-8 or holds a NUL, and on a variable without `=`. `overloaded:` above 48 MiB of wasm,
-  # and above 4,096 texts or 1 MiB in either list.
+  # is not UTF-8 or holds a NUL, on a variable without `=`, and on a component that traps at its
+  # start or takes more than 5 s for it. `overloaded:` above 48 MiB of wasm, above 4,096 texts or
+  # 1 MiB in either list, while 1,024 cells of this parent are held (ended ones among them: drop
+  # their Process), and while the node has too many cells or too much to compile.
 
   echo @1 (message :Text) -> (response :Text);
   # Answers `Echo: ` and the message.
@@ -61,7 +64,7 @@ interface Process {
   # stdout (or stderr), what the cell writes there beyond the pipe's capacity is dropped, so that
   # output nobody reads cannot keep the cell from ending.
 
-  wait @3 () -> (exitCode :Int32);
+  wait @3 () -> (exitCode :Int32) $Cxx.allowCancellation;
   # Returns when the cell has ended; any number of callers, before or after, get the same answer:
   # 0 `run` returned ok or the cell exited with ok, 1 it returned an error, N it exited with code
   # N, 134 it trapped, 137 it was killed, 124 it was out of time or of its CPU budget.
@@ -74,14 +77,14 @@ interface Process {
 interface ByteStream {
   # One end of a pipe, by default of 64 KiB.
 
-  read @0 (maxBytes :UInt32) -> (data :Data);
+  read @0 (maxBytes :UInt32) -> (data :Data) $Cxx.allowCancellation;
   # Waits for at least one byte and returns at most `maxBytes` (and at most 64 KiB, whatever is
   # asked). Empty data is end of file, for ever. `maxBytes` of 0 returns empty at once. Fails on
-  # stdin, which is written to.
+  # stdin, which is written to. A read that is given up while it waits takes nothing.
 
   write @1 (data :Data) -> ();
   # Returns when the pipe has taken all of it, so that awaiting it is back-pressure. Fails after
-  # close(), on a cell that no longer reads, and on stdout and stderr, saying which.
+  # close(), on stdout and stderr, saying which, and with `ended:` on a cell that no longer reads.
 
   close @2 () -> ();
   # On stdin: the cell reads end of file once it has read what was written (dropping the last

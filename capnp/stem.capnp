@@ -11,6 +11,9 @@
 # Failures that callers may match on begin with a word and a colon: `staleEpoch:`, `epochPending:`,
 # `unauthorized:`, `revoked:`, `ended:`, `denied:` (all of type `failed`) and `overloaded:` (of
 # type `overloaded`; later, or less). A C++ receiver puts `remote exception: ` in front.
+#
+# On one connection 1,000 calls may be unanswered, and 64 steps (calls, and fields of their answers)
+# pipelined in a chain; those beyond are refused with `overloaded: calls` and `overloaded: depth`.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("ww::stem");
@@ -68,4 +71,6 @@ interface Membrane(SessionExt) {
   # Mints a Session under the current epoch. An open Membrane (pid0's) takes a null signer; a
   # signed one (a remote client's) asks the signer. Fails with `unauthorized:` when this graft is
   # refused, and with `epochPending:` while the epoch is known but its image is not here yet.
+  # `overloaded:` while 64 sessions of this Membrane stand, or 1,024 are held; dropping what a
+  # session gave makes room.
 }
