@@ -1,6 +1,5 @@
 #include "ww/streams.h"
 
-
 namespace ww {
 namespace {
 
@@ -30,6 +29,7 @@ size_t InputStream::readNow(kj::byte* buffer, size_t size) {
 }
 
 kj::Promise<size_t> InputStream::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
+  if (maxBytes == 0) return size_t(0);
   return readMore(static_cast<kj::byte*>(buffer), kj::max(minBytes, size_t(1)), maxBytes, 0);
 }
 

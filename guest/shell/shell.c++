@@ -60,9 +60,32 @@ class Shell {
         co_return takeLine(input.size(), input.size());
       }
       input.addAll(kj::arrayPtr(buffer, n).asChars());
-      if (input.size() > MAX_LINE_BYTES) {
-        input.clear();
+      if (input.size() > MAX_LINE_BYTES && !hasLine()) {
         ww::printError("that line is too long\n");
+        if (!co_await skipLine()) co_return nullptr;
+      }
+    }
+  }
+
+  bool hasLine() const {
+    for (char c: input) {
+      if (c == '\n') return true;
+    }
+    return false;
+  }
+
+  // Drops what there is of a line, and the rest of it. False at the end of the input.
+  kj::Promise<bool> skipLine() {
+    kj::byte buffer[4096];
+    for (;;) {
+      input.clear();
+      auto n = co_await guest.input().tryRead(buffer, 1, sizeof(buffer));
+      if (n == 0) co_return false;
+      input.addAll(kj::arrayPtr(buffer, n).asChars());
+      for (size_t i = 0; i < input.size(); i++) {
+        if (input[i] != '\n') continue;
+        takeLine(i, i + 1);
+        co_return true;
       }
     }
   }

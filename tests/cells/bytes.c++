@@ -1,13 +1,15 @@
 // A guest that handles the connection's bytes itself, well or badly.
 //
-//   connect-twice | connect-again     a second create-connection, the second after dropping the
-//   first input-twice | output-twice drop N            the Nth order of dropping connection,
-//   streams and pollables; exits with 0 drop-used N       the same after a call and its answer
-//   garbage | huge-frame | many-segments    what no RPC peer sends; then waits for the host to hang
-//   up half-close        asks, closes its writing side, waits for the host to hang up nudge-call
-//   parks with its request unsent; says `answered` once that was answered nudge-stdin       the
-//   same, parked on stdin too; the request is made when stdin gave a line nudge-timer       the
-//   same, when a timer has run out
+//   connect-twice | connect-again   a second create-connection, the second after dropping the first
+//   input-twice | output-twice      a second get-input-stream, get-output-stream
+//   drop N            the Nth order of dropping connection, streams and pollables; exits with 0
+//   drop-used N       the same after a call and its answer
+//   garbage | huge-frame | many-segments
+//                     what no RPC peer sends; then waits for the host to hang up
+//   half-close        asks, closes its writing side, waits for the host to hang up
+//   nudge-call        parks with its request unsent; says `answered` once that was answered
+//   nudge-stdin       the same, parked on stdin too; the request is made when stdin gave a line
+//   nudge-timer       the same, when a timer has run out
 #include <capnp/message.h>
 #include <capnp/rpc.capnp.h>
 #include <capnp/serialize.h>
@@ -98,7 +100,7 @@ int sendBadFrame(kj::ArrayPtr<const uint32_t> header) {
 
 // Parks like the guests of protocol.md's "nudge": what it has to say stays in its memory until the
 // poll returns.
-int parkThenSend(Handle wanted) {
+int parkThenSend(Handle wanted, Handle stdin = NO_HANDLE) {
   Connection c;
   if (wanted != NO_HANDLE) {
     // Nothing is queued until this other pollable has turned ready.
@@ -109,6 +111,10 @@ int parkThenSend(Handle wanted) {
       ww_poll(both, 2, &list);
       auto indices = static_cast<uint32_t*>(list.ptr);
       for (size_t i = 0; i < list.len; i++) ready |= indices[i] == 1;
+      if (ready && stdin != NO_HANDLE && readSome(stdin) != Read::SOMETHING) {
+        puts("stdin was nudged");
+        return 3;
+      }
       free(indices);
       (void)readSome(c.in);
     }
@@ -150,7 +156,10 @@ int main(int argc, char** argv) {
     return untilHungUp(c);
   }
   if (is("nudge-call")) return parkThenSend(NO_HANDLE);
-  if (is("nudge-stdin")) return parkThenSend(ww_input_stream_subscribe(ww_get_stdin()));
+  if (is("nudge-stdin")) {
+    Handle stdin = ww_get_stdin();
+    return parkThenSend(ww_input_stream_subscribe(stdin), stdin);
+  }
   if (is("nudge-timer")) return parkThenSend(ww_subscribe_duration(5'000'000));
   fprintf(stderr, "no such mode\n");
   return 2;

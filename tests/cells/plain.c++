@@ -3,9 +3,10 @@
 //   args | env | exit N | return N | trap | throw | spin | recurse | grow
 //   cat               stdin to stdout, until its end
 //   drain             reads stdin to its end
+//   drain-late        sleeps a little, then the same
 //   out N | err N     N bytes of a pattern; then `done` on the other one
 //   until-closed      writes to stdout until nobody reads it, exits with 9
-//   sleep MS          then `slept`
+//   sleep MS          says `asleep` on stderr; then `slept`
 //   park              says `parked`, waits for the end of stdin
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,7 @@ int park() {
 
 int sleepMs(uint64_t ms) {
   auto timer = ww::wasi::ww_subscribe_duration(ms * 1'000'000);
+  fputs("asleep\n", stderr);
   ww::wasi::ww_pollable_block(timer);
   ww::wasi::ww_pollable_drop(timer);
   puts("slept");
@@ -101,6 +103,10 @@ int main(int argc, char** argv) {
   if (is("recurse")) return int(recurseForEver());
   if (is("grow")) return grow();
   if (is("cat") || is("drain")) return cat(is("cat"));
+  if (is("drain-late")) {
+    sleepMs(1);
+    return cat(false);
+  }
   if (is("out")) return pattern(stdout, stderr, number);
   if (is("err")) return pattern(stderr, stdout, number);
   if (is("until-closed")) return pattern(stdout, stderr, SIZE_MAX);

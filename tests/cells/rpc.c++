@@ -6,12 +6,12 @@
 //   fail              lets a refused call's failure through
 //   wrong-interface   takes its bootstrap for something else
 //   tree N            reads its own component from stdin; starts a child that does the same with
-//   N-1;
-//                     says `tree N` once all below stand, and waits for the end of the host
+//                     N-1; says `tree N` once all below stand, and waits for the end of the host
 //   orphan            reads its own component from stdin, starts a child that idles, exits with 3
 //   big BYTES         has that many zeros run as a component; prints the failure
 //   bench-echo COUNT IN_FLIGHT BYTES
 //                     prints nanoseconds a call; COUNT calls, IN_FLIGHT at a time
+//   hold-host         holds its Host and Executor until they fail; traps if all of them are stale
 //   idle              says `idle` once a call was answered, waits for the end of the host
 #include <kj/debug.h>
 #include <membrane.capnp.h>
@@ -89,6 +89,27 @@ kj::Promise<void> tree(ww::Guest& guest, Executor::Client executor, int depth) {
   co_await guest.onDisconnect();
 }
 
+kj::Promise<void> expectStale(kj::Promise<void> call) {
+  auto outcome = co_await ww::attempt(kj::mv(call));
+  auto& exception = KJ_REQUIRE_NONNULL(outcome, "answered");
+  KJ_REQUIRE(ww::reason(exception) == "staleEpoch: issued 0, current 1"_kj, exception);
+}
+
+// Nobody reads what a cell of an ended session prints: a trap is what the node's log shows.
+kj::Promise<void> holdHost(ww::Guest& guest, ww::peer::Host::Client host,
+                           Executor::Client executor) {
+  ww::print("holding\n");
+  for (;;) {
+    auto outcome = co_await ww::attempt(host.idRequest().send().ignoreResult());
+    if (outcome != nullptr) break;
+  }
+  co_await expectStale(host.idRequest().send().ignoreResult());
+  co_await expectStale(host.executorRequest().send().ignoreResult());
+  co_await expectStale(executor.echoRequest().send().ignoreResult());
+  co_await expectStale(start(executor, nullptr, {}).waitRequest().send().ignoreResult());
+  __builtin_trap();
+}
+
 kj::Promise<void> orphan(ww::Guest& guest, Executor::Client executor) {
   auto self = co_await guest.input().readAllBytes();
   auto child = start(executor, self, {"idle"});
@@ -161,6 +182,8 @@ WW_GUEST_MAIN(guest) {
     co_await big(guest, executor);
   } else if (mode == "bench-echo") {
     co_await benchEcho(guest, executor);
+  } else if (mode == "hold-host") {
+    co_await holdHost(guest, host, executor);
   } else if (mode == "idle") {
     co_await executor.echoRequest().send();
     ww::print("idle\n");

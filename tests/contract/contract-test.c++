@@ -71,6 +71,26 @@ KJ_TEST("files have the contract's ids") {
   KJ_EXPECT(fileOf<peer::Host>() == 0xbf5147b78c0e6a2fu);
 }
 
+// By Cap'n Proto's own rule, which explicit ids would break.
+KJ_TEST("types have the ids that follow from the files' and their names") {
+  KJ_EXPECT(capnp::typeId<stem::Membrane<>>() == 0xdb52c25106bc2c5eu);
+  KJ_EXPECT(capnp::typeId<stem::StatusPoller>() == 0xc1464c90f23af390u);
+  KJ_EXPECT(capnp::typeId<stem::Signer>() == 0xafafaf9468b6a274u);
+  KJ_EXPECT(capnp::typeId<peer::Host>() == 0x9ea70c8c9aefb70cu);
+  KJ_EXPECT(capnp::typeId<peer::Executor>() == 0xbfa37c1e99b4a492u);
+  KJ_EXPECT(capnp::typeId<peer::Process>() == 0x97d4030d8435f0b1u);
+  KJ_EXPECT(capnp::typeId<peer::ByteStream>() == 0xcb8707ff6dc46ee0u);
+}
+
+KJ_TEST("the parameter of a membrane reaches its session") {
+  auto graft = capnp::Schema::from<stem::Membrane<membrane::WetwareSession>>()
+      .getMethodByName("graft");
+  auto session = graft.getResultType().getFieldByName("session").getType().asStruct();
+  auto extension = session.getFieldByName("extension").getType();
+  KJ_EXPECT(extension.isStruct());
+  KJ_EXPECT(nameOf(extension.asStruct()) == "WetwareSession");
+}
+
 KJ_TEST("stem") {
   KJ_EXPECT(structLine<stem::Epoch>() == "seq UInt64, head Data, adoptedBlock UInt64");
   auto status = capnp::Schema::from<stem::Status>().getEnumerants();

@@ -27,7 +27,7 @@ def output_after(command):
 
 
 def run(command, stdin=""):
-    command = command.replace("build/ww", f"{BUILD}/ww")
+    command = command.replace("build/ww", f"'{BUILD}/ww'")
     command = command.replace("make", "make --no-print-directory")
     return subprocess.run(["sh", "-c", command], cwd=ROOT, input=stdin, capture_output=True,
                           encoding="utf-8", timeout=600, env={**os.environ, "BUILD_DIR": BUILD,

@@ -1,8 +1,11 @@
 """`ww run` as a user sees it: exit codes, stdout and stderr, signals, the data directory."""
+import fcntl
+import json
 import os
 import random
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
@@ -10,13 +13,29 @@ import unittest
 
 WW = os.environ["WW"]
 IMAGES = os.environ["WW_IMAGES"]
+COMPONENTS = os.environ["WW_COMPONENTS"]
+
+
+def cell(name):
+    return os.path.join(COMPONENTS, f"{name}.wasm")
 
 
 class RunTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        # Compiled once: each test starts with a copy of what a first run leaves behind.
+        cls.seed = tempfile.mkdtemp(prefix="ww-e2e-seed-")
+        cls.addClassCleanup(shutil.rmtree, cls.seed)
+        for words in ([], [os.path.join(IMAGES, "hello")], [os.path.join(IMAGES, "shell")],
+                      [cell("cell-plain")]):
+            subprocess.run([WW, "run", "--data-dir", f"{cls.seed}/data", *words],
+                           stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=True)
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="ww-e2e-")
         self.addCleanup(shutil.rmtree, self.folder)
         self.data = os.path.join(self.folder, "data")
+        shutil.copytree(os.path.join(self.seed, "data"), self.data)
 
     def command(self, *args):
         return [WW, "run", "--data-dir", self.data, *args]
@@ -47,8 +66,8 @@ class RunTest(unittest.TestCase):
         with open(os.path.join(IMAGES, image, "main.wasm"), "rb") as file:
             return file.read()
 
-    def assert_refused(self, path, code, *words):
-        done = self.run_ww(path)
+    def assert_refused(self, path, code, *words, args=()):
+        done = self.run_ww(path, *args)
         self.assertEqual(done.returncode, code, done.stderr)
         self.assertEqual(done.stdout, b"")
         for word in words:
@@ -87,23 +106,73 @@ class RunTest(unittest.TestCase):
     def test_what_is_no_component(self):
         whole = self.main_wasm()
         cases = {
-            "empty.wasm": b"",
-            "truncated.wasm": whole[: len(whole) // 2],
-            "core.wasm": b"\0asm\1\0\0\0",
-            "random.wasm": random.Random(1).randbytes(100_000),
-            "zeros.wasm": bytes(64 << 20),
+            "empty": (b"", "no bytes at all"),
+            "truncated": (whole[: len(whole) // 2], "out of bounds"),
+            "core": (b"\0asm\1\0\0\0", "a core WebAssembly module"),
+            "random": (random.Random(1).randbytes(100_000), "not WebAssembly"),
+            "zeros": (bytes(64 << 20), "not WebAssembly"),
         }
-        for name, content in cases.items():
+        for name, (content, reason) in cases.items():
             with self.subTest(name):
-                self.assert_refused(self.write(name, content), 126, name)
+                os.mkdir(os.path.join(self.folder, name))
+                self.write(f"{name}/main.wasm", content)
+                self.assert_refused(os.path.join(self.folder, name), 126, name, reason)
+
+    def test_components_that_cannot_run_here(self):
+        self.assert_refused(cell("bare-unknown-import"), 126, "wetware:fixtures/missing@0.1.0")
+        self.assert_refused(cell("bare-no-run"), 126, "wasi:cli/run")
+        self.assert_refused(cell("bare-big-memory"), 126, "could not be instantiated", "memory")
+
+    def test_traps(self):
+        self.assert_refused(cell("bare-trap-at-start"), 134, "could not be instantiated",
+                            "unreachable")
+        for level in ("info", "error"):
+            done = self.run_ww("--log-level", level, cell("cell-plain"), "--", "trap")
+            self.assertEqual(done.returncode, 134)
+            self.assertIn(b"the image trapped cause=", done.stderr)
+        self.assertNotIn(b"info:", done.stderr)
+
+    def test_a_node_that_cannot_start(self):
+        self.write("file", b"in the way")
+        done = subprocess.run([WW, "run", "--data-dir", os.path.join(self.folder, "file")],
+                              capture_output=True, timeout=120)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"--data-dir", done.stderr)
 
     # ---- options
 
     def test_env_without_equals_sign(self):
         done = self.run_ww("--env", "NOTHING")
-        self.assertNotEqual(done.returncode, 0)
-        self.assertEqual(done.stdout, b"")
-        self.assertIn("=", done.stderr.decode())
+        self.assertEqual((done.returncode, done.stdout), (125, b""))
+        self.assertIn(b"NOTHING has no `=`", done.stderr)
+
+    def test_arguments_and_environment_reach_the_image(self):
+        done = self.run_ww("--env", "A=B=C", "-e", "EMPTY=", cell("cell-plain"), "--", "env")
+        self.assertEqual((done.returncode, done.stdout), (0, b"5:A=B=C\n6:EMPTY=\n"))
+        done = self.run_ww(cell("cell-plain"), "--", "args", "", "--help", "--")
+        self.assertEqual((done.returncode, done.stdout), (0, b"0:\n6:--help\n2:--\n"))
+
+    def test_an_argument_without_dashes_is_told_where_to_stand(self):
+        done = self.run_ww(cell("cell-plain"), "args")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"behind --", done.stderr)
+
+    def test_every_line_of_a_json_log_is_json(self):
+        os.remove(os.path.join(self.data, "identity.key"))
+        for folder, _, names in os.walk(os.path.join(self.data, "code")):
+            for name in names:
+                os.chmod(os.path.join(folder, name), 0o600)
+                with open(os.path.join(folder, name), "r+b") as file:
+                    file.truncate(os.path.getsize(file.name) - 1)
+        done = self.run_ww("--log-format", "json", cell("cell-plain"), "--", "trap")
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        self.assertIn("the image trapped", [line["event"] for line in lines])
+
+    def test_wasm_debug_names_functions(self):
+        named, plain = (self.run_ww(*flags, cell("cell-named"), "--", "trap").stderr
+                        for flags in (["--wasm-debug"], []))
+        self.assertIn(b"plain.c++", named)
+        self.assertNotIn(b"plain.c++", plain)
 
     def test_version_and_help(self):
         version = subprocess.run([WW, "--version"], capture_output=True, timeout=60)
@@ -126,6 +195,51 @@ class RunTest(unittest.TestCase):
 
     def test_shell_ends_with_its_input(self):
         self.assertEqual(self.run_ww(os.path.join(IMAGES, "shell"), stdin=b"").returncode, 0)
+
+    # ---- standard streams, shared with others
+
+    def test_input_passes_through_whole(self):
+        sent = random.Random(2).randbytes(3 << 20)
+        done = self.run_ww(cell("cell-plain"), "--", "cat", stdin=sent)
+        self.assertEqual((done.returncode, done.stdout), (0, sent))
+
+    def test_input_that_the_image_does_not_read_is_left_alone(self):
+        loop = 'while read -r line; do "$@" >/dev/null 2>&1; echo "$line"; done'
+        done = subprocess.run(["sh", "-c", loop, "sh", *self.command()], input=b"1\n2\n3\n",
+                              capture_output=True, timeout=120)
+        self.assertEqual(done.stdout, b"1\n2\n3\n")
+
+    def test_input_that_cannot_be_read_is_told(self):
+        folder = os.open(self.folder, os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        done = subprocess.run(self.command(cell("cell-plain"), "--", "cat"), stdin=folder,
+                              capture_output=True, timeout=120)
+        self.assertIn(b"input cannot be read", done.stderr)
+
+    def test_a_log_that_nobody_reads_holds_nothing_up(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        flags = fcntl.fcntl(writer, fcntl.F_GETFL)
+        fcntl.fcntl(writer, fcntl.F_SETFL, flags | os.O_NONBLOCK)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                os.write(writer, bytes(4096))
+        fcntl.fcntl(writer, fcntl.F_SETFL, flags)
+        done = subprocess.run(self.command("--log-level", "trace"), stdout=subprocess.PIPE,
+                              stderr=writer, timeout=120)
+        os.close(writer)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn(b"the child exited with 0", done.stdout)
+
+    def test_a_socket_for_a_standard_stream_keeps_its_flags(self):
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+        before = fcntl.fcntl(theirs, fcntl.F_GETFL)
+        done = subprocess.run(self.command(), stdin=theirs, stdout=theirs,
+                              stderr=subprocess.PIPE, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(fcntl.fcntl(theirs, fcntl.F_GETFL), before)
 
     # ---- standard streams that are missing, full or given up
 
@@ -172,6 +286,23 @@ class RunTest(unittest.TestCase):
         process.wait(60)
         self.assertEqual(self.run_ww().returncode, 0)
 
+    def test_killed_at_any_moment_of_a_first_start(self):
+        for moment in range(25):
+            shutil.rmtree(self.data, ignore_errors=True)
+            process = subprocess.Popen(self.command(), stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+            try:
+                process.wait(moment * 0.06)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            process.wait(60)
+            if moment % 5 == 4:
+                done = self.run_ww()
+                self.assertEqual(done.returncode, 0, done.stderr)
+                left = [name for name in os.listdir(os.path.join(self.data, "code"))
+                        if name.startswith(".part-")]
+                self.assertLessEqual(len(left), 1)
+
     def test_a_spoilt_code_cache_is_not_trusted(self):
         good = self.run_ww()
         spoilt = 0
@@ -179,6 +310,7 @@ class RunTest(unittest.TestCase):
             self.assertEqual(stat.S_IMODE(os.stat(folder).st_mode), 0o700)
             for name in names:
                 path = os.path.join(folder, name)
+                os.chmod(path, 0o600)  # for whoever is not root
                 with open(path, "r+b") as file:
                     file.seek(os.path.getsize(path) // 2)
                     file.write(b"spoilt")

@@ -12,3 +12,7 @@ rust-child: Echo: hello
 rust-child: Echo: hello again
 rust-pid0: child exited with 0"
 [ "$got" = "$want" ] || { diff <(echo "$want") <(echo "$got"); exit 1; }
+
+# As an older generation of guests does: both park with their requests unsent, and need the nudge.
+got=$("$ww" run --data-dir "$data" "$out/rust-pid0.wasm" -- poll-once)
+[ "$got" = "$want" ] || { diff <(echo "$want") <(echo "$got"); exit 1; }

@@ -114,17 +114,6 @@ KJ_TEST("a kill after the end changes nothing") {
   KJ_EXPECT(node.wait(process) == 5);
 }
 
-Process::Client startTree(TestNode& node, kj::StringPtr depth) {
-  auto wasm = component("cell-rpc");
-  auto top = node.run(wasm, {"tree", depth});
-  auto stdin = node.stdin(top);
-  node.write(stdin, wasm).wait(node.waitScope);
-  node.close(stdin);
-  auto line = kj::str("tree ", depth, "\n");
-  KJ_EXPECT(node.read(node.stdout(top), 1024) == line.asBytes());
-  return top;
-}
-
 KJ_TEST("a kill reaches the whole tree") {
   TestNode node;
   auto top = startTree(node, "3");
@@ -143,6 +132,23 @@ KJ_TEST("a cell whose parent ends is ended too") {
   node.close(stdin);
   KJ_EXPECT(node.wait(parent) == 3);
   KJ_EXPECT(node.node.getEngine().guestCount() == 0);
+}
+
+KJ_TEST("cells that have ended and are held take room, and give it back") {
+  NodeOptions options;
+  options.cell.held = 4;
+  TestNode node(options);
+  auto run = [&]() {
+    auto process = node.run("cell-plain", {"out", "60000"});
+    KJ_EXPECT(node.wait(process) == 0);
+    return process;
+  };
+  kj::Vector<Process::Client> held;
+  for (int i = 0; i < 4; i++) held.add(run());
+  auto reason = failureOf([&]() { run(); });
+  KJ_EXPECT(contains(reason, "overloaded: cells: 4 are held by this parent"), reason);
+  held.clear();
+  for (int i = 0; i < 10; i++) run();
 }
 
 KJ_TEST("dropping a Process gives up the handle, no more") {
@@ -187,14 +193,34 @@ KJ_TEST("a bootstrap of another shape gets ordinary errors") {
 }
 
 KJ_TEST("guests that wait are polled no more") {
-  TestNode node;
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  TestNode node({}, timer);
   auto idle = node.run("cell-rpc", {"idle"});
   auto parked = node.run("cell-plain", {"park"});
   KJ_EXPECT(node.read(node.stdout(idle), 16).size() > 0);
   KJ_EXPECT(node.read(node.stdout(parked), 16).size() > 0);
-  // The loop comes to rest: nothing is left to do.
   node.waitScope.poll();
+  auto polls = node.node.getEngine().pollCount();
+  for (int hour = 0; hour < 3; hour++) {
+    timer.advanceTo(timer.now() + 1 * kj::HOURS);
+    node.waitScope.poll();
+  }
+  KJ_EXPECT(node.node.getEngine().pollCount() == polls);
   KJ_EXPECT(node.node.getEngine().guestCount() == 2);
+}
+
+KJ_TEST("a start whose compilation outlasts the epoch starts nothing") {
+  TestNode node;
+  auto request = node.executor.runBytesRequest();
+  request.setWasm(component("cell-plain"));
+  request.initArgs(1).set(0, "spin");
+  auto promise = request.send();
+  node.waitScope.poll();  // as far as the compiler's thread
+  // The head has moved, and the event that ends bodies is still to come.
+  node.node.getHeadWatch().store({1, nullptr, 0});
+  auto reason = failureOf([&]() { promise.wait(node.waitScope); });
+  KJ_EXPECT(contains(reason, "staleEpoch: issued 0, current 1"), reason);
+  KJ_EXPECT(node.node.getEngine().pollCount() == 0);
 }
 
 }  // namespace

@@ -82,6 +82,52 @@ KJ_TEST("reads that wait are answered in the order they came") {
   KJ_EXPECT(second.wait(node.waitScope).getData() == "cd"_kj.asBytes());
 }
 
+KJ_TEST("a read that is given up takes nothing") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"cat"});
+  auto stdout = node.stdout(process), stdin = node.stdin(process);
+  {
+    auto request = stdout.readRequest();
+    request.setMaxBytes(100);
+    auto given = request.send();
+    node.waitScope.poll();
+  }
+  node.write(stdin, "abc"_kj.asBytes()).wait(node.waitScope);
+  KJ_EXPECT(node.read(stdout, 100) == "abc"_kj.asBytes());
+}
+
+KJ_TEST("a close that its session's end cuts off is made good when the last holder lets go") {
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  TestNode node({}, timer);
+  kj::Maybe<Process::Client> process = node.run("cell-plain", {"drain-late"});
+  {
+    auto stdin = node.stdin(KJ_ASSERT_NONNULL(process));
+    auto writing = node.write(stdin, pattern(MIB));  // more than fits
+    auto closing = stdin.closeRequest().send();
+    node.waitScope.poll();
+    node.heads.advance();
+    KJ_EXPECT(failureOf([&]() { closing.wait(node.waitScope); }).size() > 0);
+    KJ_EXPECT(failureOf([&]() { writing.wait(node.waitScope); }).size() > 0);
+  }
+  KJ_EXPECT(node.node.getEngine().guestCount() == 1);
+  process = nullptr;
+  while (node.node.getEngine().guestCount() > 0) {
+    timer.advanceTo(timer.now() + 1 * kj::MILLISECONDS);
+    node.waitScope.poll();
+    KJ_ASSERT(timer.now() - kj::origin<kj::TimePoint>() < NodeOptions().grace, "no end of file");
+  }
+}
+
+KJ_TEST("a pipe holds 64 KiB") {
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  TestNode node({}, timer);
+  auto process = node.run("cell-plain", {"sleep", "1000000000"});  // and reads nothing
+  auto stdin = node.stdin(process);
+  node.write(stdin, pattern(64 * 1024)).wait(node.waitScope);
+  auto more = node.write(stdin, "x"_kj.asBytes());
+  KJ_EXPECT(!more.poll(node.waitScope));
+}
+
 KJ_TEST("what is left is read after the exit") {
   TestNode node;
   auto process = node.run("cell-plain", {"out", "1000"});
@@ -167,6 +213,20 @@ KJ_TEST("a write that waits for a guest fails when that guest is killed") {
   process.killRequest().send().wait(node.waitScope);
   auto reason = failureOf([&]() { writing.wait(node.waitScope); });
   KJ_EXPECT(contains(reason, "ended: "), reason);
+}
+
+KJ_TEST("a guest that sleeps for ages costs nothing meanwhile") {
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  for (auto ms: {"1000000000"_kj, "9300000000000"_kj, "18446744073709"_kj}) {
+    TestNode node({}, timer);
+    auto process = node.run("cell-plain", {"sleep", ms});
+    KJ_EXPECT(node.read(node.stderr(process), 16) == "asleep\n"_kj.asBytes());
+    node.waitScope.poll();
+    auto polls = node.node.getEngine().pollCount();
+    timer.advanceTo(timer.now() + 1 * kj::HOURS);
+    node.waitScope.poll();
+    KJ_EXPECT(node.node.getEngine().pollCount() == polls, ms);
+  }
 }
 
 KJ_TEST("a guest sleeps on its clock") {

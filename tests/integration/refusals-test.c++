@@ -50,6 +50,13 @@ KJ_TEST("components that cannot run here") {
   KJ_EXPECT(node.runToEnd("bare-ok", {}).code == 0);
 }
 
+KJ_TEST("any 0.2.x of WASI links, and what was not granted is denied") {
+  TestNode node;
+  for (auto name: {"bare-old-wasi"_kj, "bare-new-wasi"_kj}) {
+    KJ_EXPECT(node.runToEnd(name, {}).code == 0, name, node.logger.getLines());
+  }
+}
+
 KJ_TEST("a component that never gets to run is given up") {
   kj::TimerImpl timer(kj::origin<kj::TimePoint>());
   TestNode node({}, timer);

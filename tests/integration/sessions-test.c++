@@ -71,6 +71,38 @@ KJ_TEST("a revoked session's cells get their grace, and pid0 goes on") {
   KJ_EXPECT(pid0.wait() == 0);
 }
 
+KJ_TEST("an advance kills a child's own Host, and all that it gave") {
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  TestNode node({}, timer);
+  auto child = node.run("cell-rpc", {"hold-host"});
+  KJ_EXPECT(node.read(node.stdout(child), 64) == "holding\n"_kj.asBytes());
+  node.heads.advance();
+  node.untilGuests(0);
+  KJ_EXPECT(node.logged("a cell trapped"), "it found something that was not stale");
+}
+
+KJ_TEST("the grace over, a revoked session's cells are ended with their trees") {
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  NodeOptions options;
+  TestNode node(options, timer);
+  startTree(node, "3");
+  KJ_EXPECT(node.node.getEngine().guestCount() == 4);
+  node.heads.advance();
+  node.node.getHeadWatch().onAdvance(0).wait(node.waitScope);
+  node.waitScope.poll();
+  KJ_EXPECT(node.node.getEngine().guestCount() == 4);
+  timer.advanceTo(timer.now() + options.grace);
+  node.untilGuests(0);
+}
+
+KJ_TEST("the node ends in the middle of a graft, after any turn") {
+  for (kj::uint turns = 0; turns < 80; turns++) {
+    TestNode node;
+    Pid0 pid0(node, {"bench-graft", "1000000"});
+    for (kj::uint i = 0; i < turns; i++) node.waitScope.poll(1);
+  }
+}
+
 KJ_TEST("pid0's end ends what it started") {
   TestNode node;
   Pid0 pid0(node, {"abandon"});

@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 #include <kj/filesystem.h>
+#include <kj/test.h>
 #include <string.h>
 #include <ww/net/identity.h>
 #include <ww/node/directory-store.h>
@@ -104,6 +105,17 @@ bool TestNode::logged(kj::StringPtr text) const {
     if (contains(line, text)) return true;
   }
   return false;
+}
+
+Process::Client startTree(TestNode& node, kj::StringPtr depth) {
+  auto wasm = component("cell-rpc");
+  auto top = node.run(wasm, {"tree", depth});
+  auto stdin = node.stdin(top);
+  node.write(stdin, wasm).wait(node.waitScope);
+  node.close(stdin);
+  auto line = kj::str("tree ", depth, "\n");
+  KJ_EXPECT(node.read(node.stdout(top), 1024) == line.asBytes());
+  return top;
 }
 
 bool contains(kj::StringPtr text, kj::StringPtr part) {

@@ -91,4 +91,7 @@ kj::String failureOf(Code&& code) {
 
 bool contains(kj::StringPtr text, kj::StringPtr part);
 
+// A cell with descendants, `depth` generations of them, all running and waiting. The top one.
+Process::Client startTree(TestNode& node, kj::StringPtr depth);
+
 }  // namespace ww
