@@ -12,7 +12,7 @@
 //
 // A body with an effect outside of this process calls lease->check() after each co_await, right
 // before the effect. A server that calls a guest's capability builds and sends the request in one
-// turn. tests/tools/session-bound* sees to it that no server is forgotten.
+// turn. tests/tools/session_bound_test.py sees to it that no server is forgotten.
 
 #include <capnp/capability.h>
 #include <ww/epoch/lease.h>
