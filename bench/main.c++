@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 namespace ww::bench {
 
@@ -47,6 +48,8 @@ int main(int argc, char** argv) {
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   mallopt(M_MMAP_THRESHOLD, 4 << 20);
   mallopt(M_TOP_PAD, 1 << 20);
+  setenv("RUST_BACKTRACE", "0", 1);
+  setenv("RUST_LIB_BACKTRACE", "0", 1);
   using namespace ww::bench;
   struct Part {
     kj::StringPtr name;

@@ -25,27 +25,28 @@ def timed(command):
     return (first - begin) * 1000, (end - begin) * 1000
 
 
-def report(name, times):
-    print(f"{name:50} min {min(times):8.1f} ms   median {statistics.median(times):8.1f} ms   "
-          f"({len(times)} runs)")
+def report(name, times, floor):
+    middle = statistics.median(times)
+    print(f"{name:50} min {min(times):8.1f} ms   median {middle:8.1f} ms   ({len(times)} runs)   "
+          f"ceiling {floor:.1f} ms   {floor / middle:.2f}")
 
 
-def report_runs(name, runs):
-    report(f"{name}: start -> pid0's first call", [first for first, _ in runs])
-    report(f"{name}: start -> exit", [end for _, end in runs])
+def report_runs(name, runs, floor):
+    report(f"{name}: start -> pid0's first call", [first for first, _ in runs], floor)
+    report(f"{name}: start -> exit", [end for _, end in runs], floor)
 
 
 def main():
     data = tempfile.mkdtemp(prefix="ww-bench-")
     run = [WW, "run", "--data-dir", data]
+    # The ceiling: a process that does nothing.
+    floor = statistics.median(timed([WW, "--version"])[1] for _ in range(20))
     cold = []
     for _ in range(3):
         shutil.rmtree(data)
         cold.append(timed(run))
-    report_runs("main job, cold", cold)
-    report_runs("main job, code cached", [timed(run) for _ in range(20)])
-    report("ceiling: a process that does nothing (--version)",
-           [timed([WW, "--version"])[1] for _ in range(20)])
+    report_runs("main job, cold", cold, floor)
+    report_runs("main job, code cached", [timed(run) for _ in range(20)], floor)
     shutil.rmtree(data)
 
 
