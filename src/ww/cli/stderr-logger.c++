@@ -52,9 +52,9 @@ LogLevel levelOf(kj::LogSeverity severity) {
   switch (severity) {
     case kj::LogSeverity::INFO: return LogLevel::INFO;
     case kj::LogSeverity::WARNING: return LogLevel::WARNING;
-    case kj::LogSeverity::ERROR: return LogLevel::ERROR;
-    case kj::LogSeverity::FATAL: return LogLevel::ERROR;
     case kj::LogSeverity::DBG: return LogLevel::DEBUG;
+    case kj::LogSeverity::ERROR:
+    case kj::LogSeverity::FATAL: return LogLevel::ERROR;
   }
   return LogLevel::ERROR;
 }
