@@ -12,8 +12,9 @@
 # `unauthorized:`, `revoked:`, `ended:`, `denied:` (all of type `failed`) and `overloaded:` (of
 # type `overloaded`; later, or less). A C++ receiver puts `remote exception: ` in front.
 #
-# On one connection 1,000 calls may be unanswered, and 64 steps (calls, and fields of their answers)
-# pipelined in a chain; those beyond are refused with `overloaded: calls` and `overloaded: depth`.
+# On one connection 1,000 calls of 128 MiB in all may be unanswered, and 64 steps (calls, and fields
+# of their answers) pipelined in a chain; those beyond are refused with `overloaded: calls`,
+# `overloaded: callBytes` and `overloaded: depth`.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("ww::stem");

@@ -53,6 +53,8 @@ void EventPort::Waiter::fire() {
   fulfiller.fulfill();
 }
 
+kj::TimePoint EventPort::Clock::now() const { return readClock(); }
+
 EventPort::EventPort(): timerImpl(readClock()) {}
 
 kj::Promise<void> EventPort::whenReady(wasi::Handle pollable) {

@@ -11,6 +11,7 @@
 //   big BYTES         has that many zeros run as a component; prints the failure
 //   bench-echo COUNT IN_FLIGHT BYTES
 //                     prints nanoseconds a call; COUNT calls, IN_FLIGHT at a time
+//   late-timer        computes for a while, then waits; fails if it did not wait for as long
 //   hold-host         holds its Host and Executor until they fail; traps if all of them are stale
 //   idle              says `idle` once a call was answered, waits for the end of the host
 #include <kj/debug.h>
@@ -87,6 +88,15 @@ kj::Promise<void> tree(ww::Guest& guest, Executor::Client executor, int depth) {
   }
   ww::print(kj::str("tree ", depth, "\n"));
   co_await guest.onDisconnect();
+}
+
+kj::Promise<void> lateTimer(ww::Guest& guest) {
+  auto& clock = kj::systemPreciseMonotonicClock();
+  constexpr auto WHILE = 20 * kj::MILLISECONDS;
+  for (auto begin = clock.now(); clock.now() - begin < WHILE;) {}
+  auto begin = clock.now();
+  co_await guest.timer().afterDelay(WHILE / 2);
+  KJ_REQUIRE(clock.now() - begin >= WHILE / 2, "the timer counted from the last wait");
 }
 
 kj::Promise<void> expectStale(kj::Promise<void> call) {
@@ -182,6 +192,8 @@ WW_GUEST_MAIN(guest) {
     co_await big(guest, executor);
   } else if (mode == "bench-echo") {
     co_await benchEcho(guest, executor);
+  } else if (mode == "late-timer") {
+    co_await lateTimer(guest);
   } else if (mode == "hold-host") {
     co_await holdHost(guest, host, executor);
   } else if (mode == "idle") {

@@ -12,6 +12,9 @@ struct SocketResult { unsigned char isErr; int value; };  // a handle, or in its
 IMPORT("wasi:filesystem/preopens@0.2.0", "get-directories") void getDirectories(List*);
 IMPORT("wasi:sockets/tcp-create-socket@0.2.6", "create-tcp-socket")
 void createTcpSocket(int family, SocketResult*);
+IMPORT("wasi:sockets/instance-network@0.2.6", "instance-network") int instanceNetwork();
+IMPORT("wasi:sockets/ip-name-lookup@0.2.6", "resolve-addresses")
+void resolveAddresses(int network, const char* name, unsigned size, SocketResult*);
 IMPORT("wasi:random/random@0.2.12", "get-random-u64") unsigned long long random();
 IMPORT("wasi:clocks/monotonic-clock@0.2.99", "now") unsigned long long now();
 }
@@ -41,6 +44,10 @@ unsigned run() {
   SocketResult socket{};
   createTcpSocket(0, &socket);
   require(socket.isErr == 1 && (socket.value & 0xff) == ACCESS_DENIED);
+
+  SocketResult lookup{};
+  resolveAddresses(instanceNetwork(), "localhost", 9, &lookup);
+  require(lookup.isErr == 1 && (lookup.value & 0xff) == ACCESS_DENIED);
 
   require((random() | random() | random()) != 0);
   auto then = now();

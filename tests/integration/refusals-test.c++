@@ -38,6 +38,45 @@ KJ_TEST("bytes that are no component") {
   expectRefused(node, noise, {"not a component: "});
 }
 
+// WebAssembly's way with sizes: seven bits a byte, the least significant first.
+void addLeb(kj::Vector<kj::byte>& to, size_t value) {
+  for (; value >= 0x80; value >>= 7) to.add(kj::byte(value) | 0x80);
+  to.add(value);
+}
+
+kj::Array<kj::byte> withSection(kj::byte id, kj::ArrayPtr<const kj::byte> body) {
+  constexpr kj::byte HEAD[] = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
+  kj::Vector<kj::byte> bytes;
+  bytes.addAll(kj::arrayPtr(HEAD, sizeof(HEAD)));
+  bytes.add(id);
+  addLeb(bytes, body.size());
+  bytes.addAll(body);
+  return bytes.releaseAsArray();
+}
+
+// One type, of a component that holds one type, and so on.
+kj::Array<kj::byte> nestedTypes(size_t depth) {
+  kj::Vector<kj::byte> body;
+  body.add(1);
+  for (size_t i = 0; i < depth; i++) {
+    for (kj::byte byte: {0x41, 1, 1}) body.add(byte);
+  }
+  body.add(0x41);
+  body.add(0);
+  return withSection(7, body);
+}
+
+KJ_TEST("components that would use up the stack or the memory of who reads them") {
+  TestNode node;
+  for (auto depth: {100, 5'000, 40'000}) {
+    expectRefused(node, nestedTypes(depth), {"this component cannot run here: "});
+  }
+  expectRefused(node, nestedTypes(1'000'000), {"not a component: types of 3000003 bytes"});
+  kj::Array<kj::byte> nested = withSection(4, withSection(0, nullptr));
+  for (int i = 0; i < 1000; i++) nested = withSection(4, nested);
+  expectRefused(node, nested, {"not a component: components nested deeper than 16"});
+}
+
 KJ_TEST("components that cannot run here") {
   TestNode node;
   expectRefused(node, component("bare-unknown-import"),

@@ -15,7 +15,7 @@ class EventPort final: public kj::EventPort {
   EventPort();
   KJ_DISALLOW_COPY_AND_MOVE(EventPort);
 
-  kj::Timer& timer() { return timerImpl; }
+  kj::Timer& timer() { return clock; }
 
   // Resolves when the host says that `pollable` is ready, which it may say too early: look, and
   // wait again. Dropping the promise ends the wait; the pollable must outlive it.
@@ -58,7 +58,22 @@ class EventPort final: public kj::EventPort {
   void pollAll(kj::Maybe<kj::TimePoint> until);
   size_t addSource();  // how many handles that were
 
+  // Counts from the time at which it is asked, not from the last wait.
+  class Clock final: public kj::Timer {
+   public:
+    explicit Clock(kj::TimerImpl& timers): timers(timers) {}
+    kj::TimePoint now() const override;
+    kj::Promise<void> atTime(kj::TimePoint time) override { return timers.atTime(time); }
+    kj::Promise<void> afterDelay(kj::Duration delay) override {
+      return timers.atTime(now() + delay);
+    }
+
+   private:
+    kj::TimerImpl& timers;
+  };
+
   kj::TimerImpl timerImpl;
+  Clock clock{timerImpl};
   kj::List<Waiter, &Waiter::link> waiters;
   kj::Maybe<Source&> source;
 

@@ -2,7 +2,7 @@
 
 use crate::clock::Deadline;
 use crate::component::Runnable;
-use crate::limits::CellLimiter;
+use crate::limits::{CellLimiter, FurtherMemories};
 use crate::pipe::Pipe;
 use crate::streams::{Pipes, Streams, new_table};
 use crate::ticker::TickClock;
@@ -19,6 +19,10 @@ use ww_fence::bounded;
 
 /// The most random bytes that one call may ask for.
 const MAX_RANDOM_BYTES: u64 = 64 << 10;
+
+/// The most that one call may hand to the host, and the handles that it may hold.
+const MAX_HOSTCALL_BYTES: usize = 4 << 20;
+const MAX_HANDLES: usize = 20_000;
 
 pub struct CellOptions {
     pub args: Vec<String>,
@@ -76,7 +80,7 @@ impl Cell {
             yielded: Arc::new(AtomicBool::new(false)),
             slice_start: Arc::new(AtomicU64::new(0)),
         };
-        let state = new_state(&options, &pipes, deadline.clone());
+        let state = new_state(&options, &pipes, deadline.clone(), engine.further.clone());
         let ticks = engine.ticker.clock();
         let store = new_store(engine, state, ticks.clone(), progress.clone());
         let run = Box::pin(run(store, runnable.clone(), progress.instantiated.clone()));
@@ -98,8 +102,9 @@ impl Cell {
         self.deadline.clear();
         self.progress.yielded.store(false, Relaxed);
         self.progress.slice_start.store(self.ticks.begin_poll(), Relaxed);
+        let polling = self.ticks.polling(); // ends with it, also by a panic
         let polled = run.as_mut().poll(&mut Context::from_waker(&self.waker));
-        self.ticks.end_poll();
+        drop(polling);
         let outcome = match polled {
             Poll::Pending => return None,
             Poll::Ready(Ok(code)) => Outcome::Exited(code),
@@ -110,11 +115,11 @@ impl Cell {
     }
 
     fn failed(&self, error: wasmtime::Error) -> Outcome {
-        let cause = bounded(error.root_cause().to_string());
+        let cause = bounded(error.root_cause());
         // A guest that has run, its start function included, has a stack to show.
         let ran = self.is_instantiated() || error.is::<Trap>() || error.is::<WasmBacktrace>();
         if ran {
-            Outcome::Trapped { cause, backtrace: bounded(format!("{error:?}")) }
+            Outcome::Trapped { cause, backtrace: bounded(format_args!("{error:?}")) }
         } else {
             Outcome::Refused { cause }
         }
@@ -140,6 +145,8 @@ impl Cell {
     /// for reads, a closed pipe for writes.
     pub fn finish(&mut self) {
         self.run = None;
+        self.deadline.clear();
+        self.progress.yielded.store(false, Relaxed);
         let [connection_in, connection_out, stdin, stdout, stderr] = &self.pipes;
         connection_in.close_read();
         stdin.close_read();
@@ -157,7 +164,12 @@ impl Drop for Cell {
 }
 
 /// No preopened folder, no socket, no name lookup: what was not granted answers "denied".
-fn new_state(options: &CellOptions, pipes: &[Arc<Pipe>; 5], deadline: Deadline) -> State {
+fn new_state(
+    options: &CellOptions,
+    pipes: &[Arc<Pipe>; 5],
+    deadline: Deadline,
+    further: FurtherMemories,
+) -> State {
     let mut wasi = WasiCtxBuilder::new();
     wasi.args(&options.args).envs(&options.env).max_random_size(MAX_RANDOM_BYTES);
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
@@ -166,10 +178,7 @@ fn new_state(options: &CellOptions, pipes: &[Arc<Pipe>; 5], deadline: Deadline) 
     State {
         wasi: wasi.build(),
         table: new_table(),
-        limiter: CellLimiter {
-            memory_left: options.memory_bytes,
-            table_elements_left: options.table_elements,
-        },
+        limiter: CellLimiter::new(options.memory_bytes, options.table_elements, further),
         streams: Streams::new(pipes),
         deadline,
     }
@@ -183,6 +192,8 @@ fn new_store(
 ) -> Store<State> {
     let mut store = Store::new(&engine.engine, state);
     store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(MAX_HOSTCALL_BYTES);
+    store.set_max_component_handles(MAX_HANDLES);
     store.set_epoch_deadline(1);
     // The engine's tick is global: a guest that was parked for a tick must not yield as soon as it
     // wakes, so what counts is the tick in which this poll began.

@@ -1,11 +1,12 @@
 //! Compiled components: from bytes, from this engine's own artifacts, and back.
 
+use crate::shape::{self, COMPILE_STACK};
 use crate::{EngineShared, State};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::RawFd;
 use wasmtime::component::Component;
 use wasmtime_wasi::p2::bindings::CommandPre;
-use ww_fence::{ErrorKind, Failure};
+use ww_fence::{ErrorKind, Failure, guard, panic_text};
 
 /// A component, compiled and linked: shared by all cells that run it.
 #[derive(Clone)]
@@ -50,9 +51,29 @@ fn line(error: &wasmtime::Error) -> String {
     causes.join(": ")
 }
 
+/// On a thread of its own, for what recurses as deep as its input says.
+fn with_large_stack<T: Send>(
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("ww-compile".into())
+            .stack_size(COMPILE_STACK)
+            .spawn_scoped(scope, || guard(work))
+            .map_err(|e| Failure::new(ErrorKind::Resources, format!("no thread to compile: {e}")))?
+            .join()
+            .unwrap_or_else(|payload| Err(Failure::new(ErrorKind::Panic, panic_text(payload))))
+    })
+}
+
 impl Runnable {
     pub fn compile(engine: &EngineShared, bytes: &[u8]) -> Result<Self, Failure> {
         check_preamble(bytes)?;
+        shape::check(bytes)?;
+        with_large_stack(|| Self::compile_checked(engine, bytes))
+    }
+
+    fn compile_checked(engine: &EngineShared, bytes: &[u8]) -> Result<Self, Failure> {
         // The bytes only: with the text format compiled out, nothing here is read as a path.
         let component = Component::from_binary(&engine.engine, bytes)
             .map_err(|error| Failure::new(ErrorKind::NotComponent, line(&error)))?;

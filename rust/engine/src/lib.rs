@@ -18,6 +18,7 @@ mod host_end;
 mod limits;
 mod nudge;
 mod pipe;
+mod shape;
 mod streams;
 mod ticker;
 mod waker;
@@ -25,7 +26,7 @@ mod waker;
 use cell::{Cell, CellOptions, Outcome};
 use clock::Deadline;
 use component::Runnable;
-use limits::CellLimiter;
+use limits::{CellLimiter, FurtherMemories};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::ptr;
@@ -36,6 +37,7 @@ use ticker::Ticker;
 use waker::{CellWaker, Hub};
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
+use wasmtime_wasi::p2::bindings::LinkOptions;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use ww_fence::{ErrorKind, Failure, WwBytes, WwError, deliver, guard};
 
@@ -85,6 +87,7 @@ pub(crate) struct EngineShared {
     linker: Linker<State>,
     hooks: WwHooks,
     ticker: Ticker,
+    further: FurtherMemories,
 }
 
 pub struct WwEngine {
@@ -94,6 +97,9 @@ pub struct WwEngine {
 
 /// What the host's own calls need on a guest's stack, beside the guest's frames.
 const HOST_STACK: usize = 256 << 10;
+
+/// With debug information, whose reader recurses as deep as a component nests it.
+const HOST_STACK_DEBUGGING: usize = 64 << 20;
 const MAX_BACKTRACE_FRAMES: usize = 32;
 
 fn config(options: &WwEngineOptions) -> Config {
@@ -103,7 +109,8 @@ fn config(options: &WwEngineOptions) -> Config {
     config.wasm_exceptions(true); // C++ guests throw
     config.native_unwind_info(false); // backtraces and exceptions have tables of their own
     config.max_wasm_stack(options.max_wasm_stack as usize);
-    config.async_stack_size(options.max_wasm_stack as usize + HOST_STACK);
+    let host_stack = if options.debug_info { HOST_STACK_DEBUGGING } else { HOST_STACK };
+    config.async_stack_size(options.max_wasm_stack as usize + host_stack);
     // Said here, so that the environment does not decide.
     config.wasm_backtrace_details(if options.debug_info {
         WasmBacktraceDetails::Enable
@@ -121,14 +128,22 @@ fn new_engine(
 ) -> wasmtime::Result<WwEngine> {
     let engine = Engine::new(&config(options))?;
     let mut linker = Linker::new(&engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    let mut all = LinkOptions::default();
+    all.network_error_code(true);
+    wasmtime_wasi::p2::add_to_linker_with_options_async(&mut linker, &all)?;
     linker.allow_shadowing(true);
     streams::add_to_linker(&mut linker)?;
     clock::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     let ticker = Ticker::start(engine.weak(), Duration::from_micros(options.slice_us.max(100)))?;
     Ok(WwEngine {
-        shared: Arc::new(EngineShared { engine, linker, hooks, ticker }),
+        shared: Arc::new(EngineShared {
+            engine,
+            linker,
+            hooks,
+            ticker,
+            further: FurtherMemories::default(),
+        }),
         hub: Hub::new(hub, hooks),
     })
 }

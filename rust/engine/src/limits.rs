@@ -1,14 +1,48 @@
 //! What one cell may make the engine allocate: one budget over all of its memories and tables.
 
-use wasmtime::{ResourceLimiter, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use wasmtime::{ResourceLimiter, Result, bail};
 
 const MAX_INSTANCES: usize = 100;
 const MAX_MEMORIES: usize = 8;
 const MAX_TABLES: usize = 100;
 
+/// Memories beyond the first of each cell, over all cells: each takes some three of the mappings of
+/// which a process has 65,530, and of which the cells themselves take most.
+#[derive(Clone, Default)]
+pub struct FurtherMemories(Arc<AtomicUsize>);
+
+const MAX_FURTHER_MEMORIES: usize = 4_000;
+
 pub struct CellLimiter {
-    pub memory_left: usize, // bytes
-    pub table_elements_left: usize,
+    memory_left: usize, // bytes
+    table_elements_left: usize,
+    memories: usize,
+    further: FurtherMemories,
+}
+
+impl CellLimiter {
+    pub fn new(memory_left: usize, table_elements_left: usize, further: FurtherMemories) -> Self {
+        CellLimiter { memory_left, table_elements_left, memories: 0, further }
+    }
+
+    fn count_memory(&mut self) -> Result<()> {
+        if self.memories > 0 && self.further.0.fetch_add(1, Relaxed) >= MAX_FURTHER_MEMORIES {
+            self.further.0.fetch_sub(1, Relaxed);
+            bail!(
+                "overloaded: memories: the node's cells have {MAX_FURTHER_MEMORIES} beside one each"
+            );
+        }
+        self.memories += 1;
+        Ok(())
+    }
+}
+
+impl Drop for CellLimiter {
+    fn drop(&mut self) {
+        self.further.0.fetch_sub(self.memories.saturating_sub(1), Relaxed);
+    }
 }
 
 impl ResourceLimiter for CellLimiter {
@@ -18,6 +52,10 @@ impl ResourceLimiter for CellLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool> {
+        // Its first growth is a memory's making. One that was made empty counts again as it grows.
+        if current == 0 {
+            self.count_memory()?;
+        }
         Ok(maximum.is_none_or(|most| desired <= most)
             && take(&mut self.memory_left, desired.saturating_sub(current)))
     }
@@ -61,7 +99,7 @@ mod tests {
 
     #[test]
     fn one_budget_over_all_memories() {
-        let mut limiter = CellLimiter { memory_left: 100, table_elements_left: 1 };
+        let mut limiter = CellLimiter::new(100, 1, FurtherMemories::default());
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(!limiter.memory_growing(0, 41, None).unwrap());
         assert!(limiter.memory_growing(60, 100, None).unwrap());

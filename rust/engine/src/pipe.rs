@@ -24,6 +24,7 @@ struct Inner {
     len: usize,
     write_closed: bool,
     read_closed: bool,
+    permit: usize,  // what the guest was last told that it may write
     discards: bool, // what does not fit is dropped, and counted
     discarded: u64,
     wanted: bool,         // the guest has looked for what was not there
@@ -241,14 +242,12 @@ impl Pipe {
 
     /// How many bytes a write may hold now; `None` when nobody reads.
     pub fn guest_room(&self) -> Option<usize> {
-        let i = self.lock();
+        let mut i = self.lock();
         if i.read_closed || i.write_closed {
-            None
-        } else if i.discards {
-            Some(self.capacity)
-        } else {
-            Some(self.capacity.saturating_sub(i.len))
+            return None;
         }
+        i.permit = if i.discards { self.capacity } else { self.capacity.saturating_sub(i.len) };
+        Some(i.permit)
     }
 
     /// Writes what `guest_room` allowed; `Err` says that it was more.
@@ -258,7 +257,12 @@ impl Pipe {
                 return Ok(Moved::Closed);
             }
             let size = bytes.len();
-            let room = self.capacity.saturating_sub(i.len);
+            let permit = std::mem::take(&mut i.permit);
+            let mut room = self.capacity.saturating_sub(i.len);
+            if !i.discards {
+                // A permit holds although what there was room for is no longer dropped.
+                room = room.max(permit);
+            }
             let taken = size.min(room);
             if taken < size {
                 if !i.discards || size > self.capacity {
@@ -436,6 +440,18 @@ mod tests {
         assert_eq!(events.load(Ordering::Relaxed), 1);
         assert_eq!(bytes_of(pipe.host_write(&[slice(b"9abcdef")])), Some(3));
         assert_eq!(pipe.guest_read(99), Some(Bytes::from_static(b"456789ab")));
+    }
+
+    #[test]
+    fn a_permit_outlives_the_dropping_of_bytes_that_it_came_from() {
+        let pipe = Pipe::new(4, HOOKS);
+        assert_eq!(write(&pipe, b"1234"), Some(4));
+        pipe.set_discards(true);
+        assert_eq!(pipe.guest_room(), Some(4));
+        pipe.set_discards(false);
+        assert_eq!(write(&pipe, b"5678"), Some(4));
+        assert!(pipe.guest_write(Bytes::from_static(b"9")).is_err());
+        assert_eq!(read(&pipe, 99), b"12345678");
     }
 
     #[test]

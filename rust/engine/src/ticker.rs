@@ -61,12 +61,21 @@ impl TickClock {
         self.now()
     }
 
-    pub fn end_poll(&self) {
-        self.0.ended.fetch_add(1, Relaxed);
+    /// Ends the poll when it is dropped.
+    pub fn polling(&self) -> Polling<'_> {
+        Polling(&self.0)
     }
 
     pub fn now(&self) -> u64 {
         self.0.ticks.load(Relaxed)
+    }
+}
+
+pub struct Polling<'a>(&'a Shared);
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Relaxed);
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
@@ -63,21 +63,36 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(kind: ErrorKind, text: impl Display) -> Self {
-        Failure { kind, text: bounded(text.to_string()) }
+        Failure { kind, text: bounded(text) }
     }
 }
 
 /// What a person reads; a component chooses names in it, and so its length.
 const MAX_TEXT_BYTES: usize = 16 << 10; // a whole backtrace fits
 
-/// `text`, cut if it is longer than anybody reads.
-pub fn bounded(mut text: String) -> String {
-    if text.len() > MAX_TEXT_BYTES {
-        let end = (0..=MAX_TEXT_BYTES).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
-        text.truncate(end);
-        text.push_str(" […]");
+/// Takes no more than anybody reads: what writes to it stops then.
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, piece: &str) -> std::fmt::Result {
+        let room = MAX_TEXT_BYTES - self.0.len();
+        if piece.len() <= room {
+            self.0.push_str(piece);
+            return Ok(());
+        }
+        let end = (0..=room).rev().find(|&i| piece.is_char_boundary(i)).unwrap_or(0);
+        self.0.push_str(&piece[..end]);
+        Err(std::fmt::Error)
     }
-    text
+}
+
+/// `text`, cut if it is longer than anybody reads; the rest is never made.
+pub fn bounded(text: impl Display) -> String {
+    let mut out = Bounded(String::new());
+    if write!(out, "{text}").is_err() {
+        out.0.push_str(" […]");
+    }
+    out.0
 }
 
 thread_local!(static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) });
@@ -151,7 +166,7 @@ mod tests {
 
     #[test]
     fn texts_are_cut_between_characters() {
-        assert_eq!(bounded("short".into()), "short");
+        assert_eq!(bounded("short"), "short");
         for start in ["", "x", "xx"] {
             let cut = bounded(format!("{start}{}", "€".repeat(MAX_TEXT_BYTES)));
             assert!(cut.len() <= MAX_TEXT_BYTES + 8 && cut.ends_with("€ […]"));

@@ -117,6 +117,7 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
   };
 
   kj::Maybe<Job> next() const {
+    state.lockExclusive()->running = false;
     return state.when([](const State& s) { return s.stopped || !s.jobs.empty(); },
                       [](State& s) -> kj::Maybe<Job> {
       s.running = !s.jobs.empty();

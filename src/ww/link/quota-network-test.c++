@@ -109,6 +109,22 @@ KJ_TEST("calls that were given up or that failed leave nothing counted") {
   KJ_EXPECT(peer.answered(calls, "") == LIMITS.calls);
 }
 
+KJ_TEST("what unanswered calls hold is bounded in bytes too") {
+  Peer peer;
+  peer.host.whenResolved().wait(peer.waitScope);
+  constexpr kj::uint BYTES = 30 << 20;
+  kj::Vector<kj::Promise<void>> calls;
+  for (int i = 0; i < 6; i++) {
+    auto request = peer.host.typelessRequest(capnp::typeId<Host>(), 4, nullptr, {});
+    request.initAs<capnp::Data>(BYTES);
+    calls.add(request.send().ignoreResult());
+  }
+  peer.waitScope.poll();
+  peer.open();
+  KJ_EXPECT(peer.answered(calls, "overloaded: callBytes") == LIMITS.callBytes / BYTES);
+  call(peer.host).wait(peer.waitScope);
+}
+
 KJ_TEST("a chain of pipelined calls is refused from the limit on, to its end") {
   Peer peer;
   peer.host.whenResolved().wait(peer.waitScope);

@@ -56,6 +56,7 @@ class QuotaNetwork::CountedConnection final: public Connection {
   // One of the peer's questions, until it is answered; a refused one, until it is finished.
   struct Question {
     kj::uint depth = 0;
+    uint64_t bytes = 0;
     bool refused = false;
     bool unanswerable = false;  // the peer wants no answer, only to pipeline on it
   };
@@ -79,21 +80,24 @@ class QuotaNetwork::CountedConnection final: public Connection {
   kj::Own<Connection> inner;
   const QuotaLimits limits;
   kj::HashMap<uint32_t, Question> questions;
-  kj::uint refused = 0;  // of them
+  kj::uint refused = 0;    // of them
+  uint64_t callBytes = 0;  // of those not refused
 
   // False: dealt with here. Throws to end the link.
   bool admit(capnp::IncomingRpcMessage& incoming) {
     auto message = incoming.getBody().getAs<Message>();
     switch (message.which()) {
       case Message::BOOTSTRAP: return admitQuestion(message.getBootstrap().getQuestionId(), {});
-      case Message::CALL: return admitCall(message.getCall());
+      case Message::CALL:
+        return admitCall(message.getCall(), incoming.sizeInWords() * sizeof(capnp::word));
       case Message::FINISH: return finish(message.getFinish().getQuestionId());
       default: return true;
     }
   }
 
-  bool admitCall(capnp::rpc::Call::Reader call) {
+  bool admitCall(capnp::rpc::Call::Reader call, uint64_t bytes) {
     Question question;
+    question.bytes = bytes;
     question.unanswerable = call.getOnlyPromisePipeline();
     if (call.getTarget().isPromisedAnswer()) {
       auto target = call.getTarget().getPromisedAnswer();
@@ -114,6 +118,10 @@ class QuotaNetwork::CountedConnection final: public Connection {
       limit = "depth"_kj;
       question.refused = true;
     }
+    if (callBytes + question.bytes > limits.callBytes) {
+      limit = "callBytes"_kj;
+      question.refused = true;
+    }
     question.refused |= questions.size() - refused >= limits.calls;
     if (question.refused && (!refusable || refused >= limits.refused())) {
       kj::throwFatalException(overloaded(limit));
@@ -124,7 +132,10 @@ class QuotaNetwork::CountedConnection final: public Connection {
       return kj::HashMap<uint32_t, Question>::Entry{id, question};
     });
     if (!added) kj::throwFatalException(badInput("a question with the number of one that stands"));
-    if (!question.refused) return true;
+    if (!question.refused) {
+      callBytes += question.bytes;
+      return true;
+    }
     ++refused;
     if (!question.unanswerable) refuse(id, limit);
     return false;
@@ -149,13 +160,20 @@ class QuotaNetwork::CountedConnection final: public Connection {
         questions.erase(id);
         return false;
       }
-      if (question->unanswerable) questions.erase(id);
+      if (question->unanswerable) forget(id, *question);
     }
     return true;
   }
 
   void sending(Message::Reader message) {
-    if (message.isReturn()) questions.erase(message.getReturn().getAnswerId());
+    if (!message.isReturn()) return;
+    auto id = message.getReturn().getAnswerId();
+    KJ_IF_MAYBE(question, questions.find(id)) forget(id, *question);
+  }
+
+  void forget(uint32_t id, const Question& question) {
+    callBytes -= question.bytes;
+    questions.erase(id);
   }
 };
 

@@ -18,6 +18,7 @@ namespace ww {
 struct QuotaLimits {
   kj::uint calls = 1000;  // not yet answered
   kj::uint depth = 64;    // unanswered calls and field accesses in one chain of pipelining
+  uint64_t callBytes = uint64_t(128) << 20;  // of the unanswered, which hold what they were sent
 
   // Refused calls that the peer has not finished: what only it can free ends the link.
   kj::uint refused() const { return 4 * calls; }

@@ -149,7 +149,7 @@ kj::ArrayPtr<kj::byte> TwoPartyNetwork::Inbox::space() {
     resize(kj::min(wanted, capacity * 2));
   } else if (wasFull && words.size() < BUSY_INBOX_WORDS) {
     resize(BUSY_INBOX_WORDS * sizeof(word));
-  } else if (begin + wanted > capacity || wasFull) {
+  } else if (begin > 0 && (begin + wanted > capacity || wasFull)) {
     auto base = reinterpret_cast<kj::byte*>(words.begin());
     memmove(base, base + begin, have);
     begin = 0;
