@@ -16,8 +16,8 @@ const MAX_TYPES_BYTES: usize = 128 << 10;
 /// it instantiates in its turn.
 const MAX_INSTANTIATIONS: u64 = 10_000;
 
-/// The stack of the thread that compiles: enough for types as deep as MAX_TYPES_BYTES can say. It is
-/// taken as it is used.
+/// The stack of the thread that compiles: enough for types as deep as MAX_TYPES_BYTES can say. It
+/// is taken as it is used.
 pub const COMPILE_STACK: usize = 256 << 20;
 
 fn refuse(text: String) -> Failure {

@@ -175,6 +175,19 @@ mod tests {
     }
 
     #[test]
+    fn an_endless_text_is_not_made() {
+        struct Endless;
+        impl Display for Endless {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                loop {
+                    f.write_str("std::pair<int, int>, ")?;
+                }
+            }
+        }
+        assert!(bounded(Endless).ends_with(" […]"));
+    }
+
+    #[test]
     fn a_panic_is_a_value() {
         let failure = guard::<()>(|| panic!("number {}", 7)).err().unwrap();
         assert_eq!(failure.kind, ErrorKind::Panic);
