@@ -55,6 +55,7 @@ WwComponent* ww_component_load_file(const WwEngine* engine, int32_t file, WwErro
 bool ww_component_artifact(const WwComponent* component, WwBytes* artifact, WwError* error);
 void ww_component_drop(WwComponent* component);
 void ww_hash(WwSlice bytes, uint8_t hash[32]);
+void ww_checksum(WwSlice bytes, uint8_t sum[16]);
 
 // ---- cells
 

@@ -14,11 +14,12 @@ namespace ww::ffi {
 
 namespace {
 
-// An entry: the artifact, at the front as mapping it needs it, and then what it claims to be.
-constexpr kj::StringPtr ENTRY_MAGIC = "\nww compiled component 2\n"_kj;
+// An entry: the artifact, at the front as mapping it needs it, and then what it claims to be. Who
+// could change it on purpose could change the node itself: the store is private to its user.
+constexpr kj::StringPtr ENTRY_MAGIC = "\nww compiled component 3\n"_kj;
 
 kj::String entryTail(kj::StringPtr name, kj::ArrayPtr<const kj::byte> artifact) {
-  return kj::str(ENTRY_MAGIC, name, '\n', contentHash(artifact), '\n');
+  return kj::str(ENTRY_MAGIC, name, '\n', checksum(artifact), '\n');
 }
 
 }  // namespace

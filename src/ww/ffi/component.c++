@@ -46,4 +46,10 @@ kj::String contentHash(kj::ArrayPtr<const kj::byte> bytes) {
   return kj::encodeHex(hash);
 }
 
+kj::String checksum(kj::ArrayPtr<const kj::byte> bytes) {
+  kj::byte sum[16];
+  ww_checksum(slice(bytes), sum);
+  return kj::encodeHex(sum);
+}
+
 }  // namespace ww::ffi

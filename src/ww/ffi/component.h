@@ -55,4 +55,8 @@ kj::Exception componentProblem(kj::StringPtr why);
 // BLAKE3 of `bytes`, as 64 hexadecimal digits: the name under which code is cached.
 kj::String contentHash(kj::ArrayPtr<const kj::byte> bytes);
 
+// XXH3-128 of `bytes`, as 32 hexadecimal digits: whether they are as they were. Against accidents,
+// not against somebody who means to change them.
+kj::String checksum(kj::ArrayPtr<const kj::byte> bytes);
+
 }  // namespace ww::ffi
