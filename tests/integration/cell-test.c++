@@ -149,6 +149,20 @@ KJ_TEST("cells that have ended and are held take room, and give it back") {
   KJ_EXPECT(contains(reason, "overloaded: cells: 4 are held by this parent"), reason);
   held.clear();
   for (int i = 0; i < 10; i++) run();
+
+  // A stream is enough to keep what is in it, and a new session makes no new room.
+  kj::Vector<ByteStream::Client> streams;
+  for (int i = 0; i < 4; i++) {
+    auto process = run();
+    streams.add(node.stdout(process));
+    streams.back().readRequest().send().wait(node.waitScope);  // of 0 bytes: it is there
+  }
+  KJ_EXPECT(contains(failureOf([&]() { run(); }), "overloaded: cells"));
+  node.executor = node.node.openMembrane().graftRequest().send().getSession().getExtension()
+      .getExecutor();
+  KJ_EXPECT(contains(failureOf([&]() { run(); }), "overloaded: cells"));
+  streams.clear();
+  run();
 }
 
 KJ_TEST("dropping a Process gives up the handle, no more") {

@@ -17,8 +17,11 @@ void CellGroup::requireOpen() const {
 
 void CellGroup::add(kj::Own<Cell> cell) {
   requireOpen();
-  ++held->value;
-  cell->place = kj::heap(kj::defer([count = kj::addRef(*held)]() mutable { --count->value; }));
+  auto place = kj::refcounted<Place>(kj::addRef(*held));
+  for (auto pipe: {cell->in.get(), cell->out.get(), cell->err.get()}) {
+    pipe->attach(kj::addRef(*place));  // what is left in it is what is counted
+  }
+  cell->place = kj::mv(place);
   auto id = cell->getId();
   removals.add(cell->onExit().then([this, id](int32_t) { cells.erase(id); }));
   cells.insert(id, kj::mv(cell));
@@ -33,6 +36,7 @@ kj::Own<CellGroup> CellGroup::makeSubgroup() {
   }
   subgroups = kj::mv(used);
   auto subgroup = kj::refcounted<CellGroup>();
+  subgroup->held = kj::addRef(*held);
   subgroups.add(kj::addRef(*subgroup));
   return subgroup;
 }

@@ -34,7 +34,7 @@ constexpr int32_t EXIT_NOT_RUNNABLE = 126;  // no component, or one that cannot 
 kj::Maybe<int32_t> findExitCode(const kj::Exception& startFailure);
 
 struct CellLimits {
-  kj::uint held = 1024;                 // Cells of one group that somebody holds, ended ones too
+  kj::uint held = 1024;  // cells of one parent, or their pipes, that somebody holds; ended ones too
   size_t pipeBytes = 64 * 1024;         // of each pipe
   uint64_t memoryBytes = 256ull << 20;  // over all linear memories
   uint64_t tableElements = 65536;       // over all tables
@@ -61,13 +61,19 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
 
   size_t size() const { return cells.size(); }  // running, descendants not counted
 
-  // Cell objects that somebody holds: one that has ended keeps the output that was not read.
+  // Cells of which somebody holds anything, over this group, the one it is a subgroup of, and that
+  // one's other subgroups: a cell that has ended keeps the output that was not read.
   size_t heldCount() const { return held->value; }
 
  private:
   friend class CellBuilder;
   struct Count: public kj::Refcounted {
     size_t value = 0;
+  };
+  struct Place: public kj::Refcounted {
+    explicit Place(kj::Own<Count> count): count(kj::mv(count)) { ++this->count->value; }
+    ~Place() noexcept(false) { --count->value; }
+    kj::Own<Count> count;
   };
 
   void add(kj::Own<Cell> cell);

@@ -53,6 +53,9 @@ class PipeEnd final: public kj::Refcounted {
   void setAwaited(bool awaited);
   uint64_t droppedBytes() const;
 
+  // Lives as long as this does.
+  void attach(kj::Own<void> object) { attachment = kj::mv(object); }
+
   // For the node's own use in place of all the above: the stream itself.
   kj::Own<ffi::PipeStream> takeStream() { return kj::mv(stream); }
 
@@ -61,6 +64,7 @@ class PipeEnd final: public kj::Refcounted {
   void updateDiscards();
   void shutDown();
 
+  kj::Own<void> attachment;
   const kj::StringPtr name;
   const Direction direction;
   kj::Own<ffi::PipeStream> stream;

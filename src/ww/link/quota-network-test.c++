@@ -17,14 +17,16 @@ constexpr QuotaLimits LIMITS{};
 // Answers every call with itself, once the gate is open.
 class Gated final: public Host::Server {
  public:
-  explicit Gated(kj::ForkedPromise<void>& gate): gate(gate) {}
+  Gated(kj::ForkedPromise<void>& gate, kj::uint& calls): gate(gate), calls(calls) {}
   kj::Promise<void> executor(ExecutorContext context) override {
+    ++calls;
     co_await gate.addBranch();
     context.getResults().setExecutor(thisCap().castAs<peer::Executor>());
   }
 
  private:
   kj::ForkedPromise<void>& gate;
+  kj::uint& calls;
 };
 
 struct Fixture {
@@ -32,9 +34,10 @@ struct Fixture {
   kj::WaitScope waitScope{loop};
   kj::PromiseFulfillerPair<void> paf = kj::newPromiseAndFulfiller<void>();
   kj::ForkedPromise<void> gate = paf.promise.fork();
+  kj::uint calls = 0;  // that arrived
   kj::TwoWayPipe pipe = kj::newTwoWayPipe();
   kj::Maybe<kj::Own<RpcLink>> link =
-      kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Gated>(gate));
+      kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Gated>(gate, calls));
 
   void open() { paf.fulfiller->fulfill(); }
 };
@@ -203,6 +206,44 @@ KJ_TEST("a chain whose questions are finished as it grows is no way around") {
     peer.link = nullptr;
     peer.waitScope.poll();
   }
+}
+
+KJ_TEST("a chain through parameters, each finished as it grows, is no way around either") {
+  RawPeer peer;
+  auto bootstrap = peer.bootstrap();
+  auto last = peer.callOn(bootstrap, true);
+  auto reason = kj::runCatchingExceptions([&]() {
+    for (int i = 0; i < 30'000; i++) {
+      auto now = peer.send([&](Message::Builder m, uint32_t id) {
+        auto call = m.initCall();
+        call.setQuestionId(id);
+        call.initTarget().initPromisedAnswer().setQuestionId(bootstrap);
+        call.setInterfaceId(capnp::typeId<Host>());
+        call.setMethodId(4);
+        auto params = call.initParams();
+        params.getContent().initAsAnyStruct(0, 0);
+        auto given = params.initCapTable(1)[0].initReceiverAnswer();
+        given.setQuestionId(last);
+        given.initTransform(1)[0].setGetPointerField(0);
+        call.setOnlyPromisePipeline(true);
+      });
+      peer.finish(last);
+      last = now;
+    }
+  });
+  peer.link = nullptr;
+  peer.waitScope.poll();
+}
+
+KJ_TEST("calls that nobody will hear of are bounded over a link's life") {
+  RawPeer peer;
+  auto bootstrap = peer.bootstrap();
+  for (kj::uint i = 0; i < LIMITS.unheard(); i++) peer.finish(peer.callOn(bootstrap, true));
+  peer.waitScope.poll();
+  auto before = peer.calls;
+  for (int i = 0; i < 10; i++) peer.finish(peer.callOn(bootstrap, true));
+  peer.waitScope.poll();
+  KJ_EXPECT(before == LIMITS.unheard() && peer.calls == before);
 }
 
 KJ_TEST("a question with the number of one that stands ends the link") {

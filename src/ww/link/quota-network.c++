@@ -81,7 +81,8 @@ class QuotaNetwork::CountedConnection final: public Connection {
   const QuotaLimits limits;
   kj::HashMap<uint32_t, Question> questions;
   kj::uint refused = 0;    // of them
-  uint64_t callBytes = 0;  // of those not refused
+  uint64_t callBytes = 0;  // of those not refused, and of the unheard
+  kj::uint unheard = 0;    // calls that were finished and will never be answered
 
   // False: dealt with here. Throws to end the link.
   bool admit(capnp::IncomingRpcMessage& incoming) {
@@ -99,17 +100,23 @@ class QuotaNetwork::CountedConnection final: public Connection {
     Question question;
     question.bytes = bytes;
     question.unanswerable = call.getOnlyPromisePipeline();
-    if (call.getTarget().isPromisedAnswer()) {
-      auto target = call.getTarget().getPromisedAnswer();
-      question.depth = target.getTransform().size();
-      KJ_IF_MAYBE(on, questions.find(target.getQuestionId())) {
-        question.refused = on->refused;
-        question.depth += on->depth + 1;
-      }
+    if (call.getTarget().isPromisedAnswer()) follow(question, call.getTarget().getPromisedAnswer());
+    // A call holds what it was given until it ends: a chain of these is freed by recursion too.
+    for (auto cap: call.getParams().getCapTable()) {
+      if (cap.isReceiverAnswer()) follow(question, cap.getReceiverAnswer());
     }
     // Results that go elsewhere have nobody here to be refused to.
     bool refusable = call.getSendResultsTo().isCaller();
     return admitQuestion(call.getQuestionId(), question, refusable);
+  }
+
+  void follow(Question& question, capnp::rpc::PromisedAnswer::Reader answer) {
+    kj::uint depth = answer.getTransform().size();
+    KJ_IF_MAYBE(on, questions.find(answer.getQuestionId())) {
+      question.refused |= on->refused;
+      depth += on->depth + 1;
+    }
+    question.depth = kj::max(question.depth, depth);
   }
 
   bool admitQuestion(uint32_t id, Question question, bool refusable = true) {
@@ -123,6 +130,7 @@ class QuotaNetwork::CountedConnection final: public Connection {
       question.refused = true;
     }
     question.refused |= questions.size() - refused >= limits.calls;
+    question.refused |= question.unanswerable && unheard >= limits.unheard();
     if (question.refused && (!refusable || refused >= limits.refused())) {
       kj::throwFatalException(overloaded(limit));
     }
@@ -160,7 +168,11 @@ class QuotaNetwork::CountedConnection final: public Connection {
         questions.erase(id);
         return false;
       }
-      if (question->unanswerable) forget(id, *question);
+      if (question->unanswerable) {
+        // It may run on, and nothing will tell of its end.
+        ++unheard;
+        questions.erase(id);
+      }
     }
     return true;
   }

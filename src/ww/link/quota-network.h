@@ -20,6 +20,10 @@ struct QuotaLimits {
   kj::uint depth = 64;    // unanswered calls and field accesses in one chain of pipelining
   uint64_t callBytes = uint64_t(128) << 20;  // of the unanswered, which hold what they were sent
 
+  // Calls, over a link's life, that the peer sent for pipelining only and has finished: they may
+  // run on, and nothing tells of their end, so they and their bytes count for good.
+  kj::uint unheard() const { return 10 * calls; }
+
   // Refused calls that the peer has not finished: what only it can free ends the link.
   kj::uint refused() const { return 4 * calls; }
 };

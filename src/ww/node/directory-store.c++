@@ -81,7 +81,7 @@ kj::AutoCloseFd openPrivateFolder(kj::StringPtr path) {
   if (info.st_uid != geteuid()) {
     fail(path, "this folder belongs to another user; name one of your own with --data-dir");
   }
-  if ((info.st_mode & S_ISVTX) != 0) {
+  if ((info.st_mode & 022) != 0 && (info.st_mode & S_ISVTX) != 0) {
     fail(path, "this folder is everybody's; name one of your own with --data-dir");
   }
   if ((info.st_mode & 022) != 0) {
