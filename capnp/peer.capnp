@@ -80,7 +80,8 @@ interface ByteStream {
   read @0 (maxBytes :UInt32) -> (data :Data) $Cxx.allowCancellation;
   # Waits for at least one byte and returns at most `maxBytes` (and at most 64 KiB, whatever is
   # asked). Empty data is end of file, for ever. `maxBytes` of 0 returns empty at once. Fails on
-  # stdin, which is written to. A read that is given up while it waits takes nothing.
+  # stdin, which is written to. A read that is given up while it waits takes nothing;
+  # one that is given up as bytes arrive may lose them.
 
   write @1 (data :Data) -> ();
   # Returns when the pipe has taken all of it, so that awaiting it is back-pressure. Fails after

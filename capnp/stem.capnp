@@ -14,7 +14,8 @@
 #
 # On one connection 1,000 calls of 128 MiB in all may be unanswered, and 64 steps (calls, and fields
 # of their answers) pipelined in a chain; those beyond are refused with `overloaded: calls`,
-# `overloaded: callBytes` and `overloaded: depth`.
+# `overloaded: callBytes` and `overloaded: depth`. A connection on which 4,000 refused calls wait to
+# be finished is ended.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("ww::stem");

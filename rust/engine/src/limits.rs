@@ -52,12 +52,14 @@ impl ResourceLimiter for CellLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool> {
-        // Its first growth is a memory's making. One that was made empty counts again as it grows.
-        if current == 0 {
+        let granted = maximum.is_none_or(|most| desired <= most)
+            && take(&mut self.memory_left, desired.saturating_sub(current));
+        // Its first growth is a memory's making. One that was made empty counts again as it grows,
+        // but never more than there can be.
+        if granted && current == 0 && self.memories < MAX_MEMORIES {
             self.count_memory()?;
         }
-        Ok(maximum.is_none_or(|most| desired <= most)
-            && take(&mut self.memory_left, desired.saturating_sub(current)))
+        Ok(granted)
     }
 
     fn table_growing(
@@ -105,6 +107,11 @@ mod tests {
         assert!(limiter.memory_growing(60, 100, None).unwrap());
         assert!(!limiter.memory_growing(100, 101, Some(100)).unwrap());
         assert!(limiter.table_growing(0, 1, None).unwrap());
+        for _ in 0..MAX_FURTHER_MEMORIES {
+            assert!(!limiter.memory_growing(0, 1000, None).unwrap());
+            assert!(limiter.memory_growing(0, 0, None).unwrap());
+        }
+        assert_eq!(limiter.memories, MAX_MEMORIES);
         assert!(!limiter.table_growing(1, 2, None).unwrap());
     }
 }

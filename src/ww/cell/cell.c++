@@ -228,6 +228,10 @@ kj::Promise<kj::Own<Cell>> CellBuilder::start(kj::Array<const kj::byte> wasm,
     // It ended before `run`: by an exit, which is an exit like any other, or by a trap.
     co_await cell->onExit();
     KJ_IF_MAYBE(cause, cell->findTrapCause()) {
+      constexpr auto OVERLOADED = "overloaded: "_kj;
+      if (cell->refused && cause->startsWith(OVERLOADED)) {
+        kj::throwFatalException(overloaded(cause->slice(OVERLOADED.size())));
+      }
       auto why = kj::str(NOT_INSTANTIATED, ": ", *cause);
       kj::throwFatalException(cell->refused ? ffi::componentProblem(why) : badInput(why));
     }

@@ -99,14 +99,14 @@ class QuotaNetwork::CountedConnection final: public Connection {
   bool admitCall(capnp::rpc::Call::Reader call, uint64_t bytes) {
     Question question;
     question.bytes = bytes;
-    question.unanswerable = call.getOnlyPromisePipeline();
+    // Results that go elsewhere have nobody here to be refused to, and are always answered for.
+    bool refusable = call.getSendResultsTo().isCaller();
+    question.unanswerable = call.getOnlyPromisePipeline() && refusable;
     if (call.getTarget().isPromisedAnswer()) follow(question, call.getTarget().getPromisedAnswer());
     // A call holds what it was given until it ends: a chain of these is freed by recursion too.
     for (auto cap: call.getParams().getCapTable()) {
       if (cap.isReceiverAnswer()) follow(question, cap.getReceiverAnswer());
     }
-    // Results that go elsewhere have nobody here to be refused to.
-    bool refusable = call.getSendResultsTo().isCaller();
     return admitQuestion(call.getQuestionId(), question, refusable);
   }
 
@@ -121,6 +121,9 @@ class QuotaNetwork::CountedConnection final: public Connection {
 
   bool admitQuestion(uint32_t id, Question question, bool refusable = true) {
     auto limit = "calls"_kj;
+    // What it stands on is unknown to the RPC system, which breaks it then, and nothing else.
+    if (!refusable) question.refused = false;
+    auto most = refusable ? limits.calls : limits.calls + limits.refused();
     if (question.depth > limits.depth) {
       limit = "depth"_kj;
       question.refused = true;
@@ -129,7 +132,7 @@ class QuotaNetwork::CountedConnection final: public Connection {
       limit = "callBytes"_kj;
       question.refused = true;
     }
-    question.refused |= questions.size() - refused >= limits.calls;
+    question.refused |= questions.size() - refused >= most;
     question.refused |= question.unanswerable && unheard >= limits.unheard();
     if (question.refused && (!refusable || refused >= limits.refused())) {
       kj::throwFatalException(overloaded(limit));

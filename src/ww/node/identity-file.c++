@@ -6,6 +6,7 @@
 #include <kj/io.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <ww/base/error.h>
@@ -48,20 +49,42 @@ kj::Maybe<Identity> read(int folder, kj::StringPtr path) {
   fail(path, kj::str("cannot make the node's key: ", strerror(errno)));
 }
 
+void writeNewKey(int fd) {
+  auto bytes = Identity::generate().encode();
+  kj::FdOutputStream(fd).write(bytes.begin(), bytes.size());
+  KJ_SYSCALL(fsync(fd));
+}
+
 // A file without a name, so that a kill leaves nothing behind; linked into place unless somebody
-// was faster.
-void make(int folder, kj::StringPtr path) {
+// was faster. False where the file system, or the lack of /proc, does not allow it.
+bool makeUnnamed(int folder) {
   int fd = openat(folder, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+  if (fd < 0) return false;
+  kj::AutoCloseFd file(fd);
+  writeNewKey(file);
+  auto unnamed = kj::str("/proc/self/fd/", fd);
+  return linkat(AT_FDCWD, unnamed.cStr(), folder, FILE_NAME.cStr(), AT_SYMLINK_FOLLOW) == 0 ||
+         errno == EEXIST;
+}
+
+// The same with a name of its own for the while.
+void makeNamed(int folder, kj::StringPtr path) {
+  uint64_t number;
+  KJ_SYSCALL(getrandom(&number, sizeof(number), 0));
+  auto part = kj::str(".", FILE_NAME, ".", kj::hex(number));
+  int fd = openat(folder, part.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) failToMake(path);
   kj::AutoCloseFd file(fd);
-  auto bytes = Identity::generate().encode();
-  kj::FdOutputStream(file.get()).write(bytes.begin(), bytes.size());
-  KJ_SYSCALL(fsync(file));
-  auto unnamed = kj::str("/proc/self/fd/", fd);
-  if (linkat(AT_FDCWD, unnamed.cStr(), folder, FILE_NAME.cStr(), AT_SYMLINK_FOLLOW) < 0 &&
-      errno != EEXIST) {
+  KJ_DEFER(unlinkat(folder, part.cStr(), 0));
+  writeNewKey(file);
+  if (linkat(folder, part.cStr(), folder, FILE_NAME.cStr(), 0) < 0 && errno != EEXIST) {
     failToMake(path);
   }
+}
+
+void make(int folder, kj::StringPtr path) {
+  if (!makeUnnamed(folder)) makeNamed(folder, path);
+  fsync(folder);  // some file systems cannot, and the key is there all the same
 }
 
 }  // namespace
