@@ -98,7 +98,8 @@ kj::Promise<void> HostServer::connect(ConnectContext context) {
   }
   auto count = dials->begin();
   lease->check();
-  return swarm.connect(id, addrs).attach(kj::mv(count));
+  auto scope = dials->policy.allowPrivate ? DialScope::ANYWHERE : DialScope::PUBLIC;
+  return swarm.connect(id, addrs, scope).attach(kj::mv(count));
 }
 
 kj::Promise<void> HostServer::executor(ExecutorContext context) {

@@ -1,5 +1,6 @@
 #include <ww/net/loopback-swarm.h>
 
+#include <kj/debug.h>
 #include <ww/base/error.h>
 
 namespace ww {
@@ -42,7 +43,7 @@ kj::Maybe<LoopbackSwarm&> LoopbackSwarm::findPeer(const PeerId& wanted) {
 bool LoopbackSwarm::isConnected(const PeerId& wanted) { return findPeer(wanted) != nullptr; }
 
 kj::Promise<void> LoopbackSwarm::connect(const PeerId& wanted,
-                                         kj::ArrayPtr<const Multiaddr> addrs) {
+                                         kj::ArrayPtr<const Multiaddr> addrs, DialScope) {
   // Not before the next turn: as on a network, the caller sees the world change under it.
   return kj::evalLater([this, wanted = wanted.clone(),
                         addrs = KJ_MAP(a, addrs) { return a.clone(); }]() {
@@ -72,6 +73,28 @@ kj::String LoopbackSwarm::dial(const PeerId& wanted, const Multiaddr& addr) {
     return kj::str("nobody listens there");
   }
   return kj::str("not an address of this process (/memory/N)");
+}
+
+kj::Promise<kj::Own<kj::AsyncIoStream>> LoopbackSwarm::open(const PeerId& wanted,
+                                                            kj::StringPtr protocol) {
+  KJ_IF_MAYBE(peer, findPeer(wanted)) {
+    KJ_IF_MAYBE(handler, peer->handlers.find(protocol)) {
+      auto pipe = kj::newTwoWayPipe();
+      (*handler)({id.clone(), Multiaddr::memory(address).toText(), kj::mv(pipe.ends[1])});
+      return kj::mv(pipe.ends[0]);
+    }
+    return KJ_EXCEPTION(UNIMPLEMENTED, "the peer does not speak this protocol", protocol);
+  }
+  return KJ_EXCEPTION(DISCONNECTED, "not connected", wanted.toText());
+}
+
+void LoopbackSwarm::serve(kj::StringPtr protocol, StreamHandler handler) {
+  handlers.insert(protocol, kj::mv(handler));
+}
+
+kj::Promise<kj::Duration> LoopbackSwarm::ping(const PeerId& wanted) {
+  if (!isConnected(wanted)) return KJ_EXCEPTION(DISCONNECTED, "not connected", wanted.toText());
+  return 0 * kj::NANOSECONDS;
 }
 
 }  // namespace ww

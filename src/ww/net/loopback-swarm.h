@@ -32,7 +32,11 @@ class LoopbackSwarm final: public Swarm {
   kj::Array<Multiaddr> getListenAddrs() override;
   kj::Array<Peer> getPeers() override;
   bool isConnected(const PeerId& id) override;
-  kj::Promise<void> connect(const PeerId& id, kj::ArrayPtr<const Multiaddr> addrs) override;
+  kj::Promise<void> connect(const PeerId& id, kj::ArrayPtr<const Multiaddr> addrs,
+                            DialScope scope) override;  // a place in memory is within either
+  kj::Promise<kj::Own<kj::AsyncIoStream>> open(const PeerId& id, kj::StringPtr protocol) override;
+  void serve(kj::StringPtr protocol, StreamHandler handler) override;
+  kj::Promise<kj::Duration> ping(const PeerId& id) override;
 
   // How many dials came to their end, well or not.
   kj::uint dialCount() const { return dials; }
@@ -46,6 +50,7 @@ class LoopbackSwarm final: public Swarm {
   const uint64_t address;
   kj::uint dials = 0;
   kj::Vector<LoopbackSwarm*> connected;
+  kj::HashMap<kj::StringPtr, StreamHandler> handlers;
 };
 
 }  // namespace ww

@@ -4,7 +4,9 @@
 //
 // Lives on the node's event loop. Addresses are multiaddrs, peer ids are libp2p's, both binary.
 
-#include <kj/async.h>
+#include <kj/async-io.h>
+#include <kj/function.h>
+#include <kj/time.h>
 #include <ww/net/multiaddr.h>
 #include <ww/net/peer-id.h>
 
@@ -15,8 +17,20 @@ struct Peer {
   kj::Array<Multiaddr> addrs;
 };
 
+// Whose dial it is. What a cell asks for reaches public addresses only, after names are resolved.
+enum class DialScope { PUBLIC, ANYWHERE };
+
+// A stream that a peer opened.
+struct PeerStream {
+  PeerId peer;      // authenticated
+  kj::String from;  // its address, for a person
+  kj::Own<kj::AsyncIoStream> stream;
+};
+
 class Swarm {
  public:
+  using StreamHandler = kj::Function<void(PeerStream)>;
+
   virtual ~Swarm() noexcept(false) {}
 
   virtual const PeerId& getPeerId() = 0;
@@ -29,9 +43,25 @@ class Swarm {
   virtual bool isConnected(const PeerId& id) = 0;
 
   // Resolves once connected to the peer with this id, at once if it is. Tries the given addresses
-  // and those known. Rejects with every address and what was wrong with it. Dropping the promise
-  // gives the attempt up. Copies what it is given.
-  virtual kj::Promise<void> connect(const PeerId& id, kj::ArrayPtr<const Multiaddr> addrs) = 0;
+  // and those known; within PUBLIC, none that is private (Multiaddr::findPrivateRange). Rejects
+  // with every address and what was wrong with it. Dropping the promise gives the attempt up.
+  // Copies what it is given.
+  virtual kj::Promise<void> connect(const PeerId& id, kj::ArrayPtr<const Multiaddr> addrs,
+                                    DialScope scope) = 0;
+
+  // Opens a stream on a protocol to a connected peer. Rejects with DISCONNECTED without a
+  // connection, UNIMPLEMENTED where the peer does not speak it. Streams may outlive the swarm, and
+  // are disconnected then. That a stream ended proves nothing about its being complete.
+  virtual kj::Promise<kj::Own<kj::AsyncIoStream>> open(const PeerId& id,
+                                                       kj::StringPtr protocol) = 0;
+
+  // From now on has `handler` called with every stream that a peer opens on this protocol. Once a
+  // protocol, before the loop turns for the first time. `protocol` is a literal; what the handler
+  // refers to outlives the swarm.
+  virtual void serve(kj::StringPtr protocol, StreamHandler handler) = 0;
+
+  // The time to a connected peer and back. Rejects if it is not connected or does not answer.
+  virtual kj::Promise<kj::Duration> ping(const PeerId& id) = 0;
 };
 
 // A node on its own: it listens nowhere, and every connect fails, saying so.
@@ -43,7 +73,11 @@ class NoNetwork final: public Swarm {
   kj::Array<Multiaddr> getListenAddrs() override { return nullptr; }
   kj::Array<Peer> getPeers() override { return nullptr; }
   bool isConnected(const PeerId&) override { return false; }
-  kj::Promise<void> connect(const PeerId& peer, kj::ArrayPtr<const Multiaddr> addrs) override;
+  kj::Promise<void> connect(const PeerId& peer, kj::ArrayPtr<const Multiaddr> addrs,
+                            DialScope scope) override;
+  kj::Promise<kj::Own<kj::AsyncIoStream>> open(const PeerId& peer, kj::StringPtr) override;
+  void serve(kj::StringPtr, StreamHandler) override {}
+  kj::Promise<kj::Duration> ping(const PeerId& peer) override;
 
  private:
   PeerId id;
