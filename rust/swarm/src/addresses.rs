@@ -143,7 +143,8 @@ mod tests {
     async fn names_are_resolved_and_others_stay() {
         let plain = address("/ip4/192.0.2.1/tcp/1");
         let many = address("/dnsaddr/example.org");
-        let list = vec![plain.clone(), plain.clone(), many.clone(), address("/dns4/localhost/tcp/5")];
+        let list =
+            vec![plain.clone(), plain.clone(), many.clone(), address("/dns4/localhost/tcp/5")];
         let (found, failures) = resolve(list).await;
         assert_eq!(found, [plain, many, address("/ip4/127.0.0.1/tcp/5")]);
         assert!(failures.is_empty(), "{failures:?}");

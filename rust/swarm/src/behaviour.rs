@@ -135,7 +135,7 @@ fn private_transport(
     key: &Keypair,
     shared: PreSharedKey,
     timeout: Duration,
-) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error + Send + Sync>> {
     Ok(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .and_then(move |socket, _| PnetConfig::new(shared).handshake(socket))
         .upgrade(Version::V1Lazy)

@@ -299,7 +299,9 @@ impl Node {
                     self.book.add(peer, address);
                 }
             }
-            BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed { id, result, step, .. }) => {
+            BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
+                id, result, step, ..
+            }) => {
                 if step.last
                     && let Some((op, peer)) = self.finds.remove(&id)
                 {
@@ -427,8 +429,11 @@ fn found(peer: PeerId, result: kad::QueryResult) -> Vec<Multiaddr> {
 fn explain(error: &DialError) -> String {
     match error {
         DialError::Transport(failures) => {
-            let one = |(address, error): &(Multiaddr, _)| format!("{address}: {}", chain(error));
-            failures.iter().map(one).collect::<Vec<_>>().join("; ")
+            let mut texts = Vec::new();
+            for (address, error) in failures {
+                texts.push(format!("{address}: {}", chain(error)));
+            }
+            texts.join("; ")
         }
         DialError::WrongPeerId { obtained, address } => {
             format!("{address}: another peer answers there: {obtained}")

@@ -28,6 +28,7 @@ pub const MAX_OUTBOUND_A_CONNECTION: usize = 256;
 type Count = Arc<AtomicUsize>;
 
 /// One stream's place under the limits, for as long as it lives.
+#[derive(Debug)]
 pub struct Place(Vec<Count>);
 
 impl Place {
@@ -52,6 +53,7 @@ impl Drop for Place {
     }
 }
 
+#[derive(Debug)]
 pub enum Out {
     Inbound { protocol: StreamProtocol, stream: Stream, place: Place },
     Opened { op: u64, stream: Stream, place: Place },
@@ -100,8 +102,7 @@ impl Behaviour {
     pub fn open(&mut self, op: u64, peer: PeerId, protocol: StreamProtocol) -> Result<(), u32> {
         let known = self.peers.get(&peer).and_then(|p| p.connections.first());
         let (connection, streams) = known.ok_or(code::NOT_CONNECTED)?;
-        let place =
-            Place::take(&[(streams, MAX_OUTBOUND_A_CONNECTION)]).ok_or(code::OVERLOADED)?;
+        let place = Place::take(&[(streams, MAX_OUTBOUND_A_CONNECTION)]).ok_or(code::OVERLOADED)?;
         self.in_flight.insert(op, (*connection, place));
         self.todo.push_back(ToSwarm::NotifyHandler {
             peer_id: peer,
@@ -173,8 +174,7 @@ impl NetworkBehaviour for Behaviour {
         let out = match event {
             FromHandler::Inbound { protocol, stream } => {
                 let Some(known) = self.peers.get(&peer) else { return };
-                let counts =
-                    [(&self.inbound, MAX_INBOUND), (&known.inbound, MAX_INBOUND_A_PEER)];
+                let counts = [(&self.inbound, MAX_INBOUND), (&known.inbound, MAX_INBOUND_A_PEER)];
                 // Dropped, the surplus one is reset.
                 let Some(place) = Place::take(&counts) else { return };
                 Out::Inbound { protocol, stream, place }
