@@ -203,6 +203,25 @@ fn start(
     Ok(WwSwarm { commands, inbox, batch: VecDeque::new(), thread: Some(thread) })
 }
 
+/// The binary form of an address that a person wrote.
+///
+/// # Safety
+/// `bytes` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_multiaddr_parse(
+    text: WwSlice,
+    bytes: *mut WwBytes,
+    error: *mut WwError,
+) -> bool {
+    unsafe {
+        deliver(error, false, || {
+            let address: Multiaddr = text.text()?.parse().map_err(other)?;
+            bytes.write(address.to_vec().into());
+            Ok(true)
+        })
+    }
+}
+
 /// Waits until the swarm listens.
 ///
 /// # Safety
