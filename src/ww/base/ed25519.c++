@@ -106,6 +106,12 @@ bool equalInConstantTime(const PublicKey& left, const PublicKey& right) {
   return CRYPTO_memcmp(left.bytes, right.bytes, sizeof(left.bytes)) == 0;
 }
 
+bool isStrictKey(const PublicKey& key) {
+  bool strict = isCanonical(key.bytes);
+  strict &= !hasSmallOrder(key.bytes);
+  return strict;
+}
+
 bool verify(const PublicKey& publicKey, kj::ArrayPtr<const kj::byte> message,
             const Signature& signature) {
   Key key(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, publicKey.bytes,
@@ -114,8 +120,7 @@ bool verify(const PublicKey& publicKey, kj::ArrayPtr<const kj::byte> message,
   KJ_ASSERT(EVP_DigestVerifyInit(digest.get(), nullptr, nullptr, nullptr, key.get()) == 1);
   bool holds = EVP_DigestVerify(digest.get(), signature.bytes, sizeof(signature.bytes),
                                 message.begin(), message.size()) == 1;
-  holds &= isCanonical(publicKey.bytes);
-  holds &= !hasSmallOrder(publicKey.bytes);
+  holds &= isStrictKey(publicKey);
   holds &= !hasSmallOrder(signature.bytes);  // R comes first
   return holds;
 }

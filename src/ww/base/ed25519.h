@@ -39,6 +39,10 @@ class SecretKey {
 // Takes the same time wherever two keys differ.
 bool equalInConstantTime(const PublicKey& left, const PublicKey& right);
 
+// Whether verify() may take a signature by `key`: it is spelled in the one way, and not of small
+// order. It may still be no point of the curve. Without a branch on its bytes.
+bool isStrictKey(const PublicKey& key);
+
 // Stricter than RFC 8032 asks, so that a message and a key have no signatures but those that the
 // key's holder made. Refused, besides what does not verify:
 // - an S that is not below the group's order (S + L would verify as well);
