@@ -7,6 +7,7 @@
 
 #include <kj/function.h>
 #include <membrane.capnp.h>
+#include <stem.capnp.h>
 #include <ww/epoch/head-watch.h>
 #include <ww/membrane/graft-policy.h>
 
