@@ -77,11 +77,14 @@ kj::Promise<void> MembraneServer::graft(GraftContext context) {
 kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
   requireRoom();
   auto params = context.getParams();
-  auto signer = params.hasSigner() ? params.getSigner() : stem::Signer::Client(nullptr);
-  co_await policy.admit(kj::mv(signer));
+  kj::Maybe<stem::Signer::Client> signer;
+  if (params.hasSigner()) signer = params.getSigner();
+  auto admission = co_await policy.admit(kj::mv(signer), gate->heads.seq());
   // From here to the answer in one turn: the session is of the epoch that is current now.
   requireRoom();
   auto lease = gate->heads.issue();
+  admission.bind(*lease);
+  lease->check();
   sessions->add(*lease);
   auto offered = offer(*lease);
   auto wrap = kj::refcounted<EpochPolicy>(kj::addRef(*lease));

@@ -9,24 +9,9 @@
 #include <membrane.capnp.h>
 #include <stem.capnp.h>
 #include <ww/epoch/head-watch.h>
+#include <ww/membrane/graft-policy.h>
 
 namespace ww {
-
-// Who may graft.
-class GraftPolicy {
- public:
-  virtual ~GraftPolicy() noexcept(false) {}
-
-  // Resolves to admit the caller, who may have given no signer (a null capability). Rejects with
-  // `unauthorized:` to refuse. May take its time: the session is of the epoch current afterwards.
-  virtual kj::Promise<void> admit(stem::Signer::Client signer) = 0;
-};
-
-// Everybody: whoever holds the Membrane was given it on purpose.
-class OpenGraftPolicy final: public GraftPolicy {
- public:
-  kj::Promise<void> admit(stem::Signer::Client) override { return kj::READY_NOW; }
-};
 
 // What one session hands out, not yet wrapped. Each server behind these is SessionBound to the
 // lease that it was made for.
