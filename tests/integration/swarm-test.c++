@@ -142,7 +142,7 @@ KJ_TEST("what a cell asks for stays on public addresses, after names are resolve
   TestPeer here(f.timer, ""), there(f.timer);
   auto text = f.addrsOf(there)[0].toText();
   auto port = text.slice(text.findLast('/').orDefault(0) + 1);
-  for (auto target: {kj::str("/ip4/127.0.0.1/tcp/", port), kj::str("/dns4/localhost/tcp/", port),
+  for (auto& target: {kj::str("/ip4/127.0.0.1/tcp/", port), kj::str("/dns4/localhost/tcp/", port),
                      kj::str("/dns/localhost/tcp/", port), kj::str("/dnsaddr/localhost")}) {
     auto why = f.failure(here.swarm->connect(there.id(), list(address(target)),
                                              DialScope::PUBLIC));
@@ -259,7 +259,7 @@ KJ_TEST("an address that cannot be listened on is named") {
   Fixture f;
   TestPeer first(f.timer);
   auto taken = f.addrsOf(first)[0].toText();
-  for (auto text: {taken, kj::str("/ip4/192.0.2.1/tcp/0")}) {
+  for (auto& text: {kj::str(taken), kj::str("/ip4/192.0.2.1/tcp/0")}) {
     auto problem = KJ_ASSERT_NONNULL(kj::runCatchingExceptions([&]() {
       TestPeer second(f.timer, text);
     }));

@@ -36,6 +36,21 @@ fn names_private(address: &Multiaddr) -> bool {
     }
 }
 
+/// The transports share a port with whoever shares it too; nobody wants that of a node.
+pub fn require_free(address: &Multiaddr) -> std::io::Result<()> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next() {
+        Some(Protocol::Ip4(ip)) => ip.into(),
+        Some(Protocol::Ip6(ip)) => ip.into(),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) => std::net::TcpListener::bind((ip, port)).map(drop),
+        Some(Protocol::Udp(port)) => std::net::UdpSocket::bind((ip, port)).map(drop),
+        _ => Ok(()),
+    }
+}
+
 /// What a peer says of itself, as far as it is worth keeping: one that is met on the public internet
 /// has no business with addresses in private networks.
 pub fn credible<'a>(

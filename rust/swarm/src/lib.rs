@@ -160,8 +160,11 @@ fn serve(
     runtime.block_on(async move {
         let begun = behaviour::build(key, &settings).map_err(other).and_then(|mut swarm| {
             for address in &settings.listen {
-                let failed = |e| other(format!("cannot listen on {address}: {e}"));
-                swarm.listen_on(address.clone()).map_err(failed)?;
+                let failed = |e: &dyn std::error::Error| {
+                    other(format!("cannot listen on {address}: {}", node::chain(e)))
+                };
+                addresses::require_free(address).map_err(|e| failed(&e))?;
+                swarm.listen_on(address.clone()).map_err(|e| failed(&e))?;
             }
             Ok(swarm)
         });

@@ -446,7 +446,7 @@ fn explain(error: &DialError) -> String {
 }
 
 /// libp2p's errors say little unless their sources are told too.
-fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
