@@ -30,7 +30,8 @@ constexpr const char* RUN_EXAMPLES =
     "128+N ended by signal N.\n"
     "\n"
     "Example:\n"
-    "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n";
+    "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n"
+    "  ww run --listen /ip4/0.0.0.0/tcp/2020 ./my-image\n";
 
 struct Raw {
   std::string image;
@@ -40,7 +41,42 @@ struct Raw {
   std::string logFormat = "text";
   bool wasmDebug = false;
   bool advanceOnSignal = false;
+  std::vector<std::string> listen;
+  std::vector<std::string> bootstrap;
+  std::string privateNetwork;
+  std::string dht = "auto";
+  double dialTimeout = 10;
+  bool noNetwork = false;
+  bool noMdns = false;
+  bool dialPrivate = false;
 };
+
+void addNetworkOptions(CLI::App& run, Raw& raw) {
+  auto group = "Network (without --listen, --bootstrap or --private-network there is none)";
+  run.add_option("--listen", raw.listen,
+                 "Where peers reach this node; may be repeated [/ip4/0.0.0.0/tcp/2020 and\n"
+                 "/ip4/0.0.0.0/udp/2020/quic-v1]")
+      ->type_name("MULTIADDR")->envname("WW_LISTEN")->allow_extra_args(false)->group(group);
+  run.add_option("--bootstrap", raw.bootstrap,
+                 "A peer to join the others through, ending in /p2p/PEERID; may be repeated")
+      ->type_name("MULTIADDR")->envname("WW_BOOTSTRAP")->allow_extra_args(false)->group(group);
+  run.add_option("--private-network", raw.privateNetwork,
+                 "Talk to those alone that have this key (a file like Kubo's swarm.key)")
+      ->type_name("KEYFILE")->envname("WW_PRIVATE_NETWORK")->group(group);
+  run.add_option("--dht", raw.dht, "Kademlia; auto serves once the node is reachable from outside")
+      ->type_name("MODE")->envname("WW_DHT")->capture_default_str()->group(group)
+      ->check(CLI::IsMember({"auto", "client", "server"}));
+  run.add_option("--dial-timeout", raw.dialTimeout, "After which a dial has failed")
+      ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()->group(group)
+      ->check(CLI::Range(0.1, 600.0));
+  run.add_flag("--dial-private", raw.dialPrivate,
+               "Let cells dial loopback, private and link-local addresses")
+      ->envname("WW_DIAL_PRIVATE")->group(group);
+  run.add_flag("--no-mdns", raw.noMdns, "Do not look for peers on the local network")
+      ->envname("WW_NO_MDNS")->group(group);
+  run.add_flag("--no-network", raw.noNetwork, "Neither listen nor dial, whatever else is said")
+      ->envname("WW_NO_NETWORK")->group(group);
+}
 
 void addRunOptions(CLI::App& run, Raw& raw) {
   run.add_option("IMAGE", raw.image,
@@ -69,6 +105,7 @@ void addRunOptions(CLI::App& run, Raw& raw) {
          "--advance-on-signal", raw.advanceOnSignal,
          "Move the epoch by one at each SIGUSR1, to see a session end and the image graft again")
       ->envname("WW_ADVANCE_ON_SIGNAL");
+  addNetworkOptions(run, raw);
   run.footer(RUN_EXAMPLES);
 }
 
@@ -76,7 +113,9 @@ void addRunOptions(CLI::App& run, Raw& raw) {
 std::string namesOfVariables() {
   std::string names;
   for (auto name: {"WW_IMAGE", "WW_DATA_DIR", "WW_LOG_LEVEL", "WW_LOG_FORMAT", "WW_WASM_DEBUG",
-                   "WW_ADVANCE_ON_SIGNAL"}) {
+                   "WW_ADVANCE_ON_SIGNAL", "WW_LISTEN", "WW_BOOTSTRAP", "WW_PRIVATE_NETWORK",
+                   "WW_DHT", "WW_DIAL_TIMEOUT", "WW_DIAL_PRIVATE", "WW_NO_MDNS",
+                   "WW_NO_NETWORK"}) {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";
@@ -86,6 +125,19 @@ kj::String str(const std::string& text) { return kj::heapString(text.data(), tex
 
 kj::Array<kj::String> strs(const std::vector<std::string>& texts) {
   return KJ_MAP(text, kj::arrayPtr(texts.data(), texts.size())) { return str(text); };
+}
+
+NetworkOptions makeNetworkOptions(const Raw& raw) {
+  NetworkOptions network;
+  bool asked = !raw.listen.empty() || !raw.bootstrap.empty() || !raw.privateNetwork.empty();
+  network.enabled = asked && !raw.noNetwork;
+  network.listen = strs(raw.listen);
+  network.bootstrap = strs(raw.bootstrap);
+  if (!raw.privateNetwork.empty()) network.privateNetwork = str(raw.privateNetwork);
+  network.dialTimeout = int64_t(raw.dialTimeout * 1000) * kj::MILLISECONDS;
+  network.dht = str(raw.dht);
+  network.mdns = !raw.noMdns;
+  return network;
 }
 
 RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
@@ -98,6 +150,8 @@ RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   options.logFormat = str(raw.logFormat);
   options.wasmDebug = raw.wasmDebug;
   options.advanceOnSignal = raw.advanceOnSignal;
+  options.network = makeNetworkOptions(raw);
+  options.dialPrivate = raw.dialPrivate;
   return options;
 }
 

@@ -5,6 +5,7 @@
 #include <kj/array.h>
 #include <kj/one-of.h>
 #include <kj/string.h>
+#include <ww/node/network.h>
 
 namespace ww {
 
@@ -17,6 +18,8 @@ struct RunOptions {
   kj::String logFormat;  // text or json
   bool wasmDebug = false;
   bool advanceOnSignal = false;
+  NetworkOptions network;
+  bool dialPrivate = false;  // cells may dial private addresses
 };
 
 // The process is to print this and to end: help, the version, or what was wrong with the words.

@@ -53,8 +53,9 @@ struct DataDir {
 class Run {
  public:
   Run(const RunOptions& options, Logger& logger, kj::AsyncIoContext& io, DataDir data)
-      : options(options), logger(logger), io(io), swarm(data.identity.getPeerId().clone()),
-        node(nodeOptions(options), io.provider->getTimer(), io.waitScope, heads, swarm, logger,
+      : options(options), logger(logger), io(io),
+        swarm(makeSwarm(options.network, data.identity, io.provider->getTimer(), logger)),
+        node(nodeOptions(options), io.provider->getTimer(), io.waitScope, heads, *swarm, logger,
              kj::mv(data.code)) {}
 
   kj::Promise<int> run(kj::Array<const kj::byte> wasm) {
@@ -63,8 +64,6 @@ class Run {
         : kj::Promise<void>(kj::NEVER_DONE);
     auto signal = untilSignal(io.unixEventPort, SIGINT)
         .exclusiveJoin(untilSignal(io.unixEventPort, SIGTERM)).fork();
-    logger.log(LogLevel::INFO, "no network: this node neither listens nor dials",
-               {{"peer", swarm.getPeerId().toText()}});
     auto exit = runCell(kj::mv(wasm));
     co_return co_await exit.exclusiveJoin(signal.addBranch().then([](int number) {
       return EXIT_SIGNAL_BASE + number;
@@ -78,12 +77,13 @@ class Run {
   StaticHeadSource staticHead;
   ManualHeadSource manualHead;  // where the options ask for one
   HeadSource& heads = options.advanceOnSignal ? static_cast<HeadSource&>(manualHead) : staticHead;
-  NoNetwork swarm;
+  kj::Own<Swarm> swarm;
   Node node;
 
   static NodeOptions nodeOptions(const RunOptions& options) {
     NodeOptions result;
     result.engine.debugInfo = options.wasmDebug;
+    result.dial.allowPrivate = options.dialPrivate;
     return result;
   }
 
