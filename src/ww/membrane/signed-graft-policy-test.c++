@@ -88,7 +88,8 @@ struct Fixture {
   uint64_t nonces = 1000;
   SignedGraftPolicy policy{NODE, allowed, timer, [this]() { return nonces++; }};
   kj::Own<GraftGate> gate = kj::refcounted<GraftGate>(watch);
-  Membrane::Client client = kj::heap<MembraneServer>(*gate, policy, [](Lease& lease) {
+  Membrane::Client client = kj::heap<MembraneServer>(*gate, policy,
+      [](Lease& lease, kj::Maybe<const AllowedKey&>) {
     return SessionOffer{kj::heap<IdleHost>(lease), kj::heap<IdleExecutor>(lease)};
   }, SessionLimits{});
 

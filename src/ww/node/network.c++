@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/net/libp2p-swarm.h>
+#include <ww/node/client-links.h>
 
 namespace ww {
 namespace {
@@ -108,6 +109,7 @@ kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity
   Libp2pOptions raw;
   raw.listen = listenAddrs(options);
   raw.bootstrap = bootstrapAddrs(options);
+  raw.protocols = kj::heapArray<kj::StringPtr>({RPC_PROTOCOL});
   KJ_IF_MAYBE(path, options.privateNetwork) raw.privateNetwork = readNetworkKey(*path);
   raw.dialTimeout = options.dialTimeout;
   raw.dht = dhtMode(options.dht);
