@@ -146,7 +146,8 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
 }
 
 KJ_TEST("help and version go to stdout; each command's help has an example") {
-  for (Words words: {Words{"--help"}, Words{"run", "--help"}, Words{"run", "-h"}}) {
+  for (Words words: {Words{"--help"}, Words{"run", "--help"}, Words{"run", "-h"}, Words{"exec", "--help"},
+                     Words{"keygen", "-h"}}) {
     auto ending = end(words);
     KJ_EXPECT(ending.exitCode == 0);
     KJ_EXPECT(ending.toStderr == "");
@@ -160,6 +161,31 @@ KJ_TEST("help and version go to stdout; each command's help has an example") {
   }
   auto version = end({"--version"});
   KJ_EXPECT(version.exitCode == 0 && version.toStdout.startsWith("ww "), version.toStdout);
+}
+
+KJ_TEST("exec: where, what, and its words; without a component the shell, as a child") {
+  auto exec = [](Words words) {
+    auto parsed = parseOptions(kj::arrayPtr(words.begin(), words.size()));
+    return kj::mv(parsed.get<ExecOptions>());
+  };
+  auto options = exec({"exec", "--on", "/ip4/192.0.2.1/tcp/1/p2p/X", "--identity", "key", "-e",
+                       "A=1", "task.wasm", "--", "--on", "x"});
+  KJ_EXPECT(KJ_ASSERT_NONNULL(options.on) == "/ip4/192.0.2.1/tcp/1/p2p/X");
+  KJ_EXPECT(KJ_ASSERT_NONNULL(options.identity) == "key");
+  KJ_EXPECT(KJ_ASSERT_NONNULL(options.component) == "task.wasm");
+  KJ_EXPECT(kj::strArray(options.args, "|") == "--on|x");
+  KJ_EXPECT(kj::strArray(options.env, "|") == "A=1");
+  auto shell = exec({"exec"});
+  KJ_EXPECT(shell.component == nullptr && shell.on == nullptr);
+  KJ_EXPECT(kj::strArray(shell.args, "|") == "--host");
+  KJ_EXPECT(has(end({"exec", ""}).toStderr, "COMPONENT is empty"));
+}
+
+KJ_TEST("keygen takes a file") {
+  auto parsed = parseOptions({{"keygen"_kj, "me.key"_kj, "-o"_kj, "json"_kj}});
+  KJ_EXPECT(parsed.get<KeygenOptions>().file == "me.key");
+  KJ_EXPECT(parsed.get<KeygenOptions>().json);
+  KJ_EXPECT(has(end({"keygen"}).toStderr, "FILE"));
 }
 
 KJ_TEST("an empty image, and arguments that are no text, are refused") {

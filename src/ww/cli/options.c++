@@ -19,6 +19,8 @@ constexpr const char* TOP_EXAMPLES =
     "Examples:\n"
     "  ww run                           boot the image that is built in\n"
     "  ww run examples/images/shell     boot an image and talk to it\n"
+    "  ww exec                          a prompt on the node that runs here\n"
+    "  ww keygen me.key                 a key, for nodes elsewhere to allow\n"
     "  ww run --help                    all that `run` takes\n";
 
 constexpr const char* RUN_EXAMPLES =
@@ -32,6 +34,23 @@ constexpr const char* RUN_EXAMPLES =
     "Example:\n"
     "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n"
     "  ww run --listen /ip4/0.0.0.0/tcp/2020 ./my-image\n";
+
+constexpr const char* EXEC_EXAMPLES =
+    "A node is named by its socket or data folder, or by an address that ends in /p2p/PEERID. The\n"
+    "local node needs no key; any other takes those alone that its operator allowed.\n"
+    "\n"
+    "Exit code: the component's own; 125 the node could not be reached, refused, or was lost; 127 no\n"
+    "such component; 134 it trapped; 137 it was killed (ctrl-C does).\n"
+    "\n"
+    "Examples:\n"
+    "  ww exec ./task.wasm -- input.txt\n"
+    "  ww exec --on /ip4/192.0.2.1/tcp/2020/p2p/12D3KooW... --identity me.key ./task.wasm\n";
+
+constexpr const char* KEYGEN_EXAMPLES =
+    "Prints the key's name, which a node's operator can allow (`ww run --allow NAME`).\n"
+    "\n"
+    "Example:\n"
+    "  ww keygen me.key\n";
 
 struct Raw {
   std::string image;
@@ -49,7 +68,31 @@ struct Raw {
   bool noNetwork = false;
   bool noMdns = false;
   bool dialPrivate = false;
+  std::vector<std::string> allow;
+  std::string allowFile;
+  std::string on;
+  std::string identity;
+  std::string keyFile;
+  std::string output = "text";
 };
+
+void addCommonOptions(CLI::App& run, Raw& raw) {
+  run.add_option("--env,-e", raw.env, "A variable for the image; may be repeated")
+      ->type_name("KEY=VALUE")->allow_extra_args(false)->check([](const std::string& word) {
+        return word.find('=') != std::string::npos
+            ? std::string() : word + " has no `=`: it takes KEY=VALUE";
+      });
+  run.add_option("--data-dir", raw.dataDir,
+                 "Where the node's key and its caches are kept [~/.local/share/ww]")
+      ->type_name("DIR")
+      ->envname("WW_DATA_DIR");
+  run.add_option("--log-level", raw.logLevel, "What is worth a line on stderr")
+      ->type_name("LEVEL")->envname("WW_LOG_LEVEL")->capture_default_str()
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
+  run.add_option("--log-format", raw.logFormat, "How such a line looks")
+      ->type_name("FORMAT")->envname("WW_LOG_FORMAT")->capture_default_str()
+      ->check(CLI::IsMember({"text", "json"}));
+}
 
 void addNetworkOptions(CLI::App& run, Raw& raw) {
   auto group = "Network (without --listen, --bootstrap or --private-network there is none)";
@@ -72,6 +115,13 @@ void addNetworkOptions(CLI::App& run, Raw& raw) {
   run.add_flag("--dial-private", raw.dialPrivate,
                "Let cells dial loopback, private and link-local addresses")
       ->envname("WW_DIAL_PRIVATE")->group(group);
+  run.add_option("--allow", raw.allow,
+                 "A key that may run components here from elsewhere; with ,node it may also act\n"
+                 "on the node; may be repeated")
+      ->type_name("KEY[,node]")->envname("WW_ALLOW")->allow_extra_args(false)->group(group);
+  run.add_option("--allow-file", raw.allowFile,
+                 "A file with more of them, a line each, read again when it changes")
+      ->type_name("FILE")->envname("WW_ALLOW_FILE")->group(group);
   run.add_flag("--no-mdns", raw.noMdns, "Do not look for peers on the local network")
       ->envname("WW_NO_MDNS")->group(group);
   run.add_flag("--no-network", raw.noNetwork, "Neither listen nor dial, whatever else is said")
@@ -82,21 +132,7 @@ void addRunOptions(CLI::App& run, Raw& raw) {
   run.add_option("IMAGE", raw.image,
                  "A folder with main.wasm, or a .wasm file [the built-in image]")
       ->envname("WW_IMAGE");
-  run.add_option("--env,-e", raw.env, "A variable for the image; may be repeated")
-      ->type_name("KEY=VALUE")->allow_extra_args(false)->check([](const std::string& word) {
-        return word.find('=') != std::string::npos
-            ? std::string() : word + " has no `=`: it takes KEY=VALUE";
-      });
-  run.add_option("--data-dir", raw.dataDir,
-                 "Where the node's key and its caches are kept [~/.local/share/ww]")
-      ->type_name("DIR")
-      ->envname("WW_DATA_DIR");
-  run.add_option("--log-level", raw.logLevel, "What is worth a line on stderr")
-      ->type_name("LEVEL")->envname("WW_LOG_LEVEL")->capture_default_str()
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
-  run.add_option("--log-format", raw.logFormat, "How such a line looks")
-      ->type_name("FORMAT")->envname("WW_LOG_FORMAT")->capture_default_str()
-      ->check(CLI::IsMember({"text", "json"}));
+  addCommonOptions(run, raw);
   run.add_flag(
          "--wasm-debug", raw.wasmDebug,
          "Name functions and source lines in a trap's backtrace, where the component has them")
@@ -109,13 +145,35 @@ void addRunOptions(CLI::App& run, Raw& raw) {
   run.footer(RUN_EXAMPLES);
 }
 
+void addExecOptions(CLI::App& exec, Raw& raw) {
+  exec.add_option("COMPONENT", raw.image,
+                  "A .wasm file, or a folder with main.wasm [the built-in shell]");
+  exec.add_option("--on", raw.on, "The node to run it on [the one of the data folder]")
+      ->type_name("NODE")->envname("WW_ON");
+  exec.add_option("--identity", raw.identity,
+                  "The key to prove, as `ww keygen` makes it [the data folder's]")
+      ->type_name("FILE")->envname("WW_IDENTITY");
+  exec.add_option("--dial-timeout", raw.dialTimeout, "After which a dial has failed")
+      ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()
+      ->check(CLI::Range(0.1, 600.0));
+  addCommonOptions(exec, raw);
+  exec.footer(EXEC_EXAMPLES);
+}
+
+void addKeygenOptions(CLI::App& keygen, Raw& raw) {
+  keygen.add_option("FILE", raw.keyFile, "The file to make; there must be none")->required();
+  keygen.add_option("-o,--output", raw.output, "How the key's name is printed")
+      ->type_name("FORMAT")->capture_default_str()->check(CLI::IsMember({"text", "json"}));
+  keygen.footer(KEYGEN_EXAMPLES);
+}
+
 // What else had a say, where something is wrong.
 std::string namesOfVariables() {
   std::string names;
   for (auto name: {"WW_IMAGE", "WW_DATA_DIR", "WW_LOG_LEVEL", "WW_LOG_FORMAT", "WW_WASM_DEBUG",
                    "WW_ADVANCE_ON_SIGNAL", "WW_LISTEN", "WW_BOOTSTRAP", "WW_PRIVATE_NETWORK",
                    "WW_DHT", "WW_DIAL_TIMEOUT", "WW_DIAL_PRIVATE", "WW_NO_MDNS",
-                   "WW_NO_NETWORK"}) {
+                   "WW_NO_NETWORK", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON", "WW_IDENTITY"}) {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";
@@ -152,12 +210,34 @@ RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   options.advanceOnSignal = raw.advanceOnSignal;
   options.network = makeNetworkOptions(raw);
   options.dialPrivate = raw.dialPrivate;
+  options.allow = strs(raw.allow);
+  if (!raw.allowFile.empty()) options.allowFile = str(raw.allowFile);
+  return options;
+}
+
+ExecOptions makeExecOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
+  ExecOptions options;
+  if (!raw.on.empty()) options.on = str(raw.on);
+  if (!raw.image.empty()) options.component = str(raw.image);
+  // Run as a child, the shell is given a Host in place of a Membrane.
+  bool shell = raw.image.empty();
+  options.args = KJ_MAP(arg, args) { return kj::str(arg); };
+  options.env = strs(raw.env);
+  if (shell && args.size() == 0) {
+    options.args = kj::heapArray<kj::String>(1);
+    options.args[0] = kj::str("--host");
+  }
+  if (!raw.identity.empty()) options.identity = str(raw.identity);
+  if (!raw.dataDir.empty()) options.dataDir = str(raw.dataDir);
+  options.timeout = int64_t(raw.dialTimeout * 1000) * kj::MILLISECONDS;
+  options.logLevel = str(raw.logLevel);
+  options.logFormat = str(raw.logFormat);
   return options;
 }
 
 }  // namespace
 
-kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
+Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   // What follows `--` is the image's, whatever it looks like.
   size_t own = 0;
   while (own < words.size() && words[own] != "--") own++;
@@ -170,9 +250,13 @@ kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> wor
   Raw raw;
   auto& run = *app.add_subcommand("run", "Boot an image and run it to its end");
   addRunOptions(run, raw);
+  auto& exec = *app.add_subcommand("exec", "Run a component on a node that runs already");
+  addExecOptions(exec, raw);
+  auto& keygen = *app.add_subcommand("keygen", "Make a key to prove yourself with elsewhere");
+  addKeygenOptions(keygen, raw);
 
   // CLI11 would only say that a command is missing.
-  if (own > 0 && !words[0].startsWith("-") && words[0] != "run") {
+  if (own > 0 && !words[0].startsWith("-") && app.get_subcommand_no_throw(words[0].cStr()) == nullptr) {
     return Ending{USAGE_EXIT, nullptr,
                   kj::str("no such command: ", words[0], "; to boot an image: ww run ", words[0],
                           "\nRun with --help for more information.\n")};
@@ -193,7 +277,7 @@ kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> wor
     int code = app.exit(error, out, err);
     if (code != 0) err << namesOfVariables();
     if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-      err << "What is for the image goes behind --.\n";
+      err << "What is for the component goes behind --.\n";
     }
     return Ending{code == 0 ? 0 : USAGE_EXIT, str(out.str()), str(err.str())};
   }
@@ -201,6 +285,12 @@ kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> wor
     return Ending{USAGE_EXIT, nullptr,
                   kj::str("IMAGE is empty; leave it out for the image that is built in\n")};
   }
+  if (exec.count("COMPONENT") > 0 && raw.image.empty()) {
+    return Ending{USAGE_EXIT, nullptr,
+                  kj::str("COMPONENT is empty; leave it out for the shell\n")};
+  }
+  if (exec.parsed()) return makeExecOptions(raw, args);
+  if (keygen.parsed()) return KeygenOptions{str(raw.keyFile), raw.output == "json"};
   return makeOptions(raw, args);
 }
 

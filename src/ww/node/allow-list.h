@@ -6,6 +6,7 @@
 #include <kj/one-of.h>
 #include <ww/base/log.h>
 #include <ww/membrane/allowed-keys.h>
+#include <ww/membrane/signed-graft-policy.h>
 
 namespace ww {
 
