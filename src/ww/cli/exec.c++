@@ -5,7 +5,7 @@
 #include <kj/io.h>
 #include <signal.h>
 #include <unistd.h>
-#include <ww/base/error.h>
+#include <ww/base/text.h>
 #include <ww/cli/data-dir.h>
 #include <ww/cli/default-image.h>
 #include <ww/cli/run.h>

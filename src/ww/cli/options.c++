@@ -256,7 +256,11 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   addKeygenOptions(keygen, raw);
 
   // CLI11 would only say that a command is missing.
-  if (own > 0 && !words[0].startsWith("-") && app.get_subcommand_no_throw(words[0].cStr()) == nullptr) {
+  bool known = false;
+  for (auto command: app.get_subcommands([](CLI::App*) { return true; })) {
+    known |= own > 0 && words[0] == command->get_name().c_str();
+  }
+  if (own > 0 && !words[0].startsWith("-") && !known) {
     return Ending{USAGE_EXIT, nullptr,
                   kj::str("no such command: ", words[0], "; to boot an image: ww run ", words[0],
                           "\nRun with --help for more information.\n")};

@@ -11,17 +11,10 @@
 namespace ww {
 namespace {
 
-// What a node sends its clients is bounded by the node; this is against a broken one.
-capnp::ReaderOptions readerOptions() {
-  capnp::ReaderOptions options;
-  options.traversalLimitInWords = (uint64_t(64) << 20) / sizeof(capnp::word);
-  return options;
-}
-
 class LocalClient final: public NodeClient {
  public:
   explicit LocalClient(kj::Own<kj::AsyncIoStream> raw)
-      : stream(kj::mv(raw)), rpc(*stream, readerOptions()) {}
+      : stream(kj::mv(raw)), rpc(*stream) {}
 
   GraftRequest graftRequest() override {
     return rpc.bootstrap().castAs<stem::Membrane<membrane::WetwareSession>>().graftRequest();
@@ -38,7 +31,7 @@ class RemoteClient final: public NodeClient {
  public:
   RemoteClient(kj::Own<Libp2pSwarm> swarm, kj::Own<kj::AsyncIoStream> raw,
                stem::Signer::Client signer)
-      : swarm(kj::mv(swarm)), stream(kj::mv(raw)), rpc(*stream, readerOptions()),
+      : swarm(kj::mv(swarm)), stream(kj::mv(raw)), rpc(*stream),
         signer(kj::mv(signer)) {}
 
   GraftRequest graftRequest() override {

@@ -1,7 +1,7 @@
 #include <ww/node/remote-run.h>
 
 #include <deque>
-#include <ww/base/error.h>
+#include <kj/debug.h>
 #include <ww/node/stdio.h>
 
 namespace ww {
