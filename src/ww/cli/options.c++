@@ -251,9 +251,10 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   auto& run = *app.add_subcommand("run", "Boot an image and run it to its end");
   addRunOptions(run, raw);
   auto& exec = *app.add_subcommand("exec", "Run a component on a node that runs already");
-  addExecOptions(exec, raw);
+  Raw execRaw, keygenRaw;  // CLI11 reads variables for the other commands too
+  addExecOptions(exec, execRaw);
   auto& keygen = *app.add_subcommand("keygen", "Make a key to prove yourself with elsewhere");
-  addKeygenOptions(keygen, raw);
+  addKeygenOptions(keygen, keygenRaw);
 
   // CLI11 would only say that a command is missing.
   bool known = false;
@@ -289,12 +290,12 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
     return Ending{USAGE_EXIT, nullptr,
                   kj::str("IMAGE is empty; leave it out for the image that is built in\n")};
   }
-  if (exec.count("COMPONENT") > 0 && raw.image.empty()) {
+  if (exec.count("COMPONENT") > 0 && execRaw.image.empty()) {
     return Ending{USAGE_EXIT, nullptr,
                   kj::str("COMPONENT is empty; leave it out for the shell\n")};
   }
-  if (exec.parsed()) return makeExecOptions(raw, args);
-  if (keygen.parsed()) return KeygenOptions{str(raw.keyFile), raw.output == "json"};
+  if (exec.parsed()) return makeExecOptions(execRaw, args);
+  if (keygen.parsed()) return KeygenOptions{str(keygenRaw.keyFile), keygenRaw.output == "json"};
   return makeOptions(raw, args);
 }
 

@@ -99,18 +99,16 @@ kj::Promise<void> LocalEndpoint::serve(kj::Function<void(kj::Own<kj::AsyncIoStre
 
 kj::Promise<kj::Own<kj::AsyncIoStream>> connectLocal(kj::LowLevelAsyncIoProvider& io,
                                                      kj::StringPtr where) {
-  return kj::evalNow([&]() -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
-    auto path = socketAt(where);
-    auto address = addressOf(path);
-    auto connecting = io.wrapConnectingSocketFd(
+  auto path = socketAt(where);
+  auto address = addressOf(path);
+  return kj::evalNow([&]() {
+    return io.wrapConnectingSocketFd(
         newSocket(), reinterpret_cast<sockaddr*>(&address), sizeof(address),
         kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
             kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
-    return connecting.catch_(
-        [path = kj::mv(path)](kj::Exception&& e) -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
-      return badInput(kj::str(path, ": no node answers here; start one with `ww run`, or name "
-                                    "another with --on"));
-    });
+  }).catch_([path = kj::str(path)](kj::Exception&&) -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
+    return badInput(kj::str(path, ": no node answers here; start one with `ww run`, or name "
+                                  "another with --on"));
   });
 }
 

@@ -113,11 +113,17 @@ kj::Promise<int32_t> graftAndRun(kj::LowLevelAsyncIoProvider& io, NodeClient& cl
 kj::Promise<int32_t> runRemotely(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
                                  RemoteRunOptions options, kj::Promise<void> kill,
                                  Logger& logger) {
+  // Whichever notices first: the link, or a call on it.
   auto gone = client.onDisconnect().then([]() -> int32_t {
-    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "the link to the node is gone"));
+    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "it was closed"));
   });
   return graftAndRun(io, client, kj::mv(options), kj::mv(kill), logger)
-      .exclusiveJoin(kj::mv(gone));
+      .exclusiveJoin(kj::mv(gone))
+      .catch_([](kj::Exception&& e) -> kj::Promise<int32_t> {
+    if (e.getType() != kj::Exception::Type::DISCONNECTED) return kj::mv(e);
+    return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
+                         kj::str("the link to the node is gone: ", e.getDescription()));
+  });
 }
 
 }  // namespace ww
