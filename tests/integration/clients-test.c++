@@ -99,7 +99,7 @@ KJ_TEST("a key that is allowed grafts, and then sends large messages; the owner 
   auto graft = client.graft(f.signer()).wait(f.node.waitScope);
   KJ_EXPECT(f.links.ungraftedCount() == 0 && f.links.count() == 1);
   auto executor = graft.getSession().getExtension().getExecutor();
-  auto process = runOn(executor, "plain", {"args"});
+  auto process = runOn(executor, "cell-plain", {"args"});
   KJ_EXPECT(f.node.wait(process) == 0);
 
   auto pipe = kj::newTwoWayPipe();
@@ -173,8 +173,9 @@ KJ_TEST("before its graft a link takes no message of more than 64 KiB") {
   Client client(f.connect());
   // Pipelined on a graft that has yet to be decided.
   auto graft = client.graft(kj::heap<SlowSigner>());
-  auto run = runOn(graft.getSession().getExtension().getExecutor(), "plain", {"args"});
-  auto why = f.failure(run.waitRequest().send().ignoreResult());
+  auto request = graft.getSession().getExtension().getExecutor().runBytesRequest();
+  request.initWasm(64 << 10);
+  auto why = f.failure(request.send().ignoreResult());
   KJ_EXPECT(why.size() > 0);
   KJ_EXPECT(isGone(f, client));
   KJ_EXPECT(f.node.answers());
@@ -206,7 +207,7 @@ KJ_TEST("a link's sessions and cells end with it, the cells after their grace") 
   Fixture f;
   auto client = kj::heap<Client>(f.connect());
   auto graft = client->graft(f.signer()).wait(f.node.waitScope);
-  auto process = runOn(graft.getSession().getExtension().getExecutor(), "plain", {"sleep", "1000000000"});
+  auto process = runOn(graft.getSession().getExtension().getExecutor(), "cell-plain", {"sleep", "1000000000"});
   process.stdinRequest().send().wait(f.node.waitScope);
   KJ_EXPECT(f.node.node.getEngine().guestCount() == 1);
   { auto drop = kj::mv(graft); }
