@@ -1,4 +1,4 @@
-"""`ww exec` and `ww keygen`, as people use them: on the local node and on one across the network."""
+"""`ww exec` and `ww keygen`, as people use them: on the local node, and across the network."""
 import json
 import os
 import re

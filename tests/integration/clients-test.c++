@@ -207,7 +207,8 @@ KJ_TEST("a link's sessions and cells end with it, the cells after their grace") 
   Fixture f;
   auto client = kj::heap<Client>(f.connect());
   auto graft = client->graft(f.signer()).wait(f.node.waitScope);
-  auto process = runOn(graft.getSession().getExtension().getExecutor(), "cell-plain", {"sleep", "1000000000"});
+  auto process = runOn(graft.getSession().getExtension().getExecutor(), "cell-plain",
+                       {"sleep", "1000000000"});
   process.stdinRequest().send().wait(f.node.waitScope);
   KJ_EXPECT(f.node.node.getEngine().guestCount() == 1);
   { auto drop = kj::mv(graft); }

@@ -146,8 +146,8 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
 }
 
 KJ_TEST("help and version go to stdout; each command's help has an example") {
-  for (Words words: {Words{"--help"}, Words{"run", "--help"}, Words{"run", "-h"}, Words{"exec", "--help"},
-                     Words{"keygen", "-h"}}) {
+  for (Words words: {Words{"--help"}, Words{"run", "--help"}, Words{"run", "-h"},
+                     Words{"exec", "--help"}, Words{"keygen", "-h"}}) {
     auto ending = end(words);
     KJ_EXPECT(ending.exitCode == 0);
     KJ_EXPECT(ending.toStderr == "");
@@ -156,7 +156,8 @@ KJ_TEST("help and version go to stdout; each command's help has an example") {
   auto help = end({"run", "--help"});
   for (auto option: {"--env", "--data-dir", "--log-level", "--log-format", "--wasm-debug",
                      "--advance-on-signal", "--listen", "--bootstrap", "--private-network",
-                     "--no-network", "--dial-private", "--dial-timeout", "WW_LISTEN", "WW_IMAGE", "WW_DATA_DIR", "WW_LOG_LEVEL"}) {
+                     "--no-network", "--dial-private", "--dial-timeout", "WW_LISTEN", "WW_IMAGE",
+                     "WW_DATA_DIR", "WW_LOG_LEVEL"}) {
     KJ_EXPECT(has(help.toStdout, option), option);
   }
   auto version = end({"--version"});

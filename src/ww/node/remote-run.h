@@ -14,9 +14,9 @@ struct RemoteRunOptions {
   kj::Array<kj::String> env;
 };
 
-// Runs it to its end, and resolves to its exit code. Rejects, with what to do, when the graft or the
-// component is refused, and when the link goes first. Resolving `kill` ends the component. Dropping
-// the promise gives up the link, and so the session with all it runs.
+// Runs it to its end, and resolves to its exit code. Rejects, with what to do, when the graft or
+// the component is refused, and when the link goes first. Resolving `kill` ends the component.
+// Dropping the promise gives up the link, and so the session with all it runs.
 kj::Promise<int32_t> runRemotely(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
                                  RemoteRunOptions options, kj::Promise<void> kill,
                                  Logger& logger);
