@@ -43,7 +43,26 @@ interface Signer {
   # A caller's proof of identity, asked during graft() where the Membrane wants one.
 
   sign @0 (domain :Text, nonce :UInt64) -> (sig :Data);
-  # Signs `nonce` for the purpose named by `domain`.
+  # Signs `nonce` for the purpose named by `domain`, with Ed25519 (RFC 8032).
+  #
+  # What is signed: the UTF-8 bytes of `domain`, one zero byte, and `nonce` in 8 bytes, the greatest
+  # first. What is answered, 96 bytes: the public key (32), then its signature (64).
+  #
+  # graft() asks for the domain `ww.membrane.graft.v1/<node>/<epoch>`: the node's peer id in base58
+  # and the current Epoch's `seq` in decimal. The nonce is random, and good for that one graft. Sign
+  # nothing for another node than the one at the other end of the connection, or for a purpose that
+  # you do not know; refuse with `denied:`. graft() waits 5 seconds for the answer. It takes only
+  # signatures that are the one spelling of themselves: S is below the group's order, the key's y is
+  # below 2^255 - 19, and neither key nor R is of small order.
+  #
+  # An example, in hex but for the node and the decimal epoch:
+  #   seed      9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60
+  #   node      12D3KooWDwTirQce1RRKnasT5fPVFgzXCy6SiRgSwrwPGLC7zE91
+  #   epoch     42
+  #   nonce     0123456789abcdef
+  #   sig       d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a
+  #             9cafe7a2537f8b1cb9ea790342c1c421d423edeb7ef86f6b7a1d38f2a6060fd4
+  #             b372f781283d7cf76796efafbc81f6d1bbac32b93a06dfb6e2d2d8730daabb08
 }
 
 interface StatusPoller {
@@ -71,8 +90,9 @@ interface Membrane(SessionExt) {
 
   graft @0 (signer :Signer) -> (session :Session(SessionExt));
   # Mints a Session under the current epoch. An open Membrane (pid0's) takes a null signer; a
-  # signed one (a remote client's) asks the signer. Fails with `unauthorized:` when this graft is
-  # refused, and with `epochPending:` while the epoch is known but its image is not here yet.
+  # signed one (a remote client's) asks the signer, and takes keys that its node allows. Fails with
+  # `unauthorized:` when this graft is refused, or when the epoch moved while the signer was asked
+  # (graft again), and with `epochPending:` while the epoch is known but its image is not here yet.
   # `overloaded:` while 64 sessions of this Membrane stand, or 1,024 are held; dropping what a
   # session gave makes room.
 }

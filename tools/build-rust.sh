@@ -6,7 +6,7 @@
 
 what=$1 out=$2
 case $what in
-  lib)          package=ww-rust          product=libww_rust.a    crates=(fence engine lib) ;;
+  lib)          package=ww-rust          product=libww_rust.a    crates=(fence engine swarm lib) ;;
   componentize) package=ww-componentize  product=ww-componentize crates=(componentize) ;;
   *) die "build-rust.sh: no such product: $what" ;;
 esac

@@ -28,7 +28,9 @@ constexpr kj::StringPtr HELP =
 
 class Shell {
  public:
-  explicit Shell(ww::Guest& guest): guest(guest), membrane(guest.bootstrap<Membrane>()) {}
+  // As pid0 it holds a Membrane; as a child, started with --host, a Host of one session.
+  explicit Shell(ww::Guest& guest)
+      : guest(guest), isChild(guest.args().size() > 0 && guest.args()[0] == "--host") {}
 
   kj::Promise<void> run() {
     for (;;) {
@@ -44,7 +46,7 @@ class Shell {
 
  private:
   ww::Guest& guest;
-  Membrane::Client membrane;
+  const bool isChild;
   kj::Vector<char> input;  // read, not yet run
 
   // Nothing at the end of the input.
@@ -136,32 +138,37 @@ class Shell {
     else ww::printError(kj::str("unknown command: ", name, " (`help` lists them)\n"));
   }
 
-  // A session is grafted for each command: so none is ever stale.
-  ww::membrane::WetwareSession::Pipeline graft() {
-    return membrane.graftRequest().send().getSession().getExtension();
+  // A session is grafted for each command, so that none is ever stale; a child has but one.
+  ww::peer::Host::Client host() {
+    if (isChild) return guest.bootstrap<ww::peer::Host>();
+    return guest.bootstrap<Membrane>().graftRequest().send().getSession().getExtension().getHost();
   }
 
   kj::Promise<void> echo(Words words) {
-    auto request = graft().getExecutor().echoRequest();
+    auto request = host().executorRequest().send().getExecutor().echoRequest();
     request.setMessage(kj::strArray(words, " "));
     auto response = co_await request.send();
     ww::print(kj::str(response.getResponse(), "\n"));
   }
 
   kj::Promise<void> showId() {
-    auto response = co_await graft().getHost().idRequest().send();
+    auto response = co_await host().idRequest().send();
     ww::print(kj::str(ww::encodeBase58(response.getPeerId()), "\n"));
   }
 
   kj::Promise<void> showPeers() {
-    auto response = co_await graft().getHost().peersRequest().send();
+    auto response = co_await host().peersRequest().send();
     for (auto peer: response.getPeers()) {
       ww::print(kj::str(ww::encodeBase58(peer.getPeerId()), "\n"));
     }
   }
 
   kj::Promise<void> showEpoch() {
-    auto response = co_await membrane.graftRequest().send();
+    if (isChild) {
+      ww::print("a child's shell cannot tell: it has a Host, not a session\n");
+      co_return;
+    }
+    auto response = co_await guest.bootstrap<Membrane>().graftRequest().send();
     ww::print(kj::str(response.getSession().getIssuedEpoch().getSeq(), "\n"));
   }
 };

@@ -216,7 +216,8 @@ struct World {
 
  private:
   Membrane::Client makeMembrane() {
-    return kj::heap<MembraneServer>(*gate, everybody, [this](Lease& lease) {
+    return kj::heap<MembraneServer>(*gate, everybody,
+        [this](Lease& lease, kj::Maybe<const AllowedKey&>) {
       KJ_ASSERT(offering);
       peer::Executor::Client probe = kj::heap<NodeProbe>(lease, trace, watch);
       return SessionOffer{kj::heap<NodeHost>(lease, probe), probe};

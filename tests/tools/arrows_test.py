@@ -11,7 +11,7 @@ ALLOWED = {
     "cli": "node base",
 }
 INCLUDE = re.compile(r'#include\s+[<"](?:\.\./)*(?:ww/)?(\w+)/')
-FENCE = re.compile(r'#include\s+[<"]ww_engine\.h')
+FENCE = re.compile(r'#include\s+[<"]ww_\w+\.h')
 
 
 def wrong_arrows(room, text, is_test):
@@ -29,6 +29,7 @@ def self_test():
     assert wrong_arrows("cell", "#include <ww/membrane/x.h>", False) == ["membrane"]
     assert wrong_arrows("cell", '#include "../net/swarm.h"', False) == ["net"]
     assert wrong_arrows("cell", "#include <ww_engine.h>", True) == ["rust"]
+    assert wrong_arrows("net", "#include <ww_swarm.h>", False) == ["rust"]
     assert wrong_arrows("cell", "#include <ww/ffi/engine.h>", False) == []
 
 

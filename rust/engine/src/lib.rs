@@ -39,7 +39,7 @@ use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
 use wasmtime_wasi::p2::bindings::LinkOptions;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use ww_fence::{ErrorKind, Failure, WwBytes, WwError, deliver, guard};
+use ww_fence::{ErrorKind, Failure, WwBytes, WwError, WwSlice, deliver, guard, unheard};
 
 /// A cell's store.
 pub(crate) struct State {
@@ -150,14 +150,6 @@ fn new_engine(
 
 fn resources(error: impl std::fmt::Display) -> Failure {
     Failure::new(ErrorKind::Resources, error)
-}
-
-/// What has nobody to report a panic to.
-fn unheard(work: impl FnOnce()) {
-    let _ = guard(|| {
-        work();
-        Ok(())
-    });
 }
 
 fn boxed<T>(value: T) -> *mut T {
@@ -289,24 +281,6 @@ pub unsafe extern "C" fn ww_checksum(bytes: WwSlice, sum: *mut u8) {
 }
 
 // ---- cells
-
-/// Borrowed bytes. `ptr` may be null where `len` is 0.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct WwSlice {
-    pub ptr: *const u8,
-    pub len: usize,
-}
-
-impl WwSlice {
-    fn bytes(&self) -> &[u8] {
-        if self.len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(self.ptr, self.len) } }
-    }
-
-    fn text(&self) -> Result<String, Failure> {
-        String::from_utf8(self.bytes().to_vec()).map_err(|e| Failure::new(ErrorKind::Other, e))
-    }
-}
 
 /// `env` holds names and values by turns.
 #[repr(C)]

@@ -34,6 +34,24 @@ pub unsafe extern "C" fn ww_bytes_drop(bytes: WwBytes) {
     drop(unsafe { Vec::from_raw_parts(bytes.ptr, bytes.len, bytes.capacity) });
 }
 
+/// Borrowed bytes. `ptr` may be null where `len` is 0.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct WwSlice {
+    pub ptr: *const u8,
+    pub len: usize,
+}
+
+impl WwSlice {
+    pub fn bytes(&self) -> &[u8] {
+        if self.len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(self.ptr, self.len) } }
+    }
+
+    pub fn text(&self) -> Result<String, Failure> {
+        String::from_utf8(self.bytes().to_vec()).map_err(|e| Failure::new(ErrorKind::Other, e))
+    }
+}
+
 /// What went wrong, for a caller that has to decide something.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +146,14 @@ pub fn guard<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure>
     keep_panic_texts();
     catch_unwind(AssertUnwindSafe(body))
         .unwrap_or_else(|payload| Err(Failure::new(ErrorKind::Panic, panic_text(payload))))
+}
+
+/// What has nobody to report a panic to.
+pub fn unheard(work: impl FnOnce()) {
+    let _ = guard(|| {
+        work();
+        Ok(())
+    });
 }
 
 /// [`guard`], with the outcome spread over a C function's result and its error parameter.

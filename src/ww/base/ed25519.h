@@ -1,5 +1,5 @@
 #pragma once
-// Ed25519 keys and signatures (RFC 8032), on OpenSSL's libcrypto.
+// Ed25519 keys and signatures (RFC 8032), verified strictly, on OpenSSL's libcrypto.
 
 #include <kj/array.h>
 #include <kj/common.h>
@@ -36,6 +36,20 @@ class SecretKey {
   kj::byte seed[ED25519_KEY_BYTES];
 };
 
+// Takes the same time wherever two keys differ.
+bool equalInConstantTime(const PublicKey& left, const PublicKey& right);
+
+// Whether verify() may take a signature by `key`: it is spelled in the one way, and not of small
+// order. It may still be no point of the curve. Without a branch on its bytes.
+bool isStrictKey(const PublicKey& key);
+
+// Stricter than RFC 8032 asks, so that a message and a key have no signatures but those that the
+// key's holder made. Refused, besides what does not verify:
+// - an S that is not below the group's order (S + L would verify as well);
+// - a key or an R of small order, in any encoding: such a key has signatures that fit any message;
+// - a key whose y is not below 2^255 - 19: another spelling of some key.
+// All checks are made each time. Only OpenSSL's own end early, over bytes that are no signature for
+// anybody: an S too great, and a key that is no point.
 bool verify(const PublicKey& key, kj::ArrayPtr<const kj::byte> message, const Signature& signature);
 
 }  // namespace ww

@@ -17,6 +17,7 @@ KJ_TEST("prefix and type are what the contract says") {
                {badInput("no such thing"), Type::FAILED, "no such thing"},
                {ended("the node is gone"), Type::FAILED, "ended: the node is gone"},
                {denied("not you"), Type::FAILED, "denied: not you"},
+               {unauthorized("no signer"), Type::FAILED, "unauthorized: no signer"},
                {overloaded("calls"), Type::OVERLOADED, "overloaded: calls"}};
   for (auto& c: cases) {
     KJ_EXPECT(c.exception.getType() == c.type, c.description);

@@ -12,6 +12,7 @@ kj::Exception badInput(kj::StringPtr text) {
 
 kj::Exception ended(kj::StringPtr text) { return failure("ended", text); }
 kj::Exception denied(kj::StringPtr text) { return failure("denied", text); }
+kj::Exception unauthorized(kj::StringPtr text) { return failure("unauthorized", text); }
 
 kj::Exception overloaded(kj::StringPtr limit) {
   return kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,

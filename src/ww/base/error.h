@@ -23,6 +23,9 @@ kj::Exception ended(kj::StringPtr text);
 // `denied: text`: the caller may not do that.
 kj::Exception denied(kj::StringPtr text);
 
+// `unauthorized: text`: this graft is refused.
+kj::Exception unauthorized(kj::StringPtr text);
+
 // `overloaded: limit`, of type OVERLOADED: over a quota; later, or less.
 kj::Exception overloaded(kj::StringPtr limit);
 

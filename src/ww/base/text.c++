@@ -69,4 +69,24 @@ kj::String escapeText(kj::StringPtr text) {
   return kj::String(out.releaseAsArray());
 }
 
+kj::String quoteJson(kj::StringPtr value) {
+  // The escapes of text are JSON's own for \n and \t; a backslash of it becomes two.
+  auto escaped = isUtf8(value.asBytes()) ? kj::str(value) : escapeText(value);
+  kj::Vector<char> out(escaped.size() + 2);
+  for (char c: escaped) {
+    if (c == '"' || c == '\\') {
+      out.add('\\');
+      out.add(c);
+    } else if (kj::byte(c) < 0x20 || c == 0x7f) {
+      static constexpr char HEX[] = "0123456789abcdef";
+      out.addAll("\\u00"_kj);
+      out.add(HEX[kj::byte(c) >> 4]);
+      out.add(HEX[kj::byte(c) & 15]);
+    } else {
+      out.add(c);
+    }
+  }
+  return kj::str('"', kj::ArrayPtr<const char>(out), '"');
+}
+
 }  // namespace ww

@@ -13,4 +13,7 @@ bool isUtf8(kj::ArrayPtr<const kj::byte> bytes);
 // bytes that are not UTF-8), as \n, \t, \\ or \xHH.
 kj::String escapeText(kj::StringPtr text);
 
+// `value` as a JSON string, with its quotes.
+kj::String quoteJson(kj::StringPtr value);
+
 }  // namespace ww

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <ww/cli/exec.h>
 #include <ww/cli/options.h>
 #include <ww/cli/run.h>
 #include <ww/node/stdio.h>
@@ -51,6 +52,10 @@ int main(int argc, char** argv) {
   KJ_IF_MAYBE(ending, parsed.tryGet<ww::Ending>()) {
     code = show(STDOUT_FILENO, ending->toStdout) ? ending->exitCode : ww::EXIT_NODE_FAILED;
     show(STDERR_FILENO, ending->toStderr);
+  } else KJ_IF_MAYBE(options, parsed.tryGet<ww::ExecOptions>()) {
+    code = ww::exec(*options);
+  } else KJ_IF_MAYBE(options, parsed.tryGet<ww::KeygenOptions>()) {
+    code = ww::keygen(*options);
   } else {
     code = ww::run(parsed.get<ww::RunOptions>());
   }

@@ -90,6 +90,23 @@ KJ_TEST("a variable is stronger than the default, a flag than the variable") {
   KJ_EXPECT(!flags.wasmDebug && !flags.advanceOnSignal);
 }
 
+KJ_TEST("there is a network when somebody asks for one, and does not forbid it") {
+  KJ_EXPECT(!parse({"run"}).network.enabled);
+  KJ_EXPECT(!parse({"run", "--dial-private", "--no-mdns"}).network.enabled);
+  auto options = parse({"run", "--listen", "/ip4/127.0.0.1/tcp/0", "image", "--listen=/memory/1",
+                        "--bootstrap", "b", "--dial-timeout", "2.5", "--dht", "server"});
+  KJ_EXPECT(options.network.enabled && options.network.mdns && !options.dialPrivate);
+  KJ_EXPECT(kj::strArray(options.network.listen, "|") == "/ip4/127.0.0.1/tcp/0|/memory/1");
+  KJ_EXPECT(kj::strArray(options.network.bootstrap, "|") == "b");
+  KJ_EXPECT(options.network.dialTimeout == 2500 * kj::MILLISECONDS);
+  KJ_EXPECT(options.network.dht == "server");
+  KJ_EXPECT(image(options) == "image");
+  KJ_EXPECT(parse({"run", "--bootstrap", "b"}).network.enabled);
+  KJ_EXPECT(parse({"run", "--private-network", "file"}).network.enabled);
+  KJ_EXPECT(!parse({"run", "--listen", "x", "--no-network"}).network.enabled);
+  KJ_EXPECT(!parse({"run", "--listen", "x", "--no-mdns"}).network.mdns);
+}
+
 KJ_TEST("what follows -- is the image's, whatever it looks like") {
   auto options = parse({"run", "image", "--", "--help", "", "--", "-e", "X"});
   KJ_ASSERT(options.args.size() == 5);
@@ -113,6 +130,8 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
                {{"run", "one", "two"}, "two"},
                {{"run", "--log-level", "loud"}, "loud"},
                {{"run", "--log-format", "xml"}, "xml"},
+               {{"run", "--dht", "maybe"}, "maybe"},
+               {{"run", "--dial-timeout", "0"}, "--dial-timeout"},
                {{"run", "--data-dir"}, "--data-dir"},
                {{"run", "--env"}, "--env"},
                {{"run", "--env", "A=1", "-e", "X"}, "--env: X has no `=`: it takes KEY=VALUE"}};
@@ -127,7 +146,8 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
 }
 
 KJ_TEST("help and version go to stdout; each command's help has an example") {
-  for (Words words: {Words{"--help"}, Words{"run", "--help"}, Words{"run", "-h"}}) {
+  for (Words words: {Words{"--help"}, Words{"run", "--help"}, Words{"run", "-h"},
+                     Words{"exec", "--help"}, Words{"keygen", "-h"}}) {
     auto ending = end(words);
     KJ_EXPECT(ending.exitCode == 0);
     KJ_EXPECT(ending.toStderr == "");
@@ -135,11 +155,38 @@ KJ_TEST("help and version go to stdout; each command's help has an example") {
   }
   auto help = end({"run", "--help"});
   for (auto option: {"--env", "--data-dir", "--log-level", "--log-format", "--wasm-debug",
-                     "--advance-on-signal", "WW_IMAGE", "WW_DATA_DIR", "WW_LOG_LEVEL"}) {
+                     "--advance-on-signal", "--listen", "--bootstrap", "--private-network",
+                     "--no-network", "--dial-private", "--dial-timeout", "WW_LISTEN", "WW_IMAGE",
+                     "WW_DATA_DIR", "WW_LOG_LEVEL"}) {
     KJ_EXPECT(has(help.toStdout, option), option);
   }
   auto version = end({"--version"});
   KJ_EXPECT(version.exitCode == 0 && version.toStdout.startsWith("ww "), version.toStdout);
+}
+
+KJ_TEST("exec: where, what, and its words; without a component the shell, as a child") {
+  auto exec = [](Words words) {
+    auto parsed = parseOptions(kj::arrayPtr(words.begin(), words.size()));
+    return kj::mv(parsed.get<ExecOptions>());
+  };
+  auto options = exec({"exec", "--on", "/ip4/192.0.2.1/tcp/1/p2p/X", "--identity", "key", "-e",
+                       "A=1", "task.wasm", "--", "--on", "x"});
+  KJ_EXPECT(KJ_ASSERT_NONNULL(options.on) == "/ip4/192.0.2.1/tcp/1/p2p/X");
+  KJ_EXPECT(KJ_ASSERT_NONNULL(options.identity) == "key");
+  KJ_EXPECT(KJ_ASSERT_NONNULL(options.component) == "task.wasm");
+  KJ_EXPECT(kj::strArray(options.args, "|") == "--on|x");
+  KJ_EXPECT(kj::strArray(options.env, "|") == "A=1");
+  auto shell = exec({"exec"});
+  KJ_EXPECT(shell.component == nullptr && shell.on == nullptr);
+  KJ_EXPECT(kj::strArray(shell.args, "|") == "--host");
+  KJ_EXPECT(has(end({"exec", ""}).toStderr, "COMPONENT is empty"));
+}
+
+KJ_TEST("keygen takes a file") {
+  auto parsed = parseOptions({{"keygen"_kj, "me.key"_kj, "-o"_kj, "json"_kj}});
+  KJ_EXPECT(parsed.get<KeygenOptions>().file == "me.key");
+  KJ_EXPECT(parsed.get<KeygenOptions>().json);
+  KJ_EXPECT(has(end({"keygen"}).toStderr, "FILE"));
 }
 
 KJ_TEST("an empty image, and arguments that are no text, are refused") {

@@ -19,6 +19,8 @@ constexpr const char* TOP_EXAMPLES =
     "Examples:\n"
     "  ww run                           boot the image that is built in\n"
     "  ww run examples/images/shell     boot an image and talk to it\n"
+    "  ww exec                          a prompt on the node that runs here\n"
+    "  ww keygen me.key                 a key, for nodes elsewhere to allow\n"
     "  ww run --help                    all that `run` takes\n";
 
 constexpr const char* RUN_EXAMPLES =
@@ -30,7 +32,25 @@ constexpr const char* RUN_EXAMPLES =
     "128+N ended by signal N.\n"
     "\n"
     "Example:\n"
-    "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n";
+    "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n"
+    "  ww run --listen /ip4/0.0.0.0/tcp/2020 ./my-image\n";
+
+constexpr const char* EXEC_EXAMPLES =
+    "A node is named by its socket or data folder, or by an address that ends in /p2p/PEERID. The\n"
+    "local node needs no key; any other takes those alone that its operator allowed.\n"
+    "\n"
+    "Exit code: the component's own; 125 the node could not be reached, refused, or was lost; 127\n"
+    "no such component; 134 it trapped; 137 it was killed (ctrl-C does).\n"
+    "\n"
+    "Examples:\n"
+    "  ww exec ./task.wasm -- input.txt\n"
+    "  ww exec --on /ip4/192.0.2.1/tcp/2020/p2p/12D3KooW... --identity me.key ./task.wasm\n";
+
+constexpr const char* KEYGEN_EXAMPLES =
+    "Prints the key's name, which a node's operator can allow (`ww run --allow NAME`).\n"
+    "\n"
+    "Example:\n"
+    "  ww keygen me.key\n";
 
 struct Raw {
   std::string image;
@@ -40,12 +60,23 @@ struct Raw {
   std::string logFormat = "text";
   bool wasmDebug = false;
   bool advanceOnSignal = false;
+  std::vector<std::string> listen;
+  std::vector<std::string> bootstrap;
+  std::string privateNetwork;
+  std::string dht = "auto";
+  double dialTimeout = 10;
+  bool noNetwork = false;
+  bool noMdns = false;
+  bool dialPrivate = false;
+  std::vector<std::string> allow;
+  std::string allowFile;
+  std::string on;
+  std::string identity;
+  std::string keyFile;
+  std::string output = "text";
 };
 
-void addRunOptions(CLI::App& run, Raw& raw) {
-  run.add_option("IMAGE", raw.image,
-                 "A folder with main.wasm, or a .wasm file [the built-in image]")
-      ->envname("WW_IMAGE");
+void addCommonOptions(CLI::App& run, Raw& raw) {
   run.add_option("--env,-e", raw.env, "A variable for the image; may be repeated")
       ->type_name("KEY=VALUE")->allow_extra_args(false)->check([](const std::string& word) {
         return word.find('=') != std::string::npos
@@ -61,6 +92,47 @@ void addRunOptions(CLI::App& run, Raw& raw) {
   run.add_option("--log-format", raw.logFormat, "How such a line looks")
       ->type_name("FORMAT")->envname("WW_LOG_FORMAT")->capture_default_str()
       ->check(CLI::IsMember({"text", "json"}));
+}
+
+void addNetworkOptions(CLI::App& run, Raw& raw) {
+  auto group = "Network (without --listen, --bootstrap or --private-network there is none)";
+  run.add_option("--listen", raw.listen,
+                 "Where peers reach this node; may be repeated [/ip4/0.0.0.0/tcp/2020 and\n"
+                 "/ip4/0.0.0.0/udp/2020/quic-v1]")
+      ->type_name("MULTIADDR")->envname("WW_LISTEN")->allow_extra_args(false)->group(group);
+  run.add_option("--bootstrap", raw.bootstrap,
+                 "A peer to join the others through, ending in /p2p/PEERID; may be repeated")
+      ->type_name("MULTIADDR")->envname("WW_BOOTSTRAP")->allow_extra_args(false)->group(group);
+  run.add_option("--private-network", raw.privateNetwork,
+                 "Talk to those alone that have this key (a file like Kubo's swarm.key)")
+      ->type_name("KEYFILE")->envname("WW_PRIVATE_NETWORK")->group(group);
+  run.add_option("--dht", raw.dht, "Kademlia; auto serves once the node is reachable from outside")
+      ->type_name("MODE")->envname("WW_DHT")->capture_default_str()->group(group)
+      ->check(CLI::IsMember({"auto", "client", "server"}));
+  run.add_option("--dial-timeout", raw.dialTimeout, "After which a dial has failed")
+      ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()->group(group)
+      ->check(CLI::Range(0.1, 600.0));
+  run.add_flag("--dial-private", raw.dialPrivate,
+               "Let cells dial loopback, private and link-local addresses")
+      ->envname("WW_DIAL_PRIVATE")->group(group);
+  run.add_option("--allow", raw.allow,
+                 "A key that may run components here from elsewhere; with ,node it may also act\n"
+                 "on the node; may be repeated")
+      ->type_name("KEY[,node]")->envname("WW_ALLOW")->allow_extra_args(false)->group(group);
+  run.add_option("--allow-file", raw.allowFile,
+                 "A file with more of them, a line each, read again when it changes")
+      ->type_name("FILE")->envname("WW_ALLOW_FILE")->group(group);
+  run.add_flag("--no-mdns", raw.noMdns, "Do not look for peers on the local network")
+      ->envname("WW_NO_MDNS")->group(group);
+  run.add_flag("--no-network", raw.noNetwork, "Neither listen nor dial, whatever else is said")
+      ->envname("WW_NO_NETWORK")->group(group);
+}
+
+void addRunOptions(CLI::App& run, Raw& raw) {
+  run.add_option("IMAGE", raw.image,
+                 "A folder with main.wasm, or a .wasm file [the built-in image]")
+      ->envname("WW_IMAGE");
+  addCommonOptions(run, raw);
   run.add_flag(
          "--wasm-debug", raw.wasmDebug,
          "Name functions and source lines in a trap's backtrace, where the component has them")
@@ -69,14 +141,39 @@ void addRunOptions(CLI::App& run, Raw& raw) {
          "--advance-on-signal", raw.advanceOnSignal,
          "Move the epoch by one at each SIGUSR1, to see a session end and the image graft again")
       ->envname("WW_ADVANCE_ON_SIGNAL");
+  addNetworkOptions(run, raw);
   run.footer(RUN_EXAMPLES);
+}
+
+void addExecOptions(CLI::App& exec, Raw& raw) {
+  exec.add_option("COMPONENT", raw.image,
+                  "A .wasm file, or a folder with main.wasm [the built-in shell]");
+  exec.add_option("--on", raw.on, "The node to run it on [the one of the data folder]")
+      ->type_name("NODE")->envname("WW_ON");
+  exec.add_option("--identity", raw.identity,
+                  "The key to prove, as `ww keygen` makes it [the data folder's]")
+      ->type_name("FILE")->envname("WW_IDENTITY");
+  exec.add_option("--dial-timeout", raw.dialTimeout, "After which a dial has failed")
+      ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()
+      ->check(CLI::Range(0.1, 600.0));
+  addCommonOptions(exec, raw);
+  exec.footer(EXEC_EXAMPLES);
+}
+
+void addKeygenOptions(CLI::App& keygen, Raw& raw) {
+  keygen.add_option("FILE", raw.keyFile, "The file to make; there must be none")->required();
+  keygen.add_option("-o,--output", raw.output, "How the key's name is printed")
+      ->type_name("FORMAT")->capture_default_str()->check(CLI::IsMember({"text", "json"}));
+  keygen.footer(KEYGEN_EXAMPLES);
 }
 
 // What else had a say, where something is wrong.
 std::string namesOfVariables() {
   std::string names;
   for (auto name: {"WW_IMAGE", "WW_DATA_DIR", "WW_LOG_LEVEL", "WW_LOG_FORMAT", "WW_WASM_DEBUG",
-                   "WW_ADVANCE_ON_SIGNAL"}) {
+                   "WW_ADVANCE_ON_SIGNAL", "WW_LISTEN", "WW_BOOTSTRAP", "WW_PRIVATE_NETWORK",
+                   "WW_DHT", "WW_DIAL_TIMEOUT", "WW_DIAL_PRIVATE", "WW_NO_MDNS",
+                   "WW_NO_NETWORK", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON", "WW_IDENTITY"}) {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";
@@ -86,6 +183,19 @@ kj::String str(const std::string& text) { return kj::heapString(text.data(), tex
 
 kj::Array<kj::String> strs(const std::vector<std::string>& texts) {
   return KJ_MAP(text, kj::arrayPtr(texts.data(), texts.size())) { return str(text); };
+}
+
+NetworkOptions makeNetworkOptions(const Raw& raw) {
+  NetworkOptions network;
+  bool asked = !raw.listen.empty() || !raw.bootstrap.empty() || !raw.privateNetwork.empty();
+  network.enabled = asked && !raw.noNetwork;
+  network.listen = strs(raw.listen);
+  network.bootstrap = strs(raw.bootstrap);
+  if (!raw.privateNetwork.empty()) network.privateNetwork = str(raw.privateNetwork);
+  network.dialTimeout = int64_t(raw.dialTimeout * 1000) * kj::MILLISECONDS;
+  network.dht = str(raw.dht);
+  network.mdns = !raw.noMdns;
+  return network;
 }
 
 RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
@@ -98,12 +208,36 @@ RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   options.logFormat = str(raw.logFormat);
   options.wasmDebug = raw.wasmDebug;
   options.advanceOnSignal = raw.advanceOnSignal;
+  options.network = makeNetworkOptions(raw);
+  options.dialPrivate = raw.dialPrivate;
+  options.allow = strs(raw.allow);
+  if (!raw.allowFile.empty()) options.allowFile = str(raw.allowFile);
+  return options;
+}
+
+ExecOptions makeExecOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
+  ExecOptions options;
+  if (!raw.on.empty()) options.on = str(raw.on);
+  if (!raw.image.empty()) options.component = str(raw.image);
+  // Run as a child, the shell is given a Host in place of a Membrane.
+  bool shell = raw.image.empty();
+  options.args = KJ_MAP(arg, args) { return kj::str(arg); };
+  options.env = strs(raw.env);
+  if (shell && args.size() == 0) {
+    options.args = kj::heapArray<kj::String>(1);
+    options.args[0] = kj::str("--host");
+  }
+  if (!raw.identity.empty()) options.identity = str(raw.identity);
+  if (!raw.dataDir.empty()) options.dataDir = str(raw.dataDir);
+  options.timeout = int64_t(raw.dialTimeout * 1000) * kj::MILLISECONDS;
+  options.logLevel = str(raw.logLevel);
+  options.logFormat = str(raw.logFormat);
   return options;
 }
 
 }  // namespace
 
-kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
+Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   // What follows `--` is the image's, whatever it looks like.
   size_t own = 0;
   while (own < words.size() && words[own] != "--") own++;
@@ -116,9 +250,18 @@ kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> wor
   Raw raw;
   auto& run = *app.add_subcommand("run", "Boot an image and run it to its end");
   addRunOptions(run, raw);
+  auto& exec = *app.add_subcommand("exec", "Run a component on a node that runs already");
+  Raw execRaw, keygenRaw;  // CLI11 reads variables for the other commands too
+  addExecOptions(exec, execRaw);
+  auto& keygen = *app.add_subcommand("keygen", "Make a key to prove yourself with elsewhere");
+  addKeygenOptions(keygen, keygenRaw);
 
   // CLI11 would only say that a command is missing.
-  if (own > 0 && !words[0].startsWith("-") && words[0] != "run") {
+  bool known = false;
+  for (auto command: app.get_subcommands([](CLI::App*) { return true; })) {
+    known |= own > 0 && words[0] == command->get_name().c_str();
+  }
+  if (own > 0 && !words[0].startsWith("-") && !known) {
     return Ending{USAGE_EXIT, nullptr,
                   kj::str("no such command: ", words[0], "; to boot an image: ww run ", words[0],
                           "\nRun with --help for more information.\n")};
@@ -139,7 +282,7 @@ kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> wor
     int code = app.exit(error, out, err);
     if (code != 0) err << namesOfVariables();
     if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-      err << "What is for the image goes behind --.\n";
+      err << "What is for the component goes behind --.\n";
     }
     return Ending{code == 0 ? 0 : USAGE_EXIT, str(out.str()), str(err.str())};
   }
@@ -147,6 +290,12 @@ kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> wor
     return Ending{USAGE_EXIT, nullptr,
                   kj::str("IMAGE is empty; leave it out for the image that is built in\n")};
   }
+  if (exec.count("COMPONENT") > 0 && execRaw.image.empty()) {
+    return Ending{USAGE_EXIT, nullptr,
+                  kj::str("COMPONENT is empty; leave it out for the shell\n")};
+  }
+  if (exec.parsed()) return makeExecOptions(execRaw, args);
+  if (keygen.parsed()) return KeygenOptions{str(keygenRaw.keyFile), keygenRaw.output == "json"};
   return makeOptions(raw, args);
 }
 

@@ -5,6 +5,7 @@
 #include <kj/array.h>
 #include <kj/one-of.h>
 #include <kj/string.h>
+#include <ww/node/network.h>
 
 namespace ww {
 
@@ -17,6 +18,27 @@ struct RunOptions {
   kj::String logFormat;  // text or json
   bool wasmDebug = false;
   bool advanceOnSignal = false;
+  NetworkOptions network;
+  bool dialPrivate = false;  // cells may dial private addresses
+  kj::Array<kj::String> allow;      // keys that may graft from elsewhere: KEY or KEY,node
+  kj::Maybe<kj::String> allowFile;  // with more of them
+};
+
+struct ExecOptions {
+  kj::Maybe<kj::String> on;         // a node; none: the local one
+  kj::Maybe<kj::String> component;  // none: the shell
+  kj::Array<kj::String> args;
+  kj::Array<kj::String> env;
+  kj::Maybe<kj::String> identity;   // a key file; none: the data folder's
+  kj::Maybe<kj::String> dataDir;
+  kj::Duration timeout = 10 * kj::SECONDS;
+  kj::String logLevel;
+  kj::String logFormat;
+};
+
+struct KeygenOptions {
+  kj::String file;
+  bool json = false;
 };
 
 // The process is to print this and to end: help, the version, or what was wrong with the words.
@@ -27,6 +49,7 @@ struct Ending {
 };
 
 // `words` without the program's own name. Reads WW_* from the environment.
-kj::OneOf<RunOptions, Ending> parseOptions(kj::ArrayPtr<const kj::StringPtr> words);
+using Command = kj::OneOf<RunOptions, ExecOptions, KeygenOptions, Ending>;
+Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words);
 
 }  // namespace ww

@@ -5,12 +5,16 @@
 #include <kj/debug.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <ww/base/error.h>
+#include <ww/base/random.h>
+#include <ww/cli/data-dir.h>
 #include <ww/cli/default-image.h>
 #include <ww/cli/stderr-logger.h>
+#include <ww/node/allow-list.h>
+#include <ww/node/client-links.h>
 #include <ww/node/directory-store.h>
 #include <ww/node/identity-file.h>
 #include <ww/node/image-file.h>
+#include <ww/node/local-endpoint.h>
 #include <ww/node/node.h>
 #include <ww/node/wiring.h>
 
@@ -18,14 +22,6 @@ namespace ww {
 namespace {
 
 constexpr uint64_t MAX_CODE_BYTES = uint64_t(1) << 30;
-
-kj::String defaultDataDir() {
-  auto xdg = getenv("XDG_DATA_HOME");
-  if (xdg != nullptr && xdg[0] == '/') return kj::str(xdg, "/ww");
-  auto home = getenv("HOME");
-  if (home != nullptr && home[0] == '/') return kj::str(home, "/.local/share/ww");
-  kj::throwFatalException(badInput("no home folder is known; name a folder with --data-dir"));
-}
 
 kj::Promise<int> untilSignal(kj::UnixEventPort& port, int signal) {
   return port.onSignal(signal).then([signal](siginfo_t&&) { return signal; });
@@ -41,11 +37,13 @@ kj::Promise<void> advanceOnSignal(kj::UnixEventPort& port, ManualHeadSource& hea
 // What the node keeps on disk. Opened before signals are ours, so that a slow disk can be
 // interrupted.
 struct DataDir {
+  kj::String path;
+  kj::AutoCloseFd lock;
   Identity identity;
   kj::Own<Store> code;
 
-  explicit DataDir(kj::StringPtr path)
-      : identity(loadOrMakeIdentity(path)),
+  explicit DataDir(kj::String folder)
+      : path(kj::mv(folder)), lock(lockDataDir(path)), identity(loadOrMakeIdentity(path)),
         code(kj::heap<DirectoryStore>(kj::str(path, "/code"), MAX_CODE_BYTES)) {}
 };
 
@@ -53,9 +51,17 @@ struct DataDir {
 class Run {
  public:
   Run(const RunOptions& options, Logger& logger, kj::AsyncIoContext& io, DataDir data)
-      : options(options), logger(logger), io(io), swarm(data.identity.getPeerId().clone()),
-        node(nodeOptions(options), io.provider->getTimer(), io.waitScope, heads, swarm, logger,
-             kj::mv(data.code)) {}
+      : options(options), logger(logger), io(io), lock(kj::mv(data.lock)),
+        endpoint(*io.lowLevelProvider, data.path),
+        allowList(options.allow, fileOf(options), allowedKeys, logger),
+        policy(data.identity.getPeerId().toText(), allowedKeys, io.provider->getTimer(),
+               randomNonce),
+        swarm(makeSwarm(options.network, data.identity, io.provider->getTimer(), logger)),
+        node(nodeOptions(options), io.provider->getTimer(), io.waitScope, heads, *swarm, logger,
+             kj::mv(data.code)),
+        clients(node, policy, io.provider->getTimer(), logger) {
+    swarm->serve(RPC_PROTOCOL, [this](PeerStream peer) { clients.servePeer(kj::mv(peer)); });
+  }
 
   kj::Promise<int> run(kj::Array<const kj::byte> wasm) {
     auto advancing = options.advanceOnSignal
@@ -63,8 +69,11 @@ class Run {
         : kj::Promise<void>(kj::NEVER_DONE);
     auto signal = untilSignal(io.unixEventPort, SIGINT)
         .exclusiveJoin(untilSignal(io.unixEventPort, SIGTERM)).fork();
-    logger.log(LogLevel::INFO, "no network: this node neither listens nor dials",
-               {{"peer", swarm.getPeerId().toText()}});
+    auto serving = endpoint.serve([this](kj::Own<kj::AsyncIoStream> stream) {
+      clients.serveOwner(kj::mv(stream));
+    }).eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the local socket", e); });
+    auto following = allowList.follow(*io.lowLevelProvider)
+        .eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the allowed keys", e); });
     auto exit = runCell(kj::mv(wasm));
     co_return co_await exit.exclusiveJoin(signal.addBranch().then([](int number) {
       return EXIT_SIGNAL_BASE + number;
@@ -78,12 +87,28 @@ class Run {
   StaticHeadSource staticHead;
   ManualHeadSource manualHead;  // where the options ask for one
   HeadSource& heads = options.advanceOnSignal ? static_cast<HeadSource&>(manualHead) : staticHead;
-  NoNetwork swarm;
+  kj::AutoCloseFd lock;
+  LocalEndpoint endpoint;
+  AllowedKeys allowedKeys;
+  AllowList allowList;
+  SignedGraftPolicy policy;
+  kj::Own<Swarm> swarm;
   Node node;
+  ClientLinks clients;
+
+  static kj::Maybe<kj::StringPtr> fileOf(const RunOptions& options) {
+    return options.allowFile.map([](const kj::String& path) -> kj::StringPtr { return path; });
+  }
+
+  void complainOf(kj::StringPtr what, const kj::Exception& exception) {
+    logger.log(LogLevel::ERROR, "no longer served or followed",
+               {{"what", kj::str(what)}, {"cause", kj::str(exception.getDescription())}});
+  }
 
   static NodeOptions nodeOptions(const RunOptions& options) {
     NodeOptions result;
     result.engine.debugInfo = options.wasmDebug;
+    result.dial.allowPrivate = options.dialPrivate;
     return result;
   }
 
@@ -109,8 +134,7 @@ int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause)
 int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte> wasm) {
   int code = EXIT_NODE_FAILED;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
-    DataDir data(options.dataDir == nullptr
-        ? defaultDataDir() : kj::str(KJ_ASSERT_NONNULL(options.dataDir)));
+    DataDir data(dataDir(options.dataDir));
     kj::UnixEventPort::setReservedSignal(SIGUSR2);  // KJ takes SIGUSR1 otherwise
     kj::UnixEventPort::captureSignal(SIGINT);
     kj::UnixEventPort::captureSignal(SIGTERM);

@@ -19,6 +19,9 @@ class FrameGuard final: public kj::AsyncIoStream {
   FrameGuard(kj::Own<kj::AsyncIoStream> inner, FrameLimits limits);
   KJ_DISALLOW_COPY_AND_MOVE(FrameGuard);
 
+  // For frames whose header is read from now on.
+  void setLimits(FrameLimits to) { limits = to; }
+
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
   kj::Promise<void> write(const void* buffer, size_t size) override;
   kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override;
@@ -33,7 +36,7 @@ class FrameGuard final: public kj::AsyncIoStream {
   kj::Maybe<kj::Exception> takeHeaderWord(uint32_t value);
 
   kj::Own<kj::AsyncIoStream> inner;
-  const FrameLimits limits;
+  FrameLimits limits;
 
   uint64_t bodyBytesLeft = 0;
   uint32_t headerValue = 0;      // of the header word now being read, little endian

@@ -31,7 +31,7 @@ class Nothing final: public capnp::IncomingRpcMessage {
 
 class QuotaNetwork::CountedConnection final: public Connection {
  public:
-  CountedConnection(kj::Own<Connection> inner, QuotaLimits limits)
+  CountedConnection(kj::Own<Connection> inner, const QuotaLimits& limits)
       : inner(kj::mv(inner)), limits(limits) {}
 
   capnp::rpc::twoparty::VatId::Reader getPeerVatId() override { return inner->getPeerVatId(); }
@@ -78,11 +78,12 @@ class QuotaNetwork::CountedConnection final: public Connection {
   };
 
   kj::Own<Connection> inner;
-  const QuotaLimits limits;
+  const QuotaLimits& limits;  // the network's
   kj::HashMap<uint32_t, Question> questions;
   kj::uint refused = 0;    // of them
   uint64_t callBytes = 0;  // of those not refused, and of the unheard
   kj::uint unheard = 0;    // calls that were finished and will never be answered
+  uint64_t exports = 0;    // capabilities that the peer has sent, ever
 
   // False: dealt with here. Throws to end the link.
   bool admit(capnp::IncomingRpcMessage& incoming) {
@@ -92,6 +93,11 @@ class QuotaNetwork::CountedConnection final: public Connection {
       case Message::CALL:
         return admitCall(message.getCall(), incoming.sizeInWords() * sizeof(capnp::word));
       case Message::FINISH: return finish(message.getFinish().getQuestionId());
+      case Message::RETURN: {
+        auto ret = message.getReturn();
+        if (ret.isResults()) countExports(ret.getResults().getCapTable());
+        return true;
+      }
       default: return true;
     }
   }
@@ -104,10 +110,16 @@ class QuotaNetwork::CountedConnection final: public Connection {
     question.unanswerable = call.getOnlyPromisePipeline() && refusable;
     if (call.getTarget().isPromisedAnswer()) follow(question, call.getTarget().getPromisedAnswer());
     // A call holds what it was given until it ends: a chain of these is freed by recursion too.
+    countExports(call.getParams().getCapTable());
     for (auto cap: call.getParams().getCapTable()) {
       if (cap.isReceiverAnswer()) follow(question, cap.getReceiverAnswer());
     }
     return admitQuestion(call.getQuestionId(), question, refusable);
+  }
+
+  void countExports(capnp::List<capnp::rpc::CapDescriptor>::Reader caps) {
+    for (auto cap: caps) exports += cap.isSenderHosted() || cap.isSenderPromise();
+    if (exports > limits.exports) kj::throwFatalException(overloaded("exports"));
   }
 
   void follow(Question& question, capnp::rpc::PromisedAnswer::Reader answer) {
@@ -198,7 +210,7 @@ kj::Maybe<kj::Own<QuotaNetwork::Connection>> QuotaNetwork::connect(
 }
 
 kj::Promise<kj::Own<QuotaNetwork::Connection>> QuotaNetwork::accept() {
-  return inner.accept().then([limits = limits](kj::Own<Connection>&& connection) {
+  return inner.accept().then([this](kj::Own<Connection>&& connection) {
     return kj::Own<Connection>(kj::heap<CountedConnection>(kj::mv(connection), limits));
   });
 }

@@ -19,6 +19,7 @@ struct QuotaLimits {
   kj::uint calls = 1000;  // not yet answered
   kj::uint depth = 64;    // unanswered calls and field accesses in one chain of pipelining
   uint64_t callBytes = uint64_t(128) << 20;  // of the unanswered, which hold what they were sent
+  kj::uint exports = kj::maxValue;  // capabilities that the peer has sent; one more ends the link
 
   // Calls, over a link's life, that the peer sent for pipelining only and has finished: they may
   // run on, and nothing tells of their end, so they and their bytes count for good.
@@ -37,11 +38,14 @@ class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
   kj::Maybe<kj::Own<Connection>> connect(capnp::rpc::twoparty::VatId::Reader ref) override;
   kj::Promise<kj::Own<Connection>> accept() override;
 
+  // For what comes from now on. What was counted stays counted.
+  void setLimits(QuotaLimits to) { limits = to; }
+
  private:
   class CountedConnection;
 
   capnp::TwoPartyVatNetworkBase& inner;
-  const QuotaLimits limits;
+  QuotaLimits limits;
 };
 
 }  // namespace ww

@@ -2,6 +2,7 @@
 
 #include <capnp/rpc-twoparty.h>
 #include <capnp/serialize-async.h>
+#include <kj/debug.h>
 #include <ww/link/frame-guard.h>
 #include <ww/link/two-party-network.h>
 
@@ -14,6 +15,7 @@ class RpcLink::Impl {
  public:
   virtual ~Impl() noexcept(false) {}
   virtual kj::Promise<void> onDisconnect() = 0;
+  virtual void setLimits(LinkLimits) { KJ_UNIMPLEMENTED("limits of a cell's own link are fixed"); }
 };
 
 class RpcLink::OverChannel final: public Impl {
@@ -41,6 +43,10 @@ class RpcLink::OverStream final: public Impl {
         system(capnp::makeRpcServer(counted, kj::mv(bootstrap))) {}
 
   kj::Promise<void> onDisconnect() override { return network.onDisconnect(); }
+  void setLimits(LinkLimits limits) override {
+    stream.setLimits(limits.frame);
+    counted.setLimits(limits.quota);
+  }
 
  private:
   static capnp::ReaderOptions readerOptions(const LinkLimits& limits) {
@@ -67,6 +73,8 @@ RpcLink::RpcLink(kj::Own<kj::AsyncIoStream> stream, capnp::Capability::Client bo
     : impl(kj::heap<OverStream>(kj::mv(stream), kj::mv(bootstrap), limits)) {}
 
 RpcLink::~RpcLink() noexcept(false) {}
+
+void RpcLink::setLimits(LinkLimits limits) { impl->setLimits(limits); }
 
 kj::Promise<void> RpcLink::onDisconnect() { return impl->onDisconnect(); }
 

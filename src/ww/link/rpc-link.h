@@ -31,6 +31,10 @@ class RpcLink final {
   ~RpcLink() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(RpcLink);
 
+  // Of a link over a stream: takes these from now on, at most those that it was made with. A link
+  // whose peer has yet to say who it is starts with less.
+  void setLimits(LinkLimits limits);
+
   // Resolves when the connection is over, for whatever reason. Any number of callers.
   kj::Promise<void> onDisconnect();
 

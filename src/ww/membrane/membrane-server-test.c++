@@ -57,7 +57,8 @@ struct Fixture {
   Membrane::Client client = nullptr;
 
   explicit Fixture(SessionLimits limits = {}): limits(limits) {
-    client = kj::heap<MembraneServer>(*gate, everybody, [this](Lease& lease) {
+    client = kj::heap<MembraneServer>(*gate, everybody,
+        [this](Lease& lease, kj::Maybe<const AllowedKey&>) {
       peer::Executor::Client executor = kj::heap<SlowExecutor>(lease, effects);
       return SessionOffer{kj::heap<PlainHost>(lease, executor), executor};
     }, limits);

@@ -77,13 +77,22 @@ kj::Promise<void> MembraneServer::graft(GraftContext context) {
 kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
   requireRoom();
   auto params = context.getParams();
-  auto signer = params.hasSigner() ? params.getSigner() : stem::Signer::Client(nullptr);
-  co_await policy.admit(kj::mv(signer));
+  kj::Maybe<stem::Signer::Client> signer;
+  if (params.hasSigner()) signer = params.getSigner();
+  if (pending >= limits.pending) {
+    kj::throwFatalException(overloaded(kj::str("grafts: ", pending, " are pending")));
+  }
+  ++pending;
+  KJ_DEFER(--pending);
+  auto admission = co_await policy.admit(kj::mv(signer), gate->heads.seq());
   // From here to the answer in one turn: the session is of the epoch that is current now.
   requireRoom();
   auto lease = gate->heads.issue();
+  auto key = admission.findKey().map([](const AllowedKey& k) { return k; });
+  admission.bind(*lease);
+  lease->check();
   sessions->add(*lease);
-  auto offered = offer(*lease);
+  auto offered = offer(*lease, key.map([](const AllowedKey& k) -> const AllowedKey& { return k; }));
   auto wrap = kj::refcounted<EpochPolicy>(kj::addRef(*lease));
 
   auto& issued = lease->issued();

@@ -9,24 +9,9 @@
 #include <membrane.capnp.h>
 #include <stem.capnp.h>
 #include <ww/epoch/head-watch.h>
+#include <ww/membrane/graft-policy.h>
 
 namespace ww {
-
-// Who may graft.
-class GraftPolicy {
- public:
-  virtual ~GraftPolicy() noexcept(false) {}
-
-  // Resolves to admit the caller, who may have given no signer (a null capability). Rejects with
-  // `unauthorized:` to refuse. May take its time: the session is of the epoch current afterwards.
-  virtual kj::Promise<void> admit(stem::Signer::Client signer) = 0;
-};
-
-// Everybody: whoever holds the Membrane was given it on purpose.
-class OpenGraftPolicy final: public GraftPolicy {
- public:
-  kj::Promise<void> admit(stem::Signer::Client) override { return kj::READY_NOW; }
-};
 
 // What one session hands out, not yet wrapped. Each server behind these is SessionBound to the
 // lease that it was made for.
@@ -41,6 +26,7 @@ struct SessionOffer {
 struct SessionLimits {
   size_t standing = 64;  // whose lease stands
   size_t held = 1024;    // with those that have ended: guests may be slow to let go
+  size_t pending = kj::maxValue;  // grafts whose policy has yet to decide
 };
 
 // What the Membranes of one node stand on, and whether they still do: a Membrane lives for as long
@@ -62,7 +48,8 @@ class GraftGate final: public kj::Refcounted {
 class MembraneServer final
     : public stem::Membrane<membrane::WetwareSession>::Server {
  public:
-  using Offer = kj::Function<SessionOffer(Lease& lease)>;
+  // `key`: whose session it is, where the policy asked for one. May throw, to refuse.
+  using Offer = kj::Function<SessionOffer(Lease& lease, kj::Maybe<const AllowedKey&> key)>;
 
   // `policy`, and what `offer` refers to, outlive the gate's close().
   MembraneServer(GraftGate& gate, GraftPolicy& policy, Offer offer, SessionLimits limits = {});
@@ -82,6 +69,7 @@ class MembraneServer final
   Offer offer;
   const SessionLimits limits;
   kj::Own<Register> sessions;
+  size_t pending = 0;
 };
 
 }  // namespace ww

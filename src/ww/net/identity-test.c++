@@ -36,6 +36,12 @@ KJ_TEST("peer ids: parsed, compared, shown") {
   auto id = KJ_ASSERT_NONNULL(PeerId::parse(bytes));
   KJ_EXPECT(id == KJ_ASSERT_NONNULL(PeerId::parse(id.clone().asBytes())));
   KJ_EXPECT(!(id == Identity::generate().getPeerId()));
+  auto text = KJ_ASSERT_NONNULL(PeerId::parseText(id.toText()));
+  KJ_EXPECT(text == id);
+  KJ_EXPECT(PeerId(KJ_ASSERT_NONNULL(id.findKey())) == id);
+  for (auto bad: {"", "12D3KooW", "no peer id", "QmNotBase58!"}) {
+    KJ_EXPECT(PeerId::parseText(bad) == nullptr, bad);
+  }
   // Of an RSA key: the sha2-256 of it.
   auto rsa = kj::str("1220", PEER_ID.slice(12));
   KJ_EXPECT(KJ_ASSERT_NONNULL(PeerId::parse(kj::decodeHex(rsa))).toText().startsWith("Qm"));

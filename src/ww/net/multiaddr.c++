@@ -258,6 +258,17 @@ kj::Maybe<uint64_t> Multiaddr::findMemory() const {
   return bigEndian(first.value);
 }
 
+kj::Maybe<PeerId> Multiaddr::findPeer() const {
+  Cursor cursor(bytes);
+  kj::Maybe<PeerId> last;
+  while (!cursor.atEnd()) {
+    auto part = KJ_ASSERT_NONNULL(cursor.next());
+    last = nullptr;
+    if (part.protocol.value == Value::PEER) last = PeerId::parse(part.value);
+  }
+  return last;
+}
+
 kj::Maybe<kj::StringPtr> Multiaddr::findPrivateRange() const {
   Cursor cursor(bytes);
   while (!cursor.atEnd()) {

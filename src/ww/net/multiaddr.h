@@ -6,6 +6,7 @@
 #include <kj/one-of.h>
 #include <kj/string.h>
 #include <stdint.h>
+#include <ww/net/peer-id.h>
 
 namespace ww {
 
@@ -25,6 +26,9 @@ class Multiaddr {
 
   // N of a /memory/N.
   kj::Maybe<uint64_t> findMemory() const;
+
+  // ID of one that ends in /p2p/ID.
+  kj::Maybe<PeerId> findPeer() const;
 
   // Does it name, literally, a place that a stranger's code has no business with: loopback,
   // private, link-local, multicast, unspecified or otherwise not on the public internet? Then

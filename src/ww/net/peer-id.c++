@@ -31,6 +31,20 @@ kj::Maybe<PeerId> PeerId::parse(kj::ArrayPtr<const kj::byte> bytes) {
   return PeerId(kj::heapArray<kj::byte>(bytes));
 }
 
+kj::Maybe<PeerId> PeerId::parseText(kj::StringPtr text) {
+  KJ_IF_MAYBE(bytes, decodeBase58(text)) return parse(*bytes);
+  return nullptr;
+}
+
+kj::Maybe<PublicKey> PeerId::findKey() const {
+  PublicKey key;
+  auto head = sizeof(KEY_HEAD) + 2;
+  if (bytes[0] != IDENTITY || bytes.size() != head + sizeof(key.bytes)) return nullptr;
+  if (memcmp(bytes.begin() + 2, KEY_HEAD, sizeof(KEY_HEAD)) != 0) return nullptr;
+  memcpy(key.bytes, bytes.begin() + head, sizeof(key.bytes));
+  return key;
+}
+
 kj::String PeerId::toText() const { return encodeBase58(bytes); }
 
 }  // namespace ww

@@ -18,6 +18,12 @@ class PeerId {
   // Nothing for bytes that are no peer id.
   static kj::Maybe<PeerId> parse(kj::ArrayPtr<const kj::byte> bytes);
 
+  // The same of base58 text.
+  static kj::Maybe<PeerId> parseText(kj::StringPtr text);
+
+  // The key itself, of an Ed25519 peer id.
+  kj::Maybe<PublicKey> findKey() const;
+
   kj::ArrayPtr<const kj::byte> asBytes() const { return bytes; }
   kj::String toText() const;  // base58
   bool operator==(const PeerId& other) const { return asBytes() == other.asBytes(); }

@@ -22,16 +22,12 @@ constexpr size_t MAX_FILE_BYTES = 4096;
   kj::throwFatalException(badInput(kj::str(path, ": ", what)));
 }
 
-kj::Maybe<Identity> read(int folder, kj::StringPtr path) {
-  int fd = openat(folder, FILE_NAME.cStr(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (fd < 0 && errno == ENOENT) return nullptr;
-  if (fd < 0) fail(path, kj::str("cannot read the node's key: ", strerror(errno)));
-  kj::AutoCloseFd file(fd);
+Identity decode(kj::AutoCloseFd file, kj::StringPtr path) {
   struct stat info;
   KJ_SYSCALL(fstat(file, &info));
-  if (!S_ISREG(info.st_mode)) fail(path, "the node's key is not a plain file");
+  if (!S_ISREG(info.st_mode)) fail(path, "the key is not a plain file");
   if ((info.st_mode & 077) != 0) {
-    fail(path, kj::str("others may use the node's key; run: chmod 600 ", path));
+    fail(path, kj::str("others may use this key; run: chmod 600 ", path));
   }
   kj::byte buffer[MAX_FILE_BYTES];
   auto n = kj::FdInputStream(file.get()).tryRead(buffer, 1, sizeof(buffer));
@@ -39,10 +35,17 @@ kj::Maybe<Identity> read(int folder, kj::StringPtr path) {
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     identity = Identity::decode(kj::arrayPtr(buffer, n));
   })) {
-    fail(path, kj::str("the node's key is damaged (", exception->getDescription(),
+    fail(path, kj::str("the key is damaged (", exception->getDescription(),
                        "); put a copy back, or move it away to get a new identity"));
   }
-  return identity;
+  return kj::mv(KJ_ASSERT_NONNULL(identity));
+}
+
+kj::Maybe<Identity> read(int folder, kj::StringPtr path) {
+  int fd = openat(folder, FILE_NAME.cStr(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0 && errno == ENOENT) return nullptr;
+  if (fd < 0) fail(path, kj::str("cannot read the node's key: ", strerror(errno)));
+  return decode(kj::AutoCloseFd(fd), path);
 }
 
 [[noreturn]] void failToMake(kj::StringPtr path) {
@@ -99,6 +102,23 @@ Identity loadOrMakeIdentity(kj::StringPtr folderPath) {
   }
   KJ_IF_MAYBE(result, identity) return kj::mv(*result);
   fail(path, "the node's key vanished while it was made");
+}
+
+Identity readIdentity(kj::StringPtr path) {
+  int fd = open(path.cStr(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) {
+    fail(path, kj::str("cannot read this key (", strerror(errno), "); `ww keygen FILE` makes one"));
+  }
+  return decode(kj::AutoCloseFd(fd), path);
+}
+
+Identity makeIdentityFile(kj::StringPtr path) {
+  int fd = open(path.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0 && errno == EEXIST) fail(path, "there is a file already; keys are never overwritten");
+  if (fd < 0) fail(path, kj::str("cannot make a key here: ", strerror(errno)));
+  kj::AutoCloseFd file(fd);
+  writeNewKey(file);
+  return readIdentity(path);
 }
 
 }  // namespace ww

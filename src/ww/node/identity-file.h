@@ -11,4 +11,10 @@ namespace ww {
 // or when others may read it.
 Identity loadOrMakeIdentity(kj::StringPtr folder);
 
+// The same of a file that is there. Throws, naming it and what to do, if it is not.
+Identity readIdentity(kj::StringPtr path);
+
+// A new one in a new file, with mode 0600. Throws, naming it, if the file is there already.
+Identity makeIdentityFile(kj::StringPtr path);
+
 }  // namespace ww

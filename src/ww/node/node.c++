@@ -49,22 +49,29 @@ kj::Promise<kj::Own<Cell>> Node::boot(kj::Array<const kj::byte> wasm, kj::Array<
   auto builder = kj::heap<CellBuilder>(parts());
   builder->args(kj::mv(args));
   builder->env(kj::mv(env));
-  builder->bootstrap([this](CellGroup& children) { return serveMembrane(children); });
+  builder->bootstrap([this](CellGroup& children) {
+    return serveMembrane(children, {openGraft, options.dial});
+  });
   auto& ref = *builder;
   return ref.start(kj::mv(wasm), kj::addRef(*root)).attach(kj::mv(builder));
 }
 
 stem::Membrane<membrane::WetwareSession>::Client Node::openMembrane() {
-  return serveMembrane(*root);
+  return serveMembrane(*root, {openGraft, options.dial});
 }
 
-stem::Membrane<membrane::WetwareSession>::Client Node::serveMembrane(CellGroup& owner) {
+stem::Membrane<membrane::WetwareSession>::Client Node::serveMembrane(CellGroup& owner,
+                                                                     MembraneParts parts) {
   // Its owner's dials are counted over all of its sessions: a new graft makes no new room.
-  return kj::heap<MembraneServer>(*gate, openGraft,
-      [this, group = kj::addRef(owner),
-       dials = kj::refcounted<DialCount>(options.dial, timer)](Lease& lease) mutable {
+  auto& policy = parts.policy;
+  auto limits = parts.limits;
+  auto dials = kj::refcounted<DialCount>(parts.dial, timer);
+  return kj::heap<MembraneServer>(*gate, policy,
+      [this, group = kj::addRef(owner), dials = kj::mv(dials),
+       onSession = kj::mv(parts.onSession)](Lease& lease, kj::Maybe<const AllowedKey&>) mutable {
+    onSession(lease);
     return offer(lease, *group, *dials);
-  });
+  }, limits);
 }
 
 SessionOffer Node::offer(Lease& lease, CellGroup& owner, DialCount& dials) {

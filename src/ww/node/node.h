@@ -30,6 +30,14 @@ struct NodeOptions {
   kj::Duration grace = 5 * kj::SECONDS;  // for the cells of a session that has ended
 };
 
+// What makes one Membrane differ from another.
+struct MembraneParts {
+  GraftPolicy& policy;                          // outlives the node
+  DialPolicy dial = {};
+  SessionLimits limits = {};
+  kj::Function<void(Lease& lease)> onSession = [](Lease&) {};  // may throw, to refuse
+};
+
 class Node final: private kj::TaskSet::ErrorHandler {
  public:
   // All references outlive the node. `codeStore` is where compiled code is kept between runs.
@@ -47,13 +55,19 @@ class Node final: private kj::TaskSet::ErrorHandler {
   // with the node. Only while the node lives.
   stem::Membrane<membrane::WetwareSession>::Client openMembrane();
 
+  // One for a client. What is started through it belongs to `owner`, and ends with it.
+  stem::Membrane<membrane::WetwareSession>::Client serveMembrane(CellGroup& owner,
+                                                                 MembraneParts parts);
+
+  // For the cells of one client; ends with the node.
+  kj::Own<CellGroup> makeClientGroup() { return root->makeSubgroup(); }
+
   HeadWatch& getHeadWatch() { return heads; }
   ffi::Engine& getEngine() { return engine; }
 
  private:
   class Session;
 
-  stem::Membrane<membrane::WetwareSession>::Client serveMembrane(CellGroup& owner);
   SessionOffer offer(Lease& lease, CellGroup& owner, DialCount& dials);
   kj::Promise<void> endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group);
   kj::Promise<void> followHead();

@@ -1,0 +1,73 @@
+#pragma once
+// The C side of the Rust fence for peers (rust/swarm/src/lib.rs). Only src/ww/ffi includes it. What
+// each function asks of its caller stands beside its Rust definition.
+
+#include <ww_engine.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct WwSwarm WwSwarm;
+typedef struct WwStream WwStream;
+
+typedef struct WwSwarmHooks { void (*ring)(void* hub); } WwSwarmHooks;
+
+typedef struct WwSwarmOptions {
+  WwSlice identity;
+  WwSlice agent;
+  const WwSlice* listen;
+  size_t listen_count;
+  const WwSlice* bootstrap;
+  size_t bootstrap_count;
+  const WwSlice* protocols;
+  size_t protocol_count;
+  WwSlice private_network;
+  uint64_t dial_timeout_ms;
+  uint32_t dht;
+  bool mdns;
+} WwSwarmOptions;
+
+enum {
+  WW_READABLE = 1, WW_WRITABLE = 2, WW_DONE = 3, WW_INBOUND = 4, WW_LISTENING = 5,
+  WW_CONNECTED = 6, WW_DISCONNECTED = 7, WW_WARNING = 8
+};
+enum {
+  WW_FAILED = 1, WW_NOT_CONNECTED = 2, WW_UNSUPPORTED = 3, WW_OVERLOADED = 4, WW_ENDED = 5
+};
+
+typedef struct WwSwarmEvent {
+  uint32_t kind;
+  uint32_t code;     // 0: went well
+  uint64_t id;       // of the operation, or of the stream
+  uint64_t value;
+  WwBytes peer;
+  WwBytes text;
+  WwBytes from;      // addresses, each with its length before it in two bytes; of INBOUND a text
+  WwStream* stream;  // the receiver's, like the bytes
+} WwSwarmEvent;
+
+bool ww_multiaddr_parse(WwSlice text, WwBytes* bytes, WwError* error);
+WwSwarm* ww_swarm_new(const WwSwarmOptions* options, const WwSwarmHooks* hooks, void* hub,
+                      WwError* error);
+void ww_swarm_drop(WwSwarm* swarm);
+bool ww_swarm_resolve(const WwSwarm* swarm, uint64_t op, WwSlice peer, const WwSlice* addrs,
+                      size_t count, WwError* error);
+bool ww_swarm_dial(const WwSwarm* swarm, uint64_t op, WwSlice peer, const WwSlice* addrs,
+                   size_t count, WwError* error);
+bool ww_swarm_open(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwSlice protocol,
+                   WwError* error);
+bool ww_swarm_ping(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwError* error);
+void ww_swarm_forget(const WwSwarm* swarm, uint64_t op);
+bool ww_swarm_next(WwSwarm* swarm, WwSwarmEvent* event);
+
+uint64_t ww_stream_id(const WwStream* stream);
+ssize_t ww_stream_read(WwStream* stream, uint8_t* buffer, size_t len);
+ssize_t ww_stream_write(WwStream* stream, const WwSlice* pieces, size_t count);
+void ww_stream_drive(WwStream* stream);
+void ww_stream_close_write(WwStream* stream);
+void ww_stream_drop(WwStream* stream);
+
+#ifdef __cplusplus
+}
+#endif

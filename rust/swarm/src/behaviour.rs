@@ -1,0 +1,185 @@
+//! What a node does on the network, part by part, and the transports it does it over.
+
+use crate::code;
+use crate::keepalive;
+use crate::streams;
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::Transport;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
+use libp2p::core::upgrade::Version;
+use libp2p::identity::Keypair;
+use libp2p::pnet::{PnetConfig, PreSharedKey};
+use libp2p::swarm::behaviour::toggle::Toggle;
+use libp2p::swarm::{NetworkBehaviour, StreamProtocol, Swarm};
+use libp2p::{
+    Multiaddr, PeerId, SwarmBuilder, autonat, dcutr, identify, kad, mdns, noise, ping, relay, tcp,
+    tls, yamux,
+};
+use libp2p_memory_connection_limits as memory_limits;
+use std::error::Error;
+use std::time::Duration;
+
+pub const KADEMLIA: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
+
+/// The protocol that other implementations ask identify for before they talk of the IPFS DHT.
+const PROTOCOL_VERSION: &str = "ipfs/0.1.0";
+
+/// go-libp2p's figures; those of pending connections are its transient ones.
+const MAX_INBOUND: u32 = 64;
+const MAX_OUTBOUND: u32 = 128;
+const MAX_A_PEER: u32 = 8;
+const MAX_PENDING_INBOUND: u32 = 32;
+const MAX_PENDING_OUTBOUND: u32 = 64;
+
+/// Of the machine's memory: above it no connection is taken.
+const MAX_MEMORY_SHARE: f64 = 0.9;
+
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The muxer's default of 512 ends the whole connection when the peer opens one stream more. 4096
+/// is the most that its receive window of 1 GiB a connection allows.
+const MAX_MUXED: usize = 4096;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dht {
+    /// A server once an address of ours is known to be reachable from outside.
+    Auto,
+    Client,
+    Server,
+}
+
+pub struct Settings {
+    pub agent: String,
+    pub listen: Vec<Multiaddr>,
+    pub bootstrap: Vec<(PeerId, Multiaddr)>,
+    pub protocols: Vec<StreamProtocol>,
+    pub private_network: Option<PreSharedKey>,
+    pub dial_timeout: Duration,
+    pub dht: Dht,
+    pub mdns: bool,
+}
+
+#[derive(NetworkBehaviour)]
+pub struct Behaviour {
+    limits: connection_limits::Behaviour, // first: what it refuses, the others never see
+    memory: memory_limits::Behaviour,
+    pub streams: streams::Behaviour,
+    pub identify: identify::Behaviour,
+    pub ping: ping::Behaviour,
+    pub kad: kad::Behaviour<kad::store::MemoryStore>,
+    pub mdns: Toggle<mdns::tokio::Behaviour>,
+    autonat_client: autonat::v2::client::Behaviour,
+    autonat_server: autonat::v2::server::Behaviour,
+    relay: relay::client::Behaviour,
+    dcutr: dcutr::Behaviour,
+}
+
+fn muxer() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(MAX_MUXED);
+    config
+}
+
+fn connection_limits() -> ConnectionLimits {
+    ConnectionLimits::default()
+        .with_max_pending_incoming(Some(MAX_PENDING_INBOUND))
+        .with_max_pending_outgoing(Some(MAX_PENDING_OUTBOUND))
+        .with_max_established_incoming(Some(MAX_INBOUND))
+        .with_max_established_outgoing(Some(MAX_OUTBOUND))
+        .with_max_established_per_peer(Some(MAX_A_PEER))
+}
+
+fn behaviour(
+    key: &Keypair,
+    relay: relay::client::Behaviour,
+    settings: &Settings,
+) -> Result<Behaviour, Box<dyn Error + Send + Sync>> {
+    let me = key.public().to_peer_id();
+    let config = kad::Config::new(KADEMLIA);
+    let mut kad = kad::Behaviour::with_config(me, kad::store::MemoryStore::new(me), config);
+    match settings.dht {
+        Dht::Auto => kad.set_mode(None),
+        Dht::Client => kad.set_mode(Some(kad::Mode::Client)),
+        Dht::Server => kad.set_mode(Some(kad::Mode::Server)),
+    }
+    for (peer, address) in &settings.bootstrap {
+        kad.add_address(peer, address.clone());
+    }
+    let mdns = settings
+        .mdns
+        .then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), me))
+        .transpose()?;
+    let identify = identify::Config::new(PROTOCOL_VERSION.into(), key.public())
+        .with_agent_version(settings.agent.clone());
+    let ping = ping::Config::new()
+        .with_interval(keepalive::PING_INTERVAL)
+        .with_timeout(keepalive::PING_TIMEOUT);
+    Ok(Behaviour {
+        limits: connection_limits::Behaviour::new(connection_limits()),
+        memory: memory_limits::Behaviour::with_max_percentage(MAX_MEMORY_SHARE),
+        streams: streams::Behaviour::new(settings.protocols.clone()),
+        identify: identify::Behaviour::new(identify),
+        ping: ping::Behaviour::new(ping),
+        kad,
+        mdns: mdns.into(),
+        autonat_client: Default::default(),
+        autonat_server: Default::default(),
+        relay,
+        dcutr: dcutr::Behaviour::new(me),
+    })
+}
+
+/// TCP alone: QUIC has no place for a shared key.
+fn private_transport(
+    key: &Keypair,
+    shared: PreSharedKey,
+    timeout: Duration,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error + Send + Sync>> {
+    Ok(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .and_then(move |socket, _| PnetConfig::new(shared).handshake(socket))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key)?)
+        .multiplex(muxer())
+        .timeout(timeout)
+        .boxed())
+}
+
+pub fn build(key: Keypair, settings: &Settings) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
+    let timeout = settings.dial_timeout;
+    let builder = SwarmBuilder::with_existing_identity(key).with_tokio();
+    let swarm = if let Some(shared) = settings.private_network {
+        builder
+            .with_other_transport(|key| private_transport(key, shared, timeout))?
+            .with_dns()?
+            .with_relay_client(noise::Config::new, muxer)?
+            .with_behaviour(|key, relay| behaviour(key, relay, settings))?
+            .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE))
+            .with_connection_timeout(timeout)
+            .build()
+    } else {
+        builder
+            .with_tcp(
+                tcp::Config::default().nodelay(true),
+                (noise::Config::new, tls::Config::new),
+                muxer,
+            )?
+            .with_quic()
+            .with_dns()?
+            .with_relay_client(noise::Config::new, muxer)?
+            .with_behaviour(|key, relay| behaviour(key, relay, settings))?
+            .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE))
+            .with_connection_timeout(timeout)
+            .build()
+    };
+    Ok(swarm)
+}
+
+/// Which of the codes a failed dial has.
+pub fn code_of(error: &libp2p::swarm::DialError) -> u32 {
+    use libp2p::swarm::DialError;
+    match error {
+        DialError::Denied { .. } => code::OVERLOADED,
+        _ => code::FAILED,
+    }
+}

@@ -1,0 +1,120 @@
+//! What the network tells the loop goes through one queue, which rings once a batch: when it turns
+//! from empty to not. The loop drains it on its own thread.
+
+use crate::stream::WwStream;
+use crate::{WwSwarmEvent, WwSwarmHooks};
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Wake;
+use ww_fence::WwBytes;
+
+#[repr(u32)]
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Readable = 1,
+    Writable = 2,
+    Done = 3,
+    Inbound = 4,
+    Listening = 5,
+    Connected = 6,
+    Disconnected = 7,
+    Warning = 8,
+}
+
+pub struct Event {
+    pub kind: Kind,
+    pub code: u32,
+    pub id: u64,
+    pub value: u64,
+    pub peer: Vec<u8>,
+    pub text: Vec<u8>,
+    pub from: Vec<u8>,
+    pub stream: Option<Box<WwStream>>,
+}
+
+impl Event {
+    pub fn new(kind: Kind, id: u64) -> Self {
+        let (peer, text, from) = (Vec::new(), Vec::new(), Vec::new());
+        Event { kind, code: 0, id, value: 0, peer, text, from, stream: None }
+    }
+
+    pub fn into_c(self) -> WwSwarmEvent {
+        let bytes = |bytes: Vec<u8>| WwBytes::from(bytes);
+        WwSwarmEvent {
+            kind: self.kind as u32,
+            code: self.code,
+            id: self.id,
+            value: self.value,
+            peer: bytes(self.peer),
+            text: bytes(self.text),
+            from: bytes(self.from),
+            stream: self.stream.map_or(ptr::null_mut(), Box::into_raw),
+        }
+    }
+}
+
+struct Queue {
+    events: VecDeque<Event>,
+    open: bool,
+}
+
+pub struct Inbox {
+    queue: Mutex<Queue>,
+    hooks: WwSwarmHooks,
+    hub: *mut c_void,
+}
+
+// `hub` is only ever handed back to the hook, which any thread may call.
+unsafe impl Send for Inbox {}
+unsafe impl Sync for Inbox {}
+
+impl Inbox {
+    pub fn new(hooks: WwSwarmHooks, hub: *mut c_void) -> Self {
+        let queue = Mutex::new(Queue { events: VecDeque::new(), open: true });
+        Inbox { queue, hooks, hub }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Any thread. Rings under the lock, so that `close` is a barrier: the hook must only ring.
+    pub fn push(&self, event: Event) {
+        let mut queue = self.lock();
+        if queue.open {
+            queue.events.push_back(event);
+            if queue.events.len() == 1 {
+                (self.hooks.ring)(self.hub);
+            }
+        }
+    }
+
+    pub fn take(&self) -> VecDeque<Event> {
+        std::mem::take(&mut self.lock().events)
+    }
+
+    /// No ring after this.
+    pub fn close(&self) -> VecDeque<Event> {
+        let mut queue = self.lock();
+        queue.open = false;
+        std::mem::take(&mut queue.events)
+    }
+}
+
+/// Wakes the loop for one direction of one stream.
+pub struct StreamWaker {
+    pub inbox: Arc<Inbox>,
+    pub id: u64,
+    pub kind: Kind,
+}
+
+impl Wake for StreamWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref()
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.inbox.push(Event::new(self.kind, self.id));
+    }
+}

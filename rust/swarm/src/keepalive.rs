@@ -1,0 +1,70 @@
+//! Notices a mute peer: libp2p's ping only reports, late, and forgives a first failure. Here a
+//! connection that has given no sign for [`MUTE`] is to be closed, at most [`CHECK`] later.
+//!
+//! A peer that does not speak ping is left to its transport.
+
+use libp2p::swarm::ConnectionId;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+pub const PING_INTERVAL: Duration = Duration::from_secs(4);
+pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
+pub const MUTE: Duration = Duration::from_secs(13);
+pub const CHECK: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub struct KeepAlive {
+    heard: HashMap<ConnectionId, Instant>,
+}
+
+impl KeepAlive {
+    pub fn opened(&mut self, connection: ConnectionId, now: Instant) {
+        self.heard.insert(connection, now);
+    }
+
+    pub fn heard(&mut self, connection: ConnectionId, now: Instant) {
+        if let Some(time) = self.heard.get_mut(&connection) {
+            *time = now;
+        }
+    }
+
+    /// Closed, or of a peer that does not speak ping.
+    pub fn forget(&mut self, connection: ConnectionId) {
+        self.heard.remove(&connection);
+    }
+
+    pub fn mute(&self, now: Instant) -> Vec<ConnectionId> {
+        let silent = |time: &Instant| now.saturating_duration_since(*time) >= MUTE;
+        self.heard.iter().filter(|(_, time)| silent(time)).map(|(id, _)| *id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mute_peer_is_noticed_within_15_s_and_others_are_not() {
+        let start = Instant::now();
+        let [mute, alive, gone] = [1, 2, 3].map(ConnectionId::new_unchecked);
+        let mut keepalive = KeepAlive::default();
+        for id in [mute, alive, gone] {
+            keepalive.opened(id, start);
+        }
+        keepalive.forget(gone);
+        keepalive.heard(gone, start); // does not bring it back
+        let mut noticed = None;
+        for second in 0..60u32 {
+            let now = start + CHECK * second;
+            if second % 4 == 0 {
+                keepalive.heard(alive, now);
+            }
+            if let found @ [_, ..] = &keepalive.mute(now)[..] {
+                assert_eq!(found, [mute]);
+                noticed.get_or_insert(now - start);
+            }
+        }
+        assert!(noticed.is_some_and(|after| after <= Duration::from_secs(15)));
+        assert!(MUTE > 3 * PING_INTERVAL, "three lost pings are no proof");
+    }
+}

@@ -1,0 +1,463 @@
+//! The task that owns the swarm: commands in, events out.
+
+use crate::addresses::{self, Book};
+use crate::behaviour::{self, Behaviour, BehaviourEvent, KADEMLIA, Settings};
+use crate::code;
+use crate::inbox::{Event, Inbox, Kind};
+use crate::keepalive::{self, KeepAlive};
+use crate::stream::{Control, WwStream};
+use crate::streams::Out;
+use futures::StreamExt;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError, StreamProtocol, Swarm, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, identify, kad, mdns, ping};
+use std::collections::HashMap;
+use std::error::Error;
+use std::num::NonZeroU8;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+pub enum Command {
+    Resolve { op: u64, peer: PeerId, addrs: Vec<Multiaddr> },
+    Dial { op: u64, peer: PeerId, addrs: Vec<Multiaddr> },
+    Open { op: u64, peer: PeerId, protocol: StreamProtocol },
+    Ping { op: u64, peer: PeerId },
+    Forget { op: u64 },
+    Stop,
+}
+
+/// Between dials of bootstrap peers while nobody is connected.
+const BOOTSTRAP_RETRY: Duration = Duration::from_secs(30);
+const DIALS_AT_A_TIME: NonZeroU8 = NonZeroU8::new(32).unwrap();
+
+struct Connection {
+    id: ConnectionId,
+    address: Multiaddr,
+}
+
+/// A connected peer.
+#[derive(Default)]
+struct Peer {
+    connections: Vec<Connection>,
+    answered: bool,    // it said something: until then a dial is not done
+    waiting: Vec<u64>, // dials
+    pings: Vec<u64>,
+}
+
+pub struct Node {
+    swarm: Swarm<Behaviour>,
+    inbox: Arc<Inbox>,
+    bootstrap: Vec<(PeerId, Multiaddr)>,
+    dials: HashMap<ConnectionId, (PeerId, u64)>,
+    finds: HashMap<kad::QueryId, (u64, PeerId)>,
+    peers: HashMap<PeerId, Peer>,
+    book: Book,
+    live: HashMap<ConnectionId, Vec<Weak<Control>>>,
+    keepalive: KeepAlive,
+    next_stream: u64,
+}
+
+impl Node {
+    pub fn new(swarm: Swarm<Behaviour>, inbox: Arc<Inbox>, settings: Settings) -> Self {
+        Node {
+            swarm,
+            inbox,
+            bootstrap: settings.bootstrap,
+            dials: HashMap::new(),
+            finds: HashMap::new(),
+            peers: HashMap::new(),
+            book: Book::default(),
+            live: HashMap::new(),
+            keepalive: KeepAlive::default(),
+            next_stream: 1,
+        }
+    }
+
+    pub async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
+        let mut check = tokio::time::interval(keepalive::CHECK);
+        let mut retry = tokio::time::interval(BOOTSTRAP_RETRY);
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Stop) | None => return,
+                    Some(command) => self.command(command),
+                },
+                event = self.swarm.select_next_some() => self.event(event),
+                _ = check.tick() => self.close_mute(),
+                _ = retry.tick() => self.join(),
+            }
+        }
+    }
+
+    /// Dials the bootstrap peers while nobody is connected.
+    fn join(&mut self) {
+        if !self.peers.is_empty() {
+            return;
+        }
+        for (peer, address) in self.bootstrap.clone() {
+            let options = DialOpts::peer_id(peer).addresses(vec![address]);
+            let _ = self.swarm.dial(options.allocate_new_port().build());
+        }
+    }
+
+    fn close_mute(&mut self) {
+        for connection in self.keepalive.mute(Instant::now()) {
+            self.keepalive.forget(connection);
+            self.lose(connection);
+            self.swarm.close_connection(connection);
+        }
+    }
+
+    /// Ends the streams of a connection at once, without waiting for it to have closed.
+    fn lose(&mut self, connection: ConnectionId) {
+        for control in self.live.remove(&connection).unwrap_or_default() {
+            if let Some(control) = control.upgrade() {
+                control.lose();
+            }
+        }
+    }
+
+    fn done(&self, op: u64) {
+        self.inbox.push(Event::new(Kind::Done, op));
+    }
+
+    fn fail(&self, op: u64, code: u32, why: impl ToString) {
+        let mut event = Event::new(Kind::Done, op);
+        event.code = code;
+        event.text = ww_fence::bounded(why.to_string()).into_bytes();
+        self.inbox.push(event);
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Resolve { op, peer, addrs } => self.resolve(op, peer, addrs),
+            Command::Dial { op, peer, addrs } => self.dial(op, peer, addrs),
+            Command::Open { op, peer, protocol } => {
+                if let Err(code) = self.swarm.behaviour_mut().streams.open(op, peer, protocol) {
+                    let overloaded = code == code::OVERLOADED;
+                    self.fail(op, code, if overloaded { "streams" } else { "not connected" });
+                }
+            }
+            Command::Ping { op, peer } => match self.peers.get_mut(&peer) {
+                Some(known) => known.pings.push(op),
+                None => self.fail(op, code::NOT_CONNECTED, "not connected"),
+            },
+            Command::Forget { op } => {
+                for peer in self.peers.values_mut() {
+                    peer.waiting.retain(|other| *other != op);
+                    peer.pings.retain(|other| *other != op);
+                }
+            }
+            Command::Stop => {}
+        }
+    }
+
+    /// All addresses that a dial of this peer could try: the given, and those known. If there is
+    /// none at all, the DHT is asked.
+    fn resolve(&mut self, op: u64, peer: PeerId, mut addrs: Vec<Multiaddr>) {
+        addrs.extend_from_slice(self.book.find(&peer));
+        if let Some(bucket) = self.swarm.behaviour_mut().kad.kbucket(peer) {
+            for entry in bucket.iter().filter(|entry| *entry.node.key.preimage() == peer) {
+                addrs.extend(entry.node.value.iter().cloned());
+            }
+        }
+        if addrs.is_empty() {
+            let query = self.swarm.behaviour_mut().kad.get_closest_peers(peer);
+            self.finds.insert(query, (op, peer));
+        } else {
+            self.resolve_names(op, addrs);
+        }
+    }
+
+    fn resolve_names(&self, op: u64, addrs: Vec<Multiaddr>) {
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let (found, failures) = addresses::resolve(addrs).await;
+            let mut event = Event::new(Kind::Done, op);
+            event.from = addresses::encode(&found);
+            event.text = failures.join("; ").into_bytes();
+            inbox.push(event);
+        });
+    }
+
+    fn dial(&mut self, op: u64, peer: PeerId, addrs: Vec<Multiaddr>) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            if known.answered {
+                self.done(op);
+            } else {
+                known.waiting.push(op);
+            }
+            return;
+        }
+        // From a new port: two nodes that dial each other from the ports they listen on can meet in
+        // one TCP connection, with two initiators.
+        let options = DialOpts::peer_id(peer)
+            .condition(PeerCondition::Always)
+            .override_dial_concurrency_factor(DIALS_AT_A_TIME)
+            .addresses(addrs)
+            .allocate_new_port()
+            .build();
+        let id = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => drop(self.dials.insert(id, (peer, op))),
+            Err(error) => self.dial_failed(op, &error),
+        }
+    }
+
+    fn dial_failed(&self, op: u64, error: &DialError) {
+        self.fail(op, behaviour::code_of(error), explain(error));
+    }
+
+    /// The peer said something: what waited for that is done.
+    fn answered(&mut self, peer: PeerId) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.answered = true;
+            for op in std::mem::take(&mut known.waiting) {
+                self.done(op);
+            }
+        }
+    }
+
+    fn event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::NewListenAddr { .. }
+            | SwarmEvent::ExpiredListenAddr { .. }
+            | SwarmEvent::ExternalAddrConfirmed { .. }
+            | SwarmEvent::ExternalAddrExpired { .. } => self.tell_listening(),
+            SwarmEvent::ListenerError { error, .. } => self.warn(format!("listener: {error}")),
+            SwarmEvent::ListenerClosed { reason, addresses, .. } => {
+                if let Err(error) = reason {
+                    self.warn(format!("no longer listening on {addresses:?}: {error}"));
+                }
+                self.tell_listening();
+            }
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                let address = endpoint.get_remote_address().clone();
+                self.keepalive.opened(connection_id, Instant::now());
+                let known = self.peers.entry(peer_id).or_default();
+                known.connections.push(Connection { id: connection_id, address });
+                if let Some((_, op)) = self.dials.remove(&connection_id) {
+                    if known.answered {
+                        self.done(op);
+                    } else {
+                        known.waiting.push(op);
+                    }
+                }
+                self.tell_peer(peer_id);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                let why = cause.map_or("it closed the connection".to_string(), |c| chain(&c));
+                self.closed(peer_id, connection_id, &why);
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                if let Some((peer, op)) = self.dials.remove(&connection_id) {
+                    match self.peers.get_mut(&peer) {
+                        // It dialled us meanwhile.
+                        Some(known) if known.answered => self.done(op),
+                        Some(known) => known.waiting.push(op),
+                        None => self.dial_failed(op, &error),
+                    }
+                }
+            }
+            SwarmEvent::Behaviour(event) => self.behaviour_event(event),
+            _ => {}
+        }
+    }
+
+    fn closed(&mut self, peer: PeerId, connection: ConnectionId, why: &str) {
+        self.keepalive.forget(connection);
+        self.lose(connection);
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        known.connections.retain(|c| c.id != connection);
+        if known.connections.is_empty() {
+            let gone = self.peers.remove(&peer).unwrap_or_default();
+            for op in gone.waiting.into_iter().chain(gone.pings) {
+                self.fail(op, code::NOT_CONNECTED, why);
+            }
+            let mut event = Event::new(Kind::Disconnected, 0);
+            event.peer = peer.to_bytes();
+            self.inbox.push(event);
+        } else {
+            self.tell_peer(peer);
+        }
+    }
+
+    fn behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Streams((peer, connection, out)) => self.stream(peer, connection, out),
+            BehaviourEvent::Ping(event) => self.pinged(event),
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.identified(peer_id, info);
+            }
+            // No identify there: that it said so is an answer.
+            BehaviourEvent::Identify(identify::Event::Error { peer_id, .. }) => {
+                self.answered(peer_id);
+            }
+            BehaviourEvent::Mdns(mdns::Event::Discovered(list)) => {
+                for (peer, address) in list {
+                    self.book.add(peer, address);
+                }
+            }
+            BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
+                id, result, step, ..
+            }) => {
+                if step.last
+                    && let Some((op, peer)) = self.finds.remove(&id)
+                {
+                    self.resolve_names(op, found(peer, result));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn pinged(&mut self, event: ping::Event) {
+        match event.result {
+            Ok(round_trip) => {
+                self.keepalive.heard(event.connection, Instant::now());
+                self.answered(event.peer);
+                let pings = self.peers.get_mut(&event.peer).map(|p| std::mem::take(&mut p.pings));
+                for op in pings.unwrap_or_default() {
+                    let mut done = Event::new(Kind::Done, op);
+                    done.value = u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX);
+                    self.inbox.push(done);
+                }
+            }
+            Err(ping::Failure::Unsupported) => {
+                self.keepalive.forget(event.connection);
+                self.answered(event.peer);
+                let pings = self.peers.get_mut(&event.peer).map(|p| std::mem::take(&mut p.pings));
+                for op in pings.unwrap_or_default() {
+                    self.fail(op, code::UNSUPPORTED, "the peer does not answer pings");
+                }
+            }
+            Err(_) => {} // keepalive decides
+        }
+    }
+
+    fn identified(&mut self, peer: PeerId, info: identify::Info) {
+        let Some(met_at) = self
+            .peers
+            .get(&peer)
+            .and_then(|known| known.connections.first())
+            .map(|connection| connection.address.clone())
+        else {
+            return;
+        };
+        let in_dht = info.protocols.contains(&KADEMLIA);
+        for address in addresses::credible(&info.listen_addrs, &met_at) {
+            self.book.add(peer, address.clone());
+            if in_dht {
+                self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
+            }
+        }
+        self.answered(peer);
+    }
+
+    fn stream(&mut self, peer: PeerId, connection: ConnectionId, out: Out) {
+        match out {
+            Out::Inbound { protocol, stream, place } => {
+                let stream = self.wrap(connection, stream, place);
+                let mut event = Event::new(Kind::Inbound, stream.id);
+                event.peer = peer.to_bytes();
+                event.text = protocol.as_ref().as_bytes().to_vec();
+                let known = self.peers.get(&peer).map_or(&[][..], |p| &p.connections);
+                let from = known.iter().find(|c| c.id == connection).map(|c| c.address.to_string());
+                event.from = from.unwrap_or_default().into_bytes();
+                event.stream = Some(stream);
+                self.inbox.push(event);
+            }
+            Out::Opened { op, stream, place } => {
+                let mut event = Event::new(Kind::Done, op);
+                event.stream = Some(self.wrap(connection, stream, place));
+                self.inbox.push(event);
+            }
+            Out::Failed { op, code, why } => self.fail(op, code, why),
+        }
+    }
+
+    fn wrap(
+        &mut self,
+        connection: ConnectionId,
+        stream: libp2p::Stream,
+        place: crate::streams::Place,
+    ) -> Box<WwStream> {
+        let stream = WwStream::new(self.next_stream, stream, &self.inbox, place);
+        self.next_stream += 1;
+        let live = self.live.entry(connection).or_default();
+        if live.len() == live.capacity() {
+            live.retain(|control| control.strong_count() > 0); // amortized
+        }
+        live.push(Arc::downgrade(&stream.control));
+        stream
+    }
+
+    fn tell_listening(&self) {
+        let mut event = Event::new(Kind::Listening, 0);
+        event.from =
+            addresses::encode(self.swarm.listeners().chain(self.swarm.external_addresses()));
+        self.inbox.push(event);
+    }
+
+    fn tell_peer(&self, peer: PeerId) {
+        let Some(known) = self.peers.get(&peer) else { return };
+        let mut event = Event::new(Kind::Connected, 0);
+        event.peer = peer.to_bytes();
+        event.from = addresses::encode(known.connections.iter().map(|c| &c.address));
+        self.inbox.push(event);
+    }
+
+    fn warn(&self, text: String) {
+        let mut event = Event::new(Kind::Warning, 0);
+        event.text = ww_fence::bounded(text).into_bytes();
+        self.inbox.push(event);
+    }
+}
+
+/// What the DHT knows of a peer's addresses.
+fn found(peer: PeerId, result: kad::QueryResult) -> Vec<Multiaddr> {
+    let kad::QueryResult::GetClosestPeers(result) = result else { return Vec::new() };
+    let peers = match result {
+        Ok(ok) => ok.peers,
+        Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
+    };
+    peers.into_iter().filter(|p| p.peer_id == peer).flat_map(|p| p.addrs).take(16).collect()
+}
+
+/// Every address with its reason.
+fn explain(error: &DialError) -> String {
+    match error {
+        DialError::Transport(failures) => {
+            let mut texts = Vec::new();
+            for (address, error) in failures {
+                texts.push(format!("{address}: {}", chain(error)));
+            }
+            texts.join("; ")
+        }
+        DialError::WrongPeerId { obtained, address } => {
+            format!("{address}: another peer answers there: {obtained}")
+        }
+        DialError::LocalPeerId { address } => format!("{address}: this node itself answers there"),
+        DialError::NoAddresses => "no address is known".to_string(),
+        DialError::Denied { cause } => chain(cause),
+        other => chain(other),
+    }
+}
+
+/// libp2p's errors say little unless their sources are told too.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// The channel's end that the loop holds.
+pub type Commands = UnboundedSender<Command>;

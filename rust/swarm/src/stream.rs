@@ -1,0 +1,148 @@
+//! One libp2p stream, polled by the loop's own thread: its other end is behind a mutex and a
+//! channel, so no task pumps and nothing is copied twice. Its wakers put an event into the inbox.
+
+use crate::inbox::{Event, Inbox, Kind, StreamWaker};
+use crate::streams::Place;
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::Stream;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use ww_fence::WwSlice;
+
+pub const WOULD_BLOCK: isize = 0;
+pub const END: isize = -1;
+pub const FAILED: isize = -2;
+
+/// Small pieces are gathered up to this size: each write is a yamux frame of its own.
+const GATHER_BYTES: usize = 16 << 10;
+const SMALL_BYTES: usize = 4 << 10;
+
+/// Ends a stream from the network's side: yamux does not wake the streams of a connection that we
+/// close.
+pub struct Control {
+    id: u64,
+    inbox: Arc<Inbox>,
+    lost: AtomicBool,
+}
+
+impl Control {
+    pub fn lose(&self) {
+        self.lost.store(true, Ordering::SeqCst);
+        self.inbox.push(Event::new(Kind::Readable, self.id));
+        self.inbox.push(Event::new(Kind::Writable, self.id));
+    }
+}
+
+pub struct WwStream {
+    pub id: u64,
+    pub control: Arc<Control>,
+    stream: Stream,
+    readable: Waker,
+    writable: Waker,
+    closing: bool,
+    scratch: Vec<u8>,
+    _place: Place,
+}
+
+impl WwStream {
+    pub fn new(id: u64, stream: Stream, inbox: &Arc<Inbox>, place: Place) -> Box<Self> {
+        let waker = |kind| Waker::from(Arc::new(StreamWaker { inbox: inbox.clone(), id, kind }));
+        let lost = AtomicBool::new(false);
+        Box::new(WwStream {
+            id,
+            control: Arc::new(Control { id, inbox: inbox.clone(), lost }),
+            stream,
+            readable: waker(Kind::Readable),
+            writable: waker(Kind::Writable),
+            closing: false,
+            scratch: Vec::new(),
+            _place: place,
+        })
+    }
+
+    fn is_lost(&self) -> bool {
+        self.control.lost.load(Ordering::SeqCst)
+    }
+
+    pub fn read(&mut self, buffer: &mut [u8]) -> isize {
+        let mut cx = Context::from_waker(&self.readable);
+        match Pin::new(&mut self.stream).poll_read(&mut cx, buffer) {
+            Poll::Pending if self.is_lost() => END,
+            Poll::Pending => WOULD_BLOCK,
+            Poll::Ready(Ok(0)) => END,
+            Poll::Ready(Ok(n)) => n as isize,
+            Poll::Ready(Err(_)) => FAILED,
+        }
+    }
+
+    /// The bytes taken. When that is less than all, WRITABLE follows.
+    pub fn write(&mut self, pieces: &[WwSlice]) -> isize {
+        if self.is_lost() {
+            return FAILED;
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut done = 0;
+        let mut next = 0;
+        let outcome = loop {
+            if next == pieces.len() {
+                break None;
+            }
+            let first = next;
+            scratch.clear();
+            while next < pieces.len()
+                && pieces[next].len < SMALL_BYTES
+                && scratch.len() + pieces[next].len <= GATHER_BYTES
+            {
+                scratch.extend_from_slice(pieces[next].bytes());
+                next += 1;
+            }
+            let chunk = if next > first {
+                &scratch[..]
+            } else {
+                next += 1;
+                pieces[first].bytes()
+            };
+            match self.write_chunk(chunk) {
+                Err(()) => break Some(FAILED),
+                Ok(n) => {
+                    done += n;
+                    if n < chunk.len() {
+                        break Some(done as isize);
+                    }
+                }
+            }
+        };
+        self.scratch = scratch;
+        if outcome.is_none() {
+            self.drive(); // the waker calls it again where it is not done
+        }
+        outcome.unwrap_or(done as isize)
+    }
+
+    fn write_chunk(&mut self, chunk: &[u8]) -> Result<usize, ()> {
+        let mut cx = Context::from_waker(&self.writable);
+        let mut done = 0;
+        while done < chunk.len() {
+            match Pin::new(&mut self.stream).poll_write(&mut cx, &chunk[done..]) {
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Err(()),
+                Poll::Ready(Ok(n)) => done += n,
+                Poll::Pending => break,
+            }
+        }
+        Ok(done)
+    }
+
+    /// Goes on with a flush or a close: call it on WRITABLE.
+    pub fn drive(&mut self) {
+        let mut cx = Context::from_waker(&self.writable);
+        let stream = Pin::new(&mut self.stream);
+        let _ = if self.closing { stream.poll_close(&mut cx) } else { stream.poll_flush(&mut cx) };
+    }
+
+    pub fn close_write(&mut self) {
+        self.closing = true;
+        self.drive();
+    }
+}

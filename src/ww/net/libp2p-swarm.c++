@@ -1,0 +1,192 @@
+#include <ww/net/libp2p-swarm.h>
+
+#include <ww/base/error.h>
+
+namespace ww {
+namespace {
+
+// What identify tells of us.
+constexpr kj::StringPtr AGENT = "wetware/" WW_VERSION ""_kj;
+
+// Those that this node has a word for; libp2p knows some more.
+kj::Array<Multiaddr> parseAll(kj::ArrayPtr<const kj::Array<kj::byte>> list) {
+  kj::Vector<Multiaddr> addrs;
+  for (auto& bytes: list) {
+    auto parsed = Multiaddr::parse(bytes);
+    KJ_IF_MAYBE(addr, parsed.tryGet<Multiaddr>()) addrs.add(kj::mv(*addr));
+  }
+  return addrs.releaseAsArray();
+}
+
+kj::Array<kj::Array<kj::byte>> copyBytes(kj::ArrayPtr<const Multiaddr> addrs) {
+  return KJ_MAP(addr, addrs) { return kj::heapArray<kj::byte>(addr.asBytes()); };
+}
+
+ffi::SwarmOptions threadOptions(const Identity& identity, const Libp2pOptions& options) {
+  ffi::SwarmOptions result;
+  result.identity = identity.encode();
+  result.agent = kj::str(AGENT);
+  result.listen = copyBytes(options.listen);
+  result.bootstrap = copyBytes(options.bootstrap);
+  result.protocols = kj::heapArray<kj::StringPtr>(options.protocols);
+  result.privateNetwork = kj::heapArray<kj::byte>(options.privateNetwork);
+  result.dialTimeout = options.dialTimeout;
+  result.dht = options.dht;
+  result.mdns = options.mdns;
+  return result;
+}
+
+// Takes out what may not be dialled, and adds why to `refusals`.
+kj::Array<Multiaddr> keepPublic(kj::Array<Multiaddr> addrs, kj::Vector<kj::String>& refusals) {
+  kj::Vector<Multiaddr> kept;
+  for (auto& addr: addrs) {
+    KJ_IF_MAYBE(range, addr.findPrivateRange()) {
+      refusals.add(kj::str(addr.toText(), ": a ", *range,
+                           " address, which a cell may not dial"));
+    } else if (addr.toText().startsWith("/dnsaddr/")) {
+      refusals.add(kj::str(addr.toText(), ": may name any address, so a cell may not dial it"));
+    } else {
+      kept.add(kj::mv(addr));
+    }
+  }
+  return kept.releaseAsArray();
+}
+
+}  // namespace
+
+kj::OneOf<Multiaddr, kj::String> parseMultiaddrText(kj::StringPtr text) {
+  auto bytes = ffi::parseMultiaddr(text);
+  KJ_IF_MAYBE(problem, bytes.tryGet<kj::String>()) return kj::mv(*problem);
+  return Multiaddr::parse(bytes.get<kj::Array<kj::byte>>());
+}
+
+Libp2pSwarm::Libp2pSwarm(const Identity& identity, Libp2pOptions options, kj::Timer& timer,
+                         Logger& logger)
+    : id(identity.getPeerId().clone()), dialTimeout(options.dialTimeout), timer(timer),
+      logger(logger), thread(threadOptions(identity, options), *this) {}
+
+kj::Array<Multiaddr> Libp2pSwarm::getListenAddrs() {
+  return KJ_MAP(addr, listening) { return addr.clone(); };
+}
+
+kj::Array<Peer> Libp2pSwarm::getPeers() {
+  auto result = kj::heapArrayBuilder<Peer>(peers.size());
+  for (auto& entry: peers) {
+    result.add(Peer{entry.value.id.clone(),
+                    KJ_MAP(addr, entry.value.addrs) { return addr.clone(); }});
+  }
+  return result.finish();
+}
+
+bool Libp2pSwarm::isConnected(const PeerId& wanted) {
+  return peers.find(wanted.toText()) != nullptr;
+}
+
+kj::Promise<void> Libp2pSwarm::connect(const PeerId& wanted, kj::ArrayPtr<const Multiaddr> addrs,
+                                       DialScope scope) {
+  if (wanted == id) return badInput("cannot connect to this node itself");
+  if (isConnected(wanted)) {
+    return thread.dial(wanted.asBytes(), nullptr);  // which waits until it has said something
+  }
+  auto name = wanted.toText();
+  auto copy = KJ_MAP(addr, addrs) { return addr.clone(); };
+  auto late = timer.afterDelay(dialTimeout).then(
+      [name = kj::str(name), timeout = dialTimeout, addrs = KJ_MAP(addr, addrs) {
+        return addr.toText();
+      }]() -> kj::Promise<void> {
+    auto tried = addrs.size() == 0 ? kj::str("the addresses known")
+                                   : kj::strArray(addrs, ", ");
+    return badInput(kj::str("cannot connect to ", name, ": no answer within ", timeout, " from ",
+                            tried));
+  });
+  return resolveAndDial(wanted.clone(), kj::mv(copy), scope).exclusiveJoin(kj::mv(late));
+}
+
+kj::Promise<void> Libp2pSwarm::resolveAndDial(PeerId wanted, kj::Array<Multiaddr> addrs,
+                                              DialScope scope) {
+  auto given = KJ_MAP(addr, addrs) { return addr.asBytes(); };
+  auto resolved = co_await thread.resolve(wanted.asBytes(), given);
+  kj::Vector<kj::String> failures;
+  if (resolved.failures.size() > 0) failures.add(kj::mv(resolved.failures));
+  auto candidates = parseAll(resolved.addrs);
+  bool refused = false;
+  if (scope == DialScope::PUBLIC) {
+    auto before = candidates.size();
+    candidates = keepPublic(kj::mv(candidates), failures);
+    refused = candidates.size() < before;
+  }
+  auto prefix = kj::str("cannot connect to ", wanted.toText(), ": ");
+  if (candidates.size() == 0) {
+    auto why = failures.empty() ? kj::str("no address is known") : kj::strArray(failures, "; ");
+    auto text = kj::str(prefix, why);
+    kj::throwFatalException(refused ? denied(text) : badInput(text));
+  }
+  auto targets = KJ_MAP(addr, candidates) { return addr.asBytes(); };
+  // The failure as a value: it gets the peer's name, and the names that stood for nothing.
+  auto outcome = co_await thread.dial(wanted.asBytes(), targets).then(
+      []() -> kj::Maybe<kj::Exception> { return nullptr; },
+      [](kj::Exception&& e) -> kj::Maybe<kj::Exception> { return kj::mv(e); });
+  KJ_IF_MAYBE(exception, outcome) {
+    failures.add(kj::str(exception->getDescription()));
+    kj::throwFatalException(badInput(kj::str(prefix, kj::strArray(failures, "; "))));
+  }
+}
+
+kj::Promise<kj::Own<kj::AsyncIoStream>> Libp2pSwarm::open(const PeerId& wanted,
+                                                          kj::StringPtr protocol) {
+  return thread.open(wanted.asBytes(), protocol);
+}
+
+void Libp2pSwarm::serve(kj::StringPtr protocol, StreamHandler handler) {
+  handlers.insert(protocol, kj::mv(handler));
+}
+
+kj::Promise<kj::Duration> Libp2pSwarm::ping(const PeerId& wanted) {
+  return thread.ping(wanted.asBytes());
+}
+
+void Libp2pSwarm::onListening(ffi::SwarmThread::Addresses addrs) {
+  auto now = parseAll(addrs);
+  for (auto& addr: now) {
+    bool known = false;
+    for (auto& other: listening) known |= other.asBytes() == addr.asBytes();
+    if (!known) {
+      logger.log(LogLevel::INFO, "listening",
+                 {{"address", kj::str(addr.toText(), "/p2p/", id.toText())}});
+    }
+  }
+  listening.clear();
+  for (auto& addr: now) listening.add(kj::mv(addr));
+}
+
+void Libp2pSwarm::onConnected(ffi::Bytes peer, ffi::SwarmThread::Addresses addrs) {
+  KJ_IF_MAYBE(peerId, PeerId::parse(peer)) {
+    auto name = peerId->toText();
+    logger.log(LogLevel::DEBUG, "a peer is connected", {{"peer", kj::str(name)}});
+    peers.upsert(kj::mv(name), Peer{kj::mv(*peerId), parseAll(addrs)});
+  }
+}
+
+void Libp2pSwarm::onDisconnected(ffi::Bytes peer) {
+  KJ_IF_MAYBE(peerId, PeerId::parse(peer)) {
+    auto name = peerId->toText();
+    logger.log(LogLevel::DEBUG, "a peer is gone", {{"peer", kj::str(name)}});
+    peers.erase(name);
+  }
+}
+
+void Libp2pSwarm::onStream(kj::StringPtr protocol, ffi::Bytes peer, kj::StringPtr from,
+                           kj::Own<kj::AsyncIoStream> stream) {
+  auto parsed = PeerId::parse(peer);
+  KJ_IF_MAYBE(peerId, parsed) {
+    KJ_IF_MAYBE(handler, handlers.find(protocol)) {
+      (*handler)({kj::mv(*peerId), kj::str(from), kj::mv(stream)});
+    }
+  }
+}
+
+void Libp2pSwarm::onWarning(kj::StringPtr text) {
+  logger.log(LogLevel::WARNING, "the network", {{"cause", kj::str(text)}});
+}
+
+}  // namespace ww

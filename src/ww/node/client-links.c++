@@ -1,0 +1,130 @@
+#include <ww/node/client-links.h>
+
+#include <kj/debug.h>
+#include <kj/list.h>
+#include <ww/base/error.h>
+
+namespace ww {
+
+// One link, for as long as somebody holds its Membrane.
+class ClientLinks::Link final: public kj::Refcounted {
+ public:
+  Link(ClientLinks& owner, kj::Maybe<PeerStream> from, kj::Own<kj::AsyncIoStream> raw)
+      : group(owner.node.makeClientGroup()), origin(kj::mv(from)), owner(owner) {
+    ++owner.links;
+    auto isOwner = origin == nullptr;
+    MembraneParts parts{isOwner ? static_cast<GraftPolicy&>(owner.openPolicy) : owner.policy};
+    parts.dial.allowPrivate = isOwner;
+    parts.limits.pending = isOwner ? kj::maxValue : 1;
+    parts.onSession = [this, self = kj::addRef(*this)](Lease& lease) mutable { onSession(lease); };
+    rpc = kj::heap<RpcLink>(kj::mv(raw), owner.node.serveMembrane(*group, kj::mv(parts)),
+                            owner.limits.after);
+    if (isOwner) {
+      grafted = true;
+    } else {
+      rpc->setLimits(owner.limits.first);
+      countUngrafted(1);
+    }
+  }
+  ~Link() noexcept(false) {}
+  KJ_DISALLOW_COPY_AND_MOVE(Link);
+
+  kj::Promise<void> onDisconnect() { return rpc->onDisconnect(); }
+  bool hasGrafted() const { return grafted; }
+  kj::String name() const {
+    KJ_IF_MAYBE(peer, origin) return kj::str(peer->peer.toText(), " at ", peer->from);
+    return kj::str("the owner");
+  }
+
+  // Sessions first: what they end tells its clients why, and keeps its grace.
+  void close() {
+    closed = true;
+    if (!grafted) countUngrafted(-1);
+    grafted = true;
+    --owner.links;
+    for (auto& session: sessions) session.lease.finish("the link of this session is gone");
+    rpc = nullptr;
+  }
+
+ private:
+  // A session of this link, for as long as its lease lives.
+  struct Session {
+    Session(kj::Own<Link> link, Lease& lease): link(kj::mv(link)), lease(lease) {
+      this->link->sessions.add(*this);
+    }
+    ~Session() noexcept(false) { link->sessions.remove(*this); }
+    KJ_DISALLOW_COPY_AND_MOVE(Session);
+    kj::Own<Link> link;
+    Lease& lease;
+    kj::ListLink<Session> listLink;
+  };
+
+  void onSession(Lease& lease) {
+    if (closed) kj::throwFatalException(ended("the link of this session is gone"));
+    lease.attach(kj::heap<Session>(kj::addRef(*this), lease));
+    if (grafted) return;
+    countUngrafted(-1);
+    grafted = true;
+    rpc->setLimits(owner.limits.after);
+  }
+
+  void countUngrafted(int difference) {
+    owner.ungrafted += difference;
+    auto name = KJ_ASSERT_NONNULL(origin).peer.toText();
+    auto& count = owner.ungraftedOf.findOrCreate(name, [&]() {
+      return kj::HashMap<kj::String, kj::uint>::Entry{kj::str(name), 0};
+    });
+    count += difference;
+    if (count == 0) owner.ungraftedOf.erase(name);
+  }
+
+  kj::Own<CellGroup> group;
+  kj::Maybe<PeerStream> origin;  // none: the owner's
+  ClientLinks& owner;            // until close()
+  kj::Own<RpcLink> rpc;
+  kj::List<Session, &Session::listLink> sessions;
+  bool grafted = false;
+  bool closed = false;
+};
+
+ClientLinks::ClientLinks(Node& node, GraftPolicy& policy, kj::Timer& timer, Logger& logger,
+                         ClientLimits limits)
+    : node(node), policy(policy), timer(timer), logger(logger), limits(limits), tasks(*this) {}
+
+ClientLinks::~ClientLinks() noexcept(false) {}
+
+void ClientLinks::serveOwner(kj::Own<kj::AsyncIoStream> stream) {
+  tasks.add(run(kj::refcounted<Link>(*this, nullptr, kj::mv(stream))));
+}
+
+void ClientLinks::servePeer(PeerStream peer) {
+  auto ofPeer = ungraftedOf.find(peer.peer.toText()).map([](kj::uint& n) { return n; });
+  if (ungrafted >= limits.ungrafted || ofPeer.orDefault(0) >= limits.ungraftedOfPeer) {
+    logger.log(LogLevel::DEBUG, "too many links that have not grafted; one is refused",
+               {{"peer", peer.peer.toText()}, {"from", kj::str(peer.from)}});
+    return;
+  }
+  auto stream = kj::mv(peer.stream);
+  tasks.add(run(kj::refcounted<Link>(*this, kj::mv(peer), kj::mv(stream))));
+}
+
+kj::Promise<void> ClientLinks::run(kj::Own<Link> link) {
+  KJ_DEFER(link->close());
+  logger.log(LogLevel::DEBUG, "a client is here", {{"client", link->name()}});
+  auto& ref = *link;
+  auto inTime = timer.afterDelay(limits.toGraft).then([this, &ref]() -> kj::Promise<void> {
+    if (ref.hasGrafted()) return kj::NEVER_DONE;
+    logger.log(LogLevel::INFO, "a client did not graft in time; its link is ended",
+               {{"client", ref.name()}});
+    return kj::READY_NOW;
+  });
+  co_await link->onDisconnect().catch_([](kj::Exception&&) {}).exclusiveJoin(kj::mv(inTime));
+  logger.log(LogLevel::DEBUG, "a client is gone", {{"client", link->name()}});
+}
+
+void ClientLinks::taskFailed(kj::Exception&& exception) {
+  logger.log(LogLevel::ERROR, "a client's link failed",
+             {{"cause", kj::str(exception.getDescription())}});
+}
+
+}  // namespace ww

@@ -1,0 +1,59 @@
+#pragma once
+// A node's clients: links from outside, each with a Membrane of its own. The owner's need no
+// signer; all others graft by a key, and until they have, a link of theirs is held to little.
+//
+// A session ends with its link, and its cells a grace later.
+//
+// One event loop. Links end with it.
+
+#include <ww/net/swarm.h>
+#include <ww/node/node.h>
+
+namespace ww {
+
+constexpr kj::StringPtr RPC_PROTOCOL = "/ww/rpc/0.1.0"_kj;
+
+struct ClientLimits {
+  kj::uint ungrafted = 64;      // links that have not grafted yet
+  kj::uint ungraftedOfPeer = 2;
+  kj::Duration toGraft = 10 * kj::SECONDS;  // then an ungrafted link is ended
+
+  // Before the first graft.
+  LinkLimits first{{512, (64 << 10) / 8}, {16, 64, 1 << 20, 16}, 1 << 20};
+  LinkLimits after;
+};
+
+class ClientLinks final: private kj::TaskSet::ErrorHandler {
+ public:
+  // References outlive it, and the node's gate is closed before `policy` goes.
+  ClientLinks(Node& node, GraftPolicy& policy, kj::Timer& timer, Logger& logger,
+              ClientLimits limits = {});
+  ~ClientLinks() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(ClientLinks);
+
+  void serveOwner(kj::Own<kj::AsyncIoStream> stream);
+
+  // From a peer that proved its id. Dropped at once where there are too many already.
+  void servePeer(PeerStream peer);
+
+  size_t count() const { return links; }
+  size_t ungraftedCount() const { return ungrafted; }
+
+ private:
+  class Link;
+  kj::Promise<void> run(kj::Own<Link> link);
+  void taskFailed(kj::Exception&& exception) override;
+
+  Node& node;
+  GraftPolicy& policy;
+  OpenGraftPolicy openPolicy;
+  kj::Timer& timer;
+  Logger& logger;
+  const ClientLimits limits;
+  size_t links = 0;
+  size_t ungrafted = 0;
+  kj::HashMap<kj::String, kj::uint> ungraftedOf;  // by peer id, in text
+  kj::TaskSet tasks;
+};
+
+}  // namespace ww

@@ -1,0 +1,42 @@
+#pragma once
+// A link to a node from outside of it: to the local one through its socket, to another over the
+// network. What comes of it is that node's Membrane, and the signer that a graft there needs.
+
+#include <kj/async-io.h>
+#include <membrane.capnp.h>
+#include <stem.capnp.h>
+#include <ww/base/log.h>
+#include <ww/net/identity.h>
+
+namespace ww {
+
+using MembraneClient = stem::Membrane<membrane::WetwareSession>::Client;
+using GraftRequest = capnp::Request<stem::Membrane<membrane::WetwareSession>::GraftParams,
+                                    stem::Membrane<membrane::WetwareSession>::GraftResults>;
+
+class NodeClient {
+ public:
+  virtual ~NodeClient() noexcept(false) {}
+
+  // A graft, with the signer that it needs there.
+  virtual GraftRequest graftRequest() = 0;
+
+  // Must the graft have been answered before a large message is sent? True where the node holds
+  // links to little until it knows who is there.
+  virtual bool mustGraftFirst() const = 0;
+
+  // Resolves when the link is gone.
+  virtual kj::Promise<void> onDisconnect() = 0;
+};
+
+struct ClientOptions {
+  kj::String target;     // a multiaddr that ends in /p2p/ID, a socket, or a folder with one
+  kj::Duration timeout = 10 * kj::SECONDS;
+};
+
+// `identity` is whom the client proves to be, asked for only where it has to. References outlive
+// the client. Rejects, saying what to do.
+kj::Promise<kj::Own<NodeClient>> connectToNode(kj::AsyncIoContext& io, ClientOptions options,
+                                               kj::Function<Identity()> identity, Logger& logger);
+
+}  // namespace ww

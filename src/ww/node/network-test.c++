@@ -1,0 +1,56 @@
+#include <ww/node/network.h>
+
+#include <kj/encoding.h>
+#include <kj/test.h>
+
+namespace ww {
+namespace {
+
+constexpr kj::StringPtr HEADER = "/key/swarm/psk/1.0.0/\n/base16/\n"_kj;
+constexpr kj::StringPtr DIGITS =
+    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"_kj;
+
+KJ_TEST("the key of a private network, as Kubo writes it") {
+  for (auto end: {""_kj, "\n"_kj, "\r\n"_kj}) {
+    KJ_EXPECT(kj::encodeHex(parseNetworkKey(kj::str(HEADER, DIGITS, end))) == DIGITS);
+  }
+  for (auto& text: {kj::str(), kj::str(DIGITS), kj::str(HEADER), kj::str(HEADER, DIGITS, "00"),
+                    kj::str(HEADER, DIGITS.slice(2)), kj::str(HEADER, "zz", DIGITS.slice(2)),
+                    kj::str("/key/swarm/psk/1.0.0/\n/bin/\n", DIGITS)}) {
+    auto problem = KJ_ASSERT_NONNULL(kj::runCatchingExceptions([&]() { parseNetworkKey(text); }));
+    KJ_EXPECT(problem.getDescription().startsWith("no key of a private network"), text);
+  }
+}
+
+KJ_TEST("what an operator wrote wrong is named with its option; nothing is listened on") {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope(loop);
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  MemoryLogger logger;
+  auto identity = Identity::generate();
+  auto problem = [&](kj::StringPtr listen, kj::StringPtr bootstrap, kj::StringPtr key = ""_kj) {
+    NetworkOptions options;
+    options.enabled = true;
+    options.listen = kj::heapArray<kj::String>(1);
+    options.listen[0] = kj::str(listen);
+    if (bootstrap.size() > 0) {
+      options.bootstrap = kj::heapArray<kj::String>(1);
+      options.bootstrap[0] = kj::str(bootstrap);
+    }
+    if (key.size() > 0) options.privateNetwork = kj::str(key);
+    auto exception = kj::runCatchingExceptions([&]() {
+      makeSwarm(options, identity, timer, logger);
+    });
+    return kj::str(KJ_ASSERT_NONNULL(exception).getDescription());
+  };
+  KJ_EXPECT(problem("2020", "").startsWith("--listen 2020: no multiaddr: "));
+  KJ_EXPECT(problem("", "").startsWith("--listen : no multiaddr: "));
+  KJ_EXPECT(problem("/ip4/127.0.0.1/tcp/0", "/ip4/1.2.3.4/tcp/1").startsWith(
+      "--bootstrap /ip4/1.2.3.4/tcp/1: it does not say who is there"));
+  KJ_EXPECT(problem("/ip4/127.0.0.1/tcp/0", "", "/no/such/file").startsWith(
+      "--private-network /no/such/file: cannot be read"));
+  KJ_EXPECT(problem("/ip4/127.0.0.1/sctp/1", "").findFirst('/') != nullptr);
+}
+
+}  // namespace
+}  // namespace ww

@@ -1,0 +1,129 @@
+#include <ww/node/remote-run.h>
+
+#include <deque>
+#include <kj/debug.h>
+#include <ww/node/stdio.h>
+
+namespace ww {
+namespace {
+
+using peer::ByteStream;
+using peer::Process;
+
+constexpr uint32_t READ_BYTES = 64 * 1024;
+constexpr size_t READS_AHEAD = 4;  // so that a distant node need not wait for each
+
+// Before a graft is answered, a node may take no larger message.
+constexpr size_t MAX_EARLY_BYTES = 48 * 1024;
+
+using Read = capnp::RemotePromise<ByteStream::ReadResults>;
+
+Read read(ByteStream::Client& stream) {
+  auto request = stream.readRequest();
+  request.setMaxBytes(READ_BYTES);
+  return request.send();
+}
+
+// To the end of it, or until nobody takes it any more: then the component finds a closed stream.
+kj::Promise<void> copyOut(ByteStream::Client stream, kj::AsyncOutputStream& to) {
+  std::deque<Read> reads;
+  for (;;) {
+    while (reads.size() < READS_AHEAD) reads.push_back(read(stream));
+    auto results = co_await kj::mv(reads.front());
+    reads.pop_front();
+    auto data = results.getData();
+    if (data.size() == 0) co_return;
+    co_await to.write(data.begin(), data.size());
+  }
+}
+
+kj::Promise<void> copyIn(kj::AsyncInputStream& from, ByteStream::Client stream) {
+  auto buffer = kj::heapArray<kj::byte>(READ_BYTES);
+  for (;;) {
+    auto n = co_await from.tryRead(buffer.begin(), 1, buffer.size());
+    if (n == 0) break;
+    auto request = stream.writeRequest(capnp::MessageSize{16 + n / sizeof(capnp::word), 0});
+    request.setData(buffer.slice(0, n));
+    co_await request.send();
+  }
+  co_await stream.closeRequest().send();
+}
+
+class RemoteRun {
+ public:
+  RemoteRun(kj::LowLevelAsyncIoProvider& io, Process::Client process, Logger& logger)
+      : logger(logger), process(kj::mv(process)), in(openStdin(io)), out(openStdout(io)),
+        err(openStderr(io)) {}
+
+  kj::Promise<int32_t> run(kj::Promise<void> kill) {
+    auto output = copy("stdout", process.stdoutRequest().send().getStream(), *out);
+    auto errors = copy("stderr", process.stderrRequest().send().getStream(), *err);
+    auto input = copyIn(*in, process.stdinRequest().send().getStream())
+        .eagerlyEvaluate([](kj::Exception&&) {});  // it no longer reads
+    auto killing = kill.then([this]() { return process.killRequest().send().ignoreResult(); })
+        .eagerlyEvaluate([](kj::Exception&&) {});
+    auto exit = co_await process.waitRequest().send();
+    co_await output;
+    co_await errors;
+    co_return exit.getExitCode();
+  }
+
+ private:
+  Logger& logger;
+  Process::Client process;
+  kj::Own<kj::AsyncInputStream> in;
+  kj::Own<kj::AsyncOutputStream> out, err;
+
+  kj::Promise<void> copy(kj::StringPtr name, ByteStream::Client stream,
+                         kj::AsyncOutputStream& to) {
+    auto closing = stream;
+    return copyOut(kj::mv(stream), to).catch_([this, name, closing = kj::mv(closing)](
+        kj::Exception&& e) mutable {
+      if (e.getType() != kj::Exception::Type::DISCONNECTED) {
+        logger.log(LogLevel::ERROR, "what the component writes is lost",
+                   {{"stream", kj::str(name)}, {"cause", kj::str(e.getDescription())}});
+      }
+      return closing.closeRequest().send().ignoreResult().catch_([](kj::Exception&&) {});
+    }).eagerlyEvaluate(nullptr);
+  }
+};
+
+kj::Promise<int32_t> graftAndRun(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
+                                 RemoteRunOptions options, kj::Promise<void> kill,
+                                 Logger& logger) {
+  auto graft = client.graftRequest().send();
+  auto executor = graft.getSession().getExtension().getExecutor();
+  if (client.mustGraftFirst() && options.wasm.size() > MAX_EARLY_BYTES) co_await graft;
+  auto request = executor.runBytesRequest();
+  request.setWasm(options.wasm);
+  auto args = request.initArgs(options.args.size());
+  for (size_t i = 0; i < options.args.size(); i++) args.set(i, options.args[i]);
+  auto env = request.initEnv(options.env.size());
+  for (size_t i = 0; i < options.env.size(); i++) env.set(i, options.env[i]);
+  auto running = request.send();
+  RemoteRun run(io, running.getProcess(), logger);
+  // All that follows is sent at once, but why it failed is told by the first that did.
+  auto code = run.run(kj::mv(kill));
+  co_await running;
+  co_return co_await code;
+}
+
+}  // namespace
+
+kj::Promise<int32_t> runRemotely(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
+                                 RemoteRunOptions options, kj::Promise<void> kill,
+                                 Logger& logger) {
+  // Whichever notices first: the link, or a call on it.
+  auto gone = client.onDisconnect().then([]() -> int32_t {
+    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "it was closed"));
+  });
+  return graftAndRun(io, client, kj::mv(options), kj::mv(kill), logger)
+      .exclusiveJoin(kj::mv(gone))
+      .catch_([](kj::Exception&& e) -> kj::Promise<int32_t> {
+    if (e.getType() != kj::Exception::Type::DISCONNECTED) return kj::mv(e);
+    return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
+                         kj::str("the link to the node is gone: ", e.getDescription()));
+  });
+}
+
+}  // namespace ww

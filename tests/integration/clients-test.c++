@@ -1,0 +1,256 @@
+// Clients' links: who may do what before they have grafted, and what ends with a link.
+#include <ww/node/client-links.h>
+
+#include <capnp/rpc-twoparty.h>
+#include <kj/test.h>
+#include <ww/base/random.h>
+#include <ww/membrane/key-signer.h>
+#include <ww/membrane/signed-graft-policy.h>
+#include <ww/net/identity.h>
+#include "test-node.h"
+
+namespace ww {
+namespace {
+
+constexpr kj::Duration GRACE = 5 * kj::SECONDS;
+
+struct Fixture {
+  kj::TimerImpl clock{kj::origin<kj::TimePoint>()};
+  Identity client = Identity::generate();
+  AllowedKeys keys;
+  TestNode node{NodeOptions{}, clock};
+  kj::Own<SignedGraftPolicy> policy;
+  ClientLinks links;
+
+  Fixture()
+      : policy(kj::heap<SignedGraftPolicy>(node.swarm.getPeerId().toText(), keys, clock,
+                                           randomNonce)),
+        links(node.node, *policy, clock, node.logger) {
+    allow();
+  }
+  ~Fixture() noexcept(false) { node.waitScope.poll(); }
+
+  void allow() {
+    auto list = kj::heapArray<AllowedKey>(1);
+    list[0] = {client.getKey().getPublicKey(), false};
+    keys.set(kj::mv(list));
+  }
+
+  kj::Own<kj::AsyncIoStream> connect(const PeerId& id) {
+    auto pipe = kj::newTwoWayPipe();
+    links.servePeer({id.clone(), kj::str("a test"), kj::mv(pipe.ends[1])});
+    return kj::mv(pipe.ends[0]);
+  }
+  kj::Own<kj::AsyncIoStream> connect() { return connect(client.getPeerId()); }
+
+  stem::Signer::Client signer() {
+    return makeSigner(SecretKey(client.getKey().getSeed()), node.swarm.getPeerId().toText());
+  }
+
+  void advance(kj::Duration time) { clock.advanceTo(clock.now() + time); }
+
+  kj::String failure(kj::Promise<void> promise) {
+    return promise.then([]() { return kj::str(); }, [](kj::Exception&& e) {
+      return kj::str(e.getDescription());
+    }).wait(node.waitScope);
+  }
+};
+
+struct Client {
+  kj::Own<kj::AsyncIoStream> stream;
+  capnp::TwoPartyClient rpc;
+  Membrane::Client membrane;
+
+  explicit Client(kj::Own<kj::AsyncIoStream> raw)
+      : stream(kj::mv(raw)), rpc(*stream), membrane(rpc.bootstrap().castAs<Membrane>()) {}
+
+  auto graft(stem::Signer::Client signer) {
+    auto request = membrane.graftRequest();
+    request.setSigner(kj::mv(signer));
+    return request.send();
+  }
+};
+
+// A signer that does not answer before it is told to.
+class SlowSigner final: public stem::Signer::Server {
+ public:
+  kj::Promise<void> sign(SignContext) override { return kj::NEVER_DONE; }
+};
+
+bool isGone(Fixture& f, Client& client) {
+  auto gone = client.rpc.onDisconnect();
+  return gone.poll(f.node.waitScope);
+}
+
+Process::Client runOn(peer::Executor::Client executor, kj::StringPtr name, Words args) {
+  auto request = executor.runBytesRequest();
+  auto wasm = component(name);
+  request.setWasm(wasm);
+  auto list = request.initArgs(args.size());
+  kj::uint i = 0;
+  for (auto arg: args) list.set(i++, arg);
+  return request.send().getProcess();
+}
+
+KJ_TEST("a key that is allowed grafts, and then sends large messages; the owner needs none") {
+  Fixture f;
+  Client client(f.connect());
+  KJ_EXPECT(f.links.ungraftedCount() == 1);
+  auto graft = client.graft(f.signer()).wait(f.node.waitScope);
+  KJ_EXPECT(f.links.ungraftedCount() == 0 && f.links.count() == 1);
+  auto executor = graft.getSession().getExtension().getExecutor();
+  auto process = runOn(executor, "cell-plain", {"args"});
+  KJ_EXPECT(f.node.wait(process) == 0);
+
+  auto pipe = kj::newTwoWayPipe();
+  f.links.serveOwner(kj::mv(pipe.ends[1]));
+  Client owner(kj::mv(pipe.ends[0]));
+  auto session = owner.membrane.graftRequest().send().wait(f.node.waitScope);
+  KJ_EXPECT(session.getSession().getIssuedEpoch().getSeq() == 0);
+}
+
+KJ_TEST("a stranger, and no signer at all, are refused on a link that stays as it was") {
+  Fixture f;
+  Client client(f.connect());
+  auto other = Identity::generate();
+  auto refused = f.failure(client.graft(makeSigner(SecretKey(other.getKey().getSeed()),
+      f.node.swarm.getPeerId().toText())).ignoreResult());
+  KJ_EXPECT(contains(refused, "unauthorized: "), refused);
+  refused = f.failure(client.membrane.graftRequest().send().ignoreResult());
+  KJ_EXPECT(contains(refused, "unauthorized: "), refused);
+  KJ_EXPECT(f.links.ungraftedCount() == 1);
+  client.graft(f.signer()).wait(f.node.waitScope);
+}
+
+KJ_TEST("one graft at a time") {
+  Fixture f;
+  Client client(f.connect());
+  auto first = client.graft(kj::heap<SlowSigner>()).ignoreResult().eagerlyEvaluate(nullptr);
+  KJ_EXPECT(!first.poll(f.node.waitScope));
+  auto second = f.failure(client.graft(f.signer()).ignoreResult());
+  KJ_EXPECT(contains(second, "overloaded: grafts"), second);
+  f.advance(SignedGraftPolicy::SIGNER_TIMEOUT);
+  KJ_EXPECT(contains(f.failure(kj::mv(first)), "unauthorized: "));
+  client.graft(f.signer()).wait(f.node.waitScope);
+}
+
+KJ_TEST("a link that does not graft within 10 s is ended; one that has is not") {
+  Fixture f;
+  Client idle(f.connect()), grafted(f.connect());
+  grafted.graft(f.signer()).wait(f.node.waitScope);
+  f.advance(9 * kj::SECONDS);
+  KJ_EXPECT(!isGone(f, idle));
+  f.advance(1 * kj::SECONDS);
+  KJ_EXPECT(isGone(f, idle));
+  f.advance(60 * kj::SECONDS);
+  KJ_EXPECT(!isGone(f, grafted));
+  KJ_EXPECT(f.links.count() == 1 && f.links.ungraftedCount() == 0);
+}
+
+KJ_TEST("2 ungrafted links a peer, 64 in all; a grafted one makes room") {
+  Fixture f;
+  Client first(f.connect()), second(f.connect()), third(f.connect());
+  KJ_EXPECT(f.links.ungraftedCount() == 2);
+  KJ_EXPECT(isGone(f, third) && !isGone(f, first) && !isGone(f, second));
+  first.graft(f.signer()).wait(f.node.waitScope);
+  Client fourth(f.connect());
+  KJ_EXPECT(!isGone(f, fourth));
+
+  kj::Vector<kj::Own<Client>> others;
+  while (f.links.ungraftedCount() < 64) {
+    others.add(kj::heap<Client>(f.connect(Identity::generate().getPeerId())));
+  }
+  Client beyond(f.connect(Identity::generate().getPeerId()));
+  KJ_EXPECT(isGone(f, beyond));
+  others.removeLast();
+  f.node.waitScope.poll();
+  Client again(f.connect(Identity::generate().getPeerId()));
+  KJ_EXPECT(!isGone(f, again));
+}
+
+KJ_TEST("before its graft a link takes no message of more than 64 KiB") {
+  Fixture f;
+  Client client(f.connect());
+  // Pipelined on a graft that has yet to be decided.
+  auto graft = client.graft(kj::heap<SlowSigner>());
+  auto request = graft.getSession().getExtension().getExecutor().runBytesRequest();
+  request.initWasm(64 << 10);
+  auto why = f.failure(request.send().ignoreResult());
+  KJ_EXPECT(why.size() > 0);
+  KJ_EXPECT(isGone(f, client));
+  KJ_EXPECT(f.node.answers());
+}
+
+KJ_TEST("before its graft a link has 16 calls in flight, and sends 16 capabilities") {
+  Fixture f;
+  Client client(f.connect());
+  kj::Vector<kj::Promise<void>> calls;
+  for (int i = 0; i < 40; i++) {
+    calls.add(client.membrane.graftRequest().send().getSession().getExtension().getHost()
+        .idRequest().send().ignoreResult().eagerlyEvaluate([](kj::Exception&&) {}));
+  }
+  for (auto& call: calls) call.wait(f.node.waitScope);
+  KJ_EXPECT(!isGone(f, client));
+  kj::String why;
+  for (int i = 0; i < 17 && why.size() == 0; i++) {
+    auto refused = f.failure(client.graft(kj::heap<KeySigner>(SecretKey::generate(), "nobody"_kj))
+        .ignoreResult());
+    if (!contains(refused, "unauthorized: ")) why = kj::mv(refused);
+  }
+  KJ_EXPECT(why.size() > 0);
+  KJ_EXPECT(isGone(f, client));
+  Client next(f.connect());
+  next.graft(f.signer()).wait(f.node.waitScope);
+}
+
+KJ_TEST("a link's sessions and cells end with it, the cells after their grace") {
+  Fixture f;
+  auto client = kj::heap<Client>(f.connect());
+  auto graft = client->graft(f.signer()).wait(f.node.waitScope);
+  auto process = runOn(graft.getSession().getExtension().getExecutor(), "cell-plain",
+                       {"sleep", "1000000000"});
+  process.stdinRequest().send().wait(f.node.waitScope);
+  KJ_EXPECT(f.node.node.getEngine().guestCount() == 1);
+  { auto drop = kj::mv(graft); }
+  process = nullptr;
+  client = nullptr;
+  f.node.waitScope.poll();
+  KJ_EXPECT(f.links.count() == 0);
+  KJ_EXPECT(f.node.node.getEngine().guestCount() == 1, "it has its grace");
+  f.advance(GRACE);
+  f.node.waitScope.poll();
+  KJ_EXPECT(f.node.node.getEngine().guestCount() == 0);
+}
+
+KJ_TEST("removing a key ends its sessions at once, and no others") {
+  Fixture f;
+  Client client(f.connect());
+  auto host = client.graft(f.signer()).wait(f.node.waitScope).getSession().getExtension()
+      .getHost();
+  f.keys.set(nullptr);
+  auto why = f.failure(host.idRequest().send().ignoreResult());
+  KJ_EXPECT(contains(why, "revoked: "), why);
+  KJ_EXPECT(f.node.answers());
+  KJ_EXPECT(contains(f.failure(client.graft(f.signer()).ignoreResult()), "unauthorized: "));
+}
+
+KJ_TEST("whatever bytes come, the node goes on") {
+  Fixture f;
+  uint64_t seed = 1;
+  for (int round = 0; round < 300; round++) {
+    auto stream = f.connect(Identity::generate().getPeerId());
+    kj::byte bytes[256];
+    for (auto& byte: bytes) {
+      seed = seed * 6364136223846793005u + 1442695040888963407u;
+      byte = (seed >> 60) < 11 ? 0 : seed >> 56;  // mostly zeros: as messages are
+    }
+    stream->write(bytes, sizeof(bytes)).eagerlyEvaluate([](kj::Exception&&) {})
+        .poll(f.node.waitScope);
+  }
+  f.node.waitScope.poll();
+  KJ_EXPECT(f.links.ungraftedCount() == 0);
+  KJ_EXPECT(f.node.answers());
+}
+
+}  // namespace
+}  // namespace ww
