@@ -86,6 +86,12 @@ bool isMultiaddr(kj::StringPtr target) {
 
 }  // namespace
 
+kj::Exception NodeClient::linkGone(kj::Exception&& exception) {
+  if (exception.getType() != kj::Exception::Type::DISCONNECTED) return kj::mv(exception);
+  return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
+                       kj::str("the link to the node is gone: ", exception.getDescription()));
+}
+
 kj::Promise<kj::Own<NodeClient>> connectToNode(kj::AsyncIoContext& io, ClientOptions options,
                                                kj::Function<Identity()> identity,
                                                Logger& logger) {

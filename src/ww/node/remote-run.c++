@@ -1,7 +1,6 @@
 #include <ww/node/remote-run.h>
 
 #include <deque>
-#include <kj/debug.h>
 #include <ww/node/stdio.h>
 
 namespace ww {
@@ -88,19 +87,30 @@ class RemoteRun {
   }
 };
 
-kj::Promise<int32_t> graftAndRun(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
-                                 RemoteRunOptions options, kj::Promise<void> kill,
-                                 Logger& logger) {
-  auto graft = client.graftRequest().send();
-  auto executor = graft.getSession().getExtension().getExecutor();
-  if (client.mustGraftFirst() && options.wasm.size() > MAX_EARLY_BYTES) co_await graft;
+using Running = capnp::RemotePromise<peer::Executor::RunBytesResults>;
+
+// Must the graft have been answered first? Otherwise what is to be run is sent right behind it.
+bool isTooLarge(NodeClient& client, const RemoteRunOptions& options) {
+  return client.mustGraftFirst() && options.wasm.size() > MAX_EARLY_BYTES;
+}
+
+Running start(peer::Executor::Client executor, const RemoteRunOptions& options) {
   auto request = executor.runBytesRequest();
   request.setWasm(options.wasm);
   auto args = request.initArgs(options.args.size());
   for (size_t i = 0; i < options.args.size(); i++) args.set(i, options.args[i]);
   auto env = request.initEnv(options.env.size());
   for (size_t i = 0; i < options.env.size(); i++) env.set(i, options.env[i]);
-  auto running = request.send();
+  return request.send();
+}
+
+kj::Promise<int32_t> graftAndRun(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
+                                 RemoteRunOptions options, kj::Promise<void> kill,
+                                 Logger& logger) {
+  auto graft = client.graftRequest().send();
+  auto executor = graft.getSession().getExtension().getExecutor();
+  if (isTooLarge(client, options)) co_await graft;
+  auto running = start(kj::mv(executor), options);
   RemoteRun run(io, running.getProcess(), logger);
   // All that follows is sent at once, but why it failed is told by the first that did.
   auto code = run.run(kj::mv(kill));
@@ -108,22 +118,27 @@ kj::Promise<int32_t> graftAndRun(kj::LowLevelAsyncIoProvider& io, NodeClient& cl
   co_return co_await code;
 }
 
+kj::Promise<uint64_t> graftAndDetach(NodeClient& client, RemoteRunOptions options) {
+  auto graft = client.graftRequest().send();
+  auto executor = graft.getSession().getExtension().getExecutor();
+  if (isTooLarge(client, options)) co_await graft;
+  auto running = start(kj::mv(executor), options);
+  auto detached = running.getProcess().detachRequest().send();
+  co_await running;
+  auto answer = co_await detached;
+  co_return answer.getId();
+}
+
 }  // namespace
 
 kj::Promise<int32_t> runRemotely(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
                                  RemoteRunOptions options, kj::Promise<void> kill,
                                  Logger& logger) {
-  // Whichever notices first: the link, or a call on it.
-  auto gone = client.onDisconnect().then([]() -> int32_t {
-    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "it was closed"));
-  });
-  return graftAndRun(io, client, kj::mv(options), kj::mv(kill), logger)
-      .exclusiveJoin(kj::mv(gone))
-      .catch_([](kj::Exception&& e) -> kj::Promise<int32_t> {
-    if (e.getType() != kj::Exception::Type::DISCONNECTED) return kj::mv(e);
-    return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
-                         kj::str("the link to the node is gone: ", e.getDescription()));
-  });
+  return client.untilGone(graftAndRun(io, client, kj::mv(options), kj::mv(kill), logger));
+}
+
+kj::Promise<uint64_t> runDetached(NodeClient& client, RemoteRunOptions options) {
+  return client.untilGone(graftAndDetach(client, kj::mv(options)));
 }
 
 }  // namespace ww

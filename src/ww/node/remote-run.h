@@ -21,4 +21,7 @@ kj::Promise<int32_t> runRemotely(kj::LowLevelAsyncIoProvider& io, NodeClient& cl
                                  RemoteRunOptions options, kj::Promise<void> kill,
                                  Logger& logger);
 
+// Starts it, and leaves it to the node: resolves to its number. Rejects likewise.
+kj::Promise<uint64_t> runDetached(NodeClient& client, RemoteRunOptions options);
+
 }  // namespace ww
