@@ -21,7 +21,7 @@ struct CellOrigin final: public kj::Refcounted {
   CellOrigin(uint64_t session, kj::Maybe<PublicKey> key): session(session), key(key) {}
 
   const uint64_t session;          // 0: the node itself started it
-  const kj::Maybe<PublicKey> key;  // of the client whose session it is; none: the owner's, or pid0's
+  const kj::Maybe<PublicKey> key;  // of the session's client; none: the owner's, or pid0's
 };
 
 struct CellRecord final: public kj::Refcounted {

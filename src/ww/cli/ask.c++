@@ -7,8 +7,7 @@
 #include <ww/cli/show.h>
 #include <ww/cli/stderr-logger.h>
 #include <ww/cli/target.h>
-#include <ww/net/multiaddr.h>
-#include <ww/net/libp2p-swarm.h>
+#include <ww/node/names.h>
 #include <ww/node/stdio.h>
 
 namespace ww {
@@ -128,38 +127,24 @@ class Ask {
   }
 
   kj::Promise<void> peerConnect() {
-    auto parsed = parseMultiaddrText(options.peer);
-    KJ_IF_MAYBE(problem, parsed.tryGet<kj::String>()) {
-      kj::throwFatalException(badInput(kj::str(options.peer, ": no multiaddr: ", *problem)));
-    }
-    auto& addr = parsed.get<Multiaddr>();
-    auto peer = addr.findPeer();
-    if (peer == nullptr) {
-      kj::throwFatalException(badInput(kj::str(options.peer, ": it must end in /p2p/PEERID")));
-    }
-    auto& id = KJ_ASSERT_NONNULL(peer);
+    auto peer = parsePeerAddr(options.peer);
     auto request = session.getHost().connectRequest();
-    request.setPeerId(id.asBytes());
-    request.initAddrs(1).set(0, addr.asBytes());
+    request.setPeerId(peer.peerId);
+    request.initAddrs(1).set(0, peer.addr);
     co_await request.send();
-    auto text = id.toText();
+    auto text = peerIdText(peer.peerId);
     show(options.json ? kj::str(JsonObject().add("peerId", text).toText(), '\n')
                       : kj::str(text, '\n'));
   }
 
   kj::Promise<void> peerPing() {
-    auto peer = PeerId::parseText(options.peer);
-    if (peer == nullptr) {
-      kj::throwFatalException(badInput(kj::str(options.peer, ": no peer id, as `ww peer ls` "
-                                                             "lists them")));
-    }
-    auto& id = KJ_ASSERT_NONNULL(peer);
+    auto id = parsePeerId(options.peer);
     auto request = getNode().pingRequest();
-    request.setPeerId(id.asBytes());
+    request.setPeerId(id);
     auto answer = co_await request.send();
     auto ns = answer.getRoundTripNs();
     show(options.json
-             ? kj::str(JsonObject().add("peerId", id.toText()).add("roundTripNs", ns).toText(),
+             ? kj::str(JsonObject().add("peerId", options.peer).add("roundTripNs", ns).toText(),
                        '\n')
              : kj::str(ns / 1000 / 1000.0, " ms\n"));
   }

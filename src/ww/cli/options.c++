@@ -1,6 +1,7 @@
 #include <ww/cli/options.h>
 
 #include <CLI/CLI.hpp>
+#include <memory>
 #include <sstream>
 #include <stdlib.h>
 #include <string>
@@ -195,69 +196,6 @@ void addKeygenOptions(CLI::App& keygen, Raw& raw) {
   keygen.footer(KEYGEN_EXAMPLES);
 }
 
-// The commands that ask a node something, with what they take.
-class AskCommands {
- public:
-  AskCommands(CLI::App& app, Raw& raw): raw(raw) {
-    add(app, What::PS, "ps", "List a node's cells", std::string(ABOUT_CELLS) + "  ww ps -o json\n");
-    cell(add(app, What::KILL, "kill", "End a cell and all that it started",
-             std::string(ABOUT_CELLS) + "  ww kill 7\n"));
-    auto& logs = add(app, What::LOGS, "logs", "Show what a detached cell wrote",
-                     "The node keeps the last 256 KiB. What other cells write goes to whoever "
-                     "started them.\n\nExample:\n  ww logs -f 7\n");
-    cell(logs);
-    logs.add_flag("--follow,-f", raw.follow, "Go on until the cell has ended");
-    cell(add(app, What::INSPECT, "inspect", "Show all that is known of a cell",
-             std::string(ABOUT_CELLS) + "  ww inspect 7\n"));
-    add(app, What::CAPS, "caps", "List who holds what: sessions, with their epochs and rights",
-        "Takes the right to the node itself (`--allow KEY,node` there; the owner has it).\n\n"
-        "Example:\n  ww caps\n");
-    auto& peer = *app.add_subcommand("peer", "A node's peers");
-    peer.require_subcommand(1);
-    peer.footer("Example:\n  ww peer ls\n");
-    add(peer, What::PEER_ID, "id", "Show the node's own id", "Example:\n  ww peer id\n");
-    add(peer, What::PEER_LS, "ls", "List who is connected", "Example:\n  ww peer ls -o json\n");
-    add(peer, What::PEER_CONNECT, "connect", "Have the node dial a peer",
-        "Example:\n  ww peer connect /ip4/192.0.2.1/tcp/2020/p2p/12D3KooW...\n")
-        .add_option("MULTIADDR", raw.peer, "Its address, ending in /p2p/PEERID")->required();
-    add(peer, What::PEER_PING, "ping", "Measure the time to a connected peer and back",
-        "Takes the right to the node itself.\n\nExample:\n  ww peer ping 12D3KooW...\n")
-        .add_option("PEER", raw.peer, "Its id")->required();
-  }
-
-  // What was asked for, if it was one of these.
-  kj::Maybe<AskOptions::What> findParsed() const {
-    for (auto& command: commands) {
-      if (command.app->parsed()) return command.what;
-    }
-    return nullptr;
-  }
-
- private:
-  using What = AskOptions::What;
-  struct Ask {
-    What what;
-    CLI::App* app;
-  };
-
-  CLI::App& add(CLI::App& parent, What what, const char* name, const char* about,
-                const std::string& footer) {
-    auto& command = *parent.add_subcommand(name, about);
-    command.footer(footer);
-    addTargetOptions(command, raw);
-    addOutputOption(command, raw);
-    commands.push_back({what, &command});
-    return command;
-  }
-  void cell(CLI::App& command) {
-    command.add_option("ID", raw.cell, "The cell's number, as `ww ps` lists it")->required()
-        ->check(CLI::PositiveNumber);
-  }
-
-  Raw& raw;
-  std::vector<Ask> commands;
-};
-
 // What else had a say, where something is wrong.
 std::string namesOfVariables() {
   std::string names;
@@ -326,6 +264,77 @@ AskOptions makeAskOptions(const Raw& raw, AskOptions::What what) {
   return options;
 }
 
+// The commands that ask a node something, with what each takes.
+class AskCommands {
+ public:
+  using What = AskOptions::What;
+
+  explicit AskCommands(CLI::App& app) {
+    add(app, What::PS, "ps", "List a node's cells", std::string(ABOUT_CELLS) + "  ww ps -o json\n");
+    takeCell(add(app, What::KILL, "kill", "End a cell and all that it started",
+                 std::string(ABOUT_CELLS) + "  ww kill 7\n"));
+    auto& logs = add(app, What::LOGS, "logs", "Show what a detached cell wrote",
+                     "The node keeps the last 256 KiB. What other cells write goes to whoever "
+                     "started them.\n\nExample:\n  ww logs -f 7\n");
+    takeCell(logs);
+    logs.app->add_flag("--follow,-f", logs.raw.follow, "Go on until the cell has ended");
+    takeCell(add(app, What::INSPECT, "inspect", "Show all that is known of a cell",
+                 std::string(ABOUT_CELLS) + "  ww inspect 7\n"));
+    add(app, What::CAPS, "caps", "List who holds what: sessions, with their epochs and rights",
+        "Takes the right to the node itself (`--allow KEY,node` there; the owner has it).\n\n"
+        "Example:\n  ww caps\n");
+    auto& peer = *app.add_subcommand("peer", "A node's peers");
+    peer.require_subcommand(1);
+    peer.footer("Example:\n  ww peer ls\n");
+    add(peer, What::PEER_ID, "id", "Show the node's own id", "Example:\n  ww peer id\n");
+    add(peer, What::PEER_LS, "ls", "List who is connected", "Example:\n  ww peer ls -o json\n");
+    takePeer(add(peer, What::PEER_CONNECT, "connect", "Have the node dial a peer",
+                 "Example:\n  ww peer connect /ip4/192.0.2.1/tcp/2020/p2p/12D3KooW...\n"),
+             "MULTIADDR", "Its address, ending in /p2p/PEERID");
+    takePeer(add(peer, What::PEER_PING, "ping", "Measure the time to a connected peer and back",
+                 "Takes the right to the node itself.\n\nExample:\n  ww peer ping 12D3KooW...\n"),
+             "PEER", "Its id");
+  }
+
+  // What was asked, if it was one of these.
+  kj::Maybe<AskOptions> findParsed() const {
+    for (auto& command: commands) {
+      if (command->app->parsed()) return makeAskOptions(command->raw, command->what);
+    }
+    return nullptr;
+  }
+
+ private:
+  struct Ask {
+    What what;
+    CLI::App* app;
+    Raw raw;  // its own: CLI11 reads variables for the other commands too
+  };
+
+  Ask& add(CLI::App& parent, What what, const char* name, const char* about,
+           const std::string& footer) {
+    commands.push_back(std::make_unique<Ask>(Ask{what, parent.add_subcommand(name, about), {}}));
+    auto& command = *commands.back();
+    command.app->footer(footer);
+    addTargetOptions(*command.app, command.raw);
+    addOutputOption(*command.app, command.raw);
+    return command;
+  }
+  static void takeCell(Ask& command) {
+    command.app->add_option("ID", command.raw.cell, "The cell's number, as `ww ps` lists it")
+        ->required()->check([](const std::string& word) {
+          bool number = word.size() < 20 && word.find_first_not_of("0123456789") == word.npos;
+          return number && word != "0" ? std::string()
+                                       : word + " is no cell's number, as `ww ps` lists them";
+        });
+  }
+  static void takePeer(Ask& command, const char* name, const char* about) {
+    command.app->add_option(name, command.raw.peer, about)->required();
+  }
+
+  std::vector<std::unique_ptr<Ask>> commands;
+};
+
 ExecOptions makeExecOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   ExecOptions options;
   setTarget(options, raw);
@@ -377,9 +386,9 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   auto& run = *app.add_subcommand("run", "Boot an image and run it to its end");
   addRunOptions(run, raw);
   auto& exec = *app.add_subcommand("exec", "Run a component on a node that runs already");
-  Raw execRaw, keygenRaw, askRaw;  // CLI11 reads variables for the other commands too
+  Raw execRaw, keygenRaw;  // CLI11 reads variables for the other commands too
   addExecOptions(exec, execRaw);
-  AskCommands asks(app, askRaw);
+  AskCommands asks(app);
   auto& keygen = *app.add_subcommand("keygen", "Make a key to prove yourself with elsewhere");
   addKeygenOptions(keygen, keygenRaw);
 
@@ -413,7 +422,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
                   kj::str("--detach takes a COMPONENT: the shell is there to be talked to\n")};
   }
   if (exec.parsed()) return makeExecOptions(execRaw, args);
-  KJ_IF_MAYBE(what, asks.findParsed()) return makeAskOptions(askRaw, *what);
+  KJ_IF_MAYBE(options, asks.findParsed()) return kj::mv(*options);
   if (keygen.parsed()) return KeygenOptions{str(keygenRaw.keyFile), keygenRaw.output == "json"};
   return makeOptions(raw, args);
 }

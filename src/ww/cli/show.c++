@@ -3,24 +3,13 @@
 #include <kj/encoding.h>
 #include <time.h>
 #include <ww/base/text.h>
-#include <ww/net/multiaddr.h>
-#include <ww/net/peer-id.h>
+#include <ww/node/names.h>
 
 namespace ww {
 namespace {
 
-// As a person writes it; hexadecimal where it is none.
-kj::String peerText(kj::ArrayPtr<const kj::byte> bytes) {
-  KJ_IF_MAYBE(id, PeerId::parse(bytes)) return id->toText();
-  return kj::encodeHex(bytes);
-}
-
 kj::Array<kj::String> addrTexts(capnp::List<capnp::Data>::Reader addrs) {
-  return KJ_MAP(addr, addrs) -> kj::String {
-    auto parsed = Multiaddr::parse(addr);
-    KJ_IF_MAYBE(multiaddr, parsed.tryGet<Multiaddr>()) return multiaddr->toText();
-    return kj::encodeHex(addr);
-  };
+  return KJ_MAP(addr, addrs) { return multiaddrText(addr); };
 }
 
 kj::String dash(uint64_t number) { return number == 0 ? kj::str("-") : kj::str(number); }
@@ -65,7 +54,7 @@ kj::String holderText(node::SessionInfo::Reader session) {
   switch (holder.which()) {
     case node::SessionInfo::Holder::CELL: return kj::str("cell ", holder.getCell());
     case node::SessionInfo::Holder::OWNER: return kj::str("owner");
-    case node::SessionInfo::Holder::KEY: return peerText(holder.getKey());
+    case node::SessionInfo::Holder::KEY: return peerIdText(holder.getKey());
   }
   return kj::str("unknown");
 }
@@ -137,21 +126,21 @@ kj::String showSessions(capnp::List<node::SessionInfo>::Reader sessions, CellInf
 kj::String showPeers(capnp::List<peer::PeerInfo>::Reader peers, bool json) {
   if (json) {
     return kj::str(jsonArray(KJ_MAP(peer, peers) {
-      return JsonObject().add("peerId", peerText(peer.getPeerId()))
+      return JsonObject().add("peerId", peerIdText(peer.getPeerId()))
           .add("addrs", addrTexts(peer.getAddrs())).toText();
     }), '\n');
   }
   Table table{"PEER", "ADDRS"};
   for (auto peer: peers) {
-    table.row(kj::arr(peerText(peer.getPeerId()), kj::strArray(addrTexts(peer.getAddrs()), " ")));
+    table.row(kj::arr(peerIdText(peer.getPeerId()), kj::strArray(addrTexts(peer.getAddrs()), " ")));
   }
   return table.toText();
 }
 
 kj::String showNode(kj::ArrayPtr<const kj::byte> peerId,
                     capnp::List<capnp::Data>::Reader addrs, bool json) {
-  if (!json) return kj::str(peerText(peerId), '\n');
-  return kj::str(JsonObject().add("peerId", peerText(peerId)).add("addrs", addrTexts(addrs))
+  if (!json) return kj::str(peerIdText(peerId), '\n');
+  return kj::str(JsonObject().add("peerId", peerIdText(peerId)).add("addrs", addrTexts(addrs))
                      .toText(), '\n');
 }
 

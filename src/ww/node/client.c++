@@ -87,7 +87,11 @@ bool isMultiaddr(kj::StringPtr target) {
 }  // namespace
 
 kj::Exception NodeClient::linkGone(kj::Exception&& exception) {
-  if (exception.getType() != kj::Exception::Type::DISCONNECTED) return kj::mv(exception);
+  // Something else may be disconnected, which the node has to say.
+  if (exception.getType() != kj::Exception::Type::DISCONNECTED ||
+      exception.getDescription().startsWith("remote exception: ")) {
+    return kj::mv(exception);
+  }
   return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
                        kj::str("the link to the node is gone: ", exception.getDescription()));
 }

@@ -24,7 +24,11 @@ kj::Promise<void> NodeServer::ping(PingContext context) {
     kj::throwFatalException(
         badInput(kj::str("ping: peerId is no peer id (", bytes.size(), " bytes)")));
   }
-  auto time = co_await swarm.ping(KJ_ASSERT_NONNULL(parsed));
+  auto& id = KJ_ASSERT_NONNULL(parsed);
+  if (!swarm.isConnected(id)) {
+    kj::throwFatalException(badInput(kj::str("ping: no connection to ", id.toText())));
+  }
+  auto time = co_await swarm.ping(id);
   context.getResults(capnp::MessageSize{4, 0}).setRoundTripNs(time / kj::NANOSECONDS);
 }
 
