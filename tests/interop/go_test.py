@@ -25,11 +25,13 @@ class GoTest(InteropCase):
 
     def test_a_transport_that_the_other_lacks(self):
         ours, theirs = self.start(*OURS), self.start(*GO, "-transport", "quic")
-        our_addr = ours.listening("/tcp/")
-        theirs.listening()
+        our_addr, their_id = ours.listening("/tcp/"), id_of(theirs.listening())
         self.assertEqual(theirs.ask(f"dial {our_addr}")[0], "failed")
-        words = ours.ask(f"dial /ip4/127.0.0.1/udp/1/webrtc-direct/p2p/{id_of(our_addr)[:-1]}x")
-        self.assertEqual(words[0], "failed")
+        for transport in ("udp/1/webrtc-direct", "tcp/1/ws", "udp/1"):
+            words = ours.ask(f"dial /ip4/127.0.0.1/{transport}/p2p/{their_id}")
+            self.assertEqual(words[0], "failed")
+            self.assertIn("this transport is not supported", " ".join(words))
+            self.assertIn(transport, " ".join(words))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ mod behaviour;
 mod inbox;
 mod keepalive;
 mod node;
+mod reasons;
+mod round_trip;
 mod stream;
 mod streams;
 
@@ -161,7 +163,7 @@ fn serve(
         let begun = behaviour::build(key, &settings).map_err(other).and_then(|mut swarm| {
             for address in &settings.listen {
                 let failed = |e: &dyn std::error::Error| {
-                    other(format!("cannot listen on {address}: {}", node::chain(e)))
+                    other(format!("cannot listen on {address}: {}", reasons::chain(e)))
                 };
                 addresses::require_free(address).map_err(|e| failed(&e))?;
                 swarm.listen_on(address.clone()).map_err(|e| failed(&e))?;

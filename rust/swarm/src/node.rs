@@ -5,14 +5,15 @@ use crate::behaviour::{self, Behaviour, BehaviourEvent, KADEMLIA, Settings};
 use crate::code;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::keepalive::{self, KeepAlive};
+use crate::reasons;
+use crate::round_trip;
 use crate::stream::{Control, WwStream};
 use crate::streams::Out;
 use futures::StreamExt;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, StreamProtocol, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, kad, mdns, ping};
-use std::collections::HashMap;
-use std::error::Error;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU8;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -42,7 +43,6 @@ struct Peer {
     connections: Vec<Connection>,
     answered: bool,    // it said something: until then a dial is not done
     waiting: Vec<u64>, // dials
-    pings: Vec<u64>,
 }
 
 pub struct Node {
@@ -51,6 +51,7 @@ pub struct Node {
     bootstrap: Vec<(PeerId, Multiaddr)>,
     dials: HashMap<ConnectionId, (PeerId, u64)>,
     finds: HashMap<kad::QueryId, (u64, PeerId)>,
+    pings: HashSet<u64>, // whose streams are being opened
     peers: HashMap<PeerId, Peer>,
     book: Book,
     live: HashMap<ConnectionId, Vec<Weak<Control>>>,
@@ -66,6 +67,7 @@ impl Node {
             bootstrap: settings.bootstrap,
             dials: HashMap::new(),
             finds: HashMap::new(),
+            pings: HashSet::new(),
             peers: HashMap::new(),
             book: Book::default(),
             live: HashMap::new(),
@@ -134,23 +136,30 @@ impl Node {
             Command::Resolve { op, peer, addrs } => self.resolve(op, peer, addrs),
             Command::Dial { op, peer, addrs } => self.dial(op, peer, addrs),
             Command::Open { op, peer, protocol } => {
-                if let Err(code) = self.swarm.behaviour_mut().streams.open(op, peer, protocol) {
-                    let overloaded = code == code::OVERLOADED;
-                    self.fail(op, code, if overloaded { "streams" } else { "not connected" });
+                self.open(op, peer, protocol);
+            }
+            Command::Ping { op, peer } => {
+                if self.open(op, peer, round_trip::PROTOCOL) {
+                    self.pings.insert(op);
                 }
             }
-            Command::Ping { op, peer } => match self.peers.get_mut(&peer) {
-                Some(known) => known.pings.push(op),
-                None => self.fail(op, code::NOT_CONNECTED, "not connected"),
-            },
             Command::Forget { op } => {
                 for peer in self.peers.values_mut() {
                     peer.waiting.retain(|other| *other != op);
-                    peer.pings.retain(|other| *other != op);
                 }
             }
             Command::Stop => {}
         }
+    }
+
+    /// False if it failed at once.
+    fn open(&mut self, op: u64, peer: PeerId, protocol: StreamProtocol) -> bool {
+        let opening = self.swarm.behaviour_mut().streams.open(op, peer, protocol);
+        if let Err(code) = opening {
+            let overloaded = code == code::OVERLOADED;
+            self.fail(op, code, if overloaded { "streams" } else { "not connected" });
+        }
+        opening.is_ok()
     }
 
     /// All addresses that a dial of this peer could try: the given, and those known. If there is
@@ -206,7 +215,7 @@ impl Node {
     }
 
     fn dial_failed(&self, op: u64, error: &DialError) {
-        self.fail(op, behaviour::code_of(error), explain(error));
+        self.fail(op, behaviour::code_of(error), reasons::explain(error));
     }
 
     /// The peer said something: what waited for that is done.
@@ -247,7 +256,7 @@ impl Node {
                 self.tell_peer(peer_id);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
-                let why = cause.map_or("it closed the connection".to_string(), |c| chain(&c));
+                let why = cause.map_or("it closed the connection".to_string(), |c| reasons::chain(&c));
                 self.closed(peer_id, connection_id, &why);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
@@ -272,7 +281,7 @@ impl Node {
         known.connections.retain(|c| c.id != connection);
         if known.connections.is_empty() {
             let gone = self.peers.remove(&peer).unwrap_or_default();
-            for op in gone.waiting.into_iter().chain(gone.pings) {
+            for op in gone.waiting {
                 self.fail(op, code::NOT_CONNECTED, why);
             }
             let mut event = Event::new(Kind::Disconnected, 0);
@@ -314,23 +323,13 @@ impl Node {
 
     fn pinged(&mut self, event: ping::Event) {
         match event.result {
-            Ok(round_trip) => {
+            Ok(_) => {
                 self.keepalive.heard(event.connection, Instant::now());
                 self.answered(event.peer);
-                let pings = self.peers.get_mut(&event.peer).map(|p| std::mem::take(&mut p.pings));
-                for op in pings.unwrap_or_default() {
-                    let mut done = Event::new(Kind::Done, op);
-                    done.value = u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX);
-                    self.inbox.push(done);
-                }
             }
             Err(ping::Failure::Unsupported) => {
                 self.keepalive.forget(event.connection);
                 self.answered(event.peer);
-                let pings = self.peers.get_mut(&event.peer).map(|p| std::mem::take(&mut p.pings));
-                for op in pings.unwrap_or_default() {
-                    self.fail(op, code::UNSUPPORTED, "the peer does not answer pings");
-                }
             }
             Err(_) => {} // keepalive decides
         }
@@ -368,12 +367,23 @@ impl Node {
                 event.stream = Some(stream);
                 self.inbox.push(event);
             }
+            Out::Opened { op, stream, place } if self.pings.remove(&op) => {
+                let inbox = self.inbox.clone();
+                tokio::spawn(async move {
+                    let measured = round_trip::measure(stream).await;
+                    drop(place);
+                    inbox.push(ping_done(op, measured));
+                });
+            }
             Out::Opened { op, stream, place } => {
                 let mut event = Event::new(Kind::Done, op);
                 event.stream = Some(self.wrap(connection, stream, place));
                 self.inbox.push(event);
             }
-            Out::Failed { op, code, why } => self.fail(op, code, why),
+            Out::Failed { op, code, why } => {
+                self.pings.remove(&op);
+                self.fail(op, code, why);
+            }
         }
     }
 
@@ -417,6 +427,18 @@ impl Node {
     }
 }
 
+fn ping_done(op: u64, measured: std::io::Result<Duration>) -> Event {
+    let mut done = Event::new(Kind::Done, op);
+    match measured {
+        Ok(time) => done.value = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+        Err(error) => {
+            done.code = code::NOT_CONNECTED;
+            done.text = ww_fence::bounded(error.to_string()).into_bytes();
+        }
+    }
+    done
+}
+
 /// What the DHT knows of a peer's addresses.
 fn found(peer: PeerId, result: kad::QueryResult) -> Vec<Multiaddr> {
     let kad::QueryResult::GetClosestPeers(result) = result else { return Vec::new() };
@@ -425,40 +447,6 @@ fn found(peer: PeerId, result: kad::QueryResult) -> Vec<Multiaddr> {
         Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
     };
     peers.into_iter().filter(|p| p.peer_id == peer).flat_map(|p| p.addrs).take(16).collect()
-}
-
-/// Every address with its reason.
-fn explain(error: &DialError) -> String {
-    match error {
-        DialError::Transport(failures) => {
-            let mut texts = Vec::new();
-            for (address, error) in failures {
-                texts.push(format!("{address}: {}", chain(error)));
-            }
-            texts.join("; ")
-        }
-        DialError::WrongPeerId { obtained, address } => {
-            format!("{address}: another peer answers there: {obtained}")
-        }
-        DialError::LocalPeerId { address } => format!("{address}: this node itself answers there"),
-        DialError::NoAddresses => "no address is known".to_string(),
-        DialError::Denied { cause } => chain(cause),
-        other => chain(other),
-    }
-}
-
-/// libp2p's errors say little unless their sources are told too.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 /// The channel's end that the loop holds.
