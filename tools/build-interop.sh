@@ -7,7 +7,7 @@
 
 sources=tests/interop
 key=$(content_key $sources/tools.txt $sources/js/{package.json,package-lock.json,peer.mjs} \
-  $sources/go/{go.mod,go.sum,main.go} tools/build-interop.sh -- "$(uname -m)")
+  $sources/go/{go.mod,go.sum,main.go,attacks.go} tools/build-interop.sh -- "$(uname -m)")
 built=$WW_CACHE/interop-$key
 
 fetch_tools() {  # PART

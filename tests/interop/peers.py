@@ -44,11 +44,17 @@ class Peer:
 
     def ask(self, command):
         """What it says to that."""
+        self.tell(command)
+        done = {"dial": "dialled", "find": "found", "ping": "pinged", "echo": "echoed",
+                "put": "put", "get": "got", "hold": "holding", "peers": "peers",
+                "dials": "settled", "crowd": "crowded", "poison": "poisoned",
+                "grow": "grown", "flood": "flooded", "fill": "filled"}
+        return self.hear(done[command.split()[0]], "failed")
+
+    def tell(self, command):
+        """Without waiting for what it says to that."""
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
-        done = {"dial": "dialled", "find": "found", "ping": "pinged", "echo": "echoed",
-                "put": "put", "get": "got"}
-        return self.hear(done[command.split()[0]], "failed")
 
 
 def id_of(address):

@@ -11,6 +11,8 @@
 
 mod addresses;
 mod behaviour;
+mod crowd;
+mod half_open;
 mod inbox;
 mod keepalive;
 mod node;
@@ -18,6 +20,7 @@ mod reasons;
 mod round_trip;
 mod stream;
 mod streams;
+mod transport;
 
 use behaviour::{Dht, Settings};
 use inbox::{Event, Inbox, Kind};

@@ -3,6 +3,8 @@
 use crate::addresses::{self, Book};
 use crate::behaviour::{self, Behaviour, BehaviourEvent, KADEMLIA, Settings};
 use crate::code;
+use crate::crowd::Crowd;
+use crate::half_open::ip_of;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::keepalive::{self, KeepAlive};
 use crate::reasons;
@@ -56,6 +58,7 @@ pub struct Node {
     book: Book,
     live: HashMap<ConnectionId, Vec<Weak<Control>>>,
     keepalive: KeepAlive,
+    crowd: Crowd,
     next_stream: u64,
 }
 
@@ -72,6 +75,7 @@ impl Node {
             book: Book::default(),
             live: HashMap::new(),
             keepalive: KeepAlive::default(),
+            crowd: Crowd::default(),
             next_stream: 1,
         }
     }
@@ -105,9 +109,26 @@ impl Node {
 
     fn close_mute(&mut self) {
         for connection in self.keepalive.mute(Instant::now()) {
-            self.keepalive.forget(connection);
-            self.lose(connection);
-            self.swarm.close_connection(connection);
+            self.close(connection);
+        }
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        self.keepalive.forget(connection);
+        self.lose(connection);
+        self.swarm.close_connection(connection);
+    }
+
+    /// Somebody came in: who is idle may have to go.
+    fn make_room(&mut self, newcomer: ConnectionId, from: &Multiaddr) {
+        self.crowd.enter(newcomer, ip_of(from));
+        let live = &self.live;
+        let is_idle = |connection| {
+            let streams = live.get(&connection).map_or(&[][..], Vec::as_slice);
+            !streams.iter().any(|stream| stream.strong_count() > 0)
+        };
+        if let Some(chosen) = self.crowd.surplus(is_idle) {
+            self.close(chosen);
         }
     }
 
@@ -244,6 +265,9 @@ impl Node {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 let address = endpoint.get_remote_address().clone();
                 self.keepalive.opened(connection_id, Instant::now());
+                if endpoint.is_listener() {
+                    self.make_room(connection_id, &address);
+                }
                 let known = self.peers.entry(peer_id).or_default();
                 known.connections.push(Connection { id: connection_id, address });
                 if let Some((_, op)) = self.dials.remove(&connection_id) {
@@ -276,6 +300,7 @@ impl Node {
 
     fn closed(&mut self, peer: PeerId, connection: ConnectionId, why: &str) {
         self.keepalive.forget(connection);
+        self.crowd.leave(connection);
         self.lose(connection);
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.connections.retain(|c| c.id != connection);

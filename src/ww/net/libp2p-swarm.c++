@@ -128,7 +128,9 @@ kj::Promise<void> Libp2pSwarm::resolveAndDial(PeerId wanted, kj::Array<Multiaddr
       [](kj::Exception&& e) -> kj::Maybe<kj::Exception> { return kj::mv(e); });
   KJ_IF_MAYBE(exception, outcome) {
     failures.add(kj::str(exception->getDescription()));
-    kj::throwFatalException(badInput(kj::str(prefix, kj::strArray(failures, "; "))));
+    auto text = kj::str(prefix, kj::strArray(failures, "; "));
+    bool full = exception->getType() == kj::Exception::Type::OVERLOADED;
+    kj::throwFatalException(full ? overloaded(kj::str("connections: ", text)) : badInput(text));
   }
 }
 

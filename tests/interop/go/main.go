@@ -4,7 +4,7 @@
 //
 // It says `listening ADDR`, and `identified PEER AGENT PROTOCOLS` for everyone it meets. It takes
 // `dial ADDR`, `ping PEER` and `echo PEER BYTES`, and answers each with one line, `failed WHY` if
-// it cannot be done. The end of its input ends it.
+// it cannot be done. The end of its input ends it. What a hostile one does is in attacks.go.
 package main
 
 import (
@@ -55,7 +55,8 @@ func options(key, transport, security string) ([]libp2p.Option, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := []libp2p.Option{libp2p.Identity(private)}
+	chosen := []libp2p.Option{libp2p.Identity(private),
+		libp2p.ResourceManager(&network.NullResourceManager{})}
 	if transport == "quic" {
 		return append(chosen, libp2p.Transport(quic.NewTransport),
 			libp2p.ListenAddrStrings("/ip4/127.0.0.1/udp/0/quic-v1")), nil
@@ -107,6 +108,9 @@ func obey(node host.Host, words []string) error {
 		state := node.Network().ConnsToPeer(info.ID)[0].ConnState()
 		say("dialled", info.ID, state.Transport, state.Security)
 		return nil
+	}
+	if words[0] != "ping" && words[0] != "echo" {
+		return attack(ctx, node, words)
 	}
 	to, err := peer.Decode(words[1])
 	if err != nil {
