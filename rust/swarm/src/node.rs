@@ -3,6 +3,7 @@
 use crate::addresses::{self, Book};
 use crate::behaviour::{self, Behaviour, BehaviourEvent, KADEMLIA, Settings};
 use crate::code;
+use crate::direct;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::keepalive::{self, KeepAlive};
 use crate::stream::{Control, WwStream};
@@ -23,6 +24,9 @@ pub enum Command {
     Dial { op: u64, peer: PeerId, addrs: Vec<Multiaddr> },
     Open { op: u64, peer: PeerId, protocol: StreamProtocol },
     Ping { op: u64, peer: PeerId },
+    /// Until an address of the peer is known.
+    Find { op: u64, peer: PeerId },
+    Direct { op: u64, peer: PeerId, addrs: Vec<Multiaddr>, protocol: StreamProtocol },
     Forget { op: u64 },
     Stop,
 }
@@ -55,11 +59,17 @@ pub struct Node {
     book: Book,
     live: HashMap<ConnectionId, Vec<Weak<Control>>>,
     keepalive: KeepAlive,
-    next_stream: u64,
+    sought: HashMap<PeerId, Vec<u64>>,
+    direct: direct::Dialer,
 }
 
 impl Node {
-    pub fn new(swarm: Swarm<Behaviour>, inbox: Arc<Inbox>, settings: Settings) -> Self {
+    pub fn new(
+        swarm: Swarm<Behaviour>,
+        inbox: Arc<Inbox>,
+        settings: Settings,
+        direct: direct::Dialer,
+    ) -> Self {
         Node {
             swarm,
             inbox,
@@ -70,7 +80,8 @@ impl Node {
             book: Book::default(),
             live: HashMap::new(),
             keepalive: KeepAlive::default(),
-            next_stream: 1,
+            sought: HashMap::new(),
+            direct,
         }
     }
 
@@ -123,10 +134,7 @@ impl Node {
     }
 
     fn fail(&self, op: u64, code: u32, why: impl ToString) {
-        let mut event = Event::new(Kind::Done, op);
-        event.code = code;
-        event.text = ww_fence::bounded(why.to_string()).into_bytes();
-        self.inbox.push(event);
+        self.inbox.push(Event::failure(op, code, why));
     }
 
     fn command(&mut self, command: Command) {
@@ -143,7 +151,23 @@ impl Node {
                 Some(known) => known.pings.push(op),
                 None => self.fail(op, code::NOT_CONNECTED, "not connected"),
             },
+            Command::Find { op, peer } => {
+                let known = self.book.find(&peer);
+                if known.is_empty() {
+                    self.sought.entry(peer).or_default().push(op);
+                } else {
+                    self.done(op);
+                }
+            }
+            Command::Direct { op, peer, addrs, protocol } => {
+                self.direct.dial(op, peer, addrs, protocol);
+            }
             Command::Forget { op } => {
+                self.direct.forget(op);
+                self.sought.retain(|_, ops| {
+                    ops.retain(|other| *other != op);
+                    !ops.is_empty()
+                });
                 for peer in self.peers.values_mut() {
                     peer.waiting.retain(|other| *other != op);
                     peer.pings.retain(|other| *other != op);
@@ -297,6 +321,9 @@ impl Node {
             BehaviourEvent::Mdns(mdns::Event::Discovered(list)) => {
                 for (peer, address) in list {
                     self.book.add(peer, address);
+                    for op in self.sought.remove(&peer).unwrap_or_default() {
+                        self.done(op);
+                    }
                 }
             }
             BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
@@ -383,8 +410,7 @@ impl Node {
         stream: libp2p::Stream,
         place: crate::streams::Place,
     ) -> Box<WwStream> {
-        let stream = WwStream::new(self.next_stream, stream, &self.inbox, place);
-        self.next_stream += 1;
+        let stream = WwStream::new(Box::new(stream), &self.inbox, place);
         let live = self.live.entry(connection).or_default();
         if live.len() == live.capacity() {
             live.retain(|control| control.strong_count() > 0); // amortized

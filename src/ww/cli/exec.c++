@@ -37,6 +37,8 @@ kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options,
   target.timeout = options.timeout;
   KJ_IF_MAYBE(on, options.on) target.target = kj::str(*on);
   else target.target = dataDir(options.dataDir);
+  // Without a home there is no local node to ask.
+  kj::runCatchingExceptions([&]() { target.local = dataDir(options.dataDir); });
   auto client = co_await connectToNode(io, kj::mv(target),
                                        [&options]() { return identityOf(options); }, logger);
   RemoteRunOptions run;
