@@ -277,3 +277,48 @@ pub async fn run(mut dialer: Dialer, mut commands: UnboundedReceiver<Command>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_newcomer_takes_the_place_of_the_oldest() {
+        let mut pending = Pending::default();
+        let mut tasks = Vec::new();
+        for _ in 0..=MAX_PENDING {
+            let task = tokio::spawn(std::future::pending::<()>());
+            pending.add(task.abort_handle());
+            tasks.push(task);
+        }
+        assert!(tasks.remove(0).await.is_err_and(|e| e.is_cancelled()));
+        assert!(tasks.iter().all(|task| !task.is_finished()));
+        assert_eq!(pending.0.len(), MAX_PENDING);
+    }
+
+    #[test]
+    fn links_are_counted_and_forgotten() {
+        let links = Links::default();
+        let peer = PeerId::random();
+        let mut held: Vec<_> = std::iter::from_fn(|| links.take(peer)).collect();
+        assert_eq!(held.len(), MAX_LINKS_OF_A_PEER);
+        held.extend(std::iter::from_fn(|| links.take(PeerId::random())));
+        assert_eq!(held.len(), MAX_LINKS);
+        drop(held);
+        assert!(links.take(peer).is_some());
+        assert_eq!(links.of.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_mute_peer_is_noticed_within_15_s() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tune(&socket).unwrap();
+        let set = SockRef::from(&socket);
+        assert!(set.keepalive().unwrap());
+        let probing = set.tcp_keepalive_interval().unwrap() * set.tcp_keepalive_retries().unwrap();
+        assert!(set.tcp_keepalive_time().unwrap() + probing <= Duration::from_secs(15));
+        let user = set.tcp_user_timeout().unwrap();
+        assert!(user.is_some_and(|time| time <= Duration::from_secs(15)));
+    }
+}

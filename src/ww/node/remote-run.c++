@@ -55,10 +55,12 @@ class RemoteRun {
       : logger(logger), process(kj::mv(process)), in(openStdin(io)), out(openStdout(io)),
         err(openStderr(io)) {}
 
-  kj::Promise<int32_t> run(kj::Promise<void> kill) {
+  // Input is sent once `granted` resolves: large messages are for a link that has grafted.
+  kj::Promise<int32_t> run(kj::Promise<void> granted, kj::Promise<void> kill) {
     auto output = copy("stdout", process.stdoutRequest().send().getStream(), *out);
     auto errors = copy("stderr", process.stderrRequest().send().getStream(), *err);
-    auto input = copyIn(*in, process.stdinRequest().send().getStream())
+    auto stdin_ = process.stdinRequest().send().getStream();
+    auto input = granted.then([this, &stdin_]() { return copyIn(*in, kj::mv(stdin_)); })
         .eagerlyEvaluate([](kj::Exception&&) {});  // it no longer reads
     auto killing = kill.then([this]() { return process.killRequest().send().ignoreResult(); })
         .eagerlyEvaluate([](kj::Exception&&) {});
@@ -93,7 +95,9 @@ kj::Promise<int32_t> graftAndRun(kj::LowLevelAsyncIoProvider& io, NodeClient& cl
                                  Logger& logger) {
   auto graft = client.graftRequest().send();
   auto executor = graft.getSession().getExtension().getExecutor();
-  if (client.mustGraftFirst() && options.wasm.size() > MAX_EARLY_BYTES) co_await graft;
+  auto answered = graft.ignoreResult().fork();
+  bool early = !client.mustGraftFirst();
+  if (!early && options.wasm.size() > MAX_EARLY_BYTES) co_await answered.addBranch();
   auto request = executor.runBytesRequest();
   request.setWasm(options.wasm);
   auto args = request.initArgs(options.args.size());
@@ -103,7 +107,8 @@ kj::Promise<int32_t> graftAndRun(kj::LowLevelAsyncIoProvider& io, NodeClient& cl
   auto running = request.send();
   RemoteRun run(io, running.getProcess(), logger);
   // All that follows is sent at once, but why it failed is told by the first that did.
-  auto code = run.run(kj::mv(kill));
+  auto granted = early ? kj::Promise<void>(kj::READY_NOW) : answered.addBranch();
+  auto code = run.run(kj::mv(granted), kj::mv(kill));
   co_await running;
   co_return co_await code;
 }
