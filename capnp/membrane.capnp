@@ -2,6 +2,7 @@
 # What a Session carries on this kind of node.
 
 using Cxx = import "/capnp/c++.capnp";
+using Node = import "node.capnp";
 using Peer = import "peer.capnp";
 using Stem = import "stem.capnp";
 $Cxx.namespace("ww::membrane");
@@ -11,4 +12,7 @@ struct WetwareSession {
 
   host @0 :Peer.Host;
   executor @1 :Peer.Executor;
+
+  node @2 :Node.Node;
+  # Null but for the node's owner, and for keys that the operator allowed as `KEY,node`.
 }

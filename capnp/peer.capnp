@@ -52,6 +52,55 @@ interface Executor {
 
   echo @1 (message :Text) -> (response :Text);
   # Answers `Echo: ` and the message.
+
+  cells @2 () -> (cells :Cells);
+  # The caller's own cells: those that a cell started, and their descendants; those of all sessions
+  # of a client's key; for the node's owner, all.
+}
+
+interface Cells {
+  # Some of a node's cells: those that run, and those among the last 64 that ended.
+
+  list @0 () -> (cells :List(CellInfo));
+  # By number.
+
+  find @1 (id :UInt64) -> (process :Process, info :CellInfo);
+  # One of them; no process once it has ended. Fails, naming the number, if there is none here.
+
+  log @2 (id :UInt64, follow :Bool) -> (stream :ByteStream);
+  # What a detached cell wrote to stdout and stderr, together, of which the node keeps the last
+  # 256 KiB; with `follow` the stream goes on until the cell has ended. Fails for a cell that is
+  # not detached: its output is for whoever started it.
+}
+
+struct CellInfo {
+  id @0 :UInt64;
+  # Of this node's run, from 1.
+
+  parent @1 :UInt64;
+  # The cell that started it; 0 if a client did, or the node itself.
+
+  session @2 :UInt64;
+  # The session that it was started through: SessionInfo.id in node.capnp. 0: the node's own, pid0.
+
+  component @3 :Text;
+  # BLAKE3 of the component's bytes, 64 hexadecimal digits.
+
+  args @4 :List(Text);
+  # The first 1 KiB of them.
+
+  startedAtMs @5 :Int64;
+  # Unix time, in milliseconds.
+
+  detached @6 :Bool;
+
+  state :union {
+    running @7 :Void;
+    exitCode @8 :Int32;
+  }
+
+  cause @9 :Text;
+  # Why it trapped, in one line; empty if it did not.
 }
 
 interface Process {
@@ -72,6 +121,15 @@ interface Process {
   kill @4 () -> ();
   # Ends the cell and all of its descendants; wait() then answers 137. Does nothing once the cell
   # has ended.
+
+  info @5 () -> (info :CellInfo);
+
+  detach @6 () -> (id :UInt64);
+  # For a client's cell: it outlives the link of the session that started it, though not the
+  # session's epoch or key. From now on the node reads its output, into a log of 256 KiB
+  # (Cells.log), and shares it with whoever else still does. Answers the cell's number.
+  # `denied:` for a cell that another cell started, which ends with its parent, and for pid0.
+  # `overloaded:` above 64 running ones of a key.
 }
 
 interface ByteStream {

@@ -4,6 +4,7 @@
 #include <capnp/schema.h>
 #include <kj/test.h>
 #include <membrane.capnp.h>
+#include <node.capnp.h>
 #include <peer.capnp.h>
 #include <stem.capnp.h>
 
@@ -17,6 +18,7 @@ kj::StringPtr nameOf(capnp::Schema schema) {
 
 kj::String typeName(capnp::Type type) {
   switch (type.which()) {
+    case capnp::schema::Type::BOOL: return kj::str("Bool");
     case capnp::schema::Type::UINT32: return kj::str("UInt32");
     case capnp::schema::Type::UINT64: return kj::str("UInt64");
     case capnp::schema::Type::INT32: return kj::str("Int32");
@@ -106,7 +108,18 @@ KJ_TEST("stem") {
 }
 
 KJ_TEST("membrane") {
-  KJ_EXPECT(structLine<membrane::WetwareSession>() == "host Host, executor Executor");
+  KJ_EXPECT(structLine<membrane::WetwareSession>() == "host Host, executor Executor, node Node");
+}
+
+KJ_TEST("what is ours beside the contract: new types and new ordinals only") {
+  KJ_EXPECT(fileOf<node::Node>() == 0xcf2776728564e374u);
+  KJ_EXPECT(interfaceLine<node::Node>() ==
+            "cells() -> (cells Cells); sessions() -> (sessions List(SessionInfo)); "
+            "ping(peerId Data) -> (roundTripNs UInt64)");
+  KJ_EXPECT(interfaceLine<peer::Cells>() ==
+            "list() -> (cells List(CellInfo)); "
+            "find(id UInt64) -> (process Process, info CellInfo); "
+            "log(id UInt64, follow Bool) -> (stream ByteStream)");
 }
 
 KJ_TEST("peer") {
@@ -117,10 +130,11 @@ KJ_TEST("peer") {
             "executor() -> (executor Executor)");
   KJ_EXPECT(interfaceLine<peer::Executor>() ==
             "runBytes(wasm Data, args List(Text), env List(Text)) -> (process Process); "
-            "echo(message Text) -> (response Text)");
+            "echo(message Text) -> (response Text); cells() -> (cells Cells)");
   KJ_EXPECT(interfaceLine<peer::Process>() ==
             "stdin() -> (stream ByteStream); stdout() -> (stream ByteStream); "
-            "stderr() -> (stream ByteStream); wait() -> (exitCode Int32); kill() -> ()");
+            "stderr() -> (stream ByteStream); wait() -> (exitCode Int32); kill() -> (); "
+            "info() -> (info CellInfo); detach() -> (id UInt64)");
   KJ_EXPECT(interfaceLine<peer::ByteStream>() ==
             "read(maxBytes UInt32) -> (data Data); write(data Data) -> (); close() -> ()");
 }

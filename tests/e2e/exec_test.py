@@ -1,68 +1,15 @@
-"""`ww exec` and `ww keygen`, as people use them: on the local node and on one across the network."""
+"""`ww exec` and `ww keygen`, as people use them: on the local node, and across the network."""
 import json
 import os
-import re
-import shutil
 import signal
 import stat
 import subprocess
-import tempfile
 import unittest
 
-WW = os.environ["WW"]
-IMAGES = os.environ["WW_IMAGES"]
-COMPONENTS = os.environ["WW_COMPONENTS"]
-LOOPBACK = "/ip4/127.0.0.1/tcp/0"
+from nodes import IMAGES, WW, NodeCase, cell, ww
 
 
-def cell(name):
-    return os.path.join(COMPONENTS, f"{name}.wasm")
-
-
-def ww(*words, stdin=b"", **options):
-    return subprocess.run([WW, *words], input=stdin, capture_output=True, timeout=60, **options)
-
-
-class ExecTest(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="ww-exec-")
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.data = self.path("data")
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def keygen(self, name):
-        done = ww("keygen", self.path(name))
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout.decode().strip()
-
-    def start(self, *flags):
-        """A node whose pid0 waits for input that does not come."""
-        node = subprocess.Popen(
-            [WW, "run", "--no-mdns", "--data-dir", self.data, *flags,
-             os.path.join(IMAGES, "shell")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.addCleanup(self.put_away, node)
-        self.assertEqual(node.stdout.read(4), b"ww> ")
-        return node
-
-    def put_away(self, process):
-        process.kill()
-        process.wait(60)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
-
-    def start_listening(self, *flags):
-        node = self.start("--listen", LOOPBACK, *flags)
-        for line in node.stderr:
-            if found := re.search(rb"listening address=(\S+)", line):
-                return node, found.group(1).decode()
-        self.fail("the node does not listen")
-
-    def exec(self, *words, stdin=b""):
-        return ww("exec", "--data-dir", self.data, *words, stdin=stdin)
-
+class ExecTest(NodeCase):
     def test_the_local_node_runs_a_component_and_the_shell(self):
         self.start()
         done = self.exec(cell("cell-plain"), "--", "args", "a", "b c")

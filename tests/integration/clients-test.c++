@@ -16,7 +16,7 @@ constexpr kj::Duration GRACE = 5 * kj::SECONDS;
 
 struct Fixture {
   kj::TimerImpl clock{kj::origin<kj::TimePoint>()};
-  Identity client = Identity::generate();
+  Identity client = Identity::generate(), other = Identity::generate();  // both are allowed
   AllowedKeys keys;
   TestNode node{NodeOptions{}, clock};
   kj::Own<SignedGraftPolicy> policy;
@@ -30,9 +30,10 @@ struct Fixture {
   }
   ~Fixture() noexcept(false) { node.waitScope.poll(); }
 
-  void allow() {
-    auto list = kj::heapArray<AllowedKey>(1);
-    list[0] = {client.getKey().getPublicKey(), false};
+  void allow(bool node = false) {
+    auto list = kj::heapArray<AllowedKey>(2);
+    list[0] = {client.getKey().getPublicKey(), node};
+    list[1] = {other.getKey().getPublicKey(), false};
     keys.set(kj::mv(list));
   }
 
@@ -43,9 +44,10 @@ struct Fixture {
   }
   kj::Own<kj::AsyncIoStream> connect() { return connect(client.getPeerId()); }
 
-  stem::Signer::Client signer() {
-    return makeSigner(SecretKey(client.getKey().getSeed()), node.swarm.getPeerId().toText());
+  stem::Signer::Client signer(const Identity& who) {
+    return makeSigner(SecretKey(who.getKey().getSeed()), node.swarm.getPeerId().toText());
   }
+  stem::Signer::Client signer() { return signer(client); }
 
   void advance(kj::Duration time) { clock.advanceTo(clock.now() + time); }
 
@@ -112,9 +114,7 @@ KJ_TEST("a key that is allowed grafts, and then sends large messages; the owner 
 KJ_TEST("a stranger, and no signer at all, are refused on a link that stays as it was") {
   Fixture f;
   Client client(f.connect());
-  auto other = Identity::generate();
-  auto refused = f.failure(client.graft(makeSigner(SecretKey(other.getKey().getSeed()),
-      f.node.swarm.getPeerId().toText())).ignoreResult());
+  auto refused = f.failure(client.graft(f.signer(Identity::generate())).ignoreResult());
   KJ_EXPECT(contains(refused, "unauthorized: "), refused);
   refused = f.failure(client.membrane.graftRequest().send().ignoreResult());
   KJ_EXPECT(contains(refused, "unauthorized: "), refused);
@@ -207,7 +207,8 @@ KJ_TEST("a link's sessions and cells end with it, the cells after their grace") 
   Fixture f;
   auto client = kj::heap<Client>(f.connect());
   auto graft = client->graft(f.signer()).wait(f.node.waitScope);
-  auto process = runOn(graft.getSession().getExtension().getExecutor(), "cell-plain", {"sleep", "1000000000"});
+  auto process = runOn(graft.getSession().getExtension().getExecutor(), "cell-plain",
+                       {"sleep", "1000000000"});
   process.stdinRequest().send().wait(f.node.waitScope);
   KJ_EXPECT(f.node.node.getEngine().guestCount() == 1);
   { auto drop = kj::mv(graft); }
@@ -219,6 +220,118 @@ KJ_TEST("a link's sessions and cells end with it, the cells after their grace") 
   f.advance(GRACE);
   f.node.waitScope.poll();
   KJ_EXPECT(f.node.node.getEngine().guestCount() == 0);
+}
+
+// A client with a session and a cell that waits for a time that never comes.
+struct Busy {
+  kj::Own<Client> client;
+  membrane::WetwareSession::Reader session;
+  capnp::Response<Membrane::GraftResults> graft;
+  Process::Client process = nullptr;
+
+  Busy(Fixture& f, const Identity& who)
+      : client(kj::heap<Client>(f.connect(who.getPeerId()))),
+        graft(client->graft(f.signer(who)).wait(f.node.waitScope)) {
+    session = graft.getSession().getExtension();
+    process = runOn(session.getExecutor(), "cell-plain", {"sleep", "1000000000"});
+    process.stdinRequest().send().wait(f.node.waitScope);
+  }
+};
+
+auto listCells(Fixture& f, peer::Executor::Client executor) {
+  return executor.cellsRequest().send().getCells().listRequest().send().wait(f.node.waitScope);
+}
+
+KJ_TEST("a detached cell outlives its link, and its session stands until it has ended") {
+  Fixture f;
+  uint64_t id;
+  {
+    Busy busy(f, f.client);
+    id = busy.process.detachRequest().send().wait(f.node.waitScope).getId();
+    auto second = runOn(busy.session.getExecutor(), "cell-plain", {"sleep", "1000000000"});
+    second.stdinRequest().send().wait(f.node.waitScope);
+  }
+  f.node.waitScope.poll();
+  KJ_EXPECT(f.links.count() == 0);
+  f.advance(GRACE);
+  f.node.waitScope.poll();
+  KJ_EXPECT(f.node.node.getEngine().guestCount() == 1, "the other one has had its grace");
+
+  Client again(f.connect());
+  auto session = again.graft(f.signer()).wait(f.node.waitScope);
+  auto executor = session.getSession().getExtension().getExecutor();
+  auto list = listCells(f, executor);
+  KJ_ASSERT(list.getCells().size() == 2);
+  KJ_EXPECT(list.getCells()[0].getId() == id && list.getCells()[0].getDetached());
+  KJ_EXPECT(list.getCells()[1].getState().getExitCode() == EXIT_KILLED);
+
+  auto find = executor.cellsRequest().send().getCells().findRequest();
+  find.setId(id);
+  auto process = find.send().getProcess();
+  process.killRequest().send().wait(f.node.waitScope);
+  KJ_EXPECT(f.node.node.getEngine().guestCount() == 0);
+}
+
+KJ_TEST("a detached cell does not outlive its key") {
+  Fixture f;
+  {
+    Busy busy(f, f.client);
+    busy.process.detachRequest().send().wait(f.node.waitScope);
+  }
+  f.node.waitScope.poll();
+  f.advance(60 * kj::SECONDS);
+  f.node.waitScope.poll();
+  KJ_EXPECT(f.node.node.getEngine().guestCount() == 1);
+  f.keys.set(nullptr);
+  f.node.waitScope.poll();
+  f.advance(GRACE);
+  f.node.waitScope.poll();
+  KJ_EXPECT(f.node.node.getEngine().guestCount() == 0);
+}
+
+KJ_TEST("a key runs 64 detached cells, over all of its links") {
+  Fixture f;
+  for (kj::uint i = 0; i < CellList::MAX_DETACHED; i++) {
+    Busy busy(f, f.client);
+    busy.process.detachRequest().send().wait(f.node.waitScope);
+  }
+  Busy beyond(f, f.client), other(f, f.other);
+  auto why = f.failure(beyond.process.detachRequest().send().ignoreResult());
+  KJ_EXPECT(contains(why, "overloaded: detached"), why);
+  other.process.detachRequest().send().wait(f.node.waitScope);
+}
+
+KJ_TEST("a key sees and reaches its own cells alone; with the right to the node, all") {
+  Fixture f;
+  Busy mine(f, f.client), others(f, f.other);
+  auto ownId = mine.process.infoRequest().send().wait(f.node.waitScope).getInfo().getId();
+  auto otherId = others.process.infoRequest().send().wait(f.node.waitScope).getInfo().getId();
+  auto list = listCells(f, mine.session.getExecutor());
+  KJ_ASSERT(list.getCells().size() == 1);
+  KJ_EXPECT(list.getCells()[0].getId() == ownId);
+  auto find = mine.session.getExecutor().cellsRequest().send().getCells().findRequest();
+  find.setId(otherId);
+  auto why = f.failure(find.send().ignoreResult());
+  KJ_EXPECT(contains(why, kj::str("no cell ", otherId)), why);
+  KJ_EXPECT(!mine.session.hasNode() && !others.session.hasNode());
+
+  f.allow(true);
+  Client operating(f.connect());
+  auto session = operating.graft(f.signer()).wait(f.node.waitScope);
+  auto node = session.getSession().getExtension().getNode();
+  auto all = node.cellsRequest().send().getCells().listRequest().send().wait(f.node.waitScope);
+  KJ_EXPECT(all.getCells().size() == 2);
+  auto sessions = node.sessionsRequest().send().wait(f.node.waitScope);
+  KJ_ASSERT(sessions.getSessions().size() == 4);
+  auto last = sessions.getSessions()[3];  // the first is the fixture's own
+  KJ_EXPECT(last.getHasNode() && last.getEnded() == "");
+  KJ_EXPECT(last.getHolder().getKey() == f.client.getPeerId().asBytes());
+  KJ_EXPECT(contains(last.getOrigin(), "a test"), last.getOrigin());
+
+  // A right that is taken away takes the session with it.
+  f.allow(false);
+  why = f.failure(node.cellsRequest().send().ignoreResult());
+  KJ_EXPECT(contains(why, "revoked: "), why);
 }
 
 KJ_TEST("removing a key ends its sessions at once, and no others") {

@@ -70,8 +70,8 @@ pub fn require_free(address: &Multiaddr) -> std::io::Result<()> {
     }
 }
 
-/// What a peer says of itself, as far as it is worth keeping: one that is met on the public internet
-/// has no business with addresses in private networks.
+/// What a peer says of itself, as far as it is worth keeping: one that is met on the public
+/// internet has no business with addresses in private networks.
 pub fn credible<'a>(
     said: &'a [Multiaddr],
     met_at: &'a Multiaddr,

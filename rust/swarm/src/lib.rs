@@ -2,8 +2,8 @@
 //!
 //! * The swarm lives on a tokio thread of its own. Functions here are called from the loop's thread
 //!   only, never wait (but for `ww_swarm_new` and `ww_swarm_drop`), and never call back.
-//! * One hook, `ring`, is called from any thread, once a batch of events. `ww_swarm_next` hands them
-//!   over; what is in them belongs to the caller.
+//! * One hook, `ring`, is called from any thread, once a batch of events. `ww_swarm_next` hands
+//!   them over; what is in them belongs to the caller.
 //! * A stream is polled by the loop's thread itself: see `stream.rs`. It may outlive the swarm.
 //! * Peer ids and addresses cross in their binary forms.
 //!

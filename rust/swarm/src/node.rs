@@ -420,9 +420,11 @@ impl Node {
     }
 
     fn tell_listening(&self) {
+        // A confirmed external address may be one that is listened on.
+        let listeners: Vec<_> = self.swarm.listeners().collect();
+        let others = self.swarm.external_addresses().filter(|a| !listeners.contains(a));
         let mut event = Event::new(Kind::Listening, 0);
-        event.from =
-            addresses::encode(self.swarm.listeners().chain(self.swarm.external_addresses()));
+        event.from = addresses::encode(listeners.iter().copied().chain(others));
         self.inbox.push(event);
     }
 

@@ -1,6 +1,6 @@
-//! Raw streams on named protocols, under limits: so many inbound ones in all and a peer, the surplus
-//! reset, and so many outbound ones a connection, so that the opener stays below the muxer's limit,
-//! which would end the connection.
+//! Raw streams on named protocols, under limits: so many inbound ones in all and a peer, the
+//! surplus reset, and so many outbound ones a connection, so that the opener stays below the
+//! muxer's limit, which would end the connection.
 
 use crate::code;
 use libp2p::PeerId;

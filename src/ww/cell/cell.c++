@@ -8,7 +8,7 @@ namespace ww {
 
 // ---------------------------------------------------------------------------------- CellGroup
 
-CellGroup::CellGroup(): removals(*this) {}
+CellGroup::CellGroup(uint64_t parent): parent(parent), removals(*this) {}
 CellGroup::~CellGroup() noexcept(false) { end(); }
 
 void CellGroup::requireOpen() const {
@@ -35,7 +35,7 @@ kj::Own<CellGroup> CellGroup::makeSubgroup() {
     if (subgroup->isShared() || subgroup->size() > 0) used.add(kj::mv(subgroup));
   }
   subgroups = kj::mv(used);
-  auto subgroup = kj::refcounted<CellGroup>();
+  auto subgroup = kj::refcounted<CellGroup>(parent);
   subgroup->held = kj::addRef(*held);
   subgroups.add(kj::addRef(*subgroup));
   return subgroup;
@@ -48,18 +48,34 @@ void CellGroup::end() {
   for (auto& entry: cells) entry.value->end(EXIT_KILLED);
 }
 
+bool CellGroup::hasDetached() const {
+  for (auto& entry: cells) {
+    if (entry.value->isDetached()) return true;
+  }
+  return false;
+}
+
+kj::Promise<void> CellGroup::endAttached() {
+  kj::Vector<kj::Promise<void>> ends;
+  for (auto& entry: cells) {
+    if (entry.value->isDetached()) ends.add(entry.value->onExit().ignoreResult());
+    else entry.value->end(EXIT_KILLED);
+  }
+  return kj::joinPromises(ends.releaseAsArray());
+}
+
 void CellGroup::taskFailed(kj::Exception&& exception) {
   KJ_LOG(ERROR, "a cell was not removed from its group", exception);
 }
 
 // --------------------------------------------------------------------------------------- Cell
 
-Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger)
-    : Cell(id, kj::mv(task), logger, kj::newPromiseAndFulfiller<int32_t>()) {}
+Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger, CellList& list)
+    : Cell(id, kj::mv(task), logger, list, kj::newPromiseAndFulfiller<int32_t>()) {}
 
-Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> guest, Logger& logger,
+Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> guest, Logger& logger, CellList& list,
            kj::PromiseFulfillerPair<int32_t> paf)
-    : id(id), logger(logger),
+    : id(id), logger(logger), list(list), children(kj::refcounted<CellGroup>(id)),
       in(kj::refcounted<PipeEnd>("stdin", PipeEnd::Direction::TO_CELL, guest->takeStdin())),
       out(kj::refcounted<PipeEnd>("stdout", PipeEnd::Direction::FROM_CELL, guest->takeStdout())),
       err(kj::refcounted<PipeEnd>("stderr", PipeEnd::Direction::FROM_CELL, guest->takeStderr())),
@@ -114,9 +130,25 @@ void Cell::end(int32_t code) {
     link = nullptr;
   }
   children->end();
+  if (record.get() != nullptr) list.end(*record, code, findTrapCause().orDefault(nullptr));
   logDropped(*out, "stdout");
   logDropped(*err, "stderr");
   exitFulfiller->fulfill(kj::mv(code));
+}
+
+void Cell::detach() {
+  if (isDetached()) return;
+  if (record->parent != 0) {
+    kj::throwFatalException(denied("detach: another cell started this one, and it ends with it"));
+  }
+  if (record->origin->session == 0) {
+    kj::throwFatalException(denied("detach: this is the node's own cell"));
+  }
+  auto count = list.countDetached(*record->origin);
+  if (count >= CellList::MAX_DETACHED) {
+    kj::throwFatalException(overloaded(kj::str("detached: ", count, " cells run already")));
+  }
+  record->log = kj::refcounted<CellLog>(*out, *err);
 }
 
 kj::Maybe<kj::StringPtr> Cell::findTrapCause() const {
@@ -201,12 +233,14 @@ kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& 
   options.tableElements = parts.limits.tableElements;
   auto task = kj::heap<ffi::GuestTask>(parts.engine, component, options);
   auto connection = task->takeConnection();
-  auto cell = kj::refcounted<Cell>(task->getId(), kj::mv(task), parts.logger);
+  auto cell = kj::refcounted<Cell>(task->getId(), kj::mv(task), parts.logger, parts.list);
   KJ_IF_MAYBE(factory, bootstrapFactory) {
     cell->link = kj::heap<RpcLink>(kj::mv(connection), (*factory)(*cell->children),
                                    parts.limits.link);
   }
   group.add(kj::addRef(*cell));
+  cell->record = parts.list.add(*cell, cell->getId(), group.getParent(), *cellOrigin,
+                                component.getHash(), argValues);
   return cell;
 }
 

@@ -15,6 +15,7 @@
 #include <kj/refcount.h>
 #include <kj/timer.h>
 #include <ww/base/log.h>
+#include <ww/cell/cell-list.h>
 #include <ww/cell/pipe-end.h>
 #include <ww/ffi/compiler.h>
 #include <ww/ffi/guest-task.h>
@@ -46,7 +47,8 @@ class Cell;
 
 class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler {
  public:
-  CellGroup();
+  // `parent`: the cell whose children they are; 0: none.
+  explicit CellGroup(uint64_t parent = 0);
   ~CellGroup() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(CellGroup);
 
@@ -58,6 +60,14 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
 
   // A group that ends with this one, and may end before.
   kj::Own<CellGroup> makeSubgroup();
+
+  uint64_t getParent() const { return parent; }
+
+  // Cells that outlive the link of whoever started them.
+  bool hasDetached() const;
+
+  // Kills the others. Resolves once the detached ones have ended.
+  kj::Promise<void> endAttached();
 
   size_t size() const { return cells.size(); }  // running, descendants not counted
 
@@ -79,6 +89,7 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   void add(kj::Own<Cell> cell);
   void taskFailed(kj::Exception&& exception) override;
 
+  const uint64_t parent;
   bool ended = false;
   kj::Own<Count> held = kj::refcounted<Count>();
   kj::HashMap<uint64_t, kj::Own<Cell>> cells;
@@ -89,7 +100,7 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
 class Cell final: public kj::Refcounted {
  public:
   // For CellBuilder.
-  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger);
+  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger, CellList& list);
   ~Cell() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Cell);
 
@@ -101,6 +112,15 @@ class Cell final: public kj::Refcounted {
 
   // Ends it, and what it started, with this exit code; does nothing once it has ended.
   void end(int32_t code);
+
+  // From now on it outlives the link that it was started over, and its output goes to a log.
+  // Throws `denied:` for a cell that another one started and for pid0, `overloaded: detached`.
+  // Again: nothing.
+  void detach();
+
+  bool isDetached() const { return record->log != nullptr; }
+
+  const CellRecord& getRecord() const { return *record; }
 
   bool isRunning() const { return exitCode == nullptr; }
 
@@ -122,8 +142,10 @@ class Cell final: public kj::Refcounted {
 
   const uint64_t id;
   Logger& logger;
+  CellList& list;
+  kj::Own<CellRecord> record;
   kj::Own<void> place;  // among those that are held
-  kj::Own<CellGroup> children = kj::refcounted<CellGroup>();
+  kj::Own<CellGroup> children;
   kj::Own<PipeEnd> in, out, err;
   kj::Maybe<kj::Own<ffi::GuestTask>> task;  // while it runs
   kj::Maybe<kj::Own<RpcLink>> link;         // while it runs
@@ -135,7 +157,7 @@ class Cell final: public kj::Refcounted {
   kj::ForkedPromise<int32_t> exitPromise;
   kj::Promise<void> following = nullptr;
 
-  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger,
+  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger, CellList& list,
        kj::PromiseFulfillerPair<int32_t> paf);
 };
 
@@ -145,6 +167,7 @@ struct CellParts {
   ffi::Compiler& compiler;
   kj::Timer& timer;
   Logger& logger;
+  CellList& list;
   CellLimits limits;
 };
 
@@ -163,6 +186,9 @@ class CellBuilder final {
 
   void bootstrap(BootstrapFactory factory) { bootstrapFactory = kj::mv(factory); }
 
+  // Whose it is; the node's own by default.
+  void origin(kj::Own<CellOrigin> value) { cellOrigin = kj::mv(value); }
+
   // Called once more after the compilation, right before the cell comes to be: may throw.
   void beforeStart(kj::Function<void()> check) { startCheck = kj::mv(check); }
 
@@ -178,6 +204,7 @@ class CellBuilder final {
   CellParts parts;
   kj::Array<kj::String> argValues;
   kj::Array<kj::String> envNames, envValues;
+  kj::Own<CellOrigin> cellOrigin = kj::refcounted<CellOrigin>(0, nullptr);
   kj::Maybe<BootstrapFactory> bootstrapFactory;
   kj::Maybe<kj::Function<void()>> startCheck;
 };

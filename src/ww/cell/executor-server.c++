@@ -1,6 +1,7 @@
 #include <ww/cell/executor-server.h>
 
 #include <ww/base/error.h>
+#include <ww/cell/cells-server.h>
 #include <ww/cell/process-server.h>
 
 namespace ww {
@@ -20,6 +21,13 @@ kj::Array<kj::String> copyTexts(kj::StringPtr name, capnp::List<capnp::Text>::Re
         overloaded(kj::str(name, ": ", bytes, " bytes; the limit is ", MAX_TEXT_BYTES)));
   }
   return KJ_MAP(text, list) { return kj::heapString(text.begin(), text.size()); };
+}
+
+// What a holder may see: a cell its own, a client those of its key, the owner all.
+CellView viewOf(CellList& list, uint64_t parent, const CellOrigin& origin) {
+  if (parent != 0) return CellView::ofParent(list, parent);
+  KJ_IF_MAYBE(key, origin.key) return CellView::ofKey(list, *key);
+  return CellView::ofAll(list);
 }
 
 }  // namespace
@@ -42,6 +50,7 @@ kj::Promise<void> ExecutorServer::runBytes(RunBytesContext context) {
   builder.bootstrap([this](CellGroup& children) {
     return bootstrap->serveChild(*lease, children);
   });
+  builder.origin(bootstrap->getOrigin());
   builder.beforeStart([this]() { lease->check(); });
   auto bytes = kj::heapArray<kj::byte>(wasm);
   context.releaseParams();
@@ -58,6 +67,12 @@ kj::Promise<void> ExecutorServer::echo(EchoContext context) {
       .initResponse(size);
   memcpy(response.begin(), ECHO_PREFIX.begin(), ECHO_PREFIX.size());
   memcpy(response.begin() + ECHO_PREFIX.size(), message.begin(), message.size());
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> ExecutorServer::cells(CellsContext context) {
+  auto view = viewOf(parts.list, group->getParent(), *bootstrap->getOrigin());
+  context.getResults(capnp::MessageSize{4, 1}).setCells(kj::heap<CellsServer>(*lease, view));
   return kj::READY_NOW;
 }
 

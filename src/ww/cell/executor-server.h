@@ -19,6 +19,9 @@ constexpr size_t MAX_TEXT_BYTES = size_t(1) << 20;  // all of a list together
 // What one session gives the cells that it starts, made by whoever knows what it is.
 class ChildBootstrap: public kj::Refcounted {
  public:
+  // Whose those cells are.
+  virtual kj::Own<CellOrigin> getOrigin() = 0;
+
   // The bootstrap capability of a new cell. `children` is the group of what that cell will start;
   // all that is made hangs on the lease.
   virtual capnp::Capability::Client serveChild(Lease& lease, CellGroup& children) = 0;
@@ -30,6 +33,7 @@ class ExecutorServer final: public SessionBound<peer::Executor> {
 
   kj::Promise<void> runBytes(RunBytesContext context) override;
   kj::Promise<void> echo(EchoContext context) override;
+  kj::Promise<void> cells(CellsContext context) override;
 
  private:
   CellParts parts;

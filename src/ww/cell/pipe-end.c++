@@ -27,7 +27,14 @@ PipeEnd::Holder::~Holder() noexcept(false) {
   pipe->updateDiscards();
 }
 
+void PipeEnd::requireStream() const {
+  if (stream.get() == nullptr) {
+    kj::throwFatalException(denied(kj::str(name, " of this cell is the node's own")));
+  }
+}
+
 kj::Promise<kj::Array<kj::byte>> PipeEnd::read(uint32_t maxBytes) {
+  requireStream();
   if (direction == Direction::TO_CELL) {
     return badInput(kj::str("read: ", name, " can only be written to"));
   }
@@ -47,12 +54,13 @@ kj::Promise<kj::Array<kj::byte>> PipeEnd::readInTurn(size_t size) {
 
 void PipeEnd::shutDown() {
   closed = true;
-  if (shut) return;
+  if (shut || stream.get() == nullptr) return;
   shut = true;
   stream->shutdownWrite();
 }
 
 kj::Promise<void> PipeEnd::write(kj::ArrayPtr<const kj::byte> data, const Lease& lease) {
+  requireStream();
   if (direction == Direction::FROM_CELL) {
     kj::throwFatalException(badInput(kj::str("write: ", name, " can only be read from")));
   }
@@ -71,6 +79,7 @@ kj::Promise<void> PipeEnd::write(kj::ArrayPtr<const kj::byte> data, const Lease&
 }
 
 kj::Promise<void> PipeEnd::close() {
+  requireStream();
   if (closed) co_return;
   closed = true;
   if (direction == Direction::FROM_CELL) {

@@ -57,12 +57,14 @@ class PipeEnd final: public kj::Refcounted {
   void attach(kj::Own<void> object) { attachment = kj::mv(object); }
 
   // For the node's own use in place of all the above: the stream itself.
+  // Reads and writes here reject from now on.
   kj::Own<ffi::PipeStream> takeStream() { return kj::mv(stream); }
 
  private:
   kj::Promise<kj::Array<kj::byte>> readInTurn(size_t size);
   void updateDiscards();
   void shutDown();
+  void requireStream() const;
 
   kj::Own<void> attachment;
   const kj::StringPtr name;

@@ -40,6 +40,17 @@ kj::Promise<void> ProcessServer::kill(KillContext context) {
   return kj::READY_NOW;
 }
 
+kj::Promise<void> ProcessServer::info(InfoContext context) {
+  cell->getRecord().describe(context.getResults().initInfo());
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> ProcessServer::detach(DetachContext context) {
+  cell->detach();
+  context.getResults(capnp::MessageSize{4, 0}).setId(cell->getId());
+  return kj::READY_NOW;
+}
+
 ByteStreamServer::ByteStreamServer(Lease& lease, PipeEnd& pipe)
     : SessionBound(lease), pipe(pipe.hold()) {}
 

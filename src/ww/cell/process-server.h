@@ -18,6 +18,8 @@ class ProcessServer final: public SessionBound<peer::Process> {
   kj::Promise<void> stderr(StderrContext context) override;
   kj::Promise<void> wait(WaitContext context) override;
   kj::Promise<void> kill(KillContext context) override;
+  kj::Promise<void> info(InfoContext context) override;
+  kj::Promise<void> detach(DetachContext context) override;
 
  private:
   kj::Own<Cell> cell;

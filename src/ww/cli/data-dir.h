@@ -5,7 +5,8 @@
 
 namespace ww {
 
-// What was asked for, else $XDG_DATA_HOME/ww, else ~/.local/share/ww. Throws where there is no home.
+// What was asked for, else $XDG_DATA_HOME/ww, else ~/.local/share/ww. Throws where there is no
+// home.
 kj::String dataDir(const kj::Maybe<kj::String>& asked);
 
 }  // namespace ww

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <ww/cli/ask.h>
 #include <ww/cli/exec.h>
 #include <ww/cli/options.h>
 #include <ww/cli/run.h>
@@ -54,6 +55,8 @@ int main(int argc, char** argv) {
     show(STDERR_FILENO, ending->toStderr);
   } else KJ_IF_MAYBE(options, parsed.tryGet<ww::ExecOptions>()) {
     code = ww::exec(*options);
+  } else KJ_IF_MAYBE(options, parsed.tryGet<ww::AskOptions>()) {
+    code = ww::ask(*options);
   } else KJ_IF_MAYBE(options, parsed.tryGet<ww::KeygenOptions>()) {
     code = ww::keygen(*options);
   } else {

@@ -156,8 +156,12 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
 }
 
 KJ_TEST("help and version go to stdout; each command's help has an example") {
-  for (Words words: {Words{"--help"}, Words{"run", "--help"}, Words{"run", "-h"}, Words{"exec", "--help"},
-                     Words{"keygen", "-h"}}) {
+  for (Words words: {Words{"--help"}, Words{"run", "--help"}, Words{"run", "-h"},
+                     Words{"exec", "--help"}, Words{"keygen", "-h"}, Words{"ps", "-h"},
+                     Words{"kill", "-h"}, Words{"logs", "-h"}, Words{"inspect", "-h"},
+                     Words{"caps", "-h"}, Words{"peer", "-h"}, Words{"peer", "id", "-h"},
+                     Words{"peer", "ls", "-h"}, Words{"peer", "connect", "-h"},
+                     Words{"peer", "ping", "-h"}}) {
     auto ending = end(words);
     KJ_EXPECT(ending.exitCode == 0);
     KJ_EXPECT(ending.toStderr == "");
@@ -166,7 +170,8 @@ KJ_TEST("help and version go to stdout; each command's help has an example") {
   auto help = end({"run", "--help"});
   for (auto option: {"--env", "--data-dir", "--log-level", "--log-format", "--wasm-debug",
                      "--advance-on-signal", "--listen", "--bootstrap", "--private-network",
-                     "--no-network", "--dial-private", "--dial-timeout", "WW_LISTEN", "WW_IMAGE", "WW_DATA_DIR", "WW_LOG_LEVEL"}) {
+                     "--no-network", "--dial-private", "--dial-timeout", "WW_LISTEN", "WW_IMAGE",
+                     "WW_DATA_DIR", "WW_LOG_LEVEL"}) {
     KJ_EXPECT(has(help.toStdout, option), option);
   }
   auto version = end({"--version"});
@@ -189,6 +194,35 @@ KJ_TEST("exec: where, what, and its words; without a component the shell, as a c
   KJ_EXPECT(shell.component == nullptr && shell.on == nullptr);
   KJ_EXPECT(kj::strArray(shell.args, "|") == "--host");
   KJ_EXPECT(has(end({"exec", ""}).toStderr, "COMPONENT is empty"));
+  KJ_EXPECT(exec({"exec", "-d", "task.wasm"}).detach);
+  KJ_EXPECT(has(end({"exec", "--detach"}).toStderr, "--detach takes a COMPONENT"));
+}
+
+KJ_TEST("what a node is asked") {
+  using What = AskOptions::What;
+  auto ask = [](Words words) {
+    auto parsed = parseOptions(kj::arrayPtr(words.begin(), words.size()));
+    return kj::mv(parsed.get<AskOptions>());
+  };
+  auto logs = ask({"logs", "-f", "7", "--on", "x", "-o", "json"});
+  KJ_EXPECT(logs.what == What::LOGS && logs.cell == 7 && logs.follow && logs.json);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(logs.on) == "x");
+  KJ_EXPECT(ask({"ps"}).what == What::PS && !ask({"ps"}).json);
+  KJ_EXPECT(ask({"kill", "7"}).what == What::KILL);
+  KJ_EXPECT(ask({"inspect", "7"}).what == What::INSPECT);
+  KJ_EXPECT(ask({"caps"}).what == What::CAPS);
+  KJ_EXPECT(ask({"peer", "id"}).what == What::PEER_ID);
+  KJ_EXPECT(ask({"peer", "ls"}).what == What::PEER_LS);
+  KJ_EXPECT(ask({"peer", "connect", "/ip4/x"}).peer == "/ip4/x");
+  KJ_EXPECT(ask({"peer", "ping", "12D3"}).what == What::PEER_PING);
+  Environment environment({{"WW_DATA_DIR", "elsewhere"}});
+  KJ_EXPECT(KJ_ASSERT_NONNULL(ask({"peer", "ls", "--data-dir", "here"}).dataDir) == "here");
+  KJ_EXPECT(KJ_ASSERT_NONNULL(ask({"peer", "ls"}).dataDir) == "elsewhere");
+  for (auto wrong: {"-1", "0", "x", "99999999999999999999"}) {
+    KJ_EXPECT(end({"kill", wrong}).exitCode == 125, wrong);
+  }
+  KJ_EXPECT(end({"kill"}).exitCode == 125);
+  KJ_EXPECT(end({"peer"}).exitCode == 125);
 }
 
 KJ_TEST("keygen takes a file") {

@@ -1,6 +1,7 @@
 #include <ww/cli/options.h>
 
 #include <CLI/CLI.hpp>
+#include <memory>
 #include <sstream>
 #include <stdlib.h>
 #include <string>
@@ -20,6 +21,7 @@ constexpr const char* TOP_EXAMPLES =
     "  ww run                           boot the image that is built in\n"
     "  ww run examples/images/shell     boot an image and talk to it\n"
     "  ww exec                          a prompt on the node that runs here\n"
+    "  ww ps                            what runs on it\n"
     "  ww keygen me.key                 a key, for nodes elsewhere to allow\n"
     "  ww run --help                    all that `run` takes\n";
 
@@ -40,11 +42,12 @@ constexpr const char* EXEC_EXAMPLES =
     "peer id, where the local node is connected to it or it is on the local network. The local node\n"
     "needs no key; any other takes those alone that its operator allowed.\n"
     "\n"
-    "Exit code: the component's own; 125 the node could not be reached, refused, or was lost; 127 no\n"
-    "such component; 134 it trapped; 137 it was killed (ctrl-C does).\n"
+    "Exit code: the component's own; 125 the node could not be reached, refused, or was lost; 127\n"
+    "no such component; 134 it trapped; 137 it was killed (ctrl-C does).\n"
     "\n"
     "Examples:\n"
     "  ww exec ./task.wasm -- input.txt\n"
+    "  ww exec --detach ./service.wasm\n"
     "  ww exec --on /ip4/192.0.2.1/tcp/2020/p2p/12D3KooW... --identity me.key ./task.wasm\n";
 
 constexpr const char* KEYGEN_EXAMPLES =
@@ -52,6 +55,12 @@ constexpr const char* KEYGEN_EXAMPLES =
     "\n"
     "Example:\n"
     "  ww keygen me.key\n";
+
+constexpr const char* ABOUT_CELLS =
+    "Without the right to the node itself (`--allow KEY,node` there; the owner has it), the cells\n"
+    "are those of your own sessions.\n"
+    "\n"
+    "Example:\n";
 
 struct Raw {
   std::string image;
@@ -76,14 +85,21 @@ struct Raw {
   std::string identity;
   std::string keyFile;
   std::string output = "text";
+  bool detach = false;
+  bool follow = false;
+  uint64_t cell = 0;
+  std::string peer;
 };
 
-void addCommonOptions(CLI::App& run, Raw& raw) {
+void addEnvOption(CLI::App& run, Raw& raw) {
   run.add_option("--env,-e", raw.env, "A variable for the image; may be repeated")
       ->type_name("KEY=VALUE")->allow_extra_args(false)->check([](const std::string& word) {
         return word.find('=') != std::string::npos
             ? std::string() : word + " has no `=`: it takes KEY=VALUE";
       });
+}
+
+void addCommonOptions(CLI::App& run, Raw& raw) {
   run.add_option("--data-dir", raw.dataDir,
                  "Where the node's key and its caches are kept [~/.local/share/ww]")
       ->type_name("DIR")
@@ -138,6 +154,7 @@ void addRunOptions(CLI::App& run, Raw& raw) {
   run.add_option("IMAGE", raw.image,
                  "A folder with main.wasm, or a .wasm file [the built-in image]")
       ->envname("WW_IMAGE");
+  addEnvOption(run, raw);
   addCommonOptions(run, raw);
   run.add_flag(
          "--wasm-debug", raw.wasmDebug,
@@ -151,25 +168,37 @@ void addRunOptions(CLI::App& run, Raw& raw) {
   run.footer(RUN_EXAMPLES);
 }
 
+void addTargetOptions(CLI::App& command, Raw& raw) {
+  command.add_option("--on", raw.on, "The node that is meant [the one of the data folder]")
+      ->type_name("NODE")->envname("WW_ON");
+  command.add_option("--identity", raw.identity,
+                     "The key to prove, as `ww keygen` makes it [the data folder's]")
+      ->type_name("FILE")->envname("WW_IDENTITY");
+  command.add_option("--dial-timeout", raw.dialTimeout, "After which a dial has failed")
+      ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()
+      ->check(CLI::Range(0.1, 600.0));
+  addCommonOptions(command, raw);
+}
+
+void addOutputOption(CLI::App& command, Raw& raw) {
+  command.add_option("-o,--output", raw.output, "How what it prints looks")
+      ->type_name("FORMAT")->capture_default_str()->check(CLI::IsMember({"text", "json"}));
+}
+
 void addExecOptions(CLI::App& exec, Raw& raw) {
   exec.add_option("COMPONENT", raw.image,
                   "A .wasm file, or a folder with main.wasm [the built-in shell]");
-  exec.add_option("--on", raw.on, "The node to run it on [the one of the data folder]")
-      ->type_name("NODE")->envname("WW_ON");
-  exec.add_option("--identity", raw.identity,
-                  "The key to prove, as `ww keygen` makes it [the data folder's]")
-      ->type_name("FILE")->envname("WW_IDENTITY");
-  exec.add_option("--dial-timeout", raw.dialTimeout, "After which a dial has failed")
-      ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()
-      ->check(CLI::Range(0.1, 600.0));
-  addCommonOptions(exec, raw);
+  exec.add_flag("--detach,-d", raw.detach,
+                "Print the cell's number and leave it running; `ww logs` shows what it writes");
+  addEnvOption(exec, raw);
+  addTargetOptions(exec, raw);
+  addOutputOption(exec, raw);
   exec.footer(EXEC_EXAMPLES);
 }
 
 void addKeygenOptions(CLI::App& keygen, Raw& raw) {
   keygen.add_option("FILE", raw.keyFile, "The file to make; there must be none")->required();
-  keygen.add_option("-o,--output", raw.output, "How the key's name is printed")
-      ->type_name("FORMAT")->capture_default_str()->check(CLI::IsMember({"text", "json"}));
+  addOutputOption(keygen, raw);
   keygen.footer(KEYGEN_EXAMPLES);
 }
 
@@ -222,9 +251,102 @@ RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   return options;
 }
 
+void setTarget(TargetOptions& options, const Raw& raw) {
+  if (!raw.on.empty()) options.on = str(raw.on);
+  if (!raw.identity.empty()) options.identity = str(raw.identity);
+  if (!raw.dataDir.empty()) options.dataDir = str(raw.dataDir);
+  options.timeout = int64_t(raw.dialTimeout * 1000) * kj::MILLISECONDS;
+  options.logLevel = str(raw.logLevel);
+  options.logFormat = str(raw.logFormat);
+}
+
+AskOptions makeAskOptions(const Raw& raw, AskOptions::What what) {
+  AskOptions options;
+  setTarget(options, raw);
+  options.what = what;
+  options.cell = raw.cell;
+  options.follow = raw.follow;
+  options.peer = str(raw.peer);
+  options.json = raw.output == "json";
+  return options;
+}
+
+// The commands that ask a node something, with what each takes.
+class AskCommands {
+ public:
+  using What = AskOptions::What;
+
+  explicit AskCommands(CLI::App& app) {
+    add(app, What::PS, "ps", "List a node's cells", std::string(ABOUT_CELLS) + "  ww ps -o json\n");
+    takeCell(add(app, What::KILL, "kill", "End a cell and all that it started",
+                 std::string(ABOUT_CELLS) + "  ww kill 7\n"));
+    auto& logs = add(app, What::LOGS, "logs", "Show what a detached cell wrote",
+                     "The node keeps the last 256 KiB. What other cells write goes to whoever "
+                     "started them.\n\nExample:\n  ww logs -f 7\n");
+    takeCell(logs);
+    logs.app->add_flag("--follow,-f", logs.raw.follow, "Go on until the cell has ended");
+    takeCell(add(app, What::INSPECT, "inspect", "Show all that is known of a cell",
+                 std::string(ABOUT_CELLS) + "  ww inspect 7\n"));
+    add(app, What::CAPS, "caps", "List who holds what: sessions, with their epochs and rights",
+        "Takes the right to the node itself (`--allow KEY,node` there; the owner has it).\n\n"
+        "Example:\n  ww caps\n");
+    auto& peer = *app.add_subcommand("peer", "A node's peers");
+    peer.require_subcommand(1);
+    peer.footer("Example:\n  ww peer ls\n");
+    add(peer, What::PEER_ID, "id", "Show the node's own id", "Example:\n  ww peer id\n");
+    add(peer, What::PEER_LS, "ls", "List who is connected", "Example:\n  ww peer ls -o json\n");
+    takePeer(add(peer, What::PEER_CONNECT, "connect", "Have the node dial a peer",
+                 "Example:\n  ww peer connect /ip4/192.0.2.1/tcp/2020/p2p/12D3KooW...\n"),
+             "MULTIADDR", "Its address, ending in /p2p/PEERID");
+    takePeer(add(peer, What::PEER_PING, "ping", "Measure the time to a connected peer and back",
+                 "Takes the right to the node itself.\n\nExample:\n  ww peer ping 12D3KooW...\n"),
+             "PEER", "Its id");
+  }
+
+  // What was asked, if it was one of these.
+  kj::Maybe<AskOptions> findParsed() const {
+    for (auto& command: commands) {
+      if (command->app->parsed()) return makeAskOptions(command->raw, command->what);
+    }
+    return nullptr;
+  }
+
+ private:
+  struct Ask {
+    What what;
+    CLI::App* app;
+    Raw raw;  // its own: CLI11 reads variables for the other commands too
+  };
+
+  Ask& add(CLI::App& parent, What what, const char* name, const char* about,
+           const std::string& footer) {
+    commands.push_back(std::make_unique<Ask>(Ask{what, parent.add_subcommand(name, about), {}}));
+    auto& command = *commands.back();
+    command.app->footer(footer);
+    addTargetOptions(*command.app, command.raw);
+    addOutputOption(*command.app, command.raw);
+    return command;
+  }
+  static void takeCell(Ask& command) {
+    command.app->add_option("ID", command.raw.cell, "The cell's number, as `ww ps` lists it")
+        ->required()->check([](const std::string& word) {
+          bool number = word.size() < 20 && word.find_first_not_of("0123456789") == word.npos;
+          return number && word != "0" ? std::string()
+                                       : word + " is no cell's number, as `ww ps` lists them";
+        });
+  }
+  static void takePeer(Ask& command, const char* name, const char* about) {
+    command.app->add_option(name, command.raw.peer, about)->required();
+  }
+
+  std::vector<std::unique_ptr<Ask>> commands;
+};
+
 ExecOptions makeExecOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   ExecOptions options;
-  if (!raw.on.empty()) options.on = str(raw.on);
+  setTarget(options, raw);
+  options.detach = raw.detach;
+  options.json = raw.output == "json";
   if (!raw.image.empty()) options.component = str(raw.image);
   // Run as a child, the shell is given a Host in place of a Membrane.
   bool shell = raw.image.empty();
@@ -234,12 +356,25 @@ ExecOptions makeExecOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> ar
     options.args = kj::heapArray<kj::String>(1);
     options.args[0] = kj::str("--host");
   }
-  if (!raw.identity.empty()) options.identity = str(raw.identity);
-  if (!raw.dataDir.empty()) options.dataDir = str(raw.dataDir);
-  options.timeout = int64_t(raw.dialTimeout * 1000) * kj::MILLISECONDS;
-  options.logLevel = str(raw.logLevel);
-  options.logFormat = str(raw.logFormat);
   return options;
+}
+
+// What CLI11 would not say, or not well.
+kj::Maybe<kj::String> findMistake(CLI::App& app, kj::ArrayPtr<const kj::StringPtr> words,
+                                  kj::ArrayPtr<const kj::StringPtr> args) {
+  bool known = words.size() == 0 || words[0].startsWith("-");
+  for (auto command: app.get_subcommands([](CLI::App*) { return true; })) {
+    known = known || words[0] == command->get_name().c_str();
+  }
+  if (!known) {
+    return kj::str("no such command: ", words[0], "; to boot an image: ww run ", words[0],
+                   "\nRun with --help for more information.\n");
+  }
+  for (size_t i = 0; i < args.size(); i++) {
+    if (isUtf8(args[i].asBytes())) continue;
+    return kj::str("argument ", i, " for the image is not valid UTF-8\n");
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -260,24 +395,12 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   auto& exec = *app.add_subcommand("exec", "Run a component on a node that runs already");
   Raw execRaw, keygenRaw;  // CLI11 reads variables for the other commands too
   addExecOptions(exec, execRaw);
+  AskCommands asks(app);
   auto& keygen = *app.add_subcommand("keygen", "Make a key to prove yourself with elsewhere");
   addKeygenOptions(keygen, keygenRaw);
 
-  // CLI11 would only say that a command is missing.
-  bool known = false;
-  for (auto command: app.get_subcommands([](CLI::App*) { return true; })) {
-    known |= own > 0 && words[0] == command->get_name().c_str();
-  }
-  if (own > 0 && !words[0].startsWith("-") && !known) {
-    return Ending{USAGE_EXIT, nullptr,
-                  kj::str("no such command: ", words[0], "; to boot an image: ww run ", words[0],
-                          "\nRun with --help for more information.\n")};
-  }
-
-  for (size_t i = 0; i < args.size(); i++) {
-    if (isUtf8(args[i].asBytes())) continue;
-    return Ending{USAGE_EXIT, nullptr,
-                  kj::str("argument ", i, " for the image is not valid UTF-8\n")};
+  KJ_IF_MAYBE(mistake, findMistake(app, words.slice(0, own), args)) {
+    return Ending{USAGE_EXIT, nullptr, kj::mv(*mistake)};
   }
 
   std::vector<std::string> reversed;  // as CLI11 takes them
@@ -301,7 +424,12 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
     return Ending{USAGE_EXIT, nullptr,
                   kj::str("COMPONENT is empty; leave it out for the shell\n")};
   }
+  if (execRaw.detach && execRaw.image.empty()) {
+    return Ending{USAGE_EXIT, nullptr,
+                  kj::str("--detach takes a COMPONENT: the shell is there to be talked to\n")};
+  }
   if (exec.parsed()) return makeExecOptions(execRaw, args);
+  KJ_IF_MAYBE(options, asks.findParsed()) return kj::mv(*options);
   if (keygen.parsed()) return KeygenOptions{str(keygenRaw.keyFile), keygenRaw.output == "json"};
   return makeOptions(raw, args);
 }

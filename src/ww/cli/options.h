@@ -24,16 +24,32 @@ struct RunOptions {
   kj::Maybe<kj::String> allowFile;  // with more of them
 };
 
-struct ExecOptions {
-  kj::Maybe<kj::String> on;         // a node; none: the local one
+// Which node a command is for, and as whom.
+struct TargetOptions {
+  kj::Maybe<kj::String> on;         // none: the local one
+  kj::Maybe<kj::String> identity;   // a key file; none: the data folder's
+  kj::Maybe<kj::String> dataDir;
+  kj::Duration timeout = 10 * kj::SECONDS;  // of dials, and of the answer to a graft
+  kj::String logLevel;
+  kj::String logFormat;
+};
+
+struct ExecOptions: TargetOptions {
   kj::Maybe<kj::String> component;  // none: the shell
   kj::Array<kj::String> args;
   kj::Array<kj::String> env;
-  kj::Maybe<kj::String> identity;   // a key file; none: the data folder's
-  kj::Maybe<kj::String> dataDir;
-  kj::Duration timeout = 10 * kj::SECONDS;
-  kj::String logLevel;
-  kj::String logFormat;
+  bool detach = false;
+  bool json = false;
+};
+
+// What a node is asked, or told.
+struct AskOptions: TargetOptions {
+  enum class What { PS, KILL, LOGS, INSPECT, CAPS, PEER_ID, PEER_LS, PEER_CONNECT, PEER_PING };
+  What what = What::PS;
+  uint64_t cell = 0;        // KILL, LOGS, INSPECT
+  bool follow = false;      // LOGS
+  kj::String peer;          // PEER_CONNECT: a multiaddr; PEER_PING: a peer id
+  bool json = false;
 };
 
 struct KeygenOptions {
@@ -49,7 +65,7 @@ struct Ending {
 };
 
 // `words` without the program's own name. Reads WW_* from the environment.
-using Command = kj::OneOf<RunOptions, ExecOptions, KeygenOptions, Ending>;
+using Command = kj::OneOf<RunOptions, ExecOptions, AskOptions, KeygenOptions, Ending>;
 Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words);
 
 }  // namespace ww

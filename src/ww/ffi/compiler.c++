@@ -41,7 +41,7 @@ kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr hash) {
       auto artifact = entry.slice(0, entry.size() - tailSize);
       auto tail = entry.slice(artifact.size(), entry.size());
       if (tail != entryTail(name, artifact).asBytes()) return;
-      found = Component::load(*engine, **file);
+      found = Component::load(*engine, **file, hash);
     }
   })) {
     KJ_LOG(WARNING, "cached code not used", hash, exception->getDescription());

@@ -11,11 +11,11 @@ kj::Own<const Component> Component::compile(const EngineHandle& engine,
   WwError error{};
   auto raw = ww_component_compile(engine.getRaw(), slice(wasm), &error);
   if (raw == nullptr) kj::throwFatalException(takeError(error));
-  return kj::atomicRefcounted<Component>(engine, raw);
+  return kj::atomicRefcounted<Component>(engine, raw, contentHash(wasm));
 }
 
 kj::Own<const Component> Component::load(const EngineHandle& engine,
-                                         const kj::ReadableFile& trusted) {
+                                         const kj::ReadableFile& trusted, kj::StringPtr hash) {
   WwError error{};
   WwComponent* raw;
   KJ_IF_MAYBE(fd, trusted.getFd()) {
@@ -24,11 +24,11 @@ kj::Own<const Component> Component::load(const EngineHandle& engine,
     raw = ww_component_load(engine.getRaw(), slice(trusted.readAllBytes()), &error);
   }
   if (raw == nullptr) kj::throwFatalException(takeError(error));
-  return kj::atomicRefcounted<Component>(engine, raw);
+  return kj::atomicRefcounted<Component>(engine, raw, kj::str(hash));
 }
 
-Component::Component(const EngineHandle& engine, WwComponent* raw)
-    : engine(kj::atomicAddRef(engine)), raw(raw) {}
+Component::Component(const EngineHandle& engine, WwComponent* raw, kj::String hash)
+    : engine(kj::atomicAddRef(engine)), raw(raw), hash(kj::mv(hash)) {}
 
 Component::~Component() noexcept(false) { ww_component_drop(raw); }
 

@@ -24,16 +24,20 @@ class Component final: public kj::AtomicRefcounted {
   static kj::Own<const Component> compile(const EngineHandle& engine,
                                           kj::ArrayPtr<const kj::byte> wasm);
 
-  // Loads what artifact() gave under an engine of the same version(); `trusted` begins with it.
+  // Loads what artifact() gave under an engine of the same version(); `trusted` begins with it, and
+  // `hash` is the contentHash() of what it was made of.
   // Hands native code to the processor: the caller vouches for every byte, now and for as long as
   // the component lives, since a file of the disk is mapped and not copied. Any thread.
   static kj::Own<const Component> load(const EngineHandle& engine,
-                                       const kj::ReadableFile& trusted);
+                                       const kj::ReadableFile& trusted, kj::StringPtr hash);
 
   // Native code and tables, for load(). Any thread.
   kj::Array<kj::byte> artifact() const;
 
-  Component(const EngineHandle& engine, WwComponent* raw);  // of compile() and load()
+  // contentHash() of the bytes.
+  kj::StringPtr getHash() const { return hash; }
+
+  Component(const EngineHandle& engine, WwComponent* raw, kj::String hash);  // of those two
   ~Component() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Component);
 
@@ -43,6 +47,7 @@ class Component final: public kj::AtomicRefcounted {
  private:
   kj::Own<const EngineHandle> engine;  // outlived by nothing of it
   WwComponent* raw;
+  const kj::String hash;
 };
 
 // Is the component itself to blame, rather than the node? Its reason begins `not a component: ` or

@@ -1,7 +1,7 @@
 #pragma once
-// libp2p, as one event loop sees it: a thread of its own runs the swarm, commands go to it, and what
-// it has to say comes back in batches, one ring of a doorbell each. Streams are polled by the loop's
-// own thread: see swarm-stream.h.
+// libp2p, as one event loop sees it: a thread of its own runs the swarm, commands go to it, and
+// what it has to say comes back in batches, one ring of a doorbell each. Streams are polled by the
+// loop's own thread: see swarm-stream.h.
 //
 // Peer ids and multiaddrs are in their binary forms. Lives on one event loop; streams may outlive
 // it, and are disconnected then.
@@ -29,7 +29,7 @@ struct SwarmOptions {
   kj::Array<kj::Array<kj::byte>> listen;    // multiaddrs
   kj::Array<kj::Array<kj::byte>> bootstrap; // likewise; each ends in /p2p/ID
   kj::Array<kj::StringPtr> protocols;       // of streams that peers may open
-  kj::Array<kj::byte> privateNetwork;       // a key of 32 bytes that all of its peers share, or none
+  kj::Array<kj::byte> privateNetwork;       // 32 bytes that all of its peers share, or none
   kj::Duration dialTimeout = 10 * kj::SECONDS;  // of each connection's handshakes
   DhtMode dht = DhtMode::AUTO;
   bool mdns = true;

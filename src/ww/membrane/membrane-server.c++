@@ -96,7 +96,7 @@ kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
   auto wrap = kj::refcounted<EpochPolicy>(kj::addRef(*lease));
 
   auto& issued = lease->issued();
-  auto session = context.getResults(capnp::MessageSize{64 + issued.head.size() / 8, 3})
+  auto session = context.getResults(capnp::MessageSize{64 + issued.head.size() / 8, 4})
       .initSession();
   auto epoch = session.initIssuedEpoch();
   epoch.setSeq(issued.seq);
@@ -107,6 +107,9 @@ kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
   auto extension = session.initExtension();
   extension.setHost(capnp::membrane(kj::mv(offered.host), kj::addRef(*wrap)));
   extension.setExecutor(capnp::membrane(kj::mv(offered.executor), kj::addRef(*wrap)));
+  KJ_IF_MAYBE(node, offered.node) {
+    extension.setNode(capnp::membrane(kj::mv(*node), kj::addRef(*wrap)));
+  }
 }
 
 }  // namespace ww

@@ -7,6 +7,7 @@
 
 #include <kj/function.h>
 #include <membrane.capnp.h>
+#include <node.capnp.h>
 #include <stem.capnp.h>
 #include <ww/epoch/head-watch.h>
 #include <ww/membrane/graft-policy.h>
@@ -18,6 +19,7 @@ namespace ww {
 struct SessionOffer {
   peer::Host::Client host;
   peer::Executor::Client executor;
+  kj::Maybe<node::Node::Client> node = nullptr;  // for who may act on the node itself
 };
 
 // How many sessions of one Membrane there may be: a guest that grafts in a loop is refused beyond

@@ -13,10 +13,14 @@ class ClientLinks::Link final: public kj::Refcounted {
       : group(owner.node.makeClientGroup()), origin(kj::mv(from)), owner(owner) {
     ++owner.links;
     auto isOwner = origin == nullptr;
-    MembraneParts parts{isOwner ? static_cast<GraftPolicy&>(owner.openPolicy) : owner.policy};
+    MembraneParts parts{isOwner ? static_cast<GraftPolicy&>(owner.openPolicy) : owner.policy,
+                        isOwner ? HolderKind::OWNER : HolderKind::KEY,
+                        isOwner ? kj::String() : name()};
     parts.dial.allowPrivate = isOwner;
     parts.limits.pending = isOwner ? kj::maxValue : 1;
-    parts.onSession = [this, self = kj::addRef(*this)](Lease& lease) mutable { onSession(lease); };
+    parts.onSession = [this, self = kj::addRef(*this)](SessionList::Entry& session) mutable {
+      onSession(session);
+    };
     rpc = kj::heap<RpcLink>(kj::mv(raw), owner.node.serveMembrane(*group, kj::mv(parts)),
                             owner.limits.after);
     if (isOwner) {
@@ -42,26 +46,27 @@ class ClientLinks::Link final: public kj::Refcounted {
     if (!grafted) countUngrafted(-1);
     grafted = true;
     --owner.links;
-    for (auto& session: sessions) session.lease.finish("the link of this session is gone");
+    for (auto& session: sessions) owner.node.endWithLink(session.entry);
     rpc = nullptr;
   }
 
  private:
   // A session of this link, for as long as its lease lives.
   struct Session {
-    Session(kj::Own<Link> link, Lease& lease): link(kj::mv(link)), lease(lease) {
+    Session(kj::Own<Link> link, SessionList::Entry& entry)
+        : link(kj::mv(link)), entry(entry) {
       this->link->sessions.add(*this);
     }
     ~Session() noexcept(false) { link->sessions.remove(*this); }
     KJ_DISALLOW_COPY_AND_MOVE(Session);
     kj::Own<Link> link;
-    Lease& lease;
+    SessionList::Entry& entry;
     kj::ListLink<Session> listLink;
   };
 
-  void onSession(Lease& lease) {
+  void onSession(SessionList::Entry& session) {
     if (closed) kj::throwFatalException(ended("the link of this session is gone"));
-    lease.attach(kj::heap<Session>(kj::addRef(*this), lease));
+    session.getLease().attach(kj::heap<Session>(kj::addRef(*this), session));
     if (grafted) return;
     countUngrafted(-1);
     grafted = true;

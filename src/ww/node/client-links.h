@@ -1,8 +1,8 @@
 #pragma once
-// A node's clients: links from outside, each with a Membrane of its own. The owner's need no signer;
-// all others graft by a key, and until they have, a link of theirs is held to little.
+// A node's clients: links from outside, each with a Membrane of its own. The owner's need no
+// signer; all others graft by a key, and until they have, a link of theirs is held to little.
 //
-// A session ends with its link, and its cells a grace later.
+// A session ends with its link, and its cells a grace later, but for those that were detached.
 //
 // One event loop. Links end with it.
 

@@ -143,7 +143,7 @@ kj::Promise<kj::Own<NodeClient>> connectPeer(kj::AsyncIoContext& io, ClientOptio
 
 bool isMultiaddr(kj::StringPtr target) {
   constexpr kj::StringPtr STARTS[] = {"/ip4/"_kj, "/ip6/"_kj, "/dns/"_kj, "/dns4/"_kj,
-                                      "/dns6/"_kj, "/dnsaddr/"_kj, "/p2p/"_kj};
+                                      "/dns6/"_kj, "/dnsaddr/"_kj};
   for (auto start: STARTS) {
     if (target.startsWith(start)) return true;
   }
@@ -152,13 +152,25 @@ bool isMultiaddr(kj::StringPtr target) {
 
 }  // namespace
 
+kj::Exception NodeClient::linkGone(kj::Exception&& exception) {
+  // Something else may be disconnected, which the node has to say.
+  if (exception.getType() != kj::Exception::Type::DISCONNECTED ||
+      exception.getDescription().startsWith("remote exception: ")) {
+    return kj::mv(exception);
+  }
+  return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
+                       kj::str("the link to the node is gone: ", exception.getDescription()));
+}
+
 kj::Promise<kj::Own<NodeClient>> connectToNode(kj::AsyncIoContext& io, ClientOptions options,
                                                kj::Function<Identity()> identity,
                                                Logger& logger) {
   if (isMultiaddr(options.target)) {
     return connectRemote(io, kj::mv(options), identity(), logger);
   }
-  KJ_IF_MAYBE(peer, PeerId::parseText(options.target)) {
+  kj::StringPtr name = options.target;
+  if (name.startsWith("/p2p/")) name = name.slice(5);
+  KJ_IF_MAYBE(peer, PeerId::parseText(name)) {
     return connectPeer(io, kj::mv(options), kj::mv(*peer), identity(), logger);
   }
   return connectLocal(*io.lowLevelProvider, options.target).then(

@@ -3,6 +3,7 @@
 // network. What comes of it is that node's Membrane, and the signer that a graft there needs.
 
 #include <kj/async-io.h>
+#include <kj/debug.h>
 #include <membrane.capnp.h>
 #include <stem.capnp.h>
 #include <ww/base/log.h>
@@ -11,8 +12,9 @@
 namespace ww {
 
 using MembraneClient = stem::Membrane<membrane::WetwareSession>::Client;
+using GraftResults = stem::Membrane<membrane::WetwareSession>::GraftResults;
 using GraftRequest = capnp::Request<stem::Membrane<membrane::WetwareSession>::GraftParams,
-                                    stem::Membrane<membrane::WetwareSession>::GraftResults>;
+                                    GraftResults>;
 
 class NodeClient {
  public:
@@ -27,6 +29,18 @@ class NodeClient {
 
   // Resolves when the link is gone.
   virtual kj::Promise<void> onDisconnect() = 0;
+
+  // The same promise, which rejects, saying so, when the link goes first. Whichever notices: the
+  // link, or a call on it.
+  template <typename T>
+  kj::Promise<T> untilGone(kj::Promise<T>&& promise) {
+    return promise.exclusiveJoin(onDisconnect().then([]() -> kj::Promise<T> {
+      return KJ_EXCEPTION(DISCONNECTED, "it was closed");
+    })).catch_([](kj::Exception&& e) -> kj::Promise<T> { return linkGone(kj::mv(e)); });
+  }
+
+ private:
+  static kj::Exception linkGone(kj::Exception&& exception);
 };
 
 struct ClientOptions {

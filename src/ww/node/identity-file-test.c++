@@ -37,13 +37,13 @@ KJ_TEST("a damaged or open key is refused, named, and left as it is") {
                            more.asPtr()}) {
     folder.write("data/identity.key", bad);
     auto reason = refusal(folder.at("data"));
-    KJ_EXPECT(reason.startsWith(kj::str(path, ": the node's key is damaged")), reason);
+    KJ_EXPECT(reason.startsWith(kj::str(path, ": the key is damaged")), reason);
     KJ_EXPECT(reason.endsWith("move it away to get a new identity"), reason);
     KJ_EXPECT(folder.read("data/identity.key") == bad);
   }
   folder.write("data/identity.key", good, 0644);
   KJ_EXPECT(refusal(folder.at("data")) ==
-            kj::str(path, ": others may use the node's key; run: chmod 600 ", path));
+            kj::str(path, ": others may use this key; run: chmod 600 ", path));
 }
 
 KJ_TEST("a link or a folder in its place is refused") {

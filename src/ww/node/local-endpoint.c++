@@ -84,8 +84,9 @@ LocalEndpoint::LocalEndpoint(kj::LowLevelAsyncIoProvider& io, kj::StringPtr fold
   }
   KJ_SYSCALL(chmod(path.cStr(), 0600));
   KJ_SYSCALL(listen(socket, BACKLOG));
-  receiver = io.wrapListenSocketFd(kj::mv(socket), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
-                                                       kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
+  receiver = io.wrapListenSocketFd(kj::mv(socket),
+                                   kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
+                                       kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
 }
 
 LocalEndpoint::~LocalEndpoint() noexcept(false) { unlink(path.cStr()); }

@@ -1,13 +1,20 @@
 #include <ww/node/node.h>
 
 #include <ww/membrane/epoch-policy.h>
+#include <ww/node/node-server.h>
 
 namespace ww {
+namespace {
+
+constexpr kj::StringPtr LINK_GONE = "the link of this session is gone"_kj;
+
+}  // namespace
 
 // One session's making of things: its Host and Executor, and those of the cells that it starts.
 class Node::Session final: public ChildBootstrap {
  public:
-  Session(Node& node, DialCount& dials): node(node), dials(kj::addRef(dials)) {}
+  Session(Node& node, DialCount& dials, CellOrigin& origin)
+      : node(node), dials(kj::addRef(dials)), origin(kj::addRef(origin)) {}
 
   SessionOffer makeOffer(Lease& lease, CellGroup& group) {
     peer::Executor::Client executor =
@@ -16,6 +23,8 @@ class Node::Session final: public ChildBootstrap {
     return {kj::mv(host), kj::mv(executor)};
   }
 
+  kj::Own<CellOrigin> getOrigin() override { return kj::addRef(*origin); }
+
   capnp::Capability::Client serveChild(Lease& lease, CellGroup& children) override {
     return bindToLease<peer::Host>(lease, makeOffer(lease, children).host);
   }
@@ -23,6 +32,17 @@ class Node::Session final: public ChildBootstrap {
  private:
   Node& node;
   kj::Own<DialCount> dials;
+  kj::Own<CellOrigin> origin;
+};
+
+// Who holds one Membrane. Its dials are counted over all of its sessions: a new graft makes no new
+// room.
+struct Node::Holder {
+  HolderKind kind;
+  kj::String from;
+  kj::Own<CellGroup> group;
+  kj::Own<DialCount> dials;
+  kj::Function<void(SessionList::Entry&)> onSession;
 };
 
 Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, HeadSource& source,
@@ -32,7 +52,7 @@ Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, Head
       threadCompiler(engine, codeStore.map([&](kj::Own<Store>& store) {
         return kj::heap<ffi::CodeStore>(kj::mv(store), engine.getHandle());
       })),
-      compiler(threadCompiler), root(kj::refcounted<CellGroup>()),
+      compiler(threadCompiler), cells(options.clock), root(kj::refcounted<CellGroup>()),
       gate(kj::refcounted<GraftGate>(heads)), tasks(*this) {
   tasks.add(followHead());
 }
@@ -42,7 +62,9 @@ Node::~Node() noexcept(false) {
   root->end();
 }
 
-CellParts Node::parts() { return {engine, compiler, timer, logger, options.cell}; }
+CellParts Node::parts() {
+  return {engine, compiler, timer, logger, cells, options.cell};
+}
 
 kj::Promise<kj::Own<Cell>> Node::boot(kj::Array<const kj::byte> wasm, kj::Array<kj::String> args,
                                       kj::Array<kj::String> env) {
@@ -50,34 +72,60 @@ kj::Promise<kj::Own<Cell>> Node::boot(kj::Array<const kj::byte> wasm, kj::Array<
   builder->args(kj::mv(args));
   builder->env(kj::mv(env));
   builder->bootstrap([this](CellGroup& children) {
-    return serveMembrane(children, {openGraft, options.dial});
+    return serveMembrane(children, {openGraft, HolderKind::CELL, nullptr, options.dial});
   });
   auto& ref = *builder;
   return ref.start(kj::mv(wasm), kj::addRef(*root)).attach(kj::mv(builder));
 }
 
 stem::Membrane<membrane::WetwareSession>::Client Node::openMembrane() {
-  return serveMembrane(*root, {openGraft, options.dial});
+  return serveMembrane(*root, {openGraft, HolderKind::OWNER, nullptr, options.dial});
 }
 
 stem::Membrane<membrane::WetwareSession>::Client Node::serveMembrane(CellGroup& owner,
                                                                      MembraneParts parts) {
-  // Its owner's dials are counted over all of its sessions: a new graft makes no new room.
-  auto& policy = parts.policy;
-  auto limits = parts.limits;
-  auto dials = kj::refcounted<DialCount>(parts.dial, timer);
-  return kj::heap<MembraneServer>(*gate, policy,
-      [this, group = kj::addRef(owner), dials = kj::mv(dials),
-       onSession = kj::mv(parts.onSession)](Lease& lease, kj::Maybe<const AllowedKey&>) mutable {
-    onSession(lease);
-    return offer(lease, *group, *dials);
-  }, limits);
+  auto holder = kj::heap<Holder>(Holder{parts.holder, kj::mv(parts.from), kj::addRef(owner),
+                                        kj::refcounted<DialCount>(parts.dial, timer),
+                                        kj::mv(parts.onSession)});
+  return kj::heap<MembraneServer>(*gate, parts.policy,
+      [this, holder = kj::mv(holder)](Lease& lease, kj::Maybe<const AllowedKey&> key) mutable {
+    return offer(lease, key, *holder);
+  }, parts.limits);
 }
 
-SessionOffer Node::offer(Lease& lease, CellGroup& owner, DialCount& dials) {
-  auto group = owner.makeSubgroup();
+SessionOffer Node::offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder& holder) {
+  auto group = holder.group->makeSubgroup();
+  SessionList::Facts facts{holder.kind, nullptr, kj::str(holder.from),
+                           holder.kind == HolderKind::OWNER};
+  KJ_IF_MAYBE(k, key) {
+    facts.key = k->key;
+    facts.hasNode = k->node;
+  }
+  bool hasNode = facts.hasNode;
+  auto& entry = sessions->add(lease, kj::addRef(*group), kj::mv(facts));
+  holder.onSession(entry);
   tasks.add(endWithLease(lease.onEnded(), kj::addRef(*group)));
-  return kj::refcounted<Session>(*this, dials)->makeOffer(lease, *group);
+  auto offered = kj::refcounted<Session>(*this, *holder.dials, entry.getOrigin())
+      ->makeOffer(lease, *group);
+  if (hasNode) offered.node = kj::heap<NodeServer>(lease, cells, *sessions, swarm);
+  return offered;
+}
+
+void Node::endWithLink(SessionList::Entry& session) {
+  auto& lease = session.getLease();
+  if (lease.stands() && session.getGroup().hasDetached()) {
+    session.setDetached();
+    tasks.add(outliveLink(kj::addRef(lease), kj::addRef(session.getGroup())));
+  } else {
+    lease.finish(LINK_GONE);
+  }
+}
+
+kj::Promise<void> Node::outliveLink(kj::Own<Lease> lease, kj::Own<CellGroup> group) {
+  auto detachedEnded = timer.afterDelay(options.grace)
+      .then([&group = *group]() { return group.endAttached(); });
+  co_await detachedEnded.exclusiveJoin(lease->onEnded());
+  lease->finish(LINK_GONE);
 }
 
 kj::Promise<void> Node::endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group) {

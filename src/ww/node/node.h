@@ -20,6 +20,7 @@
 #include <ww/membrane/membrane-server.h>
 #include <ww/net/host-server.h>
 #include <ww/net/swarm.h>
+#include <ww/node/session-list.h>
 
 namespace ww {
 
@@ -28,14 +29,18 @@ struct NodeOptions {
   CellLimits cell;
   DialPolicy dial;
   kj::Duration grace = 5 * kj::SECONDS;  // for the cells of a session that has ended
+  const kj::Clock& clock = kj::systemPreciseCalendarClock();
 };
 
 // What makes one Membrane differ from another.
 struct MembraneParts {
   GraftPolicy& policy;                          // outlives the node
+  HolderKind holder;
+  kj::String from;                              // for a person: where a client is
   DialPolicy dial = {};
   SessionLimits limits = {};
-  kj::Function<void(Lease& lease)> onSession = [](Lease&) {};  // may throw, to refuse
+  // May throw, to refuse.
+  kj::Function<void(SessionList::Entry& session)> onSession = [](SessionList::Entry&) {};
 };
 
 class Node final: private kj::TaskSet::ErrorHandler {
@@ -60,6 +65,9 @@ class Node final: private kj::TaskSet::ErrorHandler {
                                                                  MembraneParts parts);
 
   // For the cells of one client; ends with the node.
+  // The link of this session is gone. It ends, at once or with the last of its detached cells.
+  void endWithLink(SessionList::Entry& session);
+
   kj::Own<CellGroup> makeClientGroup() { return root->makeSubgroup(); }
 
   HeadWatch& getHeadWatch() { return heads; }
@@ -67,8 +75,10 @@ class Node final: private kj::TaskSet::ErrorHandler {
 
  private:
   class Session;
+  struct Holder;
 
-  SessionOffer offer(Lease& lease, CellGroup& owner, DialCount& dials);
+  SessionOffer offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder& holder);
+  kj::Promise<void> outliveLink(kj::Own<Lease> lease, kj::Own<CellGroup> group);
   kj::Promise<void> endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group);
   kj::Promise<void> followHead();
   kj::Promise<void> logAdvances();
@@ -84,6 +94,8 @@ class Node final: private kj::TaskSet::ErrorHandler {
   ffi::Engine engine;
   ffi::ThreadCompiler threadCompiler;
   ffi::CachingCompiler compiler;
+  CellList cells;
+  kj::Own<SessionList> sessions = kj::refcounted<SessionList>();
   kj::Own<CellGroup> root;
   kj::Own<GraftGate> gate;
   kj::TaskSet tasks;

@@ -1,7 +1,6 @@
 #include <ww/node/remote-run.h>
 
 #include <deque>
-#include <kj/debug.h>
 #include <ww/node/stdio.h>
 
 namespace ww {
@@ -51,16 +50,15 @@ kj::Promise<void> copyIn(kj::AsyncInputStream& from, ByteStream::Client stream) 
 
 class RemoteRun {
  public:
-  RemoteRun(kj::LowLevelAsyncIoProvider& io, Process::Client process, Logger& logger)
-      : logger(logger), process(kj::mv(process)), in(openStdin(io)), out(openStdout(io)),
-        err(openStderr(io)) {}
+  RemoteRun(Process::Client process, StandardStreams streams, Logger& logger)
+      : logger(logger), process(kj::mv(process)), streams(kj::mv(streams)) {}
 
   // Input is sent once `granted` resolves: large messages are for a link that has grafted.
   kj::Promise<int32_t> run(kj::Promise<void> granted, kj::Promise<void> kill) {
-    auto output = copy("stdout", process.stdoutRequest().send().getStream(), *out);
-    auto errors = copy("stderr", process.stderrRequest().send().getStream(), *err);
+    auto output = copy("stdout", process.stdoutRequest().send().getStream(), *streams.out);
+    auto errors = copy("stderr", process.stderrRequest().send().getStream(), *streams.err);
     auto stdin_ = process.stdinRequest().send().getStream();
-    auto input = granted.then([this, &stdin_]() { return copyIn(*in, kj::mv(stdin_)); })
+    auto input = granted.then([this, &stdin_]() { return copyIn(*streams.in, kj::mv(stdin_)); })
         .eagerlyEvaluate([](kj::Exception&&) {});  // it no longer reads
     auto killing = kill.then([this]() { return process.killRequest().send().ignoreResult(); })
         .eagerlyEvaluate([](kj::Exception&&) {});
@@ -73,8 +71,7 @@ class RemoteRun {
  private:
   Logger& logger;
   Process::Client process;
-  kj::Own<kj::AsyncInputStream> in;
-  kj::Own<kj::AsyncOutputStream> out, err;
+  StandardStreams streams;
 
   kj::Promise<void> copy(kj::StringPtr name, ByteStream::Client stream,
                          kj::AsyncOutputStream& to) {
@@ -90,45 +87,61 @@ class RemoteRun {
   }
 };
 
-kj::Promise<int32_t> graftAndRun(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
-                                 RemoteRunOptions options, kj::Promise<void> kill,
-                                 Logger& logger) {
-  auto graft = client.graftRequest().send();
-  auto executor = graft.getSession().getExtension().getExecutor();
-  auto answered = graft.ignoreResult().fork();
-  bool early = !client.mustGraftFirst();
-  if (!early && options.wasm.size() > MAX_EARLY_BYTES) co_await answered.addBranch();
+using Running = capnp::RemotePromise<peer::Executor::RunBytesResults>;
+
+// Must the graft have been answered first? Otherwise what is to be run is sent right behind it.
+bool isTooLarge(NodeClient& client, const RemoteRunOptions& options) {
+  return client.mustGraftFirst() && options.wasm.size() > MAX_EARLY_BYTES;
+}
+
+Running start(peer::Executor::Client executor, const RemoteRunOptions& options) {
   auto request = executor.runBytesRequest();
   request.setWasm(options.wasm);
   auto args = request.initArgs(options.args.size());
   for (size_t i = 0; i < options.args.size(); i++) args.set(i, options.args[i]);
   auto env = request.initEnv(options.env.size());
   for (size_t i = 0; i < options.env.size(); i++) env.set(i, options.env[i]);
-  auto running = request.send();
-  RemoteRun run(io, running.getProcess(), logger);
+  return request.send();
+}
+
+kj::Promise<int32_t> graftAndRun(NodeClient& client, RemoteRunOptions options,
+                                 StandardStreams streams, kj::Promise<void> kill,
+                                 Logger& logger) {
+  auto graft = client.graftRequest().send();
+  auto executor = graft.getSession().getExtension().getExecutor();
+  auto answered = graft.ignoreResult().fork();
+  if (isTooLarge(client, options)) co_await answered.addBranch();
+  auto running = start(kj::mv(executor), options);
+  RemoteRun run(running.getProcess(), kj::mv(streams), logger);
   // All that follows is sent at once, but why it failed is told by the first that did.
-  auto granted = early ? kj::Promise<void>(kj::READY_NOW) : answered.addBranch();
+  auto granted = client.mustGraftFirst() ? answered.addBranch() : kj::READY_NOW;
   auto code = run.run(kj::mv(granted), kj::mv(kill));
   co_await running;
   co_return co_await code;
 }
 
+kj::Promise<uint64_t> graftAndDetach(NodeClient& client, RemoteRunOptions options) {
+  auto graft = client.graftRequest().send();
+  auto executor = graft.getSession().getExtension().getExecutor();
+  if (isTooLarge(client, options)) co_await graft;
+  auto running = start(kj::mv(executor), options);
+  auto detached = running.getProcess().detachRequest().send();
+  co_await running;
+  auto answer = co_await detached;
+  co_return answer.getId();
+}
+
 }  // namespace
 
-kj::Promise<int32_t> runRemotely(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
-                                 RemoteRunOptions options, kj::Promise<void> kill,
+kj::Promise<int32_t> runRemotely(NodeClient& client, RemoteRunOptions options,
+                                 StandardStreams streams, kj::Promise<void> kill,
                                  Logger& logger) {
-  // Whichever notices first: the link, or a call on it.
-  auto gone = client.onDisconnect().then([]() -> int32_t {
-    kj::throwFatalException(KJ_EXCEPTION(DISCONNECTED, "it was closed"));
-  });
-  return graftAndRun(io, client, kj::mv(options), kj::mv(kill), logger)
-      .exclusiveJoin(kj::mv(gone))
-      .catch_([](kj::Exception&& e) -> kj::Promise<int32_t> {
-    if (e.getType() != kj::Exception::Type::DISCONNECTED) return kj::mv(e);
-    return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
-                         kj::str("the link to the node is gone: ", e.getDescription()));
-  });
+  return client.untilGone(
+      graftAndRun(client, kj::mv(options), kj::mv(streams), kj::mv(kill), logger));
+}
+
+kj::Promise<uint64_t> runDetached(NodeClient& client, RemoteRunOptions options) {
+  return client.untilGone(graftAndDetach(client, kj::mv(options)));
 }
 
 }  // namespace ww

@@ -12,7 +12,7 @@ fn main() {
         compiler.import_path(prefix.join("include"));
     }
     compiler.src_prefix(&schemas);
-    for name in ["stem", "peer", "membrane"] {
+    for name in ["stem", "peer", "membrane", "node"] {
         let file = schemas.join(name).with_extension("capnp");
         println!("cargo::rerun-if-changed={}", file.display());
         compiler.file(file);

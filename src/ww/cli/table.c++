@@ -1,0 +1,56 @@
+#include <ww/cli/table.h>
+
+#include <ww/base/text.h>
+
+namespace ww {
+
+Table::Table(std::initializer_list<kj::StringPtr> titles) {
+  rows.add(KJ_MAP(title, titles) { return kj::str(title); });
+}
+
+void Table::row(kj::Array<kj::String> cells) {
+  rows.add(KJ_MAP(cell, cells) { return escapeText(cell); });
+}
+
+kj::String Table::toText() const {
+  auto columns = rows[0].size();
+  auto widths = kj::heapArray<size_t>(columns);
+  for (size_t i = 0; i < columns; i++) {
+    widths[i] = 0;
+    for (auto& row: rows) widths[i] = kj::max(widths[i], row[i].size());
+  }
+  kj::Vector<char> out;
+  for (auto& row: rows) {
+    for (size_t i = 0; i < columns; i++) {
+      out.addAll(row[i].asArray());
+      if (i + 1 == columns) break;
+      for (size_t n = row[i].size(); n < widths[i] + 2; n++) out.add(' ');
+    }
+    while (out.size() > 0 && out.back() == ' ') out.removeLast();
+    out.add('\n');
+  }
+  return kj::heapString(out.begin(), out.size());
+}
+
+JsonObject& JsonObject::addRaw(kj::StringPtr name, kj::StringPtr json) {
+  fields.add(kj::str('"', name, "\":", json));
+  return *this;
+}
+JsonObject& JsonObject::add(kj::StringPtr name, kj::StringPtr text) {
+  return addRaw(name, quoteJson(text));
+}
+JsonObject& JsonObject::add(kj::StringPtr name, uint64_t number) {
+  return addRaw(name, kj::str(number));
+}
+JsonObject& JsonObject::add(kj::StringPtr name, bool value) {
+  return addRaw(name, value ? "true" : "false");
+}
+JsonObject& JsonObject::add(kj::StringPtr name, kj::ArrayPtr<const kj::String> texts) {
+  return addRaw(name, jsonArray(KJ_MAP(text, texts) { return quoteJson(text); }));
+}
+
+kj::String jsonArray(kj::ArrayPtr<const kj::String> values) {
+  return kj::str('[', kj::strArray(values, ","), ']');
+}
+
+}  // namespace ww

@@ -1,0 +1,53 @@
+#include <ww/cli/target.h>
+
+#include <kj/io.h>
+#include <unistd.h>
+#include <ww/cli/data-dir.h>
+#include <ww/node/identity-file.h>
+
+namespace ww {
+namespace {
+
+constexpr kj::StringPtr REMOTE_PREFIX = "remote exception: "_kj;
+constexpr kj::StringPtr UNAUTHORIZED = "unauthorized: "_kj;
+
+Identity identityOf(const TargetOptions& options) {
+  KJ_IF_MAYBE(path, options.identity) return readIdentity(*path);
+  return loadOrMakeIdentity(dataDir(options.dataDir));
+}
+
+}  // namespace
+
+kj::Promise<kj::Own<NodeClient>> connectTo(kj::AsyncIoContext& io, const TargetOptions& options,
+                                           Logger& logger) {
+  ClientOptions target;
+  target.timeout = options.timeout;
+  KJ_IF_MAYBE(on, options.on) target.target = kj::str(*on);
+  else target.target = dataDir(options.dataDir);
+  // Without a home there is no local node to ask.
+  kj::runCatchingExceptions([&]() { target.local = dataDir(options.dataDir); });
+  return connectToNode(io, kj::mv(target), [&options]() { return identityOf(options); }, logger);
+}
+
+kj::String explain(const kj::Exception& exception) {
+  auto reason = exception.getDescription();
+  if (reason.startsWith(REMOTE_PREFIX)) reason = reason.slice(REMOTE_PREFIX.size());
+  if (!reason.startsWith(UNAUTHORIZED)) return kj::str(reason);
+  return kj::str(reason, "; the node's operator allows keys with --allow KEY; `ww keygen` prints "
+                         "one, and --identity FILE says which to use");
+}
+
+bool print(kj::StringPtr text) {
+  KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
+    kj::FdOutputStream(STDOUT_FILENO).write(text.begin(), text.size());
+  })) {
+    auto line = kj::str("stdout: ", exception->getDescription(), "\n");
+    kj::runCatchingExceptions([&]() {
+      kj::FdOutputStream(STDERR_FILENO).write(line.begin(), line.size());
+    });
+    return false;
+  }
+  return true;
+}
+
+}  // namespace ww
