@@ -1,12 +1,12 @@
-// A node of ours that does what it is told, a line at a time, as the foreign ones in js/ and go/ do.
+// A node of ours that does what it is told, a line at a time, as the foreign ones in js/ and go/.
 //
 //   interop-driver [KEY_FILE]
 //
-// It says `listening ADDR`. It takes `dial ADDR`, `ping PEER`, `echo PEER BYTES`, `find PEER` (which
-// dials a peer of whom only the DHT knows), `hold PEER` (a stream, until its end), `peers`, and
-// `dials N ADDR` (as many at once, to peers that are not there). Each is answered with one line when
-// it is done, `failed WHY` if it cannot be; they do not wait for each other. The end of its input
-// ends it.
+// It says `listening ADDR`. It takes `dial ADDR`, `ping PEER`, `echo PEER BYTES`, `find PEER` (to
+// dial a peer of whom only the DHT knows), `hold PEER` (a stream, until its end), `peers`, and
+// `dials N ADDR` (as many at once, to peers that are not there). Each is answered with one line
+// when it is done, `failed WHY` if it cannot be; they do not wait for each other. The end of its
+// input ends it.
 #include <kj/debug.h>
 #include <kj/io.h>
 #include <stdlib.h>
@@ -124,7 +124,8 @@ class Driver final: private kj::TaskSet::ErrorHandler {
     }
     if (name == "echo") {
       auto second = KJ_REQUIRE_NONNULL(rest.findFirst(' '), "echo takes a size");
-      return echo(parsePeer(kj::str(rest.slice(0, second))), rest.slice(second + 1).parseAs<kj::uint>());
+      return echo(parsePeer(kj::str(rest.slice(0, second))),
+                  rest.slice(second + 1).parseAs<kj::uint>());
     }
     KJ_FAIL_REQUIRE("no such command", name);
   }

@@ -45,6 +45,8 @@ pub enum Dht {
 }
 
 pub struct Settings {
+    pub network: bool, // else nothing but direct links
+    pub direct: Vec<Multiaddr>,
     pub agent: String,
     pub listen: Vec<Multiaddr>,
     pub bootstrap: Vec<(PeerId, Multiaddr)>,

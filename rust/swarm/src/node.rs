@@ -4,6 +4,7 @@ use crate::addresses::{self, Book};
 use crate::behaviour::{self, Behaviour, BehaviourEvent, KADEMLIA, Settings};
 use crate::code;
 use crate::crowd::Crowd;
+use crate::direct;
 use crate::half_open::ip_of;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::keepalive::{self, KeepAlive};
@@ -26,6 +27,9 @@ pub enum Command {
     Dial { op: u64, peer: PeerId, addrs: Vec<Multiaddr> },
     Open { op: u64, peer: PeerId, protocol: StreamProtocol },
     Ping { op: u64, peer: PeerId },
+    /// Until an address of the peer is known.
+    Find { op: u64, peer: PeerId },
+    Direct { op: u64, peer: PeerId, addrs: Vec<Multiaddr>, protocol: StreamProtocol },
     Forget { op: u64 },
     Stop,
 }
@@ -59,11 +63,17 @@ pub struct Node {
     live: HashMap<ConnectionId, Vec<Weak<Control>>>,
     keepalive: KeepAlive,
     crowd: Crowd,
-    next_stream: u64,
+    sought: HashMap<PeerId, Vec<u64>>,
+    direct: direct::Dialer,
 }
 
 impl Node {
-    pub fn new(swarm: Swarm<Behaviour>, inbox: Arc<Inbox>, settings: Settings) -> Self {
+    pub fn new(
+        swarm: Swarm<Behaviour>,
+        inbox: Arc<Inbox>,
+        settings: Settings,
+        direct: direct::Dialer,
+    ) -> Self {
         Node {
             swarm,
             inbox,
@@ -76,7 +86,8 @@ impl Node {
             live: HashMap::new(),
             keepalive: KeepAlive::default(),
             crowd: Crowd::default(),
-            next_stream: 1,
+            sought: HashMap::new(),
+            direct,
         }
     }
 
@@ -146,10 +157,7 @@ impl Node {
     }
 
     fn fail(&self, op: u64, code: u32, why: impl ToString) {
-        let mut event = Event::new(Kind::Done, op);
-        event.code = code;
-        event.text = ww_fence::bounded(why.to_string()).into_bytes();
-        self.inbox.push(event);
+        self.inbox.push(Event::failure(op, code, why));
     }
 
     fn command(&mut self, command: Command) {
@@ -164,7 +172,23 @@ impl Node {
                     self.pings.insert(op);
                 }
             }
+            Command::Find { op, peer } => {
+                let known = self.book.find(&peer);
+                if known.is_empty() {
+                    self.sought.entry(peer).or_default().push(op);
+                } else {
+                    self.done(op);
+                }
+            }
+            Command::Direct { op, peer, addrs, protocol } => {
+                self.direct.dial(op, peer, addrs, protocol);
+            }
             Command::Forget { op } => {
+                self.direct.forget(op);
+                self.sought.retain(|_, ops| {
+                    ops.retain(|other| *other != op);
+                    !ops.is_empty()
+                });
                 for peer in self.peers.values_mut() {
                     peer.waiting.retain(|other| *other != op);
                 }
@@ -331,6 +355,9 @@ impl Node {
             BehaviourEvent::Mdns(mdns::Event::Discovered(list)) => {
                 for (peer, address) in list {
                     self.book.add(peer, address);
+                    for op in self.sought.remove(&peer).unwrap_or_default() {
+                        self.done(op);
+                    }
                 }
             }
             BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
@@ -397,7 +424,7 @@ impl Node {
                 tokio::spawn(async move {
                     let measured = round_trip::measure(stream).await;
                     drop(place);
-                    inbox.push(ping_done(op, measured));
+                    inbox.push(round_trip::done(op, measured));
                 });
             }
             Out::Opened { op, stream, place } => {
@@ -418,8 +445,7 @@ impl Node {
         stream: libp2p::Stream,
         place: crate::streams::Place,
     ) -> Box<WwStream> {
-        let stream = WwStream::new(self.next_stream, stream, &self.inbox, place);
-        self.next_stream += 1;
+        let stream = WwStream::new(Box::new(stream), &self.inbox, place);
         let live = self.live.entry(connection).or_default();
         if live.len() == live.capacity() {
             live.retain(|control| control.strong_count() > 0); // amortized
@@ -450,18 +476,6 @@ impl Node {
         event.text = ww_fence::bounded(text).into_bytes();
         self.inbox.push(event);
     }
-}
-
-fn ping_done(op: u64, measured: std::io::Result<Duration>) -> Event {
-    let mut done = Event::new(Kind::Done, op);
-    match measured {
-        Ok(time) => done.value = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
-        Err(error) => {
-            done.code = code::NOT_CONNECTED;
-            done.text = ww_fence::bounded(error.to_string()).into_bytes();
-        }
-    }
-    done
 }
 
 /// What the DHT knows of a peer's addresses.

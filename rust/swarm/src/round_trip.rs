@@ -1,5 +1,7 @@
 //! One ping when it is asked for. Those that come by themselves are keepalive's.
 
+use crate::code;
+use crate::inbox::{Event, Kind};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::swarm::{Stream, StreamProtocol};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -42,4 +44,17 @@ pub async fn measure(mut stream: Stream) -> io::Result<Duration> {
     }
     let _ = stream.close().await;
     Ok(taken)
+}
+
+/// What the loop hears of it.
+pub fn done(op: u64, measured: io::Result<Duration>) -> Event {
+    let mut done = Event::new(Kind::Done, op);
+    match measured {
+        Ok(time) => done.value = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+        Err(error) => {
+            done.code = code::NOT_CONNECTED;
+            done.text = ww_fence::bounded(error.to_string()).into_bytes();
+        }
+    }
+    done
 }
