@@ -1,58 +1,23 @@
-"""`ww run --rpc`: the way in over one TCP port, without a network, as its clients and others see it."""
+"""`ww run --rpc`: the way in over one TCP port, without a network, as clients and others see it."""
 import os
 import re
-import shutil
 import socket
 import subprocess
-import tempfile
 import unittest
 
-WW = os.environ["WW"]
-IMAGES = os.environ["WW_IMAGES"]
-COMPONENTS = os.environ["WW_COMPONENTS"]
-PLAIN = os.path.join(COMPONENTS, "cell-plain.wasm")
-LOOPBACK = "/ip4/127.0.0.1/tcp/0"
+from nodes import LOOPBACK, WW, NodeCase, cell, ww
+
+PLAIN = cell("cell-plain")
 MAX_PENDING = 64  # rust/swarm/src/direct.rs
 
 
-def ww(*words, stdin=b"", **options):
-    return subprocess.run([WW, *words], input=stdin, capture_output=True, timeout=60, **options)
-
-
-class RpcTest(unittest.TestCase):
+class RpcTest(NodeCase):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="ww-rpc-")
-        self.addCleanup(shutil.rmtree, self.folder)
+        super().setUp()
         self.me = self.keygen("me")
 
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def keygen(self, name):
-        return ww("keygen", self.path(name)).stdout.decode().strip()
-
-    def start(self, *flags, data="data"):
-        node = subprocess.Popen(
-            [WW, "run", "--no-mdns", "--data-dir", self.path(data), *flags,
-             os.path.join(IMAGES, "shell")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.addCleanup(self.put_away, node)
-        return node
-
-    def put_away(self, process):
-        process.kill()
-        process.wait(60)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
-
-    def logged(self, node, pattern):
-        for line in node.stderr:
-            if found := re.search(pattern, line.decode()):
-                return found.group(1)
-        self.fail(f"the node ended without a line like {pattern}")
-
     def serve(self, *flags):
-        node = self.start("--rpc", "127.0.0.1:0", "--allow", self.me, *flags)
+        node = self.begin("--rpc", "127.0.0.1:0", "--allow", self.me, *flags)
         return node, self.logged(node, r"serving RPC address=(\S+)")
 
     def place(self, address):
@@ -74,9 +39,9 @@ class RpcTest(unittest.TestCase):
 
     def test_rpc_alone_joins_no_network(self):
         node, address = self.serve()
-        other = self.start("--listen", LOOPBACK, data="other")
+        other = self.begin("--listen", LOOPBACK, data=self.path("other"))
         elsewhere = self.logged(other, r"listening address=(\S+)")
-        third = self.start("--listen", LOOPBACK, "--bootstrap", address, data="third")
+        third = self.begin("--listen", LOOPBACK, "--bootstrap", address, data=self.path("third"))
         self.logged(third, r"listening address=(\S+)")
         node.stdin.write(b"peers\nid\n")
         node.stdin.flush()
@@ -152,10 +117,10 @@ class RpcTest(unittest.TestCase):
             self.assertIn(why, done.stderr.decode())
 
     def test_a_peer_id_is_found_through_the_local_node(self):
-        far = self.start("--listen", LOOPBACK, "--allow", self.me, data="far")
+        far = self.begin("--listen", LOOPBACK, "--allow", self.me, data=self.path("far"))
         address = self.logged(far, r"listening address=(\S+)")
         peer = address.rsplit("/", 1)[1]
-        near = self.start("--listen", LOOPBACK, "--bootstrap", address, data="near")
+        near = self.begin("--listen", LOOPBACK, "--bootstrap", address, data=self.path("near"))
         self.assertEqual(near.stdout.read(4), b"ww> ")
         listed = b""
         while peer.encode() not in listed:  # until it is connected

@@ -1,5 +1,5 @@
-"""What hostile peers and broken links do to a node of ours, while an honest one comes and goes. Each
-prints how long the honest one took and what memory it cost; nothing of that is asserted."""
+"""What hostile peers and broken links do to a node of ours, while an honest one comes and goes.
+Each prints how long the honest one took and what memory it cost; nothing of that is asserted."""
 import os
 import shutil
 import signal

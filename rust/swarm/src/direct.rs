@@ -1,5 +1,5 @@
-//! Direct links: one protocol on one TCP connection of its own, for those who want no swarm. Each is
-//! libp2p's upgrade of a connection (multistream-select, Noise XX with both identities), with the
+//! Direct links: one protocol on one TCP connection of its own, for those who want no swarm. Each
+//! is libp2p's upgrade of a connection (multistream-select, Noise XX with both identities), with the
 //! protocol itself agreed on where a muxer would be.
 //!
 //! Nothing pings on such a link: TCP's own keep-alive notices, within [`MUTE`] and a moment, that a
@@ -11,8 +11,8 @@
 use crate::addresses;
 use crate::behaviour::Settings;
 use crate::code;
+use crate::command::Command;
 use crate::inbox::{Event, Inbox, Kind};
-use crate::node::Command;
 use crate::stream::{Raw, WwStream};
 use crate::streams::Place;
 use futures::StreamExt;
@@ -89,12 +89,18 @@ pub fn begin(
         event.from = addresses::encode(&bound);
         inbox.push(event);
     }
-    Ok(Dialer { noise, inbox: inbox.clone(), timeout: settings.dial_timeout, dials: HashMap::new() })
+    Ok(Dialer {
+        noise,
+        inbox: inbox.clone(),
+        timeout: settings.dial_timeout,
+        dials: HashMap::new(),
+    })
 }
 
 fn bind(address: &Multiaddr) -> io::Result<(TcpListener, SocketAddr)> {
     let unusable = || io::Error::other("no address of the form /ip4/IP/tcp/PORT");
-    let listener = std::net::TcpListener::bind(addresses::tcp_place(address).ok_or_else(unusable)?)?;
+    let listener =
+        std::net::TcpListener::bind(addresses::tcp_place(address).ok_or_else(unusable)?)?;
     listener.set_nonblocking(true)?;
     let place = listener.local_addr()?;
     Ok((TcpListener::from_std(listener)?, place))

@@ -1,5 +1,5 @@
-//! Room for inbound connections that still shake hands. Whoever opens many and says nothing takes no
-//! room from others: above the limit the oldest goes, of the address that has most of them.
+//! Room for inbound connections that still shake hands. Whoever opens many and says nothing takes
+//! no room from others: above the limit the oldest goes, of the address that has most of them.
 
 use futures::future::{AbortHandle, Abortable};
 use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEvent};
@@ -55,9 +55,7 @@ pub fn victim(sources: &[Option<IpAddr>]) -> Option<usize> {
 /// What one party is sure to have to itself: of IPv6 that is 64 bits.
 fn network(source: Option<IpAddr>) -> Option<IpAddr> {
     match source {
-        Some(IpAddr::V6(ip)) => {
-            Some(IpAddr::V6((u128::from(ip) & !u128::from(u64::MAX)).into()))
-        }
+        Some(IpAddr::V6(ip)) => Some(IpAddr::V6((u128::from(ip) & !u128::from(u64::MAX)).into())),
         other => other,
     }
 }

@@ -12,6 +12,7 @@
 mod addresses;
 mod behaviour;
 mod code;
+mod command;
 mod crowd;
 mod direct;
 mod half_open;
@@ -25,13 +26,14 @@ mod streams;
 mod transport;
 
 use behaviour::{Behaviour, Dht, Settings};
+use command::{Command, Commands};
 use inbox::{Event, Inbox, Kind};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::pnet::PreSharedKey;
 use libp2p::swarm::{StreamProtocol, Swarm};
 use libp2p::{Multiaddr, PeerId};
-use node::{Command, Commands, Node};
+use node::Node;
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::{Arc, mpsc};
@@ -59,7 +61,7 @@ pub struct WwSwarmOptions {
     pub protocols: *const WwSlice, // of raw streams, that peers may open
     pub protocol_count: usize,
     pub private_network: WwSlice, // 32 bytes, or empty
-    pub direct: *const WwSlice, // /ip…/tcp/…: where direct links are served
+    pub direct: *const WwSlice,   // /ip…/tcp/…: where direct links are served
     pub direct_count: usize,
     pub dial_timeout_ms: u64,
     pub dht: u32, // 0 auto, 1 client, 2 server

@@ -3,6 +3,7 @@
 use crate::addresses::{self, Book};
 use crate::behaviour::{self, Behaviour, BehaviourEvent, KADEMLIA, Settings};
 use crate::code;
+use crate::command::Command;
 use crate::crowd::Crowd;
 use crate::direct;
 use crate::half_open::ip_of;
@@ -20,19 +21,7 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU8;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-
-pub enum Command {
-    Resolve { op: u64, peer: PeerId, addrs: Vec<Multiaddr> },
-    Dial { op: u64, peer: PeerId, addrs: Vec<Multiaddr> },
-    Open { op: u64, peer: PeerId, protocol: StreamProtocol },
-    Ping { op: u64, peer: PeerId },
-    /// Until an address of the peer is known.
-    Find { op: u64, peer: PeerId },
-    Direct { op: u64, peer: PeerId, addrs: Vec<Multiaddr>, protocol: StreamProtocol },
-    Forget { op: u64 },
-    Stop,
-}
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Between dials of bootstrap peers while nobody is connected.
 const BOOTSTRAP_RETRY: Duration = Duration::from_secs(30);
@@ -304,7 +293,8 @@ impl Node {
                 self.tell_peer(peer_id);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
-                let why = cause.map_or("it closed the connection".to_string(), |c| reasons::chain(&c));
+                let why =
+                    cause.map_or("it closed the connection".to_string(), |c| reasons::chain(&c));
                 self.closed(peer_id, connection_id, &why);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
@@ -487,6 +477,3 @@ fn found(peer: PeerId, result: kad::QueryResult) -> Vec<Multiaddr> {
     };
     peers.into_iter().filter(|p| p.peer_id == peer).flat_map(|p| p.addrs).take(16).collect()
 }
-
-/// The channel's end that the loop holds.
-pub type Commands = UnboundedSender<Command>;
