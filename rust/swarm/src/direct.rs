@@ -1,6 +1,6 @@
 //! Direct links: one protocol on one TCP connection of its own, for those who want no swarm. Each
-//! is libp2p's upgrade of a connection (multistream-select, Noise XX with both identities), with the
-//! protocol itself agreed on where a muxer would be.
+//! is libp2p's upgrade of a connection (multistream-select, Noise XX with both identities), with
+//! the protocol itself agreed on where a muxer would be.
 //!
 //! Nothing pings on such a link: TCP's own keep-alive notices, within [`MUTE`] and a moment, that a
 //! peer's machine is gone, and its user time-out that a peer does not take what it is sent.
