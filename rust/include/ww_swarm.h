@@ -23,14 +23,17 @@ typedef struct WwSwarmOptions {
   const WwSlice* protocols;
   size_t protocol_count;
   WwSlice private_network;
+  const WwSlice* direct;
+  size_t direct_count;
   uint64_t dial_timeout_ms;
   uint32_t dht;
   bool mdns;
+  bool network;
 } WwSwarmOptions;
 
 enum {
   WW_READABLE = 1, WW_WRITABLE = 2, WW_DONE = 3, WW_INBOUND = 4, WW_LISTENING = 5,
-  WW_CONNECTED = 6, WW_DISCONNECTED = 7, WW_WARNING = 8
+  WW_CONNECTED = 6, WW_DISCONNECTED = 7, WW_WARNING = 8, WW_DIRECT = 9
 };
 enum {
   WW_FAILED = 1, WW_NOT_CONNECTED = 2, WW_UNSUPPORTED = 3, WW_OVERLOADED = 4, WW_ENDED = 5
@@ -55,6 +58,9 @@ bool ww_swarm_resolve(const WwSwarm* swarm, uint64_t op, WwSlice peer, const WwS
                       size_t count, WwError* error);
 bool ww_swarm_dial(const WwSwarm* swarm, uint64_t op, WwSlice peer, const WwSlice* addrs,
                    size_t count, WwError* error);
+bool ww_swarm_find(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwError* error);
+bool ww_swarm_open_direct(const WwSwarm* swarm, uint64_t op, WwSlice peer, const WwSlice* addrs,
+                          size_t count, WwSlice protocol, WwError* error);
 bool ww_swarm_open(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwSlice protocol,
                    WwError* error);
 bool ww_swarm_ping(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwError* error);

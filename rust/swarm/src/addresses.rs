@@ -3,7 +3,7 @@
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 const MAX_PEERS: usize = 1024;
 const MAX_OF_A_PEER: usize = 16;
@@ -34,6 +34,25 @@ fn names_private(address: &Multiaddr) -> bool {
         Some(Protocol::Ip6(ip)) => is_private(ip.into()),
         _ => false,
     }
+}
+
+/// The place of a plain TCP connection, whoever is there.
+pub fn tcp_place(address: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next()? {
+        Protocol::Ip4(ip) => ip.into(),
+        Protocol::Ip6(ip) => ip.into(),
+        _ => return None,
+    };
+    let Protocol::Tcp(port) = parts.next()? else { return None };
+    match (parts.next(), parts.next()) {
+        (None | Some(Protocol::P2p(_)), None) => Some((ip, port).into()),
+        _ => None,
+    }
+}
+
+pub fn of_tcp_place(place: SocketAddr) -> Multiaddr {
+    Multiaddr::from(place.ip()).with(Protocol::Tcp(place.port()))
 }
 
 /// The transports share a port with whoever shares it too; nobody wants that of a node.

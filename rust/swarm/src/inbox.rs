@@ -6,6 +6,7 @@ use crate::{WwSwarmEvent, WwSwarmHooks};
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use ww_fence::WwBytes;
@@ -21,6 +22,8 @@ pub enum Kind {
     Connected = 6,
     Disconnected = 7,
     Warning = 8,
+    /// Where direct links are served.
+    Direct = 9,
 }
 
 pub struct Event {
@@ -38,6 +41,14 @@ impl Event {
     pub fn new(kind: Kind, id: u64) -> Self {
         let (peer, text, from) = (Vec::new(), Vec::new(), Vec::new());
         Event { kind, code: 0, id, value: 0, peer, text, from, stream: None }
+    }
+
+    /// An operation that went wrong.
+    pub fn failure(op: u64, code: u32, why: impl ToString) -> Self {
+        let mut event = Event::new(Kind::Done, op);
+        event.code = code;
+        event.text = ww_fence::bounded(why.to_string()).into_bytes();
+        event
     }
 
     pub fn into_c(self) -> WwSwarmEvent {
@@ -62,6 +73,7 @@ struct Queue {
 
 pub struct Inbox {
     queue: Mutex<Queue>,
+    streams: AtomicU64, // so many there were
     hooks: WwSwarmHooks,
     hub: *mut c_void,
 }
@@ -73,7 +85,12 @@ unsafe impl Sync for Inbox {}
 impl Inbox {
     pub fn new(hooks: WwSwarmHooks, hub: *mut c_void) -> Self {
         let queue = Mutex::new(Queue { events: VecDeque::new(), open: true });
-        Inbox { queue, hooks, hub }
+        Inbox { queue, streams: AtomicU64::new(0), hooks, hub }
+    }
+
+    /// A number for one, never given again.
+    pub fn new_stream(&self) -> u64 {
+        self.streams.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -11,20 +11,29 @@
 
 mod addresses;
 mod behaviour;
+mod code;
+mod command;
+mod crowd;
+mod direct;
+mod half_open;
 mod inbox;
 mod keepalive;
 mod node;
+mod reasons;
+mod round_trip;
 mod stream;
 mod streams;
+mod transport;
 
-use behaviour::{Dht, Settings};
+use behaviour::{Behaviour, Dht, Settings};
+use command::{Command, Commands};
 use inbox::{Event, Inbox, Kind};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::pnet::PreSharedKey;
-use libp2p::swarm::StreamProtocol;
+use libp2p::swarm::{StreamProtocol, Swarm};
 use libp2p::{Multiaddr, PeerId};
-use node::{Command, Commands, Node};
+use node::Node;
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::{Arc, mpsc};
@@ -33,16 +42,6 @@ use std::time::Duration;
 use std::{ptr, slice};
 use stream::{FAILED, WwStream};
 use ww_fence::{ErrorKind, Failure, WwBytes, WwError, WwSlice, deliver, guard, unheard};
-
-/// How an operation ended: the values of `WwSwarmEvent::code`.
-pub(crate) mod code {
-    pub const FAILED: u32 = 1;
-    pub const NOT_CONNECTED: u32 = 2;
-    pub const UNSUPPORTED: u32 = 3;
-    pub const OVERLOADED: u32 = 4;
-    /// Of a warning: the swarm has ended.
-    pub const ENDED: u32 = 5;
-}
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -62,9 +61,12 @@ pub struct WwSwarmOptions {
     pub protocols: *const WwSlice, // of raw streams, that peers may open
     pub protocol_count: usize,
     pub private_network: WwSlice, // 32 bytes, or empty
+    pub direct: *const WwSlice,   // /ip…/tcp/…: where direct links are served
+    pub direct_count: usize,
     pub dial_timeout_ms: u64,
     pub dht: u32, // 0 auto, 1 client, 2 server
     pub mdns: bool,
+    pub network: bool, // false: nothing of libp2p's but direct links
 }
 
 #[repr(C)]
@@ -122,11 +124,12 @@ fn bootstrap(bytes: &WwSlice) -> Result<(PeerId, Multiaddr), Failure> {
 
 impl WwSwarmOptions {
     unsafe fn read(&self) -> Result<(Keypair, Settings), Failure> {
-        let (listen, boot, protocols) = unsafe {
+        let (listen, boot, protocols, direct) = unsafe {
             (
                 slices(self.listen, self.listen_count),
                 slices(self.bootstrap, self.bootstrap_count),
                 slices(self.protocols, self.protocol_count),
+                slices(self.direct, self.direct_count),
             )
         };
         let private_network = match self.private_network.bytes() {
@@ -134,6 +137,8 @@ impl WwSwarmOptions {
             bytes => Some(PreSharedKey::new(bytes.try_into().map_err(other)?)),
         };
         let settings = Settings {
+            network: self.network,
+            direct: direct.iter().map(multiaddr).collect::<Result<_, _>>()?,
             agent: self.agent.text()?,
             listen: listen.iter().map(multiaddr).collect::<Result<_, _>>()?,
             bootstrap: boot.iter().map(bootstrap).collect::<Result<_, _>>()?,
@@ -147,6 +152,27 @@ impl WwSwarmOptions {
     }
 }
 
+/// What listens before the first command is taken.
+fn begin(
+    key: Keypair,
+    settings: &Settings,
+    inbox: &Arc<Inbox>,
+) -> Result<(direct::Dialer, Option<Swarm<Behaviour>>), Failure> {
+    let failed = |address: &Multiaddr, e: &dyn std::error::Error| {
+        other(format!("cannot listen on {address}: {}", reasons::chain(e)))
+    };
+    let direct = direct::begin(&key, settings, inbox).map_err(|(a, e)| failed(&a, &e))?;
+    if !settings.network {
+        return Ok((direct, None));
+    }
+    let mut swarm = behaviour::build(key, settings).map_err(other)?;
+    for address in &settings.listen {
+        addresses::require_free(address).map_err(|e| failed(address, &e))?;
+        swarm.listen_on(address.clone()).map_err(|e| failed(address, &e))?;
+    }
+    Ok((direct, Some(swarm)))
+}
+
 /// On the swarm's thread. Tells `started` once it listens, or why not.
 fn serve(
     key: Keypair,
@@ -158,20 +184,13 @@ fn serve(
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(resources)?;
     runtime.block_on(async move {
-        let begun = behaviour::build(key, &settings).map_err(other).and_then(|mut swarm| {
-            for address in &settings.listen {
-                let failed = |e: &dyn std::error::Error| {
-                    other(format!("cannot listen on {address}: {}", node::chain(e)))
-                };
-                addresses::require_free(address).map_err(|e| failed(&e))?;
-                swarm.listen_on(address.clone()).map_err(|e| failed(&e))?;
-            }
-            Ok(swarm)
-        });
-        match begun {
-            Ok(swarm) => {
+        match begin(key, &settings, &inbox) {
+            Ok((direct, swarm)) => {
                 let _ = started.send(Ok(()));
-                Node::new(swarm, inbox, settings).run(commands).await;
+                match swarm {
+                    Some(swarm) => Node::new(swarm, inbox, settings, direct).run(commands).await,
+                    None => direct::run(direct, commands).await,
+                }
             }
             Err(failure) => drop(started.send(Err(failure))),
         }
@@ -316,6 +335,42 @@ pub unsafe extern "C" fn ww_swarm_dial(
     unsafe {
         submit(swarm, error, || {
             Ok(Command::Dial { op, peer: peer_id(peer)?, addrs: addrs(list, count)? })
+        })
+    }
+}
+
+/// DONE once an address of the peer is known: at once, or when somebody tells one.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_swarm_find(
+    swarm: *const WwSwarm,
+    op: u64,
+    peer: WwSlice,
+    error: *mut WwError,
+) -> bool {
+    unsafe { submit(swarm, error, || Ok(Command::Find { op, peer: peer_id(peer)? })) }
+}
+
+/// DONE with a stream that is a connection of its own: see `direct.rs`.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_swarm_open_direct(
+    swarm: *const WwSwarm,
+    op: u64,
+    peer: WwSlice,
+    list: *const WwSlice,
+    count: usize,
+    name: WwSlice,
+    error: *mut WwError,
+) -> bool {
+    unsafe {
+        submit(swarm, error, || {
+            let (peer, protocol) = (peer_id(peer)?, protocol(&name)?);
+            Ok(Command::Direct { op, peer, addrs: addrs(list, count)?, protocol })
         })
     }
 }

@@ -1,10 +1,9 @@
-//! One libp2p stream, polled by the loop's own thread: its other end is behind a mutex and a
+//! One stream of a peer's, polled by the loop's own thread: its other end is behind a mutex and a
 //! channel, so no task pumps and nothing is copied twice. Its wakers put an event into the inbox.
 
 use crate::inbox::{Event, Inbox, Kind, StreamWaker};
 use crate::streams::Place;
 use futures::{AsyncRead, AsyncWrite};
-use libp2p::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +17,10 @@ pub const FAILED: isize = -2;
 /// Small pieces are gathered up to this size: each write is a yamux frame of its own.
 const GATHER_BYTES: usize = 16 << 10;
 const SMALL_BYTES: usize = 4 << 10;
+
+/// What a stream is made of: libp2p's, or a connection of its own (`direct.rs`).
+pub trait Raw: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Raw for T {}
 
 /// Ends a stream from the network's side: yamux does not wake the streams of a connection that we
 /// close.
@@ -38,7 +41,7 @@ impl Control {
 pub struct WwStream {
     pub id: u64,
     pub control: Arc<Control>,
-    stream: Stream,
+    stream: Box<dyn Raw>,
     readable: Waker,
     writable: Waker,
     closing: bool,
@@ -47,7 +50,8 @@ pub struct WwStream {
 }
 
 impl WwStream {
-    pub fn new(id: u64, stream: Stream, inbox: &Arc<Inbox>, place: Place) -> Box<Self> {
+    pub fn new(stream: Box<dyn Raw>, inbox: &Arc<Inbox>, place: Place) -> Box<Self> {
+        let id = inbox.new_stream();
         let waker = |kind| Waker::from(Arc::new(StreamWaker { inbox: inbox.clone(), id, kind }));
         let lost = AtomicBool::new(false);
         Box::new(WwStream {

@@ -36,7 +36,8 @@ kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options,
     co_return print(line) ? 0 : EXIT_NODE_FAILED;
   }
   auto kill = io.unixEventPort.onSignal(SIGINT).ignoreResult();
-  co_return co_await runRemotely(*io.lowLevelProvider, *client, kj::mv(run), kj::mv(kill), logger);
+  co_return co_await runRemotely(*client, kj::mv(run), openStandardStreams(*io.lowLevelProvider),
+                                 kj::mv(kill), logger);
 }
 
 kj::OneOf<kj::Array<const kj::byte>, NoImage> componentOf(const ExecOptions& options) {

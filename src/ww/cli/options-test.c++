@@ -107,6 +107,16 @@ KJ_TEST("there is a network when somebody asks for one, and does not forbid it")
   KJ_EXPECT(!parse({"run", "--listen", "x", "--no-mdns"}).network.mdns);
 }
 
+KJ_TEST("--rpc is no network, and --no-network forbids it") {
+  auto rpc = [](Words words) { return parse(words).network.rpc.orDefault(kj::str("none")); };
+  KJ_EXPECT(rpc({"run"}) == "none");
+  KJ_EXPECT(rpc({"run", "--rpc", ":2021"}) == ":2021");
+  KJ_EXPECT(!parse({"run", "--rpc", ":2021"}).network.enabled);
+  KJ_EXPECT(rpc({"run", "--rpc", ":2021", "--no-network"}) == "none");
+  Environment environment{{"WW_RPC", "127.0.0.1:7"}};
+  KJ_EXPECT(rpc({"run"}) == "127.0.0.1:7");
+}
+
 KJ_TEST("what follows -- is the image's, whatever it looks like") {
   auto options = parse({"run", "image", "--", "--help", "", "--", "-e", "X"});
   KJ_ASSERT(options.args.size() == 5);

@@ -38,7 +38,8 @@ constexpr const char* RUN_EXAMPLES =
     "  ww run --listen /ip4/0.0.0.0/tcp/2020 ./my-image\n";
 
 constexpr const char* EXEC_EXAMPLES =
-    "A node is named by its socket or data folder, or by an address that ends in /p2p/PEERID. The\n"
+    "A node is named by its socket or data folder, by an address that ends in /p2p/PEERID, or by\n"
+    "its peer id, where the local node is connected to it or it is on the local network. The\n"
     "local node needs no key; any other takes those alone that its operator allowed.\n"
     "\n"
     "Exit code: the component's own; 125 the node could not be reached, refused, or was lost; 127\n"
@@ -76,6 +77,7 @@ struct Raw {
   double dialTimeout = 10;
   bool noNetwork = false;
   bool noMdns = false;
+  std::string rpc;
   bool dialPrivate = false;
   std::vector<std::string> allow;
   std::string allowFile;
@@ -138,6 +140,10 @@ void addNetworkOptions(CLI::App& run, Raw& raw) {
   run.add_option("--allow-file", raw.allowFile,
                  "A file with more of them, a line each, read again when it changes")
       ->type_name("FILE")->envname("WW_ALLOW_FILE")->group(group);
+  run.add_option("--rpc", raw.rpc,
+                 "Serve those keys over a TCP port as well, without joining a network: IP:PORT or\n"
+                 ":2021 for loopback alone")
+      ->type_name("ADDR")->envname("WW_RPC")->group(group);
   run.add_flag("--no-mdns", raw.noMdns, "Do not look for peers on the local network")
       ->envname("WW_NO_MDNS")->group(group);
   run.add_flag("--no-network", raw.noNetwork, "Neither listen nor dial, whatever else is said")
@@ -202,7 +208,8 @@ std::string namesOfVariables() {
   for (auto name: {"WW_IMAGE", "WW_DATA_DIR", "WW_LOG_LEVEL", "WW_LOG_FORMAT", "WW_WASM_DEBUG",
                    "WW_ADVANCE_ON_SIGNAL", "WW_LISTEN", "WW_BOOTSTRAP", "WW_PRIVATE_NETWORK",
                    "WW_DHT", "WW_DIAL_TIMEOUT", "WW_DIAL_PRIVATE", "WW_NO_MDNS",
-                   "WW_NO_NETWORK", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON", "WW_IDENTITY"}) {
+                   "WW_NO_NETWORK", "WW_RPC", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON",
+                   "WW_IDENTITY"}) {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";
@@ -224,6 +231,7 @@ NetworkOptions makeNetworkOptions(const Raw& raw) {
   network.dialTimeout = int64_t(raw.dialTimeout * 1000) * kj::MILLISECONDS;
   network.dht = str(raw.dht);
   network.mdns = !raw.noMdns;
+  if (!raw.rpc.empty() && !raw.noNetwork) network.rpc = str(raw.rpc);
   return network;
 }
 

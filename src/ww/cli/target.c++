@@ -24,6 +24,8 @@ kj::Promise<kj::Own<NodeClient>> connectTo(kj::AsyncIoContext& io, const TargetO
   target.timeout = options.timeout;
   KJ_IF_MAYBE(on, options.on) target.target = kj::str(*on);
   else target.target = dataDir(options.dataDir);
+  // Without a home there is no local node to ask.
+  kj::runCatchingExceptions([&]() { target.local = dataDir(options.dataDir); });
   return connectToNode(io, kj::mv(target), [&options]() { return identityOf(options); }, logger);
 }
 

@@ -110,11 +110,13 @@ SwarmThread::SwarmThread(const SwarmOptions& options, Observer& observer): obser
   auto listen = slices(options.listen);
   auto bootstrap = slices(options.bootstrap);
   auto protocols = slices(options.protocols);
+  auto direct = slices(options.direct);
   WwSwarmOptions fields{
     slice(options.identity.asPtr()), slice(options.agent), listen.begin(), listen.size(),
     bootstrap.begin(), bootstrap.size(), protocols.begin(), protocols.size(),
-    slice(options.privateNetwork.asPtr()), uint64_t(options.dialTimeout / kj::MILLISECONDS),
-    uint32_t(options.dht), options.mdns};
+    slice(options.privateNetwork.asPtr()), direct.begin(), direct.size(),
+    uint64_t(options.dialTimeout / kj::MILLISECONDS), uint32_t(options.dht), options.mdns,
+    options.network};
   WwSwarmHooks hooks{&ring};
   draining = drain().eagerlyEvaluate([](kj::Exception&& exception) {
     KJ_LOG(ERROR, "the network is no longer heard", exception);
@@ -188,6 +190,7 @@ void SwarmThread::handle(WwSwarmEvent& event) {
       observer.onConnected(view(event.peer), decodeAddresses(view(event.from)));
       break;
     case WW_DISCONNECTED: observer.onDisconnected(view(event.peer)); break;
+    case WW_DIRECT: observer.onDirect(decodeAddresses(view(event.from))); break;
     default: observer.onWarning(text);
   }
 }
@@ -247,6 +250,26 @@ kj::Promise<kj::Duration> SwarmThread::ping(Bytes peer) {
   }).then([](Outcome&& outcome) {
     outcome.check();
     return int64_t(outcome.value) * kj::NANOSECONDS;
+  });
+}
+
+kj::Promise<void> SwarmThread::find(Bytes peer) {
+  return kj::newAdaptedPromise<Outcome, Operation>(*this,
+      [&](WwSwarm* swarm, uint64_t number, WwError* error) {
+    return ww_swarm_find(swarm, number, slice(peer), error);
+  }).then([](Outcome&& outcome) { outcome.check(); });
+}
+
+kj::Promise<kj::Own<kj::AsyncIoStream>> SwarmThread::openDirect(
+    Bytes peer, kj::ArrayPtr<const Bytes> addrs, kj::StringPtr protocol) {
+  auto list = slices(addrs);
+  return kj::newAdaptedPromise<Outcome, Operation>(*this,
+      [&](WwSwarm* swarm, uint64_t number, WwError* error) {
+    return ww_swarm_open_direct(swarm, number, slice(peer), list.begin(), list.size(),
+                                slice(protocol), error);
+  }).then([](Outcome&& outcome) {
+    outcome.check();
+    return kj::mv(outcome.stream);
   });
 }
 

@@ -33,6 +33,8 @@ struct SwarmOptions {
   kj::Duration dialTimeout = 10 * kj::SECONDS;  // of each connection's handshakes
   DhtMode dht = DhtMode::AUTO;
   bool mdns = true;
+  bool network = true;                      // else direct links are all there is
+  kj::Array<kj::Array<kj::byte>> direct;    // /ip…/tcp/…: where direct links are served
 };
 
 // The address that a person wrote, or what is wrong with it.
@@ -50,6 +52,7 @@ class SwarmThread final {
     virtual void onDisconnected(Bytes peer) = 0;
     virtual void onStream(kj::StringPtr protocol, Bytes peer, kj::StringPtr from,
                           kj::Own<kj::AsyncIoStream> stream) = 0;
+    virtual void onDirect(Addresses addrs) = 0;  // they are served there; once
     virtual void onWarning(kj::StringPtr text) = 0;
   };
 
@@ -72,6 +75,14 @@ class SwarmThread final {
 
   kj::Promise<kj::Own<kj::AsyncIoStream>> open(Bytes peer, kj::StringPtr protocol);
   kj::Promise<kj::Duration> ping(Bytes peer);
+
+  // Resolves once an address of the peer is known: at once, or when somebody tells one.
+  kj::Promise<void> find(Bytes peer);
+
+  // A stream that is a connection of its own to one of these addresses. Rejects with every address
+  // and its reason.
+  kj::Promise<kj::Own<kj::AsyncIoStream>> openDirect(Bytes peer, kj::ArrayPtr<const Bytes> addrs,
+                                                     kj::StringPtr protocol);
 
  private:
   friend class SwarmStream;

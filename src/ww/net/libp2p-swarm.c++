@@ -33,6 +33,8 @@ ffi::SwarmOptions threadOptions(const Identity& identity, const Libp2pOptions& o
   result.dialTimeout = options.dialTimeout;
   result.dht = options.dht;
   result.mdns = options.mdns;
+  result.network = options.network;
+  result.direct = copyBytes(options.direct);
   return result;
 }
 
@@ -84,6 +86,14 @@ bool Libp2pSwarm::isConnected(const PeerId& wanted) {
 
 kj::Promise<void> Libp2pSwarm::connect(const PeerId& wanted, kj::ArrayPtr<const Multiaddr> addrs,
                                        DialScope scope) {
+  return meet(wanted, addrs, scope).catch_([](kj::Exception&& e) -> kj::Promise<void> {
+    if (e.getType() != kj::Exception::Type::DISCONNECTED) return kj::mv(e);
+    return badInput(e.getDescription());
+  });
+}
+
+kj::Promise<void> Libp2pSwarm::meet(const PeerId& wanted, kj::ArrayPtr<const Multiaddr> addrs,
+                                    DialScope scope) {
   if (wanted == id) return badInput("cannot connect to this node itself");
   if (isConnected(wanted)) {
     return thread.dial(wanted.asBytes(), nullptr);  // which waits until it has said something
@@ -128,13 +138,39 @@ kj::Promise<void> Libp2pSwarm::resolveAndDial(PeerId wanted, kj::Array<Multiaddr
       [](kj::Exception&& e) -> kj::Maybe<kj::Exception> { return kj::mv(e); });
   KJ_IF_MAYBE(exception, outcome) {
     failures.add(kj::str(exception->getDescription()));
-    kj::throwFatalException(badInput(kj::str(prefix, kj::strArray(failures, "; "))));
+    auto text = kj::str(prefix, kj::strArray(failures, "; "));
+    switch (exception->getType()) {
+      case kj::Exception::Type::OVERLOADED:
+        kj::throwFatalException(overloaded(kj::str("connections: ", text)));
+      case kj::Exception::Type::DISCONNECTED:
+        kj::throwFatalException(
+            kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::mv(text)));
+      default: kj::throwFatalException(badInput(text));
+    }
   }
 }
 
 kj::Promise<kj::Own<kj::AsyncIoStream>> Libp2pSwarm::open(const PeerId& wanted,
                                                           kj::StringPtr protocol) {
   return thread.open(wanted.asBytes(), protocol);
+}
+
+kj::Promise<kj::Own<kj::AsyncIoStream>> Libp2pSwarm::reach(
+    PeerId wanted, kj::Array<Multiaddr> addrs, kj::StringPtr protocol) {
+  auto left = co_await meet(wanted, addrs, DialScope::ANYWHERE).then(
+      []() -> kj::Maybe<kj::Exception> { return nullptr; },
+      [](kj::Exception&& e) -> kj::Maybe<kj::Exception> {
+    // It was there, under its own name, and is gone.
+    if (e.getType() != kj::Exception::Type::DISCONNECTED) kj::throwFatalException(kj::mv(e));
+    return kj::mv(e);
+  });
+  if (left == nullptr) co_return co_await open(wanted, protocol);
+  auto targets = KJ_MAP(addr, addrs) { return addr.asBytes(); };
+  co_return co_await thread.openDirect(wanted.asBytes(), targets, protocol).catch_(
+      [&](kj::Exception&& e) -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
+    return badInput(kj::str(KJ_ASSERT_NONNULL(left).getDescription(), "; and without streams to "
+                            "share: ", e.getDescription()));
+  });
 }
 
 void Libp2pSwarm::serve(kj::StringPtr protocol, StreamHandler handler) {
@@ -182,6 +218,13 @@ void Libp2pSwarm::onStream(kj::StringPtr protocol, ffi::Bytes peer, kj::StringPt
     KJ_IF_MAYBE(handler, handlers.find(protocol)) {
       (*handler)({kj::mv(*peerId), kj::str(from), kj::mv(stream)});
     }
+  }
+}
+
+void Libp2pSwarm::onDirect(ffi::SwarmThread::Addresses addrs) {
+  for (auto& addr: parseAll(addrs)) {
+    logger.log(LogLevel::INFO, "serving RPC",
+               {{"address", kj::str(addr.toText(), "/p2p/", id.toText())}});
   }
 }
 

@@ -21,6 +21,8 @@ struct Libp2pOptions {
   kj::Duration dialTimeout = 10 * kj::SECONDS;
   DhtMode dht = DhtMode::AUTO;
   bool mdns = true;
+  bool network = true;                 // else it has no peers: direct links are all there is
+  kj::Array<Multiaddr> direct;         // /ip…/tcp/…: where direct links are served
 };
 
 // The address that a person wrote, or what is wrong with it.
@@ -42,14 +44,25 @@ class Libp2pSwarm final: public Swarm, private ffi::SwarmThread::Observer {
   void serve(kj::StringPtr protocol, StreamHandler handler) override;
   kj::Promise<kj::Duration> ping(const PeerId& id) override;
 
+  // A stream to a peer at these addresses, or at those known: over libp2p or, where the peer is
+  // there but leaves when it is to share its connection among streams, over a direct link.
+  kj::Promise<kj::Own<kj::AsyncIoStream>> reach(PeerId id, kj::Array<Multiaddr> addrs,
+                                                kj::StringPtr protocol);
+
+  // Resolves once an address of the peer is known, from mDNS say.
+  kj::Promise<void> find(const PeerId& id) { return thread.find(id.asBytes()); }
+
  private:
   void onListening(ffi::SwarmThread::Addresses addrs) override;
   void onConnected(ffi::Bytes peer, ffi::SwarmThread::Addresses addrs) override;
   void onDisconnected(ffi::Bytes peer) override;
   void onStream(kj::StringPtr protocol, ffi::Bytes peer, kj::StringPtr from,
                 kj::Own<kj::AsyncIoStream> stream) override;
+  void onDirect(ffi::SwarmThread::Addresses addrs) override;
   void onWarning(kj::StringPtr text) override;
 
+  // As connect(). DISCONNECTED: the peer was there, and left before it said anything.
+  kj::Promise<void> meet(const PeerId& id, kj::ArrayPtr<const Multiaddr> addrs, DialScope scope);
   kj::Promise<void> resolveAndDial(PeerId id, kj::Array<Multiaddr> addrs, DialScope scope);
 
   const PeerId id;

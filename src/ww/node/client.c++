@@ -50,6 +50,21 @@ class RemoteClient final: public NodeClient {
   stem::Signer::Client signer;
 };
 
+kj::Own<Libp2pSwarm> makeClientSwarm(kj::AsyncIoContext& io, const ClientOptions& options,
+                                     const Identity& identity, bool mdns, Logger& logger) {
+  Libp2pOptions network;
+  network.dht = DhtMode::CLIENT;
+  network.mdns = mdns;
+  network.dialTimeout = options.timeout;
+  return kj::heap<Libp2pSwarm>(identity, kj::mv(network), io.provider->getTimer(), logger);
+}
+
+kj::Own<NodeClient> makeRemoteClient(kj::Own<Libp2pSwarm> swarm, kj::Own<kj::AsyncIoStream> stream,
+                                     const Identity& identity, const PeerId& peer) {
+  auto signer = makeSigner(SecretKey(identity.getKey().getSeed()), peer.toText());
+  return kj::heap<RemoteClient>(kj::mv(swarm), kj::mv(stream), kj::mv(signer));
+}
+
 kj::Promise<kj::Own<NodeClient>> connectRemote(kj::AsyncIoContext& io, ClientOptions options,
                                                Identity identity, Logger& logger) {
   auto parsed = parseMultiaddrText(options.target);
@@ -64,20 +79,71 @@ kj::Promise<kj::Own<NodeClient>> connectRemote(kj::AsyncIoContext& io, ClientOpt
         "there, and nothing is signed for a stranger; it must end in /p2p/PEERID")));
   }
   auto peer = kj::mv(KJ_ASSERT_NONNULL(found));
-  Libp2pOptions network;
-  network.dht = DhtMode::CLIENT;
-  network.mdns = false;
-  network.dialTimeout = options.timeout;
-  auto swarm = kj::heap<Libp2pSwarm>(identity, kj::mv(network), io.provider->getTimer(), logger);
-  co_await swarm->connect(peer, kj::arrayPtr(&addr, 1), DialScope::ANYWHERE);
-  auto stream = co_await swarm->open(peer, RPC_PROTOCOL);
-  auto signer = makeSigner(SecretKey(identity.getKey().getSeed()), peer.toText());
-  co_return kj::heap<RemoteClient>(kj::mv(swarm), kj::mv(stream), kj::mv(signer));
+  auto swarm = makeClientSwarm(io, options, identity, false, logger);
+  auto stream = co_await swarm->reach(peer.clone(), kj::arr(kj::mv(addr)), RPC_PROTOCOL);
+  co_return makeRemoteClient(kj::mv(swarm), kj::mv(stream), identity, peer);
+}
+
+// Where the local node is connected to the peer, if there is one and it is.
+kj::Promise<kj::Array<Multiaddr>> askLocalNode(kj::AsyncIoContext& io, kj::StringPtr local,
+                                               const PeerId& peer) {
+  kj::Vector<Multiaddr> addrs;
+  LocalClient client(co_await connectLocal(*io.lowLevelProvider, local));
+  auto host = client.graftRequest().send().getSession().getExtension().getHost();
+  auto known = co_await host.peersRequest().send();
+  for (auto other: known.getPeers()) {
+    if (other.getPeerId() != peer.asBytes()) continue;
+    for (auto bytes: other.getAddrs()) {
+      auto parsed = Multiaddr::parse(bytes);
+      KJ_IF_MAYBE(addr, parsed.tryGet<Multiaddr>()) addrs.add(kj::mv(*addr));
+    }
+  }
+  co_return addrs.releaseAsArray();
+}
+
+kj::Promise<kj::Own<kj::AsyncIoStream>> findAndReach(Libp2pSwarm& swarm, PeerId peer,
+                                                     kj::Array<Multiaddr> known,
+                                                     kj::Maybe<kj::String>& problem) {
+  if (known.size() > 0) {
+    auto outcome = co_await swarm.reach(peer.clone(), kj::mv(known), RPC_PROTOCOL).then(
+        [](kj::Own<kj::AsyncIoStream>&& s) -> kj::Maybe<kj::Own<kj::AsyncIoStream>> {
+      return kj::mv(s);
+    }, [&](kj::Exception&& e) -> kj::Maybe<kj::Own<kj::AsyncIoStream>> {
+      problem = kj::str(e.getDescription());
+      return nullptr;
+    });
+    KJ_IF_MAYBE(stream, outcome) co_return kj::mv(*stream);
+  }
+  co_await swarm.find(peer);
+  co_return co_await swarm.reach(kj::mv(peer), nullptr, RPC_PROTOCOL);
+}
+
+// By its peer id alone: where the local node is connected to it, else where mDNS says it is.
+kj::Promise<kj::Own<NodeClient>> connectPeer(kj::AsyncIoContext& io, ClientOptions options,
+                                             PeerId peer, Identity identity, Logger& logger) {
+  auto known = co_await askLocalNode(io, options.local, peer).catch_([](kj::Exception&&) {
+    return kj::Array<Multiaddr>();  // no node here
+  });
+  auto swarm = makeClientSwarm(io, options, identity, true, logger);
+  kj::Maybe<kj::String> problem;
+  auto late = io.provider->getTimer().afterDelay(options.timeout).then(
+      [&]() -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
+    auto why = problem.map([](kj::String& text) {
+      return kj::str("the local node is connected to it, but it is not to be reached from there: ",
+                     text);
+    }).orDefault([]() { return kj::str("no node here is connected to it"); });
+    return badInput(kj::str("--on ", peer.toText(), ": ", why, ", and nobody on the local network "
+        "says where it is (", options.timeout, "); name its address: /ip4/IP/tcp/PORT/p2p/",
+        peer.toText()));
+  });
+  auto stream = co_await findAndReach(*swarm, peer.clone(), kj::mv(known), problem)
+      .exclusiveJoin(kj::mv(late));
+  co_return makeRemoteClient(kj::mv(swarm), kj::mv(stream), identity, peer);
 }
 
 bool isMultiaddr(kj::StringPtr target) {
   constexpr kj::StringPtr STARTS[] = {"/ip4/"_kj, "/ip6/"_kj, "/dns/"_kj, "/dns4/"_kj,
-                                      "/dns6/"_kj, "/dnsaddr/"_kj, "/p2p/"_kj};
+                                      "/dns6/"_kj, "/dnsaddr/"_kj};
   for (auto start: STARTS) {
     if (target.startsWith(start)) return true;
   }
@@ -101,6 +167,11 @@ kj::Promise<kj::Own<NodeClient>> connectToNode(kj::AsyncIoContext& io, ClientOpt
                                                Logger& logger) {
   if (isMultiaddr(options.target)) {
     return connectRemote(io, kj::mv(options), identity(), logger);
+  }
+  kj::StringPtr name = options.target;
+  if (name.startsWith("/p2p/")) name = name.slice(5);
+  KJ_IF_MAYBE(peer, PeerId::parseText(name)) {
+    return connectPeer(io, kj::mv(options), kj::mv(*peer), identity(), logger);
   }
   return connectLocal(*io.lowLevelProvider, options.target).then(
       [](kj::Own<kj::AsyncIoStream>&& stream) -> kj::Own<NodeClient> {

@@ -44,7 +44,8 @@ class NodeClient {
 };
 
 struct ClientOptions {
-  kj::String target;     // a multiaddr that ends in /p2p/ID, a socket, or a folder with one
+  kj::String target;     // a multiaddr that ends in /p2p/ID, a peer id, a socket, or its folder
+  kj::String local;      // the socket or folder of the local node, which may know where a peer is
   kj::Duration timeout = 10 * kj::SECONDS;
 };
 

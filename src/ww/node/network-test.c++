@@ -22,6 +22,22 @@ KJ_TEST("the key of a private network, as Kubo writes it") {
   }
 }
 
+KJ_TEST("--rpc: loopback and port 2021 unless it says otherwise") {
+  struct { kj::StringPtr text, addr; } good[] = {
+    {":2021"_kj, "/ip4/127.0.0.1/tcp/2021"_kj},     {""_kj, "/ip4/127.0.0.1/tcp/2021"_kj},
+    {"0.0.0.0:7"_kj, "/ip4/0.0.0.0/tcp/7"_kj},      {"10.1.2.3"_kj, "/ip4/10.1.2.3/tcp/2021"_kj},
+    {"[::1]:5"_kj, "/ip6/::1/tcp/5"_kj},            {"[fe80::1]"_kj, "/ip6/fe80::1/tcp/2021"_kj},
+    {"::1"_kj, "/ip6/::1/tcp/2021"_kj},             {"127.0.0.1:0"_kj, "/ip4/127.0.0.1/tcp/0"_kj},
+  };
+  for (auto& one: good) KJ_EXPECT(rpcAddr(one.text) == one.addr, one.text, rpcAddr(one.text));
+  for (auto text: {"localhost:1"_kj, "127.0.0.1:"_kj, ":65536"_kj, ":-1"_kj, ":+1"_kj, ":0x1"_kj,
+                   "[::1:5"_kj, "[127.0.0.1]:5"_kj, "1.2.3:5"_kj, "::1]:5"_kj, ": 1"_kj,
+                   "/ip4/127.0.0.1/tcp/1"_kj, ":1:"_kj}) {
+    auto problem = KJ_ASSERT_NONNULL(kj::runCatchingExceptions([&]() { rpcAddr(text); }), text);
+    KJ_EXPECT(problem.getDescription().startsWith(kj::str("--rpc ", text, ": no address")), text);
+  }
+}
+
 KJ_TEST("what an operator wrote wrong is named with its option; nothing is listened on") {
   kj::EventLoop loop;
   kj::WaitScope waitScope(loop);

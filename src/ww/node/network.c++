@@ -1,9 +1,11 @@
 #include <ww/node/network.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/encoding.h>
 #include <kj/io.h>
+#include <kj/vector.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +19,9 @@ namespace {
 constexpr size_t NETWORK_KEY_BYTES = 32;
 constexpr size_t MAX_KEY_FILE_BYTES = 4096;
 constexpr kj::StringPtr KEY_HEADER = "/key/swarm/psk/1.0.0/\n/base16/\n"_kj;
+
+// By custom; of --rpc.
+constexpr kj::StringPtr RPC_PORT = "2021"_kj;
 
 // Port 2020, over all that the machine has. A shared key leaves TCP alone.
 constexpr kj::StringPtr DEFAULT_TCP = "/ip4/0.0.0.0/tcp/2020"_kj;
@@ -75,6 +80,12 @@ kj::Array<kj::byte> readNetworkKey(kj::StringPtr path) {
   return key;
 }
 
+kj::Array<Multiaddr> directAddrs(const NetworkOptions& options) {
+  kj::Vector<Multiaddr> addrs;
+  KJ_IF_MAYBE(text, options.rpc) addrs.add(parse("--rpc", rpcAddr(*text)));
+  return addrs.releaseAsArray();
+}
+
 DhtMode dhtMode(kj::StringPtr name) {
   if (name == "client") return DhtMode::CLIENT;
   if (name == "server") return DhtMode::SERVER;
@@ -99,14 +110,58 @@ kj::Array<kj::byte> parseNetworkKey(kj::StringPtr text) {
   return kj::mv(key);
 }
 
+kj::String rpcAddr(kj::StringPtr text) {
+  auto fail = [&]() {
+    kj::throwFatalException(badInput(kj::str("--rpc ", text, ": no address; it takes IP:PORT, such "
+        "as 127.0.0.1:2021, [::1]:2021 or, on loopback, :2021")));
+  };
+  kj::StringPtr ip = text, port = RPC_PORT;
+  auto colon = text.findLast(':');
+  bool bare = !text.startsWith("[") && text.findFirst(':').map([&](size_t at) {
+    return at != KJ_ASSERT_NONNULL(colon);
+  }).orDefault(false);  // an IPv6 address alone
+  kj::String host;
+  KJ_IF_MAYBE(at, colon) {
+    if (!bare && !text.endsWith("]")) {
+      host = kj::str(text.slice(0, *at));
+      ip = host;
+      port = text.slice(*at + 1);
+    }
+  }
+  kj::String inside;
+  if (ip.startsWith("[") && ip.endsWith("]")) {
+    inside = kj::str(ip.slice(1, ip.size() - 1));
+    ip = inside;
+    bare = true;
+  }
+  if (ip.size() == 0) ip = "127.0.0.1"_kj;
+  kj::byte binary[sizeof(in6_addr)];
+  if (inet_pton(bare ? AF_INET6 : AF_INET, ip.cStr(), binary) != 1) fail();
+  for (char c: port) {
+    if (c < '0' || c > '9') fail();  // or hexadecimal would do
+  }
+  auto number = port.tryParseAs<uint16_t>();
+  if (number == nullptr) fail();
+  return kj::str(bare ? "/ip6/" : "/ip4/", ip, "/tcp/", KJ_ASSERT_NONNULL(number));
+}
+
 kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity,
                          kj::Timer& timer, Logger& logger) {
+  auto direct = directAddrs(options);
   if (!options.enabled) {
-    logger.log(LogLevel::INFO, "no network: this node neither listens nor dials",
+    logger.log(LogLevel::INFO, direct.size() == 0
+                   ? "no network: this node neither listens nor dials"_kj
+                   : "no network but RPC: this node has no peers and dials nobody"_kj,
                {{"peer", identity.getPeerId().toText()}});
-    return kj::heap<NoNetwork>(identity.getPeerId().clone());
+    if (direct.size() == 0) return kj::heap<NoNetwork>(identity.getPeerId().clone());
+    Libp2pOptions alone;
+    alone.network = false;
+    alone.direct = kj::mv(direct);
+    alone.protocols = kj::heapArray<kj::StringPtr>({RPC_PROTOCOL});
+    return kj::heap<Libp2pSwarm>(identity, kj::mv(alone), timer, logger);
   }
   Libp2pOptions raw;
+  raw.direct = kj::mv(direct);
   raw.listen = listenAddrs(options);
   raw.bootstrap = bootstrapAddrs(options);
   raw.protocols = kj::heapArray<kj::StringPtr>({RPC_PROTOCOL});

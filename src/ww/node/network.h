@@ -16,12 +16,17 @@ struct NetworkOptions {
   kj::Duration dialTimeout = 10 * kj::SECONDS;
   kj::String dht = kj::str("auto");  // auto, client or server
   bool mdns = true;
+  kj::Maybe<kj::String> rpc;         // [IP][:PORT]: where RPC is served without a swarm
 };
 
 // Listens before it returns. Throws what was wrong, naming the option, and what to do. References
 // outlive the swarm.
 kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity,
                          kj::Timer& timer, Logger& logger);
+
+// The multiaddr of an [IP][:PORT] as --rpc takes it: loopback without an IP, port 2021 without a
+// port. Throws what is wrong, with an example.
+kj::String rpcAddr(kj::StringPtr text);
 
 // The key in a file of Kubo's form: two lines that name it, and 64 hexadecimal digits. Throws what
 // is wrong. For makeSwarm().

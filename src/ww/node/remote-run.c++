@@ -50,14 +50,15 @@ kj::Promise<void> copyIn(kj::AsyncInputStream& from, ByteStream::Client stream) 
 
 class RemoteRun {
  public:
-  RemoteRun(kj::LowLevelAsyncIoProvider& io, Process::Client process, Logger& logger)
-      : logger(logger), process(kj::mv(process)), in(openStdin(io)), out(openStdout(io)),
-        err(openStderr(io)) {}
+  RemoteRun(Process::Client process, StandardStreams streams, Logger& logger)
+      : logger(logger), process(kj::mv(process)), streams(kj::mv(streams)) {}
 
-  kj::Promise<int32_t> run(kj::Promise<void> kill) {
-    auto output = copy("stdout", process.stdoutRequest().send().getStream(), *out);
-    auto errors = copy("stderr", process.stderrRequest().send().getStream(), *err);
-    auto input = copyIn(*in, process.stdinRequest().send().getStream())
+  // Input is sent once `granted` resolves: large messages are for a link that has grafted.
+  kj::Promise<int32_t> run(kj::Promise<void> granted, kj::Promise<void> kill) {
+    auto output = copy("stdout", process.stdoutRequest().send().getStream(), *streams.out);
+    auto errors = copy("stderr", process.stderrRequest().send().getStream(), *streams.err);
+    auto stdin_ = process.stdinRequest().send().getStream();
+    auto input = granted.then([this, &stdin_]() { return copyIn(*streams.in, kj::mv(stdin_)); })
         .eagerlyEvaluate([](kj::Exception&&) {});  // it no longer reads
     auto killing = kill.then([this]() { return process.killRequest().send().ignoreResult(); })
         .eagerlyEvaluate([](kj::Exception&&) {});
@@ -70,8 +71,7 @@ class RemoteRun {
  private:
   Logger& logger;
   Process::Client process;
-  kj::Own<kj::AsyncInputStream> in;
-  kj::Own<kj::AsyncOutputStream> out, err;
+  StandardStreams streams;
 
   kj::Promise<void> copy(kj::StringPtr name, ByteStream::Client stream,
                          kj::AsyncOutputStream& to) {
@@ -104,16 +104,18 @@ Running start(peer::Executor::Client executor, const RemoteRunOptions& options) 
   return request.send();
 }
 
-kj::Promise<int32_t> graftAndRun(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
-                                 RemoteRunOptions options, kj::Promise<void> kill,
+kj::Promise<int32_t> graftAndRun(NodeClient& client, RemoteRunOptions options,
+                                 StandardStreams streams, kj::Promise<void> kill,
                                  Logger& logger) {
   auto graft = client.graftRequest().send();
   auto executor = graft.getSession().getExtension().getExecutor();
-  if (isTooLarge(client, options)) co_await graft;
+  auto answered = graft.ignoreResult().fork();
+  if (isTooLarge(client, options)) co_await answered.addBranch();
   auto running = start(kj::mv(executor), options);
-  RemoteRun run(io, running.getProcess(), logger);
+  RemoteRun run(running.getProcess(), kj::mv(streams), logger);
   // All that follows is sent at once, but why it failed is told by the first that did.
-  auto code = run.run(kj::mv(kill));
+  auto granted = client.mustGraftFirst() ? answered.addBranch() : kj::READY_NOW;
+  auto code = run.run(kj::mv(granted), kj::mv(kill));
   co_await running;
   co_return co_await code;
 }
@@ -131,10 +133,11 @@ kj::Promise<uint64_t> graftAndDetach(NodeClient& client, RemoteRunOptions option
 
 }  // namespace
 
-kj::Promise<int32_t> runRemotely(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
-                                 RemoteRunOptions options, kj::Promise<void> kill,
+kj::Promise<int32_t> runRemotely(NodeClient& client, RemoteRunOptions options,
+                                 StandardStreams streams, kj::Promise<void> kill,
                                  Logger& logger) {
-  return client.untilGone(graftAndRun(io, client, kj::mv(options), kj::mv(kill), logger));
+  return client.untilGone(
+      graftAndRun(client, kj::mv(options), kj::mv(streams), kj::mv(kill), logger));
 }
 
 kj::Promise<uint64_t> runDetached(NodeClient& client, RemoteRunOptions options) {

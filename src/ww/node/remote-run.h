@@ -1,10 +1,11 @@
 #pragma once
-// One component on another node, with this process's standard streams: what `ww exec` does.
+// One component on another node, with standard streams of this process's: what `ww exec` does.
 
 #include <kj/async-io.h>
 #include <kj/async-unix.h>
 #include <ww/base/log.h>
 #include <ww/node/client.h>
+#include <ww/node/stdio.h>
 
 namespace ww {
 
@@ -17,8 +18,8 @@ struct RemoteRunOptions {
 // Runs it to its end, and resolves to its exit code. Rejects, with what to do, when the graft or
 // the component is refused, and when the link goes first. Resolving `kill` ends the component.
 // Dropping the promise gives up the link, and so the session with all it runs.
-kj::Promise<int32_t> runRemotely(kj::LowLevelAsyncIoProvider& io, NodeClient& client,
-                                 RemoteRunOptions options, kj::Promise<void> kill,
+kj::Promise<int32_t> runRemotely(NodeClient& client, RemoteRunOptions options,
+                                 StandardStreams streams, kj::Promise<void> kill,
                                  Logger& logger);
 
 // Starts it, and leaves it to the node: resolves to its number. Rejects likewise.

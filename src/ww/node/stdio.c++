@@ -104,6 +104,10 @@ kj::Own<kj::AsyncOutputStream> openStderr(kj::LowLevelAsyncIoProvider& io) {
   return openOutput(io, STDERR_FILENO);
 }
 
+StandardStreams openStandardStreams(kj::LowLevelAsyncIoProvider& io) {
+  return {openStdin(io), openStdout(io), openStderr(io)};
+}
+
 kj::Promise<uint64_t> copyStream(kj::AsyncInputStream& from, kj::AsyncOutputStream& to) {
   auto buffer = kj::heapArray<kj::byte>(COPY_BYTES);
   uint64_t total = 0;

@@ -19,6 +19,12 @@ kj::Own<kj::AsyncInputStream> openStdin(kj::LowLevelAsyncIoProvider& io);
 kj::Own<kj::AsyncOutputStream> openStdout(kj::LowLevelAsyncIoProvider& io);
 kj::Own<kj::AsyncOutputStream> openStderr(kj::LowLevelAsyncIoProvider& io);
 
+struct StandardStreams {
+  kj::Own<kj::AsyncInputStream> in;
+  kj::Own<kj::AsyncOutputStream> out, err;
+};
+StandardStreams openStandardStreams(kj::LowLevelAsyncIoProvider& io);
+
 // Copies until the end of `from`. Resolves to the number of bytes; rejects when `to` takes no more.
 // Both live until then.
 kj::Promise<uint64_t> copyStream(kj::AsyncInputStream& from, kj::AsyncOutputStream& to);
