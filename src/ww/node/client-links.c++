@@ -3,6 +3,7 @@
 #include <kj/debug.h>
 #include <kj/list.h>
 #include <ww/base/error.h>
+#include <ww/membrane/early-graft-policy.h>
 
 namespace ww {
 
@@ -10,10 +11,11 @@ namespace ww {
 class ClientLinks::Link final: public kj::Refcounted {
  public:
   Link(ClientLinks& owner, kj::Maybe<PeerStream> from, kj::Own<kj::AsyncIoStream> raw)
-      : group(owner.node.makeClientGroup()), origin(kj::mv(from)), owner(owner) {
+      : group(owner.node.makeClientGroup()), origin(kj::mv(from)), owner(owner),
+        policy(owner.policy) {
     ++owner.links;
     auto isOwner = origin == nullptr;
-    MembraneParts parts{isOwner ? static_cast<GraftPolicy&>(owner.openPolicy) : owner.policy,
+    MembraneParts parts{isOwner ? static_cast<GraftPolicy&>(owner.openPolicy) : policy,
                         isOwner ? HolderKind::OWNER : HolderKind::KEY,
                         isOwner ? kj::String() : name()};
     parts.dial.allowPrivate = isOwner;
@@ -28,6 +30,7 @@ class ClientLinks::Link final: public kj::Refcounted {
     } else {
       rpc->setLimits(owner.limits.first);
       countUngrafted(1);
+      policy.ask(rpc->bootstrap().castAs<stem::Signer>(), owner.node.getHeadWatch().seq());
     }
   }
   ~Link() noexcept(false) {}
@@ -86,6 +89,7 @@ class ClientLinks::Link final: public kj::Refcounted {
   kj::Own<CellGroup> group;
   kj::Maybe<PeerStream> origin;  // none: the owner's
   ClientLinks& owner;            // until close()
+  EarlyGraftPolicy policy;
   kj::Own<RpcLink> rpc;
   kj::List<Session, &Session::listLink> sessions;
   bool grafted = false;

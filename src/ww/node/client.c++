@@ -31,7 +31,7 @@ class RemoteClient final: public NodeClient {
  public:
   RemoteClient(kj::Own<Libp2pSwarm> swarm, kj::Own<kj::AsyncIoStream> raw,
                stem::Signer::Client signer)
-      : swarm(kj::mv(swarm)), stream(kj::mv(raw)), rpc(*stream),
+      : swarm(kj::mv(swarm)), stream(kj::mv(raw)), rpc(*stream, signer),
         signer(kj::mv(signer)) {}
 
   GraftRequest graftRequest() override {
