@@ -167,7 +167,7 @@ impl Server {
         let (peer, io) = self.noise.clone().upgrade_inbound(io, NOISE).await.ok()?;
         let (protocol, io) = listener_select_proto(io, self.protocols.clone()).await.ok()?;
         let place = self.links.take(peer)?;
-        let stream = WwStream::new(Box::new(io), &self.inbox, place);
+        let stream = WwStream::new(Box::new(io), true, &self.inbox, place);
         let mut event = Event::new(Kind::Inbound, stream.id);
         event.peer = peer.to_bytes();
         event.text = protocol.as_ref().as_bytes().to_vec();
@@ -196,7 +196,7 @@ impl Dialer {
             let event = match dialled {
                 Ok(Ok(raw)) => {
                     let mut event = Event::new(Kind::Done, op);
-                    event.stream = Some(WwStream::new(raw, &inbox, Place::free()));
+                    event.stream = Some(WwStream::new(raw, true, &inbox, Place::free()));
                     event
                 }
                 Ok(Err(why)) => Event::failure(op, code::FAILED, why),
