@@ -1,6 +1,6 @@
-//! Direct links: one protocol on one TCP connection of its own, for those who want no swarm. Each is
-//! libp2p's upgrade of a connection (multistream-select, Noise XX with both identities), with the
-//! protocol itself agreed on where a muxer would be.
+//! Direct links: one protocol on one TCP connection of its own, for those who want no swarm. Each
+//! is libp2p's upgrade of a connection (multistream-select, Noise XX with both identities), with
+//! the protocol itself agreed on where a muxer would be.
 //!
 //! Nothing pings on such a link: TCP's own keep-alive notices, within [`MUTE`] and a moment, that a
 //! peer's machine is gone, and its user time-out that a peer does not take what it is sent.
@@ -89,12 +89,18 @@ pub fn begin(
         event.from = addresses::encode(&bound);
         inbox.push(event);
     }
-    Ok(Dialer { noise, inbox: inbox.clone(), timeout: settings.dial_timeout, dials: HashMap::new() })
+    Ok(Dialer {
+        noise,
+        inbox: inbox.clone(),
+        timeout: settings.dial_timeout,
+        dials: HashMap::new(),
+    })
 }
 
 fn bind(address: &Multiaddr) -> io::Result<(TcpListener, SocketAddr)> {
     let unusable = || io::Error::other("no address of the form /ip4/IP/tcp/PORT");
-    let listener = std::net::TcpListener::bind(addresses::tcp_place(address).ok_or_else(unusable)?)?;
+    let listener =
+        std::net::TcpListener::bind(addresses::tcp_place(address).ok_or_else(unusable)?)?;
     listener.set_nonblocking(true)?;
     let place = listener.local_addr()?;
     Ok((TcpListener::from_std(listener)?, place))

@@ -1,7 +1,7 @@
 #pragma once
-// A person's lines, edited on the terminal with libedit, and what comes from elsewhere meanwhile: it
-// is shown above the line that is being edited, and what it ends with, short of a newline, is that
-// line's prompt.
+// A person's lines, edited on the terminal with libedit, and what comes from elsewhere meanwhile:
+// it is shown above the line that is being edited, and what it ends with, short of a newline, is
+// that line's prompt.
 //
 // libedit waits for each key where it stands. So it has a thread of its own, as a coroutine would
 // have a stack: that thread runs only while the loop's thread waits for it, from a key to the wish

@@ -38,9 +38,9 @@ constexpr const char* RUN_EXAMPLES =
     "  ww run --listen /ip4/0.0.0.0/tcp/2020 ./my-image\n";
 
 constexpr const char* EXEC_EXAMPLES =
-    "A node is named by its socket or data folder, by an address that ends in /p2p/PEERID, or by its\n"
-    "peer id, where the local node is connected to it or it is on the local network. The local node\n"
-    "needs no key; any other takes those alone that its operator allowed.\n"
+    "A node is named by its socket or data folder, by an address that ends in /p2p/PEERID, or by\n"
+    "its peer id, where the local node is connected to it or it is on the local network. The\n"
+    "local node needs no key; any other takes those alone that its operator allowed.\n"
     "\n"
     "Exit code: the component's own; 125 the node could not be reached, refused, or was lost; 127\n"
     "no such component; 134 it trapped; 137 it was killed (ctrl-C does).\n"
@@ -141,7 +141,7 @@ void addNetworkOptions(CLI::App& run, Raw& raw) {
                  "A file with more of them, a line each, read again when it changes")
       ->type_name("FILE")->envname("WW_ALLOW_FILE")->group(group);
   run.add_option("--rpc", raw.rpc,
-                 "Serve those keys over a TCP port as well, without joining a network: IP:PORT, or\n"
+                 "Serve those keys over a TCP port as well, which joins no network: IP:PORT, or\n"
                  ":2021 for loopback alone")
       ->type_name("ADDR")->envname("WW_RPC")->group(group);
   run.add_flag("--no-mdns", raw.noMdns, "Do not look for peers on the local network")
@@ -208,7 +208,8 @@ std::string namesOfVariables() {
   for (auto name: {"WW_IMAGE", "WW_DATA_DIR", "WW_LOG_LEVEL", "WW_LOG_FORMAT", "WW_WASM_DEBUG",
                    "WW_ADVANCE_ON_SIGNAL", "WW_LISTEN", "WW_BOOTSTRAP", "WW_PRIVATE_NETWORK",
                    "WW_DHT", "WW_DIAL_TIMEOUT", "WW_DIAL_PRIVATE", "WW_NO_MDNS",
-                   "WW_NO_NETWORK", "WW_RPC", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON", "WW_IDENTITY"}) {
+                   "WW_NO_NETWORK", "WW_RPC", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON",
+                   "WW_IDENTITY"}) {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";

@@ -137,8 +137,11 @@ kj::String rpcAddr(kj::StringPtr text) {
   if (ip.size() == 0) ip = "127.0.0.1"_kj;
   kj::byte binary[sizeof(in6_addr)];
   if (inet_pton(bare ? AF_INET6 : AF_INET, ip.cStr(), binary) != 1) fail();
+  for (char c: port) {
+    if (c < '0' || c > '9') fail();
+  }
   auto number = port.tryParseAs<uint16_t>();
-  if (number == nullptr || port[0] < '0' || port[0] > '9') fail();
+  if (number == nullptr) fail();
   return kj::str(bare ? "/ip6/" : "/ip4/", ip, "/tcp/", KJ_ASSERT_NONNULL(number));
 }
 
