@@ -19,6 +19,7 @@ command:curl curl
 file:/etc/ssl/certs/ca-certificates.crt ca-certificates
 command:git git
 command:python3 python3
+python:pip python3-pip
 command:ld binutils
 command:cc gcc
 command:c++ g++
@@ -41,6 +42,7 @@ missing_packages() {
   while read -r thing package; do
     case $thing in
       command:*) command -v "${thing#*:}" >/dev/null || echo "$package" ;;
+      python:*) python3 -c "import ${thing#*:}" 2>/dev/null || echo "$package" ;;
       file:*) [ -e "${thing#*:}" ] || echo "$package" ;;
     esac
   done < <(needed) | sort -u

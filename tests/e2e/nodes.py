@@ -34,15 +34,27 @@ class NodeCase(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.decode().strip()
 
-    def start(self, *flags):
+    def start(self, *flags, data=None):
         """A node whose pid0 waits for input that does not come."""
+        node = self.begin(*flags, data=data)
+        self.assertEqual(node.stdout.read(4), b"ww> ")
+        return node
+
+    def begin(self, *flags, data=None):
+        """The same, without waiting for its prompt."""
         node = subprocess.Popen(
-            [WW, "run", "--no-mdns", "--data-dir", self.data, *flags,
+            [WW, "run", "--no-mdns", "--data-dir", data or self.data, *flags,
              os.path.join(IMAGES, "shell")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(self.put_away, node)
-        self.assertEqual(node.stdout.read(4), b"ww> ")
         return node
+
+    def logged(self, node, pattern):
+        """What its log has in the place of the pattern's group."""
+        for line in node.stderr:
+            if found := re.search(pattern, line.decode()):
+                return found.group(1)
+        self.fail(f"the node ended without a line like {pattern}")
 
     def put_away(self, process):
         process.kill()
@@ -52,10 +64,7 @@ class NodeCase(unittest.TestCase):
 
     def start_listening(self, *flags):
         node = self.start("--listen", LOOPBACK, *flags)
-        for line in node.stderr:
-            if found := re.search(rb"listening address=(\S+)", line):
-                return node, found.group(1).decode()
-        self.fail("the node does not listen")
+        return node, self.logged(node, r"listening address=(\S+)")
 
     def exec(self, *words, stdin=b""):
         return ww("exec", "--data-dir", self.data, *words, stdin=stdin)

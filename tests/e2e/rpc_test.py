@@ -16,35 +16,25 @@ class RpcTest(NodeCase):
         super().setUp()
         self.me = self.keygen("me")
 
-    def start_in(self, name, *flags):
-        self.data = self.path(name)
-        return self.start(*flags)
-
-    def logged(self, node, pattern):
-        for line in node.stderr:
-            if found := re.search(pattern, line.decode()):
-                return found.group(1)
-        self.fail(f"the node ended without a line like {pattern}")
-
     def serve(self, *flags):
-        node = self.start("--rpc", "127.0.0.1:0", "--allow", self.me, *flags)
+        node = self.begin("--rpc", "127.0.0.1:0", "--allow", self.me, *flags)
         return node, self.logged(node, r"serving RPC address=(\S+)")
 
     def place(self, address):
         ip, port = re.match(r"/ip4/([\d.]+)/tcp/(\d+)/p2p/", address).groups()
         return ip, int(port)
 
-    def exec_on(self, address, *words, key="me", **options):
+    def exec(self, address, *words, key="me", **options):
         return ww("exec", "--on", address, "--identity", self.path(key), *words, **options)
 
     def test_an_allowed_key_runs_what_it_likes_and_all_its_bytes_arrive(self):
         _, address = self.serve()
-        done = self.exec_on(address, PLAIN, "--", "args", "there")
+        done = self.exec(address, PLAIN, "--", "args", "there")
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"5:there\n", b""))
         data = os.urandom(3_000_000)
-        done = self.exec_on(address, PLAIN, "--", "cat", stdin=data)
+        done = self.exec(address, PLAIN, "--", "cat", stdin=data)
         self.assertEqual((done.returncode, done.stdout == data), (0, True))
-        done = self.exec_on(address, stdin=b"echo far\nexit 9\n")
+        done = self.exec(address, stdin=b"echo far\nexit 9\n")
         self.assertEqual((done.returncode, done.stdout), (9, b"ww> Echo: far\nww> "))
 
     def test_rpc_alone_joins_no_network(self):
@@ -60,14 +50,14 @@ class RpcTest(NodeCase):
         self.assertEqual(local, [("tcp", f"0100007F:{port:04X}")])
         node.stdin.write(b"peers\nid\n")
         node.stdin.flush()
-        self.assertEqual(node.stdout.read(4), b"ww> ")  # no peer, and then the id
+        self.assertEqual(node.stdout.read(8), b"ww> ww> ")  # no peer, and then the id
         self.assertEqual(node.stdout.readline().decode().strip(), address.rsplit("/", 1)[1])
 
     def test_both_ways_in_at_once(self):
         node, address = self.serve("--listen", LOOPBACK)
         listening = self.logged(node, r"listening address=(\S+)")
         for one in (address, listening):
-            self.assertEqual(self.exec_on(one, stdin=b"exit 4\n").returncode, 4)
+            self.assertEqual(self.exec(one, stdin=b"exit 4\n").returncode, 4)
 
     def test_who_may_not_is_refused(self):
         _, address = self.serve()
@@ -76,7 +66,7 @@ class RpcTest(NodeCase):
         for target, key, why in ((address, "other", b"unauthorized: "),
                                  (nobody, "me", b"must end in /p2p/PEERID"),
                                  (f"{nobody}/p2p/{other}", "me", b"another peer answers there")):
-            done = self.exec_on(target, key=key)
+            done = self.exec(target, key=key)
             self.assertEqual((done.returncode, done.stdout), (125, b""))
             self.assertIn(why, done.stderr)
 
@@ -96,13 +86,13 @@ class RpcTest(NodeCase):
                 except OSError:
                     pass  # it was quicker
                 self.assertNotIn(b"/ww/rpc", answer)
-        self.assertEqual(self.exec_on(address, stdin=b"exit 4\n").returncode, 4)
+        self.assertEqual(self.exec(address, stdin=b"exit 4\n").returncode, 4)
 
     def test_those_who_say_nothing_keep_nobody_out(self):
         _, address = self.serve()
         mute = [socket.create_connection(self.place(address)) for _ in range(3 * MAX_PENDING)]
         try:
-            self.assertEqual(self.exec_on(address, stdin=b"exit 4\n").returncode, 4)
+            self.assertEqual(self.exec(address, stdin=b"exit 4\n").returncode, 4)
             # The first had to make room: they find the end of their connections.
             for one in mute[:MAX_PENDING]:
                 self.assertEqual(one.recv(1), b"")
@@ -131,10 +121,11 @@ class RpcTest(NodeCase):
             self.assertIn(why, done.stderr.decode())
 
     def test_a_peer_id_is_found_through_the_local_node(self):
-        far = self.start_in("far", "--listen", LOOPBACK, "--allow", self.me)
+        far = self.begin("--listen", LOOPBACK, "--allow", self.me, data=self.path("far"))
         address = self.logged(far, r"listening address=(\S+)")
         peer = address.rsplit("/", 1)[1]
-        near = self.start_in("near", "--listen", LOOPBACK, "--bootstrap", address)
+        near = self.begin("--listen", LOOPBACK, "--bootstrap", address, data=self.path("near"))
+        self.assertEqual(near.stdout.read(4), b"ww> ")
         listed = b""
         while peer.encode() not in listed:  # until it is connected
             near.stdin.write(b"peers\necho end\n")
@@ -142,10 +133,10 @@ class RpcTest(NodeCase):
             listed = b""
             while b"Echo: end" not in listed:
                 listed = listed + near.stdout.readline()
-        done = self.exec_on(peer, "--data-dir", self.path("near"), stdin=b"exit 6\n")
+        done = self.exec(peer, "--data-dir", self.path("near"), stdin=b"exit 6\n")
         self.assertEqual((done.returncode, done.stderr), (6, b""))
         unknown = self.keygen("unknown")
-        done = self.exec_on(unknown, "--data-dir", self.path("near"), "--dial-timeout", "0.5")
+        done = self.exec(unknown, "--data-dir", self.path("near"), "--dial-timeout", "0.5")
         self.assertEqual(done.returncode, 125)
         self.assertIn(b"no node here is connected to it", done.stderr)
         self.assertIn(b"name its address: /ip4/IP/tcp/PORT/p2p/", done.stderr)

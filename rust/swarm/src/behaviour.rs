@@ -3,18 +3,14 @@
 use crate::code;
 use crate::keepalive;
 use crate::streams;
+use crate::transport;
 use libp2p::connection_limits::{self, ConnectionLimits};
-use libp2p::core::Transport;
-use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::Boxed;
-use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
-use libp2p::pnet::{PnetConfig, PreSharedKey};
+use libp2p::pnet::PreSharedKey;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, StreamProtocol, Swarm};
 use libp2p::{
-    Multiaddr, PeerId, SwarmBuilder, autonat, dcutr, identify, kad, mdns, noise, ping, relay, tcp,
-    tls, yamux,
+    Multiaddr, PeerId, SwarmBuilder, autonat, dcutr, identify, kad, mdns, noise, ping, relay,
 };
 use libp2p_memory_connection_limits as memory_limits;
 use std::error::Error;
@@ -25,21 +21,20 @@ pub const KADEMLIA: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
 /// The protocol that other implementations ask identify for before they talk of the IPFS DHT.
 const PROTOCOL_VERSION: &str = "ipfs/0.1.0";
 
-/// go-libp2p's figures; those of pending connections are its transient ones.
-const MAX_INBOUND: u32 = 64;
+/// go-libp2p's figures. Inbound handshakes have their own room: see half_open.rs.
+pub const MAX_INBOUND: u32 = 64;
 const MAX_OUTBOUND: u32 = 128;
 const MAX_A_PEER: u32 = 8;
-const MAX_PENDING_INBOUND: u32 = 32;
 const MAX_PENDING_OUTBOUND: u32 = 64;
 
 /// Of the machine's memory: above it no connection is taken.
 const MAX_MEMORY_SHARE: f64 = 0.9;
 
-const IDLE: Duration = Duration::from_secs(60);
+/// What others may put into the DHT here: what IPFS has there is far smaller.
+const MAX_RECORDS: usize = 1024;
+const MAX_RECORD_BYTES: usize = 10 << 10;
 
-/// The muxer's default of 512 ends the whole connection when the peer opens one stream more. 4096
-/// is the most that its receive window of 1 GiB a connection allows.
-const MAX_MUXED: usize = 4096;
+const IDLE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dht {
@@ -77,15 +72,8 @@ pub struct Behaviour {
     dcutr: dcutr::Behaviour,
 }
 
-fn muxer() -> yamux::Config {
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(MAX_MUXED);
-    config
-}
-
 fn connection_limits() -> ConnectionLimits {
     ConnectionLimits::default()
-        .with_max_pending_incoming(Some(MAX_PENDING_INBOUND))
         .with_max_pending_outgoing(Some(MAX_PENDING_OUTBOUND))
         .with_max_established_incoming(Some(MAX_INBOUND))
         .with_max_established_outgoing(Some(MAX_OUTBOUND))
@@ -98,8 +86,13 @@ fn behaviour(
     settings: &Settings,
 ) -> Result<Behaviour, Box<dyn Error + Send + Sync>> {
     let me = key.public().to_peer_id();
-    let config = kad::Config::new(KADEMLIA);
-    let mut kad = kad::Behaviour::with_config(me, kad::store::MemoryStore::new(me), config);
+    let records = kad::store::MemoryStoreConfig {
+        max_records: MAX_RECORDS,
+        max_value_bytes: MAX_RECORD_BYTES,
+        ..Default::default()
+    };
+    let records = kad::store::MemoryStore::with_config(me, records);
+    let mut kad = kad::Behaviour::with_config(me, records, kad::Config::new(KADEMLIA));
     match settings.dht {
         Dht::Auto => kad.set_mode(None),
         Dht::Client => kad.set_mode(Some(kad::Mode::Client)),
@@ -132,48 +125,20 @@ fn behaviour(
     })
 }
 
-/// TCP alone: QUIC has no place for a shared key.
-fn private_transport(
-    key: &Keypair,
-    shared: PreSharedKey,
-    timeout: Duration,
-) -> Result<Boxed<(PeerId, StreamMuxerBox)>, Box<dyn Error + Send + Sync>> {
-    Ok(tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-        .and_then(move |socket, _| PnetConfig::new(shared).handshake(socket))
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise::Config::new(key)?)
-        .multiplex(muxer())
-        .timeout(timeout)
-        .boxed())
-}
-
 pub fn build(key: Keypair, settings: &Settings) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
     let timeout = settings.dial_timeout;
-    let builder = SwarmBuilder::with_existing_identity(key).with_tokio();
-    let swarm = if let Some(shared) = settings.private_network {
-        builder
-            .with_other_transport(|key| private_transport(key, shared, timeout))?
-            .with_dns()?
-            .with_relay_client(noise::Config::new, muxer)?
-            .with_behaviour(|key, relay| behaviour(key, relay, settings))?
-            .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE))
-            .with_connection_timeout(timeout)
-            .build()
-    } else {
-        builder
-            .with_tcp(
-                tcp::Config::default().nodelay(true),
-                (noise::Config::new, tls::Config::new),
-                muxer,
-            )?
-            .with_quic()
-            .with_dns()?
-            .with_relay_client(noise::Config::new, muxer)?
-            .with_behaviour(|key, relay| behaviour(key, relay, settings))?
-            .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE))
-            .with_connection_timeout(timeout)
-            .build()
-    };
+    let swarm = SwarmBuilder::with_existing_identity(key)
+        .with_tokio()
+        .with_other_transport(|key| match settings.private_network {
+            Some(shared) => transport::private(key, shared, timeout),
+            None => transport::public(key, timeout),
+        })?
+        .with_dns()?
+        .with_relay_client(noise::Config::new, transport::muxer)?
+        .with_behaviour(|key, relay| behaviour(key, relay, settings))?
+        .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE))
+        .with_connection_timeout(timeout)
+        .build();
     Ok(swarm)
 }
 

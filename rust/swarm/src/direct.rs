@@ -11,8 +11,8 @@
 use crate::addresses;
 use crate::behaviour::Settings;
 use crate::code;
+use crate::command::Command;
 use crate::inbox::{Event, Inbox, Kind};
-use crate::node::Command;
 use crate::stream::{Raw, WwStream};
 use crate::streams::Place;
 use futures::StreamExt;

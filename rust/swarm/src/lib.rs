@@ -11,21 +11,29 @@
 
 mod addresses;
 mod behaviour;
+mod code;
+mod command;
+mod crowd;
 mod direct;
+mod half_open;
 mod inbox;
 mod keepalive;
 mod node;
+mod reasons;
+mod round_trip;
 mod stream;
 mod streams;
+mod transport;
 
 use behaviour::{Behaviour, Dht, Settings};
+use command::{Command, Commands};
 use inbox::{Event, Inbox, Kind};
 use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use libp2p::pnet::PreSharedKey;
 use libp2p::swarm::{StreamProtocol, Swarm};
 use libp2p::{Multiaddr, PeerId};
-use node::{Command, Commands, Node};
+use node::Node;
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::{Arc, mpsc};
@@ -34,16 +42,6 @@ use std::time::Duration;
 use std::{ptr, slice};
 use stream::{FAILED, WwStream};
 use ww_fence::{ErrorKind, Failure, WwBytes, WwError, WwSlice, deliver, guard, unheard};
-
-/// How an operation ended: the values of `WwSwarmEvent::code`.
-pub(crate) mod code {
-    pub const FAILED: u32 = 1;
-    pub const NOT_CONNECTED: u32 = 2;
-    pub const UNSUPPORTED: u32 = 3;
-    pub const OVERLOADED: u32 = 4;
-    /// Of a warning: the swarm has ended.
-    pub const ENDED: u32 = 5;
-}
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -63,7 +61,7 @@ pub struct WwSwarmOptions {
     pub protocols: *const WwSlice, // of raw streams, that peers may open
     pub protocol_count: usize,
     pub private_network: WwSlice, // 32 bytes, or empty
-    pub direct: *const WwSlice, // /ip…/tcp/…: where direct links are served
+    pub direct: *const WwSlice,   // /ip…/tcp/…: where direct links are served
     pub direct_count: usize,
     pub dial_timeout_ms: u64,
     pub dht: u32, // 0 auto, 1 client, 2 server
@@ -161,7 +159,7 @@ fn begin(
     inbox: &Arc<Inbox>,
 ) -> Result<(direct::Dialer, Option<Swarm<Behaviour>>), Failure> {
     let failed = |address: &Multiaddr, e: &dyn std::error::Error| {
-        other(format!("cannot listen on {address}: {}", node::chain(e)))
+        other(format!("cannot listen on {address}: {}", reasons::chain(e)))
     };
     let direct = direct::begin(&key, settings, inbox).map_err(|(a, e)| failed(&a, &e))?;
     if !settings.network {

@@ -3,33 +3,25 @@
 use crate::addresses::{self, Book};
 use crate::behaviour::{self, Behaviour, BehaviourEvent, KADEMLIA, Settings};
 use crate::code;
+use crate::command::Command;
+use crate::crowd::Crowd;
 use crate::direct;
+use crate::half_open::ip_of;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::keepalive::{self, KeepAlive};
+use crate::reasons;
+use crate::round_trip;
 use crate::stream::{Control, WwStream};
 use crate::streams::Out;
 use futures::StreamExt;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, StreamProtocol, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, kad, mdns, ping};
-use std::collections::HashMap;
-use std::error::Error;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU8;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-
-pub enum Command {
-    Resolve { op: u64, peer: PeerId, addrs: Vec<Multiaddr> },
-    Dial { op: u64, peer: PeerId, addrs: Vec<Multiaddr> },
-    Open { op: u64, peer: PeerId, protocol: StreamProtocol },
-    Ping { op: u64, peer: PeerId },
-    /// Until an address of the peer is known.
-    Find { op: u64, peer: PeerId },
-    Direct { op: u64, peer: PeerId, addrs: Vec<Multiaddr>, protocol: StreamProtocol },
-    Forget { op: u64 },
-    Stop,
-}
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Between dials of bootstrap peers while nobody is connected.
 const BOOTSTRAP_RETRY: Duration = Duration::from_secs(30);
@@ -46,7 +38,6 @@ struct Peer {
     connections: Vec<Connection>,
     answered: bool,    // it said something: until then a dial is not done
     waiting: Vec<u64>, // dials
-    pings: Vec<u64>,
 }
 
 pub struct Node {
@@ -55,10 +46,12 @@ pub struct Node {
     bootstrap: Vec<(PeerId, Multiaddr)>,
     dials: HashMap<ConnectionId, (PeerId, u64)>,
     finds: HashMap<kad::QueryId, (u64, PeerId)>,
+    pings: HashSet<u64>, // whose streams are being opened
     peers: HashMap<PeerId, Peer>,
     book: Book,
     live: HashMap<ConnectionId, Vec<Weak<Control>>>,
     keepalive: KeepAlive,
+    crowd: Crowd,
     sought: HashMap<PeerId, Vec<u64>>,
     direct: direct::Dialer,
 }
@@ -76,10 +69,12 @@ impl Node {
             bootstrap: settings.bootstrap,
             dials: HashMap::new(),
             finds: HashMap::new(),
+            pings: HashSet::new(),
             peers: HashMap::new(),
             book: Book::default(),
             live: HashMap::new(),
             keepalive: KeepAlive::default(),
+            crowd: Crowd::default(),
             sought: HashMap::new(),
             direct,
         }
@@ -114,9 +109,26 @@ impl Node {
 
     fn close_mute(&mut self) {
         for connection in self.keepalive.mute(Instant::now()) {
-            self.keepalive.forget(connection);
-            self.lose(connection);
-            self.swarm.close_connection(connection);
+            self.close(connection);
+        }
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        self.keepalive.forget(connection);
+        self.lose(connection);
+        self.swarm.close_connection(connection);
+    }
+
+    /// Somebody came in: who is idle may have to go.
+    fn make_room(&mut self, newcomer: ConnectionId, from: &Multiaddr) {
+        self.crowd.enter(newcomer, ip_of(from));
+        let live = &self.live;
+        let is_idle = |connection| {
+            let streams = live.get(&connection).map_or(&[][..], Vec::as_slice);
+            !streams.iter().any(|stream| stream.strong_count() > 0)
+        };
+        if let Some(chosen) = self.crowd.surplus(is_idle) {
+            self.close(chosen);
         }
     }
 
@@ -142,15 +154,13 @@ impl Node {
             Command::Resolve { op, peer, addrs } => self.resolve(op, peer, addrs),
             Command::Dial { op, peer, addrs } => self.dial(op, peer, addrs),
             Command::Open { op, peer, protocol } => {
-                if let Err(code) = self.swarm.behaviour_mut().streams.open(op, peer, protocol) {
-                    let overloaded = code == code::OVERLOADED;
-                    self.fail(op, code, if overloaded { "streams" } else { "not connected" });
+                self.open(op, peer, protocol);
+            }
+            Command::Ping { op, peer } => {
+                if self.open(op, peer, round_trip::PROTOCOL) {
+                    self.pings.insert(op);
                 }
             }
-            Command::Ping { op, peer } => match self.peers.get_mut(&peer) {
-                Some(known) => known.pings.push(op),
-                None => self.fail(op, code::NOT_CONNECTED, "not connected"),
-            },
             Command::Find { op, peer } => {
                 let known = self.book.find(&peer);
                 if known.is_empty() {
@@ -170,11 +180,20 @@ impl Node {
                 });
                 for peer in self.peers.values_mut() {
                     peer.waiting.retain(|other| *other != op);
-                    peer.pings.retain(|other| *other != op);
                 }
             }
             Command::Stop => {}
         }
+    }
+
+    /// False if it failed at once.
+    fn open(&mut self, op: u64, peer: PeerId, protocol: StreamProtocol) -> bool {
+        let opening = self.swarm.behaviour_mut().streams.open(op, peer, protocol);
+        if let Err(code) = opening {
+            let overloaded = code == code::OVERLOADED;
+            self.fail(op, code, if overloaded { "streams" } else { "not connected" });
+        }
+        opening.is_ok()
     }
 
     /// All addresses that a dial of this peer could try: the given, and those known. If there is
@@ -230,7 +249,7 @@ impl Node {
     }
 
     fn dial_failed(&self, op: u64, error: &DialError) {
-        self.fail(op, behaviour::code_of(error), explain(error));
+        self.fail(op, behaviour::code_of(error), reasons::explain(error));
     }
 
     /// The peer said something: what waited for that is done.
@@ -259,6 +278,9 @@ impl Node {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 let address = endpoint.get_remote_address().clone();
                 self.keepalive.opened(connection_id, Instant::now());
+                if endpoint.is_listener() {
+                    self.make_room(connection_id, &address);
+                }
                 let known = self.peers.entry(peer_id).or_default();
                 known.connections.push(Connection { id: connection_id, address });
                 if let Some((_, op)) = self.dials.remove(&connection_id) {
@@ -271,7 +293,8 @@ impl Node {
                 self.tell_peer(peer_id);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
-                let why = cause.map_or("it closed the connection".to_string(), |c| chain(&c));
+                let why =
+                    cause.map_or("it closed the connection".to_string(), |c| reasons::chain(&c));
                 self.closed(peer_id, connection_id, &why);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
@@ -291,12 +314,13 @@ impl Node {
 
     fn closed(&mut self, peer: PeerId, connection: ConnectionId, why: &str) {
         self.keepalive.forget(connection);
+        self.crowd.leave(connection);
         self.lose(connection);
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.connections.retain(|c| c.id != connection);
         if known.connections.is_empty() {
             let gone = self.peers.remove(&peer).unwrap_or_default();
-            for op in gone.waiting.into_iter().chain(gone.pings) {
+            for op in gone.waiting {
                 self.fail(op, code::NOT_CONNECTED, why);
             }
             let mut event = Event::new(Kind::Disconnected, 0);
@@ -341,23 +365,13 @@ impl Node {
 
     fn pinged(&mut self, event: ping::Event) {
         match event.result {
-            Ok(round_trip) => {
+            Ok(_) => {
                 self.keepalive.heard(event.connection, Instant::now());
                 self.answered(event.peer);
-                let pings = self.peers.get_mut(&event.peer).map(|p| std::mem::take(&mut p.pings));
-                for op in pings.unwrap_or_default() {
-                    let mut done = Event::new(Kind::Done, op);
-                    done.value = u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX);
-                    self.inbox.push(done);
-                }
             }
             Err(ping::Failure::Unsupported) => {
                 self.keepalive.forget(event.connection);
                 self.answered(event.peer);
-                let pings = self.peers.get_mut(&event.peer).map(|p| std::mem::take(&mut p.pings));
-                for op in pings.unwrap_or_default() {
-                    self.fail(op, code::UNSUPPORTED, "the peer does not answer pings");
-                }
             }
             Err(_) => {} // keepalive decides
         }
@@ -395,12 +409,23 @@ impl Node {
                 event.stream = Some(stream);
                 self.inbox.push(event);
             }
+            Out::Opened { op, stream, place } if self.pings.remove(&op) => {
+                let inbox = self.inbox.clone();
+                tokio::spawn(async move {
+                    let measured = round_trip::measure(stream).await;
+                    drop(place);
+                    inbox.push(round_trip::done(op, measured));
+                });
+            }
             Out::Opened { op, stream, place } => {
                 let mut event = Event::new(Kind::Done, op);
                 event.stream = Some(self.wrap(connection, stream, place));
                 self.inbox.push(event);
             }
-            Out::Failed { op, code, why } => self.fail(op, code, why),
+            Out::Failed { op, code, why } => {
+                self.pings.remove(&op);
+                self.fail(op, code, why);
+            }
         }
     }
 
@@ -452,40 +477,3 @@ fn found(peer: PeerId, result: kad::QueryResult) -> Vec<Multiaddr> {
     };
     peers.into_iter().filter(|p| p.peer_id == peer).flat_map(|p| p.addrs).take(16).collect()
 }
-
-/// Every address with its reason.
-fn explain(error: &DialError) -> String {
-    match error {
-        DialError::Transport(failures) => {
-            let mut texts = Vec::new();
-            for (address, error) in failures {
-                texts.push(format!("{address}: {}", chain(error)));
-            }
-            texts.join("; ")
-        }
-        DialError::WrongPeerId { obtained, address } => {
-            format!("{address}: another peer answers there: {obtained}")
-        }
-        DialError::LocalPeerId { address } => format!("{address}: this node itself answers there"),
-        DialError::NoAddresses => "no address is known".to_string(),
-        DialError::Denied { cause } => chain(cause),
-        other => chain(other),
-    }
-}
-
-/// libp2p's errors say little unless their sources are told too.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
-}
-
-/// The channel's end that the loop holds.
-pub type Commands = UnboundedSender<Command>;

@@ -141,7 +141,7 @@ void addNetworkOptions(CLI::App& run, Raw& raw) {
                  "A file with more of them, a line each, read again when it changes")
       ->type_name("FILE")->envname("WW_ALLOW_FILE")->group(group);
   run.add_option("--rpc", raw.rpc,
-                 "Serve those keys over a TCP port as well, which joins no network: IP:PORT, or\n"
+                 "Serve those keys over a TCP port as well, without joining a network: IP:PORT or\n"
                  ":2021 for loopback alone")
       ->type_name("ADDR")->envname("WW_RPC")->group(group);
   run.add_flag("--no-mdns", raw.noMdns, "Do not look for peers on the local network")

@@ -92,7 +92,9 @@ kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
   admission.bind(*lease);
   lease->check();
   sessions->add(*lease);
-  auto offered = offer(*lease, key.map([](const AllowedKey& k) -> const AllowedKey& { return k; }));
+  kj::Maybe<const AllowedKey&> holder;
+  KJ_IF_MAYBE(k, key) holder = *k;
+  auto offered = offer(*lease, holder);
   auto wrap = kj::refcounted<EpochPolicy>(kj::addRef(*lease));
 
   auto& issued = lease->issued();

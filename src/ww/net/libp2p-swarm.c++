@@ -139,11 +139,14 @@ kj::Promise<void> Libp2pSwarm::resolveAndDial(PeerId wanted, kj::Array<Multiaddr
   KJ_IF_MAYBE(exception, outcome) {
     failures.add(kj::str(exception->getDescription()));
     auto text = kj::str(prefix, kj::strArray(failures, "; "));
-    if (exception->getType() != kj::Exception::Type::DISCONNECTED) {
-      kj::throwFatalException(badInput(text));
+    switch (exception->getType()) {
+      case kj::Exception::Type::OVERLOADED:
+        kj::throwFatalException(overloaded(kj::str("connections: ", text)));
+      case kj::Exception::Type::DISCONNECTED:
+        kj::throwFatalException(
+            kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::mv(text)));
+      default: kj::throwFatalException(badInput(text));
     }
-    kj::throwFatalException(
-        kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__, kj::mv(text)));
   }
 }
 

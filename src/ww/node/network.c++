@@ -138,7 +138,7 @@ kj::String rpcAddr(kj::StringPtr text) {
   kj::byte binary[sizeof(in6_addr)];
   if (inet_pton(bare ? AF_INET6 : AF_INET, ip.cStr(), binary) != 1) fail();
   for (char c: port) {
-    if (c < '0' || c > '9') fail();
+    if (c < '0' || c > '9') fail();  // or hexadecimal would do
   }
   auto number = port.tryParseAs<uint16_t>();
   if (number == nullptr) fail();

@@ -1,0 +1,45 @@
+//! What the loop tells the network's thread.
+
+use libp2p::swarm::StreamProtocol;
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::mpsc::UnboundedSender;
+
+pub enum Command {
+    Resolve {
+        op: u64,
+        peer: PeerId,
+        addrs: Vec<Multiaddr>,
+    },
+    Dial {
+        op: u64,
+        peer: PeerId,
+        addrs: Vec<Multiaddr>,
+    },
+    Open {
+        op: u64,
+        peer: PeerId,
+        protocol: StreamProtocol,
+    },
+    Ping {
+        op: u64,
+        peer: PeerId,
+    },
+    /// Until an address of the peer is known.
+    Find {
+        op: u64,
+        peer: PeerId,
+    },
+    Direct {
+        op: u64,
+        peer: PeerId,
+        addrs: Vec<Multiaddr>,
+        protocol: StreamProtocol,
+    },
+    Forget {
+        op: u64,
+    },
+    Stop,
+}
+
+/// The channel's end that the loop holds.
+pub type Commands = UnboundedSender<Command>;

@@ -1,0 +1,64 @@
+//! Why a dial or a connection failed, for a person.
+
+use libp2p::swarm::DialError;
+use std::error::Error;
+
+/// Every address with its reason.
+pub fn explain(error: &DialError) -> String {
+    match error {
+        DialError::Transport(failures) => {
+            let mut texts = Vec::new();
+            for (address, error) in failures {
+                texts.push(format!("{address}: {}", reason(&chain(error))));
+            }
+            texts.join("; ")
+        }
+        DialError::WrongPeerId { obtained, address } => {
+            format!("{address}: another peer answers there: {obtained}")
+        }
+        DialError::LocalPeerId { address } => format!("{address}: this node itself answers there"),
+        DialError::NoAddresses => "no address is known".to_string(),
+        DialError::Denied { cause } => chain(cause),
+        other => chain(other),
+    }
+}
+
+/// Without what the DNS layer puts around it, which names were resolved before.
+fn reason(text: &str) -> String {
+    let (_, inner) = text.split_once("Multiple dial errors occurred:").unwrap_or(("", text));
+    let lines = inner.lines().map(|line| line.trim().trim_start_matches("- "));
+    let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    if text.starts_with("Unsupported resolved address") {
+        return "this transport is not supported".to_string();
+    }
+    text
+}
+
+/// libp2p's errors say little unless their sources are told too.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn a_reason_is_one_line_without_what_libp2p_puts_around_it() {
+        let wrapped = ": Multiple dial errors occurred:\n - Connection refused (os error 111)";
+        assert_eq!(reason(wrapped), "Connection refused (os error 111)");
+        let unsupported =
+            ": Multiple dial errors occurred:\n - Unsupported resolved address: /ip4/1.2.3.4/udp/1";
+        assert_eq!(reason(unsupported), "this transport is not supported");
+        assert_eq!(reason("timed out"), "timed out");
+    }
+}

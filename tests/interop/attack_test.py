@@ -1,0 +1,156 @@
+"""What hostile peers and broken links do to a node of ours, while an honest one comes and goes.
+Each prints how long the honest one took and what memory it cost; nothing of that is asserted."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+from peers import OURS, InteropCase, id_of
+
+GO = os.environ["WW_GO_PEER"].split()
+
+
+class AttackTest(InteropCase):
+    def setUp(self):
+        self.ours = self.start(*OURS)
+        self.address = self.ours.listening("/tcp/")
+        self.id = id_of(self.address)
+        self.before = self.memory()
+
+    def memory(self):
+        with open(f"/proc/{self.ours.process.pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+    def hostile(self, *flags):
+        """A peer that knows ours."""
+        peer = self.start(*GO, *flags)
+        peer.address = peer.listening()
+        self.done(peer, f"dial {self.address}")
+        return peer
+
+    def an_honest_one_is_served(self, when):
+        honest = self.start(*OURS)
+        honest.listening("/tcp/")
+        started = time.monotonic()
+        self.done(honest, f"dial {self.address}")
+        connected = time.monotonic()
+        self.talk(honest, self.id)
+        print(f"{when}: connected in {(connected - started) * 1000:.1f} ms, "
+              f"served in {(time.monotonic() - connected) * 1000:.1f} ms; "
+              f"memory {self.before} -> {self.memory()} MiB", flush=True)
+        honest.close()
+
+    def port(self):
+        return int(self.address.split("/")[4])
+
+    def test_half_open_handshakes(self):
+        mute = [socket.create_connection(("127.0.0.1", self.port())) for _ in range(500)]
+        self.addCleanup(lambda: [one.close() for one in mute])
+        self.an_honest_one_is_served("500 half-open connections")
+
+    def test_a_crowd_of_idle_strangers(self):
+        hostile = self.start(*GO)
+        hostile.listening()
+        self.done(hostile, f"crowd {self.address} 150")
+        held = int(self.done(self.ours, "peers")[1])
+        self.assertLessEqual(held, 64)
+        self.an_honest_one_is_served(f"a crowd of 150, of whom {held} are held")
+
+    def test_ten_thousand_streams(self):
+        hostile = self.hostile()
+        hostile.tell(f"flood {self.id} 10000")
+        self.an_honest_one_is_served("during 10,000 streams of one peer")
+        print(" ".join(hostile.hear("flooded")), flush=True)
+        self.done(hostile, f"ping {self.id}")  # its connection stands
+        self.an_honest_one_is_served("after them")
+
+    def test_a_giant_identify(self):
+        hostile = self.start(*GO)
+        hostile.listening()
+        self.done(hostile, "grow x")
+        hostile.ask(f"dial {self.address}")  # whatever comes of it
+        self.an_honest_one_is_served("after an identify of 80 KiB")
+
+    def test_a_dht_full_of_lies(self):
+        hostile, honest = self.start(*GO), self.start(*OURS)
+        elsewhere = self.start(*OURS)
+        lies = [one.listening("/tcp/").split("/p2p/")[0] for one in (honest, elsewhere)]
+        hostile.listening()
+        self.done(hostile, f"poison {','.join(lies)},/ip4/10.0.0.1/tcp/1,/ip4/127.0.0.1/tcp/1")
+        self.done(hostile, f"dial {self.address}")
+        nobody = id_of(self.start(*OURS).listening("/tcp/"))
+        words = self.ours.ask(f"find {nobody}")
+        self.assertEqual(words[0], "failed")
+        self.an_honest_one_is_served("after lies about who is where")
+
+    def test_a_dht_that_is_filled(self):
+        hostile = self.hostile()
+        hostile.tell(f"fill {self.id} 1280 10000")
+        self.an_honest_one_is_served("while the DHT is filled")
+        taken = int(hostile.hear("filled")[1])
+        print(f"{taken} of 1,280 records were taken", flush=True)
+        self.assertTrue(900 < taken <= 1024, taken)
+        self.assertEqual(self.done(hostile, f"fill {self.id} 16 20000"), ["filled", "0"])
+
+    def test_a_thousand_dials(self):
+        silent = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.addCleanup(silent.close)
+        self.ours.tell(f"dials 1000 /ip4/127.0.0.1/tcp/{silent.getsockname()[1]}")
+        self.an_honest_one_is_served("during 1,000 dials that hang")
+        settled = self.ours.hear("settled")
+        self.assertEqual(settled[1], "1000")
+        self.assertGreaterEqual(int(settled[3]), 1000 - 128, "128 are held at most")
+        self.done(self.ours, f"dial {self.hostile().address}")
+
+    def test_a_peer_that_falls_silent_is_noticed(self):
+        """By our keep-alive: nothing comes from its connection, not even its end."""
+        for transport in ("tcp", "quic"):
+            with self.subTest(transport):
+                theirs = self.start(*GO, "-transport", transport)
+                address = theirs.listening()
+                self.done(self.ours, f"dial {address}")
+                self.done(self.ours, f"hold {id_of(address)}")
+                theirs.process.send_signal(signal.SIGSTOP)
+                began = time.monotonic()
+                self.assertIn(self.ours.hear("failed", "ended")[0], ("failed", "ended"))
+                print(f"{transport}: silence was noticed after "
+                      f"{time.monotonic() - began:.1f} s", flush=True)
+                self.assertEqual(self.ours.ask(f"ping {id_of(address)}")[0], "failed")
+
+    def test_a_peer_that_is_killed_in_the_middle_of_a_transfer(self):
+        theirs = self.start(*GO)
+        address = theirs.listening()
+        self.done(self.ours, f"dial {address}")
+        self.ours.tell(f"echo {id_of(address)} 400000000")
+        self.done(self.ours, f"ping {id_of(address)}")  # it goes on
+        theirs.process.kill()
+        self.assertEqual(self.ours.hear("failed", "echoed")[0], "failed")
+        self.an_honest_one_is_served("after that")
+
+    def test_one_identity_on_two_machines(self):
+        folder = tempfile.mkdtemp(prefix="ww-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        key = os.path.join(folder, "key")
+        subprocess.run([os.environ["WW"], "keygen", key], check=True, capture_output=True)
+        twins = [self.start(*OURS, key) for _ in range(2)]
+        addresses = [one.listening("/tcp/") for one in twins]
+        self.assertEqual(id_of(addresses[0]), id_of(addresses[1]))
+        for address in addresses:
+            self.done(self.ours, f"dial {address}")
+        self.talk(self.ours, id_of(addresses[0]))
+        for twin in twins:
+            self.done(twin, f"dial {self.address}")
+            self.talk(twin, self.id)
+        words = twins[0].ask(f"dial {addresses[1]}")
+        self.assertEqual(words[0], "failed")
+        self.assertIn("this node itself", " ".join(words))
+        twins[0].close()
+        self.an_honest_one_is_served("with a twin gone")
+
+
+if __name__ == "__main__":
+    unittest.main()
