@@ -1,5 +1,5 @@
-"""`ww exec` over a network with a long way: the time from the end of the handshakes, which the client
-tells on its log, to the component's first byte, in round trips. A proxy on loopback adds the way."""
+"""`ww exec` over a long way: the time from the end of the handshakes, which the client tells on its
+log, to the component's first byte, in round trips. A proxy on loopback adds the way."""
 import asyncio
 import os
 import re

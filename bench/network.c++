@@ -1,6 +1,6 @@
-// Node to node: a server in a process of its own, and a client in this one, over libp2p (TCP, Noise,
-// Yamux) on loopback. Ceilings: the same RPC over plain TCP, and the same streams with Rust at both
-// ends (rust/swarm-bench).
+// Node to node: a server in a process of its own, and a client in this one, over libp2p (TCP,
+// Noise, Yamux) on loopback. Ceilings: the same RPC over plain TCP, and the same streams with Rust
+// at both ends (rust/swarm-bench).
 //
 //   ww-bench-network RUST_BENCH     every figure
 //   ww-bench-network serve          the server: says its addresses, ends with its input
