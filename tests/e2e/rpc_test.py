@@ -135,6 +135,8 @@ class RpcTest(NodeCase):
                 listed = listed + near.stdout.readline()
         done = self.exec(peer, "--data-dir", self.path("near"), stdin=b"exit 6\n")
         self.assertEqual((done.returncode, done.stderr), (6, b""))
+        done = self.exec(peer, "--data-dir", self.path("far"), stdin=b"exit 7\n")  # itself
+        self.assertEqual((done.returncode, done.stderr), (7, b""))
         unknown = self.keygen("unknown")
         done = self.exec(unknown, "--data-dir", self.path("near"), "--dial-timeout", "0.5")
         self.assertEqual(done.returncode, 125)

@@ -30,11 +30,16 @@ class ClientLinks::Link final: public kj::Refcounted {
     } else {
       rpc->setLimits(owner.limits.first);
       countUngrafted(1);
-      policy.ask(rpc->bootstrap().castAs<stem::Signer>(), owner.node.getHeadWatch().seq());
     }
   }
   ~Link() noexcept(false) {}
   KJ_DISALLOW_COPY_AND_MOVE(Link);
+
+  // Asks the client already who it is: see early-graft-policy.h.
+  void askEarly() {
+    if (grafted) return;
+    policy.ask(rpc->bootstrap().castAs<stem::Signer>(), owner.node.getHeadWatch().seq());
+  }
 
   kj::Promise<void> onDisconnect() { return rpc->onDisconnect(); }
   bool hasGrafted() const { return grafted; }
@@ -120,6 +125,7 @@ void ClientLinks::servePeer(PeerStream peer) {
 kj::Promise<void> ClientLinks::run(kj::Own<Link> link) {
   KJ_DEFER(link->close());
   logger.log(LogLevel::DEBUG, "a client is here", {{"client", link->name()}});
+  link->askEarly();
   auto& ref = *link;
   auto inTime = timer.afterDelay(limits.toGraft).then([this, &ref]() -> kj::Promise<void> {
     if (ref.hasGrafted()) return kj::NEVER_DONE;
