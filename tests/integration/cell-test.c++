@@ -229,7 +229,8 @@ KJ_TEST("a start whose compilation outlasts the epoch starts nothing") {
   request.setWasm(component("cell-plain"));
   request.initArgs(1).set(0, "spin");
   auto promise = request.send();
-  node.waitScope.poll();  // as far as the compiler's thread
+  // As far as the compiler's thread. Not poll(): that would hear of the thread's end, too.
+  kj::evalLast([]() {}).wait(node.waitScope);
   // The head has moved, and the event that ends bodies is still to come.
   node.node.getHeadWatch().store({1, nullptr, 0});
   auto reason = failureOf([&]() { promise.wait(node.waitScope); });

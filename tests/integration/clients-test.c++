@@ -66,6 +66,11 @@ struct Client {
   explicit Client(kj::Own<kj::AsyncIoStream> raw)
       : stream(kj::mv(raw)), rpc(*stream), membrane(rpc.bootstrap().castAs<Membrane>()) {}
 
+  // `offered`: for the node to ask early.
+  Client(kj::Own<kj::AsyncIoStream> raw, stem::Signer::Client offered)
+      : stream(kj::mv(raw)), rpc(*stream, kj::mv(offered)),
+        membrane(rpc.bootstrap().castAs<Membrane>()) {}
+
   auto graft(stem::Signer::Client signer) {
     auto request = membrane.graftRequest();
     request.setSigner(kj::mv(signer));
@@ -119,6 +124,40 @@ KJ_TEST("a stranger, and no signer at all, are refused on a link that stays as i
   refused = f.failure(client.membrane.graftRequest().send().ignoreResult());
   KJ_EXPECT(contains(refused, "unauthorized: "), refused);
   KJ_EXPECT(f.links.ungraftedCount() == 1);
+  client.graft(f.signer()).wait(f.node.waitScope);
+}
+
+KJ_TEST("a client's own bootstrap may answer before the graft asks; once, and for a listed key") {
+  Fixture f;
+  Client early(f.connect(), f.signer());
+  early.graft(kj::heap<SlowSigner>()).wait(f.node.waitScope);
+  auto second = early.graft(kj::heap<SlowSigner>()).ignoreResult().eagerlyEvaluate(nullptr);
+  KJ_EXPECT(!second.poll(f.node.waitScope));
+  f.advance(SignedGraftPolicy::SIGNER_TIMEOUT);
+  KJ_EXPECT(contains(f.failure(kj::mv(second)), "unauthorized: "));
+
+  Client stranger(f.connect(), f.signer(Identity::generate()));
+  KJ_EXPECT(contains(f.failure(stranger.graft(f.signer(Identity::generate())).ignoreResult()),
+                     "unauthorized: "));
+  KJ_EXPECT(f.links.ungraftedCount() == 1);
+  stranger.graft(f.signer()).wait(f.node.waitScope);
+
+  // The key of the session is the one that answered.
+  f.keys.set(nullptr);
+  Client removed(f.connect(), f.signer());
+  KJ_EXPECT(contains(f.failure(removed.graft(f.signer()).ignoreResult()), "unauthorized: "));
+}
+
+KJ_TEST("an early answer is for the epoch in which it was asked for") {
+  Fixture f;
+  Client client(f.connect(), f.signer());
+  f.node.waitScope.poll();
+  f.node.heads.advance();
+  f.node.waitScope.poll();
+  auto graft = client.graft(kj::heap<SlowSigner>()).ignoreResult().eagerlyEvaluate(nullptr);
+  KJ_EXPECT(!graft.poll(f.node.waitScope));
+  f.advance(SignedGraftPolicy::SIGNER_TIMEOUT);
+  KJ_EXPECT(contains(f.failure(kj::mv(graft)), "unauthorized: "));
   client.graft(f.signer()).wait(f.node.waitScope);
 }
 

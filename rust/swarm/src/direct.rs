@@ -167,7 +167,7 @@ impl Server {
         let (peer, io) = self.noise.clone().upgrade_inbound(io, NOISE).await.ok()?;
         let (protocol, io) = listener_select_proto(io, self.protocols.clone()).await.ok()?;
         let place = self.links.take(peer)?;
-        let stream = WwStream::new(Box::new(io), &self.inbox, place);
+        let stream = WwStream::new(Box::new(io), true, &self.inbox, place);
         let mut event = Event::new(Kind::Inbound, stream.id);
         event.peer = peer.to_bytes();
         event.text = protocol.as_ref().as_bytes().to_vec();
@@ -196,7 +196,7 @@ impl Dialer {
             let event = match dialled {
                 Ok(Ok(raw)) => {
                     let mut event = Event::new(Kind::Done, op);
-                    event.stream = Some(WwStream::new(raw, &inbox, Place::free()));
+                    event.stream = Some(WwStream::new(raw, true, &inbox, Place::free()));
                     event
                 }
                 Ok(Err(why)) => Event::failure(op, code::FAILED, why),
@@ -297,9 +297,46 @@ mod tests {
             pending.add(task.abort_handle());
             tasks.push(task);
         }
-        assert!(tasks.remove(0).await.is_err_and(|e| e.is_cancelled()));
-        assert!(tasks.iter().all(|task| !task.is_finished()));
+        tokio::task::yield_now().await;
+        let finished: Vec<_> = (0..=MAX_PENDING).filter(|i| tasks[*i].is_finished()).collect();
+        assert_eq!(finished, [0]);
         assert_eq!(pending.0.len(), MAX_PENDING);
+    }
+
+    extern "C" fn ring(_: *mut std::ffi::c_void) {}
+
+    #[tokio::test]
+    async fn each_end_proves_who_it_is_and_a_wrong_one_is_left() {
+        let [server_key, client_key] = [1, 2].map(|_| Keypair::generate_ed25519());
+        let [server_id, client_id] = [&server_key, &client_key].map(|k| k.public().to_peer_id());
+        let protocol = StreamProtocol::new("/test/1");
+        let inbox = Arc::new(Inbox::new(crate::WwSwarmHooks { ring }, std::ptr::null_mut()));
+        let server = Arc::new(Server {
+            noise: noise::Config::new(&server_key).unwrap(),
+            protocols: vec![protocol.clone()],
+            inbox: inbox.clone(),
+            links: Links::default(),
+        });
+        let (listener, place) = bind(&"/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
+        tokio::spawn(accept(listener, server));
+        let dial = async |peer, protocol| {
+            let noise = noise::Config::new(&client_key).unwrap();
+            attempt(noise, peer, &addresses::of_tcp_place(place), protocol).await
+        };
+        let why = dial(client_id, protocol.clone()).await.err().unwrap();
+        assert_eq!(why, format!("another peer answers there: {server_id}"));
+        let why = dial(server_id, StreamProtocol::new("/test/2")).await.err().unwrap();
+        assert_eq!(why, "it does not serve /test/2 there");
+        assert!(inbox.take().is_empty(), "nobody came in");
+        let _stream = dial(server_id, protocol).await.ok().unwrap();
+        let event = loop {
+            match inbox.take().pop_front() {
+                Some(event) => break event,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        assert_eq!(event.peer, client_id.to_bytes());
+        assert_eq!(event.text, b"/test/1");
     }
 
     #[test]

@@ -11,6 +11,8 @@
 
 mod addresses;
 mod behaviour;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod code;
 mod command;
 mod crowd;

@@ -435,7 +435,7 @@ impl Node {
         stream: libp2p::Stream,
         place: crate::streams::Place,
     ) -> Box<WwStream> {
-        let stream = WwStream::new(Box::new(stream), &self.inbox, place);
+        let stream = WwStream::new(Box::new(stream), false, &self.inbox, place);
         let live = self.live.entry(connection).or_default();
         if live.len() == live.capacity() {
             live.retain(|control| control.strong_count() > 0); // amortized

@@ -44,13 +44,16 @@ pub struct WwStream {
     stream: Box<dyn Raw>,
     readable: Waker,
     writable: Waker,
+    buffers: bool,
     closing: bool,
     scratch: Vec<u8>,
     _place: Place,
 }
 
 impl WwStream {
-    pub fn new(stream: Box<dyn Raw>, inbox: &Arc<Inbox>, place: Place) -> Box<Self> {
+    /// `buffers`: what is written waits to be flushed. A muxer's streams hand it on by themselves,
+    /// and their flush would wake the loop for each write, to no end.
+    pub fn new(stream: Box<dyn Raw>, buffers: bool, inbox: &Arc<Inbox>, place: Place) -> Box<Self> {
         let id = inbox.new_stream();
         let waker = |kind| Waker::from(Arc::new(StreamWaker { inbox: inbox.clone(), id, kind }));
         let lost = AtomicBool::new(false);
@@ -60,6 +63,7 @@ impl WwStream {
             stream,
             readable: waker(Kind::Readable),
             writable: waker(Kind::Writable),
+            buffers,
             closing: false,
             scratch: Vec::new(),
             _place: place,
@@ -142,7 +146,11 @@ impl WwStream {
     pub fn drive(&mut self) {
         let mut cx = Context::from_waker(&self.writable);
         let stream = Pin::new(&mut self.stream);
-        let _ = if self.closing { stream.poll_close(&mut cx) } else { stream.poll_flush(&mut cx) };
+        if self.closing {
+            let _ = stream.poll_close(&mut cx);
+        } else if self.buffers {
+            let _ = stream.poll_flush(&mut cx);
+        }
     }
 
     pub fn close_write(&mut self) {

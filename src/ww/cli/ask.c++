@@ -146,7 +146,7 @@ class Ask {
     show(options.json
              ? kj::str(JsonObject().add("peerId", options.peer).add("roundTripNs", ns).toText(),
                        '\n')
-             : kj::str(double(ns / 1000) / 1000, " ms\n"));
+             : kj::str(double(ns) / 1e6, " ms\n"));
   }
 };
 

@@ -5,7 +5,9 @@
 #include <kj/io.h>
 #include <signal.h>
 #include <unistd.h>
+#include <ww/cli/data-dir.h>
 #include <ww/cli/default-image.h>
+#include <ww/cli/line-editor.h>
 #include <ww/cli/run.h>
 #include <ww/cli/stderr-logger.h>
 #include <ww/cli/table.h>
@@ -22,7 +24,22 @@ int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause)
   return code;
 }
 
-kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options,
+kj::Maybe<LineHistory> openHistory(const ExecOptions& options, Logger& logger) {
+  kj::Maybe<LineHistory> history;
+  KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
+    history.emplace(dataDir(options.dataDir));
+  })) {
+    logger.log(LogLevel::WARNING, "what is typed is not kept",
+               {{"cause", kj::str(exception->getDescription())}});
+  }
+  return history;
+}
+
+bool wantsEditor(const ExecOptions& options) {
+  return options.component == nullptr && !options.detach && LineEditor::isPossible();
+}
+
+kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options, bool edit,
                        kj::Array<const kj::byte> wasm, Logger& logger) {
   auto client = co_await connectTo(io, options, logger);
   RemoteRunOptions run;
@@ -36,8 +53,11 @@ kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options,
     co_return print(line) ? 0 : EXIT_NODE_FAILED;
   }
   auto kill = io.unixEventPort.onSignal(SIGINT).ignoreResult();
-  co_return co_await runRemotely(*client, kj::mv(run), openStandardStreams(*io.lowLevelProvider),
-                                 kj::mv(kill), logger);
+  kj::Maybe<LineEditor> editor;
+  if (edit) editor.emplace(io, openHistory(options, logger), logger);
+  auto streams = editor.map([&](LineEditor& e) { return e.makeStreams(*io.lowLevelProvider); })
+      .orDefault([&]() { return openStandardStreams(*io.lowLevelProvider); });
+  co_return co_await runRemotely(*client, kj::mv(run), kj::mv(streams), kj::mv(kill), logger);
 }
 
 kj::OneOf<kj::Array<const kj::byte>, NoImage> componentOf(const ExecOptions& options) {
@@ -63,10 +83,12 @@ int exec(const ExecOptions& options) {
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     kj::UnixEventPort::setReservedSignal(SIGUSR2);
     kj::UnixEventPort::captureSignal(SIGINT);
+    bool edit = wantsEditor(options);
+    if (edit) LineEditor::captureSignals();
     auto io = kj::setupAsyncIo();
     KJ_DEFER(io.waitScope.poll());
-    code = runOn(io, options, kj::mv(component.get<kj::Array<const kj::byte>>()), logger)
-        .wait(io.waitScope);
+    auto& wasm = component.get<kj::Array<const kj::byte>>();
+    code = runOn(io, options, edit, kj::mv(wasm), logger).wait(io.waitScope);
   })) {
     return complain(logger, EXIT_NODE_FAILED, "the component was not run to its end",
                     explain(*exception));

@@ -26,7 +26,10 @@ kj::Promise<kj::Own<NodeClient>> connectTo(kj::AsyncIoContext& io, const TargetO
   else target.target = dataDir(options.dataDir);
   // Without a home there is no local node to ask.
   kj::runCatchingExceptions([&]() { target.local = dataDir(options.dataDir); });
-  return connectToNode(io, kj::mv(target), [&options]() { return identityOf(options); }, logger);
+  auto client = co_await connectToNode(io, kj::mv(target),
+                                       [&options]() { return identityOf(options); }, logger);
+  logger.log(LogLevel::DEBUG, "linked to the node");
+  co_return kj::mv(client);
 }
 
 kj::String explain(const kj::Exception& exception) {

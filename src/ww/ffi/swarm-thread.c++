@@ -150,13 +150,23 @@ kj::Promise<void> SwarmThread::onRing() {
   return kj::mv(paf.promise);
 }
 
+// Events that are handled in one turn of the loop.
+constexpr kj::uint AT_A_TIME = 32;
+
 kj::Promise<void> SwarmThread::drain() {
   auto next = onRing();
   for (;;) {
     co_await next;
     next = onRing();  // before the queue is emptied: what comes from then on rings this one
     WwSwarmEvent event;
-    while (ww_swarm_next(raw, &event)) handle(event);
+    kj::uint handled = 0;
+    while (ww_swarm_next(raw, &event)) {
+      handle(event);
+      if (++handled % AT_A_TIME != 0) continue;
+      ring(this);  // so that timers and other streams have their turn
+      co_await next;
+      next = onRing();
+    }
   }
 }
 

@@ -29,10 +29,14 @@ class Nothing final: public capnp::IncomingRpcMessage {
 
 }  // namespace
 
-class QuotaNetwork::CountedConnection final: public Connection {
+class QuotaNetwork::CountedConnection final: public Connection, public kj::Refcounted {
  public:
-  CountedConnection(kj::Own<Connection> inner, const QuotaLimits& limits)
-      : inner(kj::mv(inner)), limits(limits) {}
+  CountedConnection(kj::Own<Connection> inner, QuotaNetwork& network)
+      : inner(kj::mv(inner)), network(network), limits(network.limits) {
+    network.current = *this;
+  }
+  ~CountedConnection() noexcept(false) { network.current = nullptr; }
+  KJ_DISALLOW_COPY_AND_MOVE(CountedConnection);
 
   capnp::rpc::twoparty::VatId::Reader getPeerVatId() override { return inner->getPeerVatId(); }
   kj::Own<capnp::RpcFlowController> newStream() override { return inner->newStream(); }
@@ -78,6 +82,7 @@ class QuotaNetwork::CountedConnection final: public Connection {
   };
 
   kj::Own<Connection> inner;
+  QuotaNetwork& network;
   const QuotaLimits& limits;  // the network's
   kj::HashMap<uint32_t, Question> questions;
   kj::uint refused = 0;    // of them
@@ -204,15 +209,20 @@ class QuotaNetwork::CountedConnection final: public Connection {
   }
 };
 
+// There is but one connection, whoever asks first.
+kj::Own<QuotaNetwork::Connection> QuotaNetwork::counted(kj::Own<Connection> connection) {
+  KJ_IF_MAYBE(c, current) return kj::addRef(*c);
+  return kj::refcounted<CountedConnection>(kj::mv(connection), *this);
+}
+
 kj::Maybe<kj::Own<QuotaNetwork::Connection>> QuotaNetwork::connect(
-    capnp::rpc::twoparty::VatId::Reader) {
-  KJ_FAIL_REQUIRE("the serving end of a link asks for nothing");
+    capnp::rpc::twoparty::VatId::Reader ref) {
+  return inner.connect(ref).map(
+      [this](kj::Own<Connection>&& c) { return counted(kj::mv(c)); });
 }
 
 kj::Promise<kj::Own<QuotaNetwork::Connection>> QuotaNetwork::accept() {
-  return inner.accept().then([this](kj::Own<Connection>&& connection) {
-    return kj::Own<Connection>(kj::heap<CountedConnection>(kj::mv(connection), limits));
-  });
+  return inner.accept().then([this](kj::Own<Connection>&& c) { return counted(kj::mv(c)); });
 }
 
 }  // namespace ww

@@ -43,9 +43,11 @@ class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
 
  private:
   class CountedConnection;
+  kj::Own<Connection> counted(kj::Own<Connection> connection);
 
   capnp::TwoPartyVatNetworkBase& inner;
   QuotaLimits limits;
+  kj::Maybe<CountedConnection&> current;
 };
 
 }  // namespace ww

@@ -15,6 +15,9 @@ class RpcLink::Impl {
  public:
   virtual ~Impl() noexcept(false) {}
   virtual kj::Promise<void> onDisconnect() = 0;
+  virtual capnp::Capability::Client bootstrap() {
+    KJ_UNIMPLEMENTED("a cell offers nothing of its own");
+  }
   virtual void setLimits(LinkLimits) { KJ_UNIMPLEMENTED("limits of a cell's own link are fixed"); }
 };
 
@@ -43,6 +46,12 @@ class RpcLink::OverStream final: public Impl {
         system(capnp::makeRpcServer(counted, kj::mv(bootstrap))) {}
 
   kj::Promise<void> onDisconnect() override { return network.onDisconnect(); }
+  capnp::Capability::Client bootstrap() override {
+    capnp::MallocMessageBuilder message(4);
+    auto peer = message.initRoot<capnp::rpc::twoparty::VatId>();
+    peer.setSide(Side::CLIENT);
+    return system.bootstrap(peer);
+  }
   void setLimits(LinkLimits limits) override {
     stream.setLimits(limits.frame);
     counted.setLimits(limits.quota);
@@ -75,6 +84,8 @@ RpcLink::RpcLink(kj::Own<kj::AsyncIoStream> stream, capnp::Capability::Client bo
 RpcLink::~RpcLink() noexcept(false) {}
 
 void RpcLink::setLimits(LinkLimits limits) { impl->setLimits(limits); }
+
+capnp::Capability::Client RpcLink::bootstrap() { return impl->bootstrap(); }
 
 kj::Promise<void> RpcLink::onDisconnect() { return impl->onDisconnect(); }
 

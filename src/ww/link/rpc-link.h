@@ -35,6 +35,9 @@ class RpcLink final {
   // whose peer has yet to say who it is starts with less.
   void setLimits(LinkLimits limits);
 
+  // What the peer offers of its own, over a stream. Its first call fails where that is nothing.
+  capnp::Capability::Client bootstrap();
+
   // Resolves when the connection is over, for whatever reason. Any number of callers.
   kj::Promise<void> onDisconnect();
 

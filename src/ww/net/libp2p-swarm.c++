@@ -98,16 +98,15 @@ kj::Promise<void> Libp2pSwarm::meet(const PeerId& wanted, kj::ArrayPtr<const Mul
   if (isConnected(wanted)) {
     return thread.dial(wanted.asBytes(), nullptr);  // which waits until it has said something
   }
-  auto name = wanted.toText();
   auto copy = KJ_MAP(addr, addrs) { return addr.clone(); };
   auto late = timer.afterDelay(dialTimeout).then(
-      [name = kj::str(name), timeout = dialTimeout, addrs = KJ_MAP(addr, addrs) {
-        return addr.toText();
-      }]() -> kj::Promise<void> {
-    auto tried = addrs.size() == 0 ? kj::str("the addresses known")
-                                   : kj::strArray(addrs, ", ");
-    return badInput(kj::str("cannot connect to ", name, ": no answer within ", timeout, " from ",
-                            tried));
+      [wanted = wanted.clone(), timeout = dialTimeout,
+       given = KJ_MAP(addr, addrs) { return addr.clone(); }]() -> kj::Promise<void> {
+    kj::Vector<kj::String> tried;
+    for (auto& addr: given) tried.add(addr.toText());
+    if (tried.empty()) tried.add(kj::str("the addresses known"));
+    return badInput(kj::str("cannot connect to ", wanted.toText(), ": no answer within ", timeout,
+                            " from ", kj::strArray(tried, ", ")));
   });
   return resolveAndDial(wanted.clone(), kj::mv(copy), scope).exclusiveJoin(kj::mv(late));
 }

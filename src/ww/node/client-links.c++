@@ -3,6 +3,7 @@
 #include <kj/debug.h>
 #include <kj/list.h>
 #include <ww/base/error.h>
+#include <ww/membrane/early-graft-policy.h>
 
 namespace ww {
 
@@ -10,10 +11,11 @@ namespace ww {
 class ClientLinks::Link final: public kj::Refcounted {
  public:
   Link(ClientLinks& owner, kj::Maybe<PeerStream> from, kj::Own<kj::AsyncIoStream> raw)
-      : group(owner.node.makeClientGroup()), origin(kj::mv(from)), owner(owner) {
+      : group(owner.node.makeClientGroup()), origin(kj::mv(from)), owner(owner),
+        policy(owner.policy) {
     ++owner.links;
     auto isOwner = origin == nullptr;
-    MembraneParts parts{isOwner ? static_cast<GraftPolicy&>(owner.openPolicy) : owner.policy,
+    MembraneParts parts{isOwner ? static_cast<GraftPolicy&>(owner.openPolicy) : policy,
                         isOwner ? HolderKind::OWNER : HolderKind::KEY,
                         isOwner ? kj::String() : name()};
     parts.dial.allowPrivate = isOwner;
@@ -32,6 +34,12 @@ class ClientLinks::Link final: public kj::Refcounted {
   }
   ~Link() noexcept(false) {}
   KJ_DISALLOW_COPY_AND_MOVE(Link);
+
+  // Asks the client already who it is: see early-graft-policy.h.
+  void askEarly() {
+    if (grafted) return;
+    policy.ask(rpc->bootstrap().castAs<stem::Signer>(), owner.node.getHeadWatch().seq());
+  }
 
   kj::Promise<void> onDisconnect() { return rpc->onDisconnect(); }
   bool hasGrafted() const { return grafted; }
@@ -86,6 +94,7 @@ class ClientLinks::Link final: public kj::Refcounted {
   kj::Own<CellGroup> group;
   kj::Maybe<PeerStream> origin;  // none: the owner's
   ClientLinks& owner;            // until close()
+  EarlyGraftPolicy policy;
   kj::Own<RpcLink> rpc;
   kj::List<Session, &Session::listLink> sessions;
   bool grafted = false;
@@ -116,6 +125,7 @@ void ClientLinks::servePeer(PeerStream peer) {
 kj::Promise<void> ClientLinks::run(kj::Own<Link> link) {
   KJ_DEFER(link->close());
   logger.log(LogLevel::DEBUG, "a client is here", {{"client", link->name()}});
+  link->askEarly();
   auto& ref = *link;
   auto inTime = timer.afterDelay(limits.toGraft).then([this, &ref]() -> kj::Promise<void> {
     if (ref.hasGrafted()) return kj::NEVER_DONE;

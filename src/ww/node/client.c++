@@ -31,7 +31,7 @@ class RemoteClient final: public NodeClient {
  public:
   RemoteClient(kj::Own<Libp2pSwarm> swarm, kj::Own<kj::AsyncIoStream> raw,
                stem::Signer::Client signer)
-      : swarm(kj::mv(swarm)), stream(kj::mv(raw)), rpc(*stream),
+      : swarm(kj::mv(swarm)), stream(kj::mv(raw)), rpc(*stream, signer),
         signer(kj::mv(signer)) {}
 
   GraftRequest graftRequest() override {
@@ -84,7 +84,14 @@ kj::Promise<kj::Own<NodeClient>> connectRemote(kj::AsyncIoContext& io, ClientOpt
   co_return makeRemoteClient(kj::mv(swarm), kj::mv(stream), identity, peer);
 }
 
-// Where the local node is connected to the peer, if there is one and it is.
+void addAll(kj::Vector<Multiaddr>& to, capnp::List<capnp::Data>::Reader addrs) {
+  for (auto bytes: addrs) {
+    auto parsed = Multiaddr::parse(bytes);
+    KJ_IF_MAYBE(addr, parsed.tryGet<Multiaddr>()) to.add(kj::mv(*addr));
+  }
+}
+
+// Where the local node is connected to the peer, or, if it is that peer itself, listens.
 kj::Promise<kj::Array<Multiaddr>> askLocalNode(kj::AsyncIoContext& io, kj::StringPtr local,
                                                const PeerId& peer) {
   kj::Vector<Multiaddr> addrs;
@@ -92,11 +99,12 @@ kj::Promise<kj::Array<Multiaddr>> askLocalNode(kj::AsyncIoContext& io, kj::Strin
   auto host = client.graftRequest().send().getSession().getExtension().getHost();
   auto known = co_await host.peersRequest().send();
   for (auto other: known.getPeers()) {
-    if (other.getPeerId() != peer.asBytes()) continue;
-    for (auto bytes: other.getAddrs()) {
-      auto parsed = Multiaddr::parse(bytes);
-      KJ_IF_MAYBE(addr, parsed.tryGet<Multiaddr>()) addrs.add(kj::mv(*addr));
-    }
+    if (other.getPeerId() == peer.asBytes()) addAll(addrs, other.getAddrs());
+  }
+  auto own = co_await host.idRequest().send();
+  if (own.getPeerId() == peer.asBytes()) {
+    auto listening = co_await host.addrsRequest().send();
+    addAll(addrs, listening.getAddrs());
   }
   co_return addrs.releaseAsArray();
 }

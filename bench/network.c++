@@ -1,0 +1,351 @@
+// Node to node: a server in a process of its own, and a client in this one, over libp2p (TCP,
+// Noise, Yamux) on loopback. Ceilings: the same RPC over plain TCP, and the same streams with Rust
+// at both ends (rust/swarm-bench).
+//
+//   ww-bench-network RUST_BENCH     every figure
+//   ww-bench-network serve          the server: says its addresses, ends with its input
+#include <capnp/rpc-twoparty.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <math.h>
+#include <peer.capnp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <ww/link/rpc-link.h>
+#include <ww/net/libp2p-swarm.h>
+#include "bench.h"
+
+namespace ww::bench {
+namespace {
+
+constexpr kj::StringPtr RPC = "/ww/bench/rpc"_kj;
+constexpr kj::StringPtr SINK = "/ww/bench/sink"_kj;
+constexpr kj::StringPtr BACK = "/ww/bench/back"_kj;  // what comes goes back
+constexpr size_t MESSAGE = 128;
+constexpr size_t PIECE = 64 * 1024;
+constexpr size_t BULK = size_t(256) << 20;
+constexpr kj::uint DIALS = 1000;
+constexpr kj::uint HELD = 40;
+
+class Echo final: public peer::Executor::Server {
+ public:
+  kj::Promise<void> echo(EchoContext context) override {
+    context.getResults().setResponse(context.getParams().getMessage());
+    return kj::READY_NOW;
+  }
+};
+
+Multiaddr address(kj::StringPtr text) {
+  auto parsed = parseMultiaddrText(text);
+  KJ_IF_MAYBE(problem, parsed.tryGet<kj::String>()) KJ_FAIL_REQUIRE(text, *problem);
+  return kj::mv(parsed.get<Multiaddr>());
+}
+
+kj::Own<Libp2pSwarm> makeSwarm(kj::Timer& timer, Logger& logger, bool listens) {
+  Libp2pOptions options;
+  if (listens) {
+    auto listen = kj::heapArrayBuilder<Multiaddr>(1);
+    listen.add(address("/ip4/127.0.0.1/tcp/0"));
+    options.listen = listen.finish();
+  }
+  options.protocols = kj::heapArray<kj::StringPtr>({RPC, SINK, BACK});
+  options.mdns = false;
+  return kj::heap<Libp2pSwarm>(Identity::generate(), kj::mv(options), timer, logger);
+}
+
+// ------------------------------------------------------------------------------------- server
+
+kj::Promise<void> drain(kj::Own<kj::AsyncIoStream> stream) {
+  auto buffer = kj::heapArray<kj::byte>(PIECE);
+  while (co_await stream->tryRead(buffer.begin(), 1, PIECE) > 0) {}
+  co_await stream->write("x", 1);
+  stream->shutdownWrite();
+}
+
+kj::Promise<void> sendBack(kj::Own<kj::AsyncIoStream> stream) {
+  co_await stream->pumpTo(*stream);
+}
+
+kj::Promise<void> serveRpc(kj::Own<kj::AsyncIoStream> stream) {
+  RpcLink link(kj::mv(stream), kj::heap<Echo>());
+  co_await link.onDisconnect();
+}
+
+kj::Promise<void> acceptAll(kj::Own<kj::ConnectionReceiver> receiver) {
+  for (;;) serveRpc(co_await receiver->accept()).detach([](kj::Exception&&) {});
+}
+
+int serve() {
+  auto io = kj::setupAsyncIo();
+  MemoryLogger logger;
+  auto swarm = makeSwarm(io.provider->getTimer(), logger, true);
+  swarm->serve(RPC, [](PeerStream peer) {
+    serveRpc(kj::mv(peer.stream)).detach([](kj::Exception&&) {});
+  });
+  swarm->serve(SINK, [](PeerStream peer) {
+    drain(kj::mv(peer.stream)).detach([](kj::Exception&&) {});
+  });
+  swarm->serve(BACK, [](PeerStream peer) {
+    sendBack(kj::mv(peer.stream)).detach([](kj::Exception&&) {});
+  });
+  auto tcp = io.provider->getNetwork().parseAddress("127.0.0.1").wait(io.waitScope)->listen();
+  while (swarm->getListenAddrs().size() == 0) {
+    io.provider->getTimer().afterDelay(1 * kj::MILLISECONDS).wait(io.waitScope);
+  }
+  printf("%s/p2p/%s\n%u\n", swarm->getListenAddrs()[0].toText().cStr(),
+         swarm->getPeerId().toText().cStr(), tcp->getPort());
+  fflush(stdout);
+  auto accepting = acceptAll(kj::mv(tcp)).eagerlyEvaluate(nullptr);
+  auto in = io.lowLevelProvider->wrapInputFd(STDIN_FILENO);
+  kj::byte byte;
+  in->tryRead(&byte, 1, 1).wait(io.waitScope);
+  return 0;
+}
+
+// A process that says its addresses a line each, and ends with its input.
+class Server {
+ public:
+  Server(const char* program, kj::uint lines) {
+    int toChild[2], fromChild[2];
+    KJ_SYSCALL(pipe2(toChild, O_CLOEXEC));
+    KJ_SYSCALL(pipe2(fromChild, O_CLOEXEC));
+    KJ_SYSCALL(pid = fork());
+    if (pid == 0) {
+      dup2(toChild[0], STDIN_FILENO);
+      dup2(fromChild[1], STDOUT_FILENO);
+      execl(program, program, "serve", nullptr);
+      _exit(127);
+    }
+    close(toChild[0]);
+    close(fromChild[1]);
+    input = kj::AutoCloseFd(toChild[1]);
+    auto out = fdopen(fromChild[0], "r");
+    KJ_DEFER(fclose(out));
+    char line[256];
+    for (kj::uint i = 0; i < lines; i++) {
+      KJ_REQUIRE(fgets(line, sizeof(line), out) != nullptr, "the server has ended", program);
+      said.add(kj::heapString(line, strcspn(line, "\n")));
+    }
+  }
+  ~Server() {
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+  }
+  KJ_DISALLOW_COPY_AND_MOVE(Server);
+
+  kj::Vector<kj::String> said;
+  pid_t pid;
+
+ private:
+  kj::AutoCloseFd input;
+};
+
+// ------------------------------------------------------------------------------------- client
+
+double residentKiB(pid_t pid) {
+  auto file = fopen(kj::str("/proc/", pid, "/statm").cStr(), "r");
+  KJ_REQUIRE(file != nullptr);
+  KJ_DEFER(fclose(file));
+  long total, resident;
+  KJ_REQUIRE(fscanf(file, "%ld %ld", &total, &resident) == 2);
+  return resident * double(sysconf(_SC_PAGESIZE)) / 1024;
+}
+
+struct Caller {
+  peer::Executor::Client executor;
+  kj::uint left;
+
+  kj::Promise<void> run() {
+    while (left > 0) {
+      --left;
+      auto request = executor.echoRequest();
+      request.setMessage("sixteen letters.");
+      co_await request.send();
+    }
+  }
+};
+
+// Seconds a call.
+double echo(kj::WaitScope& waitScope, kj::AsyncIoStream& stream, kj::uint calls,
+            kj::uint inFlight) {
+  capnp::TwoPartyClient rpc(stream);
+  Caller caller{rpc.bootstrap().castAs<peer::Executor>(), 100};
+  caller.run().wait(waitScope);
+  caller.left = calls;
+  return timed([&]() {
+    kj::Vector<kj::Promise<void>> all;
+    for (kj::uint i = 0; i < inFlight; i++) all.add(caller.run());
+    kj::joinPromises(all.releaseAsArray()).wait(waitScope);
+  }) / calls;
+}
+
+class Client {
+ public:
+  explicit Client(const Server& server)
+      : target(address(server.said[0])), peer(KJ_ASSERT_NONNULL(target.findPeer())),
+        port(server.said[1].parseAs<kj::uint>()), serverPid(server.pid) {
+    connect(*swarm);
+  }
+
+  void run(double rustTrips, double rustBytes) {
+    benchEcho(rustTrips);
+    benchBulk(rustBytes);
+    benchOpen();
+    benchDial();
+    benchManyDials();
+    benchHeld();
+  }
+
+ private:
+  kj::AsyncIoContext io = kj::setupAsyncIo();
+  kj::WaitScope& waitScope = io.waitScope;
+  kj::Timer& timer = io.provider->getTimer();
+  MemoryLogger logger;
+  Multiaddr target;
+  PeerId peer;
+  kj::uint port;
+  pid_t serverPid;
+  kj::Own<Libp2pSwarm> swarm = makeSwarm(timer, logger, false);
+
+  void connect(Libp2pSwarm& from) {
+    from.connect(peer, kj::arrayPtr(&target, 1), DialScope::ANYWHERE).wait(waitScope);
+  }
+  kj::Own<kj::AsyncIoStream> openTcp() {
+    return io.provider->getNetwork().parseAddress("127.0.0.1", port).wait(waitScope)->connect()
+        .wait(waitScope);
+  }
+
+  void benchEcho(double rustTrips) {
+    for (kj::uint inFlight: {1u, 64u}) {
+      kj::uint calls = inFlight == 1 ? 5000 : 60000;
+      double ours = INFINITY, tcp = INFINITY;
+      for (int i = 0; i < TRIALS; i++) {
+        auto stream = swarm->open(peer, RPC).wait(waitScope);
+        ours = kj::min(ours, echo(waitScope, *stream, calls, inFlight));
+        auto plain = openTcp();
+        tcp = kj::min(tcp, echo(waitScope, *plain, calls, inFlight));
+      }
+      auto name = kj::str("node -> node echo, ", inFlight, " in flight");
+      print(name, perSecond(ours), "over plain TCP", perSecond(tcp), ratio(tcp / ours));
+      if (inFlight == 1) {
+        print(name, perSecond(ours), "ping-pong with Rust at both ends", perSecond(1 / rustTrips),
+              ratio(1 / ours / rustTrips));
+      }
+    }
+    auto stream = swarm->open(peer, BACK).wait(waitScope);
+    kj::byte message[MESSAGE] = {};
+    auto trips = [&]() -> kj::Promise<void> {
+      for (int i = 0; i < 5000; i++) {
+        co_await stream->write(message, MESSAGE);
+        co_await stream->read(message, MESSAGE);
+      }
+    };
+    auto raw = best([&]() { return timed([&]() { trips().wait(waitScope); }) / 5000; });
+    print("node -> node ping-pong on a bare stream", perSecond(raw), "with Rust at both ends",
+          perSecond(1 / rustTrips), ratio(1 / raw / rustTrips));
+  }
+
+  void benchBulk(double rustBytes) {
+    auto piece = kj::heapArray<kj::byte>(PIECE);
+    memset(piece.begin(), 'x', PIECE);
+    auto pour = [&]() -> kj::Promise<void> {
+      auto stream = co_await swarm->open(peer, SINK);
+      for (size_t done = 0; done < BULK; done += PIECE) {
+        co_await stream->write(piece.begin(), PIECE);
+      }
+      stream->shutdownWrite();
+      kj::byte byte;
+      co_await stream->read(&byte, 1);
+    };
+    auto rate = BULK / best([&]() { return timed([&]() { pour().wait(waitScope); }); });
+    print("node -> node bulk", kj::str(int(rate / 1e6), " MB/s"), "with Rust at both ends",
+          kj::str(int(rustBytes / 1e6), " MB/s"), ratio(rate / rustBytes));
+  }
+
+  void benchOpen() {
+    auto time = best([&]() {
+      constexpr int COUNT = 100;
+      return timed([&]() {
+        for (int i = 0; i < COUNT; i++) swarm->open(peer, SINK).wait(waitScope);
+      }) / COUNT;
+    });
+    auto ping = best([&]() { return swarm->ping(peer).wait(waitScope) / kj::NANOSECONDS * 1e-9; });
+    print("node -> node: open a stream", us(time), "a ping there and back", us(ping),
+          ratio(ping / time));
+  }
+
+  void benchDial() {
+    auto time = best([&]() {
+      auto fresh = makeSwarm(timer, logger, false);
+      return timed([&]() { connect(*fresh); });
+    });
+    auto tcp = best([&]() { return timed([&]() { openTcp(); }); });
+    print("node -> node: cold dial", us(time), "connect() of plain TCP", us(tcp),
+          ratio(tcp / time));
+  }
+
+  // How much later than after its millisecond the loop came back, at worst, while so many dials
+  // fail.
+  void benchManyDials() {
+    auto nowhere = address("/ip4/127.0.0.1/tcp/1");
+    auto ids = kj::heapArrayBuilder<PeerId>(DIALS);
+    for (kj::uint i = 0; i < DIALS; i++) ids.add(Identity::generate().getPeerId().clone());
+    auto& clock = kj::systemPreciseMonotonicClock();
+    double worst = 0;
+    auto tick = [&]() -> kj::Promise<void> {
+      for (;;) {
+        auto before = clock.now();
+        co_await timer.afterDelay(1 * kj::MILLISECONDS);
+        auto late = clock.now() - before - 1 * kj::MILLISECONDS;
+        worst = kj::max(worst, late / kj::NANOSECONDS * 1e-9);
+      }
+    };
+    auto ticking = tick().eagerlyEvaluate(nullptr);
+    auto all = timed([&]() {
+      kj::Vector<kj::Promise<void>> dials;
+      for (auto& id: ids) {
+        dials.add(swarm->connect(id, kj::arrayPtr(&nowhere, 1), DialScope::ANYWHERE)
+                      .catch_([](kj::Exception&&) {}));
+      }
+      kj::joinPromises(dials.releaseAsArray()).wait(waitScope);
+    });
+    print(kj::str("loop late at worst, in ", DIALS, " dials"), us(worst), "all of them settled",
+          us(all));
+  }
+
+  void benchHeld() {
+    auto before = residentKiB(serverPid);
+    kj::Vector<kj::Own<Libp2pSwarm>> others;
+    for (kj::uint i = 0; i < HELD; i++) {
+      others.add(makeSwarm(timer, logger, false));
+      connect(*others.back());
+    }
+    auto each = (residentKiB(serverPid) - before) / HELD;
+    print(kj::str("a connection held, at ", HELD), kj::str(int(each), " KiB"),
+          "inbound ones, at most", "64");
+  }
+};
+
+void runRust(const char* program, double& trips, double& bytes) {
+  Server server(program, 1);
+  auto out = popen(kj::str(program, " run ", server.said[0]).cStr(), "r");
+  KJ_DEFER(pclose(out));
+  KJ_REQUIRE(fscanf(out, "%lf %lf", &trips, &bytes) == 2, "the Rust bench failed");
+}
+
+}  // namespace
+}  // namespace ww::bench
+
+int main(int argc, char** argv) {
+  using namespace ww::bench;
+  KJ_REQUIRE(argc == 2, "usage: ww-bench-network RUST_BENCH | serve");
+  if (kj::StringPtr(argv[1]) == "serve") return serve();
+  double trips, bytes;
+  runRust(argv[1], trips, bytes);
+  Server server("/proc/self/exe", 2);
+  Client(server).run(trips, bytes);
+  return 0;
+}
