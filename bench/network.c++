@@ -105,10 +105,10 @@ int serve() {
   return 0;
 }
 
-// A process that says its addresses a line each, and ends with its input.
-class Server {
+// A process, and the first lines that it says. A server says its addresses, and ends with its input.
+class Child {
  public:
-  Server(const char* program, kj::uint lines) {
+  Child(const char* program, const char* word, const char* another, kj::uint lines) {
     int toChild[2], fromChild[2];
     KJ_SYSCALL(pipe2(toChild, O_CLOEXEC));
     KJ_SYSCALL(pipe2(fromChild, O_CLOEXEC));
@@ -116,7 +116,7 @@ class Server {
     if (pid == 0) {
       dup2(toChild[0], STDIN_FILENO);
       dup2(fromChild[1], STDOUT_FILENO);
-      execl(program, program, "serve", nullptr);
+      execl(program, program, word, another, nullptr);
       _exit(127);
     }
     close(toChild[0]);
@@ -126,15 +126,15 @@ class Server {
     KJ_DEFER(fclose(out));
     char line[256];
     for (kj::uint i = 0; i < lines; i++) {
-      KJ_REQUIRE(fgets(line, sizeof(line), out) != nullptr, "the server has ended", program);
+      KJ_REQUIRE(fgets(line, sizeof(line), out) != nullptr, "it has ended", program, word);
       said.add(kj::heapString(line, strcspn(line, "\n")));
     }
   }
-  ~Server() {
+  ~Child() {
     kill(pid, SIGKILL);
     waitpid(pid, nullptr, 0);
   }
-  KJ_DISALLOW_COPY_AND_MOVE(Server);
+  KJ_DISALLOW_COPY_AND_MOVE(Child);
 
   kj::Vector<kj::String> said;
   pid_t pid;
@@ -145,13 +145,18 @@ class Server {
 
 // ------------------------------------------------------------------------------------- client
 
+// The number behind the first space.
+double secondNumber(kj::StringPtr text) {
+  auto rest = text.slice(KJ_REQUIRE_NONNULL(text.findFirst(' '), text) + 1);
+  auto end = rest.findFirst(' ').orDefault(rest.size());
+  return kj::heapString(rest.begin(), end).parseAs<double>();
+}
+
 double residentKiB(pid_t pid) {
-  auto file = fopen(kj::str("/proc/", pid, "/statm").cStr(), "r");
-  KJ_REQUIRE(file != nullptr);
-  KJ_DEFER(fclose(file));
-  long total, resident;
-  KJ_REQUIRE(fscanf(file, "%ld %ld", &total, &resident) == 2);
-  return resident * double(sysconf(_SC_PAGESIZE)) / 1024;
+  char text[256] = {};
+  kj::AutoCloseFd fd(open(kj::str("/proc/", pid, "/statm").cStr(), O_RDONLY | O_CLOEXEC));
+  KJ_REQUIRE(read(fd, text, sizeof(text) - 1) > 0);
+  return secondNumber(text) * double(sysconf(_SC_PAGESIZE)) / 1024;
 }
 
 struct Caller {
@@ -184,7 +189,7 @@ double echo(kj::WaitScope& waitScope, kj::AsyncIoStream& stream, kj::uint calls,
 
 class Client {
  public:
-  explicit Client(const Server& server)
+  explicit Client(const Child& server)
       : target(address(server.said[0])), peer(KJ_ASSERT_NONNULL(target.findPeer())),
         port(server.said[1].parseAs<kj::uint>()), serverPid(server.pid) {
     connect(*swarm);
@@ -329,13 +334,6 @@ class Client {
   }
 };
 
-void runRust(const char* program, double& trips, double& bytes) {
-  Server server(program, 1);
-  auto out = popen(kj::str(program, " run ", server.said[0]).cStr(), "r");
-  KJ_DEFER(pclose(out));
-  KJ_REQUIRE(fscanf(out, "%lf %lf", &trips, &bytes) == 2, "the Rust bench failed");
-}
-
 }  // namespace
 }  // namespace ww::bench
 
@@ -343,9 +341,11 @@ int main(int argc, char** argv) {
   using namespace ww::bench;
   KJ_REQUIRE(argc == 2, "usage: ww-bench-network RUST_BENCH | serve");
   if (kj::StringPtr(argv[1]) == "serve") return serve();
-  double trips, bytes;
-  runRust(argv[1], trips, bytes);
-  Server server("/proc/self/exe", 2);
-  Client(server).run(trips, bytes);
+  Child rust(argv[1], "serve", nullptr, 1);
+  Child run(argv[1], "run", rust.said[0].cStr(), 1);
+  auto space = KJ_REQUIRE_NONNULL(run.said[0].findFirst(' '), "the Rust bench failed");
+  auto trips = kj::str(run.said[0].slice(0, space)).parseAs<double>();
+  Child server("/proc/self/exe", "serve", nullptr, 2);
+  Client(server).run(trips, secondNumber(run.said[0]));
   return 0;
 }
