@@ -105,7 +105,8 @@ int serve() {
   return 0;
 }
 
-// A process, and the first lines that it says. A server says its addresses, and ends with its input.
+// A process, and the first lines that it says. A server says its addresses, and ends with its
+// input.
 class Child {
  public:
   Child(const char* program, const char* word, const char* another, kj::uint lines) {
