@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import unittest
@@ -112,14 +113,40 @@ class ExecTest(NodeCase):
         self.assertEqual(client.wait(60), 125)
         self.assertIn(b"the link to the node is gone", client.stderr.read())
 
-    def test_ctrl_c_kills_the_component(self):
-        self.start()
-        client = subprocess.Popen([WW, "exec", "--data-dir", self.data], stdin=subprocess.PIPE,
+    def talk_to(self, *words):
+        client = subprocess.Popen([WW, "exec", *words], stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(self.put_away, client)
+        return client
+
+    def test_ctrl_c_kills_the_component_and_so_does_a_term(self):
+        self.start()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            client = self.talk_to("--data-dir", self.data)
+            self.assertEqual(client.stdout.read(4), b"ww> ")
+            client.send_signal(number)
+            self.assertEqual(client.wait(60), 137)
+
+    def test_ctrl_c_twice_does_not_wait_for_a_node_that_is_stopped(self):
+        node = self.start()
+        client = self.talk_to("--data-dir", self.data)
         self.assertEqual(client.stdout.read(4), b"ww> ")
-        client.send_signal(signal.SIGINT)
-        self.assertEqual(client.wait(60), 137)
+        node.send_signal(signal.SIGSTOP)
+        while client.poll() is None:  # two that come together are one
+            client.send_signal(signal.SIGINT)
+        self.assertEqual(client.returncode, 125)
+        self.assertIn(b"interrupted twice", client.stderr.read())
+
+    def test_ctrl_c_gives_up_a_dial(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port, peer = silent.getsockname()[1], self.keygen("somebody")
+            client = self.talk_to("--on", f"/ip4/127.0.0.1/tcp/{port}/p2p/{peer}",
+                                  "--dial-timeout", "600", "--data-dir", self.data)
+            accepted, _ = silent.accept()
+            with accepted:
+                client.send_signal(signal.SIGINT)
+                self.assertEqual(client.wait(60), 125)
+        self.assertIn(b"interrupted before the node was reached", client.stderr.read())
 
     def test_keygen_makes_a_private_file_once(self):
         done = ww("keygen", self.path("key"), "-o", "json")

@@ -5,6 +5,7 @@
 #include <kj/io.h>
 #include <signal.h>
 #include <unistd.h>
+#include <ww/base/error.h>
 #include <ww/cli/data-dir.h>
 #include <ww/cli/default-image.h>
 #include <ww/cli/line-editor.h>
@@ -39,9 +40,23 @@ bool wantsEditor(const ExecOptions& options) {
   return options.component == nullptr && !options.detach && LineEditor::isPossible();
 }
 
+kj::Promise<void> untilInterrupted(kj::UnixEventPort& port) {
+  return port.onSignal(SIGINT).exclusiveJoin(port.onSignal(SIGTERM)).ignoreResult();
+}
+
+// What an interruption ends that the node has no part in.
+template <typename T>
+kj::Promise<T> orInterrupted(kj::UnixEventPort& port, kj::Promise<T> promise, kj::StringPtr what) {
+  return promise.exclusiveJoin(untilInterrupted(port).then([what]() -> kj::Promise<T> {
+    return badInput(what);
+  }));
+}
+
 kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options, bool edit,
                        kj::Array<const kj::byte> wasm, Logger& logger) {
-  auto client = co_await connectTo(io, options, logger);
+  auto& port = io.unixEventPort;
+  auto client = co_await orInterrupted(port, connectTo(io, options, logger),
+                                       "interrupted before the node was reached");
   RemoteRunOptions run;
   run.wasm = kj::mv(wasm);
   run.args = KJ_MAP(arg, options.args) { return kj::str(arg); };
@@ -52,12 +67,18 @@ kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options, bool 
                              : kj::str(id, "\n");
     co_return print(line) ? 0 : EXIT_NODE_FAILED;
   }
-  auto kill = io.unixEventPort.onSignal(SIGINT).ignoreResult();
+  // The first asks the node to end the component; the next does not wait for it.
+  auto killed = untilInterrupted(port).fork();
+  auto again = killed.addBranch().then([&port]() {
+    return orInterrupted(port, kj::Promise<int32_t>(kj::NEVER_DONE),
+                         "interrupted twice: the node was asked to end it, and did not say so yet");
+  });
   kj::Maybe<LineEditor> editor;
   if (edit) editor.emplace(io, openHistory(options, logger), logger);
   auto streams = editor.map([&](LineEditor& e) { return e.makeStreams(*io.lowLevelProvider); })
       .orDefault([&]() { return openStandardStreams(*io.lowLevelProvider); });
-  co_return co_await runRemotely(*client, kj::mv(run), kj::mv(streams), kj::mv(kill), logger);
+  auto running = runRemotely(*client, kj::mv(run), kj::mv(streams), killed.addBranch(), logger);
+  co_return co_await running.exclusiveJoin(kj::mv(again));
 }
 
 kj::OneOf<kj::Array<const kj::byte>, NoImage> componentOf(const ExecOptions& options) {
@@ -83,6 +104,7 @@ int exec(const ExecOptions& options) {
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     kj::UnixEventPort::setReservedSignal(SIGUSR2);
     kj::UnixEventPort::captureSignal(SIGINT);
+    kj::UnixEventPort::captureSignal(SIGTERM);
     bool edit = wantsEditor(options);
     if (edit) LineEditor::captureSignals();
     auto io = kj::setupAsyncIo();
