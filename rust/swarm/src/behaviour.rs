@@ -3,12 +3,13 @@
 use crate::code;
 use crate::keepalive;
 use crate::streams;
+use crate::task;
 use crate::transport;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::pnet::PreSharedKey;
 use libp2p::swarm::behaviour::toggle::Toggle;
-use libp2p::swarm::{NetworkBehaviour, StreamProtocol, Swarm};
+use libp2p::swarm::{Config, NetworkBehaviour, StreamProtocol, Swarm};
 use libp2p::{
     Multiaddr, PeerId, SwarmBuilder, autonat, dcutr, identify, kad, mdns, noise, ping, relay,
 };
@@ -136,7 +137,9 @@ pub fn build(key: Keypair, settings: &Settings) -> Result<Swarm<Behaviour>, Box<
         .with_dns()?
         .with_relay_client(noise::Config::new, transport::muxer)?
         .with_behaviour(|key, relay| behaviour(key, relay, settings))?
-        .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE))
+        .with_swarm_config(|_| {
+            Config::with_executor(task::executor()).with_idle_connection_timeout(IDLE)
+        })
         .with_connection_timeout(timeout)
         .build();
     Ok(swarm)

@@ -25,6 +25,7 @@ mod reasons;
 mod round_trip;
 mod stream;
 mod streams;
+mod task;
 mod transport;
 
 use behaviour::{Behaviour, Dht, Settings};
@@ -454,8 +455,8 @@ pub unsafe extern "C" fn ww_stream_read(
     if len == 0 {
         return stream::WOULD_BLOCK;
     }
-    guard(|| Ok(unsafe { (*stream).read(slice::from_raw_parts_mut(buffer, len)) }))
-        .unwrap_or(FAILED)
+    let read = || Ok(unsafe { (*stream).read(slice::from_raw_parts_mut(buffer, len)) });
+    guard(|| task::here(read)).unwrap_or(FAILED)
 }
 
 /// The bytes taken; less than all: WRITABLE follows; -2: failed.
@@ -471,7 +472,8 @@ pub unsafe extern "C" fn ww_stream_write(
     if count == 0 {
         return 0;
     }
-    guard(|| Ok(unsafe { (*stream).write(slice::from_raw_parts(pieces, count)) })).unwrap_or(FAILED)
+    let write = || Ok(unsafe { (*stream).write(slice::from_raw_parts(pieces, count)) });
+    guard(|| task::here(write)).unwrap_or(FAILED)
 }
 
 /// Goes on with what is not flushed: on WRITABLE.
@@ -480,14 +482,14 @@ pub unsafe extern "C" fn ww_stream_write(
 /// `stream` lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_stream_drive(stream: *mut WwStream) {
-    unheard(|| unsafe { (*stream).drive() });
+    unheard(|| task::here(|| unsafe { (*stream).drive() }));
 }
 
 /// # Safety
 /// `stream` lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_stream_close_write(stream: *mut WwStream) {
-    unheard(|| unsafe { (*stream).close_write() });
+    unheard(|| task::here(|| unsafe { (*stream).close_write() }));
 }
 
 /// Resets it unless both directions have ended.

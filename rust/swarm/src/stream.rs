@@ -3,6 +3,7 @@
 
 use crate::inbox::{Event, Inbox, Kind, StreamWaker};
 use crate::streams::Place;
+use crate::task;
 use futures::{AsyncRead, AsyncWrite};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -130,13 +131,16 @@ impl WwStream {
     }
 
     fn write_chunk(&mut self, chunk: &[u8]) -> Result<usize, ()> {
-        let mut cx = Context::from_waker(&self.writable);
         let mut done = 0;
+        let mut waker = Waker::noop(); // as long as the connection can be made to take more
         while done < chunk.len() {
+            let mut cx = Context::from_waker(waker);
             match Pin::new(&mut self.stream).poll_write(&mut cx, &chunk[done..]) {
                 Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => return Err(()),
                 Poll::Ready(Ok(n)) => done += n,
-                Poll::Pending => break,
+                Poll::Pending if task::work() => {}
+                Poll::Pending if waker.will_wake(&self.writable) => break,
+                Poll::Pending => waker = &self.writable,
             }
         }
         Ok(done)
