@@ -44,7 +44,7 @@ Multiaddr address(kj::StringPtr text) {
   return kj::mv(parsed.get<Multiaddr>());
 }
 
-kj::Own<Libp2pSwarm> makeSwarm(kj::Timer& timer, Logger& logger, bool listens) {
+kj::Own<Libp2pSwarm> makeSwarm(kj::AsyncIoContext& io, Logger& logger, bool listens) {
   Libp2pOptions options;
   if (listens) {
     auto listen = kj::heapArrayBuilder<Multiaddr>(1);
@@ -53,7 +53,8 @@ kj::Own<Libp2pSwarm> makeSwarm(kj::Timer& timer, Logger& logger, bool listens) {
   }
   options.protocols = kj::heapArray<kj::StringPtr>({RPC, SINK, BACK});
   options.mdns = false;
-  return kj::heap<Libp2pSwarm>(Identity::generate(), kj::mv(options), timer, logger);
+  return kj::heap<Libp2pSwarm>(Identity::generate(), kj::mv(options), io.provider->getTimer(),
+                               io.unixEventPort, logger);
 }
 
 // ------------------------------------------------------------------------------------- server
@@ -81,7 +82,7 @@ kj::Promise<void> acceptAll(kj::Own<kj::ConnectionReceiver> receiver) {
 int serve() {
   auto io = kj::setupAsyncIo();
   MemoryLogger logger;
-  auto swarm = makeSwarm(io.provider->getTimer(), logger, true);
+  auto swarm = makeSwarm(io, logger, true);
   swarm->serve(RPC, [](PeerStream peer) {
     serveRpc(kj::mv(peer.stream)).detach([](kj::Exception&&) {});
   });
@@ -214,7 +215,7 @@ class Client {
   PeerId peer;
   kj::uint port;
   pid_t serverPid;
-  kj::Own<Libp2pSwarm> swarm = makeSwarm(timer, logger, false);
+  kj::Own<Libp2pSwarm> swarm = makeSwarm(io, logger, false);
 
   void connect(Libp2pSwarm& from) {
     from.connect(peer, kj::arrayPtr(&target, 1), DialScope::ANYWHERE).wait(waitScope);
@@ -285,7 +286,7 @@ class Client {
 
   void benchDial() {
     auto time = best([&]() {
-      auto fresh = makeSwarm(timer, logger, false);
+      auto fresh = makeSwarm(io, logger, false);
       return timed([&]() { connect(*fresh); });
     });
     auto tcp = best([&]() { return timed([&]() { openTcp(); }); });
@@ -326,7 +327,7 @@ class Client {
     auto before = residentKiB(serverPid);
     kj::Vector<kj::Own<Libp2pSwarm>> others;
     for (kj::uint i = 0; i < HELD; i++) {
-      others.add(makeSwarm(timer, logger, false));
+      others.add(makeSwarm(io, logger, false));
       connect(*others.back());
     }
     auto each = (residentKiB(serverPid) - before) / HELD;

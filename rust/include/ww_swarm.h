@@ -65,6 +65,8 @@ bool ww_swarm_open(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwSlice prot
                    WwError* error);
 bool ww_swarm_ping(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwError* error);
 void ww_swarm_forget(const WwSwarm* swarm, uint64_t op);
+int32_t ww_swarm_fd(const WwSwarm* swarm);
+void ww_swarm_turn(const WwSwarm* swarm);
 bool ww_swarm_next(WwSwarm* swarm, WwSwarmEvent* event);
 
 uint64_t ww_stream_id(const WwStream* stream);

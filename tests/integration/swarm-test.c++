@@ -29,9 +29,10 @@ struct TestPeer {
   kj::Vector<kj::Own<kj::AsyncIoStream>> held;  // that came in on HOLD
   kj::TaskSet* echoes = nullptr;
 
-  explicit TestPeer(kj::Timer& timer, kj::StringPtr listen = "/ip4/127.0.0.1/tcp/0",
+  TestPeer(kj::UnixEventPort& port, kj::Timer& timer, kj::StringPtr listen = "/ip4/127.0.0.1/tcp/0",
                     kj::Duration dialTimeout = 10 * kj::SECONDS) {
-    swarm = kj::heap<Libp2pSwarm>(identity, options(listen, dialTimeout), timer, logger);
+    swarm = kj::heap<Libp2pSwarm>(identity, options(listen, dialTimeout), timer, port,
+                                  logger);
     swarm->serve(ECHO, [](PeerStream in) {
       auto& stream = *in.stream;
       stream.pumpTo(stream).then([&stream](uint64_t) { stream.shutdownWrite(); })
@@ -56,6 +57,7 @@ struct Fixture {
   kj::AsyncIoContext io = kj::setupAsyncIo();
   kj::WaitScope& waitScope = io.waitScope;
   kj::Timer& timer = io.provider->getTimer();
+  kj::UnixEventPort& port = io.unixEventPort;
 
   // Turns the loop until it holds: the network's thread is what moves it.
   template <typename Condition>
@@ -100,7 +102,7 @@ bool has(kj::StringPtr text, kj::StringPtr part) {
 
 void dialAndEcho(kj::StringPtr listen) {
   Fixture f;
-  TestPeer here(f.timer, ""), there(f.timer, listen);
+  TestPeer here(f.port, f.timer, ""), there(f.port, f.timer, listen);
   f.join(here, there);
   KJ_EXPECT(here.swarm->isConnected(there.id()));
   KJ_EXPECT(f.echo(here, there, 3 << 20) == "the same");
@@ -117,7 +119,7 @@ KJ_TEST("over QUIC: dial, echo, ping") { dialAndEcho("/ip4/127.0.0.1/udp/0/quic-
 
 KJ_TEST("a dial that fails names every address and its reason") {
   Fixture f;
-  TestPeer here(f.timer, ""), there(f.timer), other(f.timer);
+  TestPeer here(f.port, f.timer, ""), there(f.port, f.timer), other(f.port, f.timer);
   auto wrong = f.failure(here.swarm->connect(other.id(), f.addrsOf(there), DialScope::ANYWHERE));
   KJ_EXPECT(has(wrong, "another peer answers there") && has(wrong, there.id().toText()), wrong);
   KJ_EXPECT(!here.swarm->isConnected(other.id()));
@@ -139,7 +141,7 @@ KJ_TEST("a dial that fails names every address and its reason") {
 
 KJ_TEST("what a cell asks for stays on public addresses, after names are resolved") {
   Fixture f;
-  TestPeer here(f.timer, ""), there(f.timer);
+  TestPeer here(f.port, f.timer, ""), there(f.port, f.timer);
   auto text = f.addrsOf(there)[0].toText();
   auto port = text.slice(text.findLast('/').orDefault(0) + 1);
   for (auto& target: {kj::str("/ip4/127.0.0.1/tcp/", port), kj::str("/dns4/localhost/tcp/", port),
@@ -156,7 +158,7 @@ KJ_TEST("what a cell asks for stays on public addresses, after names are resolve
 KJ_TEST("a dial that nobody answers ends when its time is over") {
   Fixture f;
   kj::TimerImpl clock(kj::origin<kj::TimePoint>());
-  TestPeer here(clock, "", 7 * kj::SECONDS), other(f.timer, "");
+  TestPeer here(f.port, clock, "", 7 * kj::SECONDS), other(f.port, f.timer, "");
   auto listener = f.io.provider->getNetwork().parseAddress("127.0.0.1").wait(f.waitScope)
       ->listen();  // accepts, and says nothing
   auto mute = address(kj::str("/ip4/127.0.0.1/tcp/", listener->getPort()));
@@ -171,7 +173,7 @@ KJ_TEST("a dial that nobody answers ends when its time is over") {
 KJ_TEST("two nodes that dial each other at the same moment end connected") {
   Fixture f;
   for (int round = 0; round < 10; round++) {
-    TestPeer one(f.timer), two(f.timer);
+    TestPeer one(f.port, f.timer), two(f.port, f.timer);
     auto ones = f.addrsOf(one), twos = f.addrsOf(two);
     auto there = one.swarm->connect(two.id(), twos, DialScope::ANYWHERE);
     auto back = two.swarm->connect(one.id(), ones, DialScope::ANYWHERE);
@@ -184,7 +186,7 @@ KJ_TEST("two nodes that dial each other at the same moment end connected") {
 
 KJ_TEST("streams: a protocol that is not spoken, a peer that is not there") {
   Fixture f;
-  TestPeer here(f.timer, ""), there(f.timer);
+  TestPeer here(f.port, f.timer, ""), there(f.port, f.timer);
   auto open = [&](kj::StringPtr protocol) {
     return f.failure(here.swarm->open(there.id(), protocol).ignoreResult());
   };
@@ -198,7 +200,7 @@ KJ_TEST("streams: a protocol that is not spoken, a peer that is not there") {
 
 KJ_TEST("256 streams a connection: one more is refused, and an ended one makes room") {
   Fixture f;
-  TestPeer here(f.timer, ""), there(f.timer);
+  TestPeer here(f.port, f.timer, ""), there(f.port, f.timer);
   f.join(here, there);
   kj::Vector<kj::Own<kj::AsyncIoStream>> open;
   for (int i = 0; i < 256; i++) {
@@ -214,8 +216,8 @@ KJ_TEST("256 streams a connection: one more is refused, and an ended one makes r
 
 KJ_TEST("a peer that goes takes its streams with it, and nobody waits") {
   Fixture f;
-  TestPeer here(f.timer, "");
-  auto there = kj::heap<TestPeer>(f.timer);
+  TestPeer here(f.port, f.timer, "");
+  auto there = kj::heap<TestPeer>(f.port, f.timer);
   f.join(here, *there);
   auto stream = here.swarm->open(there->id(), HOLD).wait(f.waitScope);
   stream->write("x", 1).wait(f.waitScope);
@@ -230,8 +232,8 @@ KJ_TEST("a peer that goes takes its streams with it, and nobody waits") {
 
 KJ_TEST("a swarm that goes ends its own streams; they may outlive it") {
   Fixture f;
-  auto here = kj::heap<TestPeer>(f.timer, "");
-  TestPeer there(f.timer);
+  auto here = kj::heap<TestPeer>(f.port, f.timer, "");
+  TestPeer there(f.port, f.timer);
   f.join(*here, there);
   auto stream = here->swarm->open(there.id(), HOLD).wait(f.waitScope);
   auto pending = here->swarm->open(there.id(), HOLD);
@@ -246,7 +248,7 @@ KJ_TEST("a swarm that goes ends its own streams; they may outlive it") {
 
 KJ_TEST("a remote that never reads holds up its own stream alone") {
   Fixture f;
-  TestPeer here(f.timer, ""), there(f.timer);
+  TestPeer here(f.port, f.timer, ""), there(f.port, f.timer);
   f.join(here, there);
   auto stuck = here.swarm->open(there.id(), HOLD).wait(f.waitScope);
   auto much = kj::heapArray<kj::byte>(64 << 20);
@@ -257,11 +259,11 @@ KJ_TEST("a remote that never reads holds up its own stream alone") {
 
 KJ_TEST("an address that cannot be listened on is named") {
   Fixture f;
-  TestPeer first(f.timer);
+  TestPeer first(f.port, f.timer);
   auto taken = f.addrsOf(first)[0].toText();
   for (auto& text: {kj::str(taken), kj::str("/ip4/192.0.2.1/tcp/0")}) {
     auto problem = KJ_ASSERT_NONNULL(kj::runCatchingExceptions([&]() {
-      TestPeer second(f.timer, text);
+      TestPeer second(f.port, f.timer, text);
     }));
     KJ_EXPECT(has(problem.getDescription(), kj::str("cannot listen on ", text)), problem);
   }

@@ -5,6 +5,7 @@ use crate::keepalive;
 use crate::streams;
 use crate::task;
 use crate::transport;
+use crate::watch::Watch;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::pnet::PreSharedKey;
@@ -15,6 +16,7 @@ use libp2p::{
 };
 use libp2p_memory_connection_limits as memory_limits;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub const KADEMLIA: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
@@ -126,13 +128,17 @@ fn behaviour(
     })
 }
 
-pub fn build(key: Keypair, settings: &Settings) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
+pub fn build(
+    key: Keypair,
+    settings: &Settings,
+    watch: &Arc<Watch>,
+) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
     let timeout = settings.dial_timeout;
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|key| match settings.private_network {
-            Some(shared) => transport::private(key, shared, timeout),
-            None => transport::public(key, timeout),
+            Some(shared) => transport::private(key, shared, timeout, watch),
+            None => transport::public(key, timeout, watch),
         })?
         .with_dns()?
         .with_relay_client(noise::Config::new, transport::muxer)?

@@ -3,6 +3,7 @@
 
 use crate::stream::WwStream;
 use crate::{WwSwarmEvent, WwSwarmHooks};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::ptr;
@@ -66,6 +67,10 @@ impl Event {
     }
 }
 
+thread_local! {
+    static QUIET: Cell<*const Inbox> = const { Cell::new(ptr::null()) };
+}
+
 struct Queue {
     events: VecDeque<Event>,
     open: bool,
@@ -102,10 +107,17 @@ impl Inbox {
         let mut queue = self.lock();
         if queue.open {
             queue.events.push_back(event);
-            if queue.events.len() == 1 {
+            if queue.events.len() == 1 && !ptr::eq(QUIET.get(), self) {
                 (self.hooks.ring)(self.hub);
             }
         }
+    }
+
+    /// What `act` pushes does not ring: its caller takes it.
+    pub fn quietly(&self, act: impl FnOnce()) {
+        QUIET.set(self);
+        act();
+        QUIET.set(ptr::null());
     }
 
     pub fn take(&self) -> VecDeque<Event> {

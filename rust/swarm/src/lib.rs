@@ -27,6 +27,7 @@ mod stream;
 mod streams;
 mod task;
 mod transport;
+mod watch;
 
 use behaviour::{Behaviour, Dht, Settings};
 use command::{Command, Commands};
@@ -44,6 +45,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{ptr, slice};
 use stream::{FAILED, WwStream};
+use watch::Watch;
 use ww_fence::{ErrorKind, Failure, WwBytes, WwError, WwSlice, deliver, guard, unheard};
 
 #[repr(C)]
@@ -87,6 +89,7 @@ pub struct WwSwarmEvent {
 pub struct WwSwarm {
     commands: Commands,
     inbox: Arc<Inbox>,
+    watch: Arc<Watch>,
     batch: VecDeque<Event>,
     thread: Option<JoinHandle<()>>,
 }
@@ -160,6 +163,7 @@ fn begin(
     key: Keypair,
     settings: &Settings,
     inbox: &Arc<Inbox>,
+    watch: &Arc<Watch>,
 ) -> Result<(direct::Dialer, Option<Swarm<Behaviour>>), Failure> {
     let failed = |address: &Multiaddr, e: &dyn std::error::Error| {
         other(format!("cannot listen on {address}: {}", reasons::chain(e)))
@@ -168,7 +172,7 @@ fn begin(
     if !settings.network {
         return Ok((direct, None));
     }
-    let mut swarm = behaviour::build(key, settings).map_err(other)?;
+    let mut swarm = behaviour::build(key, settings, watch).map_err(other)?;
     for address in &settings.listen {
         addresses::require_free(address).map_err(|e| failed(address, &e))?;
         swarm.listen_on(address.clone()).map_err(|e| failed(address, &e))?;
@@ -181,13 +185,14 @@ fn serve(
     key: Keypair,
     settings: Settings,
     inbox: Arc<Inbox>,
+    watch: Arc<Watch>,
     commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
     started: mpsc::Sender<Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(resources)?;
     runtime.block_on(async move {
-        match begin(key, &settings, &inbox) {
+        match begin(key, &settings, &inbox, &watch) {
             Ok((direct, swarm)) => {
                 let _ = started.send(Ok(()));
                 match swarm {
@@ -212,11 +217,14 @@ fn start(
     let (commands, received) = tokio::sync::mpsc::unbounded_channel();
     let (started, begun) = mpsc::channel();
     let theirs = inbox.clone();
+    let watch = Watch::new().map_err(resources)?;
+    let watched = watch.clone();
     let thread = std::thread::Builder::new()
         .name("ww-swarm".into())
         .spawn(move || {
             let ended = theirs.clone();
-            if let Err(failure) = guard(|| serve(key, settings, theirs, received, started)) {
+            if let Err(failure) = guard(|| serve(key, settings, theirs, watched, received, started))
+            {
                 let mut event = Event::new(Kind::Warning, 0);
                 event.code = code::ENDED;
                 event.text = failure.text.into_bytes();
@@ -225,7 +233,7 @@ fn start(
         })
         .map_err(resources)?;
     begun.recv().map_err(|_| other("the network's thread ended at its start"))??;
-    Ok(WwSwarm { commands, inbox, batch: VecDeque::new(), thread: Some(thread) })
+    Ok(WwSwarm { commands, inbox, watch, batch: VecDeque::new(), thread: Some(thread) })
 }
 
 /// The binary form of an address that a person wrote.
@@ -418,6 +426,25 @@ pub unsafe extern "C" fn ww_swarm_ping(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_swarm_forget(swarm: *const WwSwarm, op: u64) {
     unsafe { submit(swarm, ptr::null_mut(), || Ok(Command::Forget { op })) };
+}
+
+/// A descriptor of the swarm's, readable when `ww_swarm_turn` has something to do.
+///
+/// # Safety
+/// `swarm` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_swarm_fd(swarm: *const WwSwarm) -> i32 {
+    unsafe { (*swarm).watch.fd() }
+}
+
+/// Reads what has come for streams. What that gives is there for `ww_swarm_next`, without a ring.
+///
+/// # Safety
+/// `swarm` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_swarm_turn(swarm: *const WwSwarm) {
+    let swarm = unsafe { &*swarm };
+    unheard(|| swarm.inbox.quietly(|| task::here(|| swarm.watch.turn())));
 }
 
 /// False: nothing is left, and the hook rings for the next batch.

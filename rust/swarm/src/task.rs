@@ -1,18 +1,31 @@
-//! A connection's task is the network's thread's, but what the loop's thread has just written, that
-//! thread sends itself: it polls the task that its write woke, where otherwise it would wake a
-//! thread. Reading stays where the socket is watched.
+//! A connection's task is the network's thread's until the loop writes to one of its streams. From
+//! then on it is the loop's: what that thread has written, it sends itself, and it reads what comes
+//! (`watch.rs`), where otherwise each would wake another thread. What the network's thread has to do
+//! to it, and more than a turn's work of the loop, is done there all the same.
 
 use futures::task::AtomicWaker;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::runtime::Handle;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// A peer that sends without end gets no more of a thread at a time.
+const READS_A_TURN: u32 = 32;
+
+#[derive(Clone, Copy)]
+struct Turn {
+    loops: bool,
+    reads: u32, // that are left
+}
+
 thread_local! {
+    /// Of the task that this thread polls.
+    static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
     /// What was woken on this thread within `here`.
     static WOKEN: RefCell<Option<Vec<Arc<Task>>>> = const { RefCell::new(None) };
 }
@@ -21,21 +34,24 @@ struct Task {
     work: Mutex<Option<Work>>, // none once it has ended
     home: AtomicWaker,         // wakes the task on the network's thread
     network: Handle,
+    loops: AtomicBool,
 }
 
 impl Task {
     fn poll(self: &Arc<Self>, work: &mut Option<Work>) -> Poll<()> {
         let waker = Waker::from(self.clone());
         let Some(future) = work else { return Poll::Ready(()) };
+        let loops = self.loops.load(Ordering::Relaxed);
+        TURN.set(Some(Turn { loops, reads: READS_A_TURN }));
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        TURN.set(None);
         if polled.is_ready() {
             *work = None;
         }
         polled
     }
 
-    /// On the loop's thread, once, within tokio's budget: a peer that sends without end gets no more
-    /// of the loop than that.
+    /// On the loop's thread, once, within tokio's budget.
     fn poll_here(self: &Arc<Self>) {
         let mut work = match self.work.try_lock() {
             Ok(work) => work,
@@ -54,6 +70,7 @@ impl Wake for Task {
     fn wake(self: Arc<Self>) {
         let left = WOKEN.with_borrow_mut(|woken| match woken {
             Some(list) => {
+                self.loops.store(true, Ordering::Relaxed);
                 if !list.iter().any(|other| Arc::ptr_eq(other, &self)) {
                     list.push(self);
                 }
@@ -96,6 +113,7 @@ pub fn executor() -> impl Fn(Work) + Send + 'static {
             work: Mutex::new(Some(work)),
             home: AtomicWaker::new(),
             network: network.clone(),
+            loops: AtomicBool::new(false),
         };
         network.spawn(Home(Arc::new(task)));
     }
@@ -130,4 +148,17 @@ pub fn work() -> bool {
     }
     WOKEN.set(Some(Vec::new()));
     true
+}
+
+/// Whether what is polled here is for the loop's thread to watch.
+pub fn is_the_loops() -> bool {
+    TURN.get().is_some_and(|turn| turn.loops)
+}
+
+/// Takes one of the reads that this turn has; false if none is left.
+pub fn may_read() -> bool {
+    let Some(turn) = TURN.get() else { return true };
+    let reads = turn.reads.checked_sub(1);
+    TURN.set(reads.map(|reads| Turn { reads, ..turn }).or(Some(turn)));
+    reads.is_some()
 }

@@ -2,6 +2,7 @@
 //! network, TCP behind a shared key.
 
 use crate::half_open::Bounded;
+use crate::watch::{Socket, Watch};
 use futures::future::{BoxFuture, Either, FutureExt, TryFutureExt};
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::core::Transport;
@@ -15,6 +16,7 @@ use libp2p::pnet::{PnetConfig, PreSharedKey};
 use libp2p::{PeerId, noise, quic, tcp, tls, yamux};
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -30,13 +32,24 @@ pub fn muxer() -> yamux::Config {
     config
 }
 
-fn sockets() -> tcp::tokio::Transport {
+fn sockets(
+    watch: &Arc<Watch>,
+) -> impl Transport<Output = Socket, Error = io::Error, Dial: Send, ListenerUpgrade: Send>
++ Send
++ Unpin
++ 'static {
+    let watch = watch.clone();
     tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .map(move |socket, _| Socket::new(socket, watch.clone()))
 }
 
 /// `timeout` is that of the handshakes. Inbound ones have but so much room.
-pub fn public(key: &Keypair, timeout: Duration) -> Result<Bounded<Muxed>, Failure> {
-    let over_tcp = sockets()
+pub fn public(
+    key: &Keypair,
+    timeout: Duration,
+    watch: &Arc<Watch>,
+) -> Result<Bounded<Muxed>, Failure> {
+    let over_tcp = sockets(watch)
         .upgrade(Version::V1Lazy)
         .authenticate(Security::new(key)?)
         .multiplex(muxer())
@@ -55,8 +68,9 @@ pub fn private(
     key: &Keypair,
     shared: PreSharedKey,
     timeout: Duration,
+    watch: &Arc<Watch>,
 ) -> Result<Bounded<Muxed>, Failure> {
-    let muxed = sockets()
+    let muxed = sockets(watch)
         .and_then(move |socket, _| PnetConfig::new(shared).handshake(socket))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key)?)

@@ -56,7 +56,8 @@ class Run {
         allowList(options.allow, fileOf(options), allowedKeys, logger),
         policy(data.identity.getPeerId().toText(), allowedKeys, io.provider->getTimer(),
                randomNonce),
-        swarm(makeSwarm(options.network, data.identity, io.provider->getTimer(), logger)),
+        swarm(makeSwarm(options.network, data.identity, io.provider->getTimer(),
+                        io.unixEventPort, logger)),
         node(nodeOptions(options), io.provider->getTimer(), io.waitScope, heads, *swarm, logger,
              kj::mv(data.code)),
         clients(node, policy, io.provider->getTimer(), logger) {

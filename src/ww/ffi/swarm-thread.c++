@@ -106,7 +106,9 @@ kj::OneOf<kj::Array<kj::byte>, kj::String> parseMultiaddr(kj::StringPtr text) {
   return kj::mv(result);
 }
 
-SwarmThread::SwarmThread(const SwarmOptions& options, Observer& observer): observer(observer) {
+SwarmThread::SwarmThread(const SwarmOptions& options, Observer& observer,
+                         kj::UnixEventPort& port)
+    : observer(observer) {
   auto listen = slices(options.listen);
   auto bootstrap = slices(options.bootstrap);
   auto protocols = slices(options.protocols);
@@ -124,10 +126,14 @@ SwarmThread::SwarmThread(const SwarmOptions& options, Observer& observer): obser
   WwError error{};
   raw = ww_swarm_new(&fields, &hooks, this, &error);
   if (raw == nullptr) kj::throwFatalException(takeError(error));
+  watching = watch(port).eagerlyEvaluate([](kj::Exception&& exception) {
+    KJ_LOG(ERROR, "the network's sockets are no longer watched", exception);
+  });
 }
 
 SwarmThread::~SwarmThread() noexcept(false) {
   draining = nullptr;
+  watching = nullptr;
   if (raw != nullptr) ww_swarm_drop(raw);
   // Nobody will wake them any more.
   while (operations.size() > 0) {
@@ -158,16 +164,27 @@ kj::Promise<void> SwarmThread::drain() {
   for (;;) {
     co_await next;
     next = onRing();  // before the queue is emptied: what comes from then on rings this one
-    WwSwarmEvent event;
-    kj::uint handled = 0;
-    while (ww_swarm_next(raw, &event)) {
-      handle(event);
-      if (++handled % AT_A_TIME != 0) continue;
-      ring(this);  // so that timers and other streams have their turn
-      co_await next;
-      next = onRing();
-    }
+    handleSome();
   }
+}
+
+kj::Promise<void> SwarmThread::watch(kj::UnixEventPort& port) {
+  using Observed = kj::UnixEventPort::FdObserver;
+  Observed observed(port, ww_swarm_fd(raw), Observed::OBSERVE_READ);
+  for (;;) {
+    co_await observed.whenBecomesReadable();
+    ww_swarm_turn(raw);
+    handleSome();
+  }
+}
+
+void SwarmThread::handleSome() {
+  WwSwarmEvent event;
+  for (kj::uint i = 0; i < AT_A_TIME; i++) {
+    if (!ww_swarm_next(raw, &event)) return;
+    handle(event);
+  }
+  ring(this);  // the rest after timers and others have had their turn
 }
 
 kj::Own<kj::AsyncIoStream> SwarmThread::wrap(WwSwarmEvent& event) {

@@ -7,6 +7,7 @@
 // it, and are disconnected then.
 
 #include <kj/async-io.h>
+#include <kj/async-unix.h>
 #include <kj/map.h>
 #include <kj/mutex.h>
 #include <kj/time.h>
@@ -58,7 +59,7 @@ class SwarmThread final {
 
   // Waits until the swarm listens; throws, naming the address, if it cannot. The observer outlives
   // it.
-  SwarmThread(const SwarmOptions& options, Observer& observer);
+  SwarmThread(const SwarmOptions& options, Observer& observer, kj::UnixEventPort& port);
   ~SwarmThread() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(SwarmThread);
 
@@ -91,6 +92,8 @@ class SwarmThread final {
   static void ring(void* hub) noexcept;
   kj::Promise<void> onRing();
   kj::Promise<void> drain();
+  kj::Promise<void> watch(kj::UnixEventPort& port);
+  void handleSome();
   void handle(WwSwarmEvent& event);
   void finish(WwSwarmEvent& event);
   kj::Own<kj::AsyncIoStream> wrap(WwSwarmEvent& event);
@@ -102,6 +105,7 @@ class SwarmThread final {
   uint64_t nextOperation = 1;
   WwSwarm* raw = nullptr;
   kj::Promise<void> draining = nullptr;
+  kj::Promise<void> watching = nullptr;
 };
 
 }  // namespace ww::ffi

@@ -63,9 +63,9 @@ kj::OneOf<Multiaddr, kj::String> parseMultiaddrText(kj::StringPtr text) {
 }
 
 Libp2pSwarm::Libp2pSwarm(const Identity& identity, Libp2pOptions options, kj::Timer& timer,
-                         Logger& logger)
+                         kj::UnixEventPort& port, Logger& logger)
     : id(identity.getPeerId().clone()), dialTimeout(options.dialTimeout), timer(timer),
-      logger(logger), thread(threadOptions(identity, options), *this) {}
+      logger(logger), thread(threadOptions(identity, options), *this, port) {}
 
 kj::Array<Multiaddr> Libp2pSwarm::getListenAddrs() {
   return KJ_MAP(addr, listening) { return addr.clone(); };

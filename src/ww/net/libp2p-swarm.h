@@ -31,7 +31,8 @@ kj::OneOf<Multiaddr, kj::String> parseMultiaddrText(kj::StringPtr text);
 class Libp2pSwarm final: public Swarm, private ffi::SwarmThread::Observer {
  public:
   // Listens before it returns; throws, naming the address, if it cannot. References outlive it.
-  Libp2pSwarm(const Identity& identity, Libp2pOptions options, kj::Timer& timer, Logger& logger);
+  Libp2pSwarm(const Identity& identity, Libp2pOptions options, kj::Timer& timer,
+              kj::UnixEventPort& port, Logger& logger);
   KJ_DISALLOW_COPY_AND_MOVE(Libp2pSwarm);
 
   const PeerId& getPeerId() override { return id; }

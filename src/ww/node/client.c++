@@ -56,7 +56,8 @@ kj::Own<Libp2pSwarm> makeClientSwarm(kj::AsyncIoContext& io, const ClientOptions
   network.dht = DhtMode::CLIENT;
   network.mdns = mdns;
   network.dialTimeout = options.timeout;
-  return kj::heap<Libp2pSwarm>(identity, kj::mv(network), io.provider->getTimer(), logger);
+  return kj::heap<Libp2pSwarm>(identity, kj::mv(network), io.provider->getTimer(),
+                               io.unixEventPort, logger);
 }
 
 kj::Own<NodeClient> makeRemoteClient(kj::Own<Libp2pSwarm> swarm, kj::Own<kj::AsyncIoStream> stream,

@@ -39,9 +39,7 @@ KJ_TEST("--rpc: loopback and port 2021 unless it says otherwise") {
 }
 
 KJ_TEST("what an operator wrote wrong is named with its option; nothing is listened on") {
-  kj::EventLoop loop;
-  kj::WaitScope waitScope(loop);
-  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  auto io = kj::setupAsyncIo();
   MemoryLogger logger;
   auto identity = Identity::generate();
   auto problem = [&](kj::StringPtr listen, kj::StringPtr bootstrap, kj::StringPtr key = ""_kj) {
@@ -55,7 +53,7 @@ KJ_TEST("what an operator wrote wrong is named with its option; nothing is liste
     }
     if (key.size() > 0) options.privateNetwork = kj::str(key);
     auto exception = kj::runCatchingExceptions([&]() {
-      makeSwarm(options, identity, timer, logger);
+      makeSwarm(options, identity, io.provider->getTimer(), io.unixEventPort, logger);
     });
     return kj::str(KJ_ASSERT_NONNULL(exception).getDescription());
   };

@@ -146,7 +146,7 @@ kj::String rpcAddr(kj::StringPtr text) {
 }
 
 kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity,
-                         kj::Timer& timer, Logger& logger) {
+                         kj::Timer& timer, kj::UnixEventPort& port, Logger& logger) {
   auto direct = directAddrs(options);
   if (!options.enabled) {
     logger.log(LogLevel::INFO, direct.size() == 0
@@ -158,7 +158,7 @@ kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity
     alone.network = false;
     alone.direct = kj::mv(direct);
     alone.protocols = kj::heapArray<kj::StringPtr>({RPC_PROTOCOL});
-    return kj::heap<Libp2pSwarm>(identity, kj::mv(alone), timer, logger);
+    return kj::heap<Libp2pSwarm>(identity, kj::mv(alone), timer, port, logger);
   }
   Libp2pOptions raw;
   raw.direct = kj::mv(direct);
@@ -169,7 +169,7 @@ kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity
   raw.dialTimeout = options.dialTimeout;
   raw.dht = dhtMode(options.dht);
   raw.mdns = options.mdns;
-  return kj::heap<Libp2pSwarm>(identity, kj::mv(raw), timer, logger);
+  return kj::heap<Libp2pSwarm>(identity, kj::mv(raw), timer, port, logger);
 }
 
 }  // namespace ww

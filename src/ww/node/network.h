@@ -22,7 +22,7 @@ struct NetworkOptions {
 // Listens before it returns. Throws what was wrong, naming the option, and what to do. References
 // outlive the swarm.
 kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity,
-                         kj::Timer& timer, Logger& logger);
+                         kj::Timer& timer, kj::UnixEventPort& port, Logger& logger);
 
 // The multiaddr of an [IP][:PORT] as --rpc takes it: loopback without an IP, port 2021 without a
 // port. Throws what is wrong, with an example.
