@@ -162,3 +162,88 @@ pub fn may_read() -> bool {
     TURN.set(reads.map(|reads| Turn { reads, ..turn }).or(Some(turn)));
     reads.is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread::{self, ThreadId};
+    use tokio::sync::oneshot;
+
+    /// Tells on which thread it is polled.
+    struct Told {
+        by: Sender<ThreadId>,
+        waker: Arc<AtomicWaker>,
+        _held: Arc<()>,
+    }
+
+    impl Future for Told {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            self.waker.register(cx.waker());
+            let _ = self.by.send(thread::current().id());
+            Poll::Pending
+        }
+    }
+
+    struct Fixture {
+        polled: Receiver<ThreadId>,
+        waker: Arc<AtomicWaker>,
+        held: Arc<()>,
+        stop: oneshot::Sender<()>,
+        network: thread::JoinHandle<()>,
+    }
+
+    fn fixture() -> Fixture {
+        let (by, polled) = channel();
+        let (stop, stopped) = oneshot::channel();
+        let (waker, held) = (Arc::new(AtomicWaker::new()), Arc::new(()));
+        let told = Told { by, waker: waker.clone(), _held: held.clone() };
+        let network = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async move {
+                executor()(Box::pin(told));
+                let _ = stopped.await;
+            });
+        });
+        Fixture { polled, waker, held, stop, network }
+    }
+
+    #[test]
+    fn what_a_thread_wakes_within_here_it_polls() {
+        let f = fixture();
+        let (me, network) = (thread::current().id(), f.network.thread().id());
+        assert_eq!(f.polled.recv(), Ok(network), "at its start");
+        f.waker.wake();
+        assert_eq!(f.polled.recv(), Ok(network), "woken outside");
+        // Its own thread may be polling it still, and then polls it once more.
+        loop {
+            here(|| f.waker.wake());
+            if f.polled.recv() == Ok(me) {
+                break;
+            }
+        }
+        here(|| assert!(!work(), "nothing was woken"));
+    }
+
+    #[test]
+    fn a_task_ends_with_the_network_though_its_waker_is_kept() {
+        let f = fixture();
+        f.polled.recv().unwrap();
+        f.stop.send(()).unwrap();
+        f.network.join().unwrap();
+        assert_eq!(Arc::strong_count(&f.held), 1, "what the task held is gone");
+        here(|| f.waker.wake());
+        assert!(f.polled.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_turn_has_so_many_reads() {
+        assert!(may_read(), "outside of any task there is no limit");
+        TURN.set(Some(Turn { loops: true, reads: 2 }));
+        assert!(is_the_loops() && may_read() && may_read());
+        assert!(!may_read() && !may_read() && is_the_loops());
+        TURN.set(None);
+        assert!(!is_the_loops());
+    }
+}

@@ -235,3 +235,101 @@ impl AsyncWrite for Socket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags};
+    use std::net::TcpListener;
+    use std::task::{Wake, Waker};
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    struct Fixture {
+        watch: Arc<Watch>,
+        socket: Socket,
+        peer: TcpStream,
+        woken: Arc<Woken>,
+    }
+
+    fn fixture() -> Fixture {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = listener.accept().unwrap().0;
+        socket.set_nonblocking(true).unwrap();
+        let watch = Watch::new().unwrap();
+        let (id, watched) = watch.add(&socket).unwrap();
+        let place = Place::Loop(Moved { socket, watched, id });
+        let socket = Socket { place, watch: watch.clone() };
+        Fixture { watch, socket, peer, woken: Default::default() }
+    }
+
+    impl Fixture {
+        fn read(&mut self, len: usize) -> Poll<usize> {
+            let waker = Waker::from(self.woken.clone());
+            let mut buffer = vec![0; len];
+            let socket = Pin::new(&mut self.socket);
+            let read = socket.poll_read(&mut Context::from_waker(&waker), &mut buffer);
+            read.map(|outcome| outcome.unwrap())
+        }
+
+        /// Turns, as the loop does, until the reader is woken.
+        fn turn_until_woken(&mut self) {
+            while !self.woken.0.swap(false, Ordering::SeqCst) {
+                let mut fds = [PollFd::new(&self.watch.epoll, PollFlags::IN)];
+                rustix::event::poll(&mut fds, None).unwrap();
+                self.watch.turn();
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_is_woken_for_each_arrival_and_for_the_end() {
+        let mut f = fixture();
+        for _ in 0..3 {
+            assert_eq!(f.read(8), Poll::Pending);
+            f.peer.write_all(b"0123456789").unwrap();
+            f.turn_until_woken();
+            assert_eq!(f.read(8), Poll::Ready(8));
+            assert_eq!(f.read(8), Poll::Ready(2), "what is left of a full read needs no edge");
+        }
+        assert_eq!(f.read(8), Poll::Pending);
+        f.peer.shutdown(Shutdown::Write).unwrap();
+        f.turn_until_woken();
+        assert_eq!(f.read(8), Poll::Ready(0));
+        assert_eq!(f.read(8), Poll::Ready(0));
+    }
+
+    #[test]
+    fn a_writer_is_woken_when_its_peer_takes_some() {
+        let mut f = fixture();
+        let waker = Waker::from(f.woken.clone());
+        let mut cx = Context::from_waker(&waker);
+        let bytes = vec![0; 1 << 20];
+        let mut written = 0;
+        while let Poll::Ready(n) = Pin::new(&mut f.socket).poll_write(&mut cx, &bytes) {
+            written += n.unwrap();
+        }
+        f.watch.turn();
+        f.woken.0.store(false, Ordering::SeqCst);
+        f.peer.read_exact(&mut vec![0; written]).unwrap();
+        f.turn_until_woken();
+        assert!(Pin::new(&mut f.socket).poll_write(&mut cx, &bytes).is_ready());
+    }
+
+    #[test]
+    fn a_socket_that_is_gone_is_not_watched() {
+        let f = fixture();
+        assert_eq!(f.watch.table().sockets.len(), 1);
+        drop(f.socket);
+        assert!(f.watch.table().sockets.is_empty());
+        f.watch.turn();
+    }
+}
