@@ -1,5 +1,5 @@
 #pragma once
-// The C side of the Rust fence for peers (rust/swarm/src/lib.rs). Only src/ww/ffi includes it. What
+// The C side of the Rust fence for peers (rust/swarm/src). Only src/ww/ffi includes it. What
 // each function asks of its caller stands beside its Rust definition.
 
 #include <ww_engine.h>
@@ -65,6 +65,7 @@ bool ww_swarm_open(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwSlice prot
                    WwError* error);
 bool ww_swarm_ping(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwError* error);
 void ww_swarm_forget(const WwSwarm* swarm, uint64_t op);
+void ww_swarm_flush(const WwSwarm* swarm);
 int32_t ww_swarm_fd(const WwSwarm* swarm);
 void ww_swarm_turn(const WwSwarm* swarm);
 bool ww_swarm_next(WwSwarm* swarm, WwSwarmEvent* event);

@@ -41,7 +41,8 @@ class Driver final: private kj::TaskSet::ErrorHandler {
  public:
   Driver(kj::AsyncIoContext& io, Identity identity)
       : in(openStdin(*io.lowLevelProvider)),
-        swarm(identity, options(), io.provider->getTimer(), io.unixEventPort, logger), tasks(*this) {
+        swarm(identity, options(), io.provider->getTimer(), io.unixEventPort, logger),
+        tasks(*this) {
     swarm.serve(ECHO, [](PeerStream peer) {
       auto& stream = *peer.stream;
       stream.pumpTo(stream).then([&stream](uint64_t) { stream.shutdownWrite(); })

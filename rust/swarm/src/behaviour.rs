@@ -2,6 +2,7 @@
 
 use crate::code;
 use crate::keepalive;
+use crate::live::Live;
 use crate::streams;
 use crate::task;
 use crate::transport;
@@ -87,6 +88,7 @@ fn behaviour(
     key: &Keypair,
     relay: relay::client::Behaviour,
     settings: &Settings,
+    live: Arc<Live>,
 ) -> Result<Behaviour, Box<dyn Error + Send + Sync>> {
     let me = key.public().to_peer_id();
     let records = kad::store::MemoryStoreConfig {
@@ -116,7 +118,7 @@ fn behaviour(
     Ok(Behaviour {
         limits: connection_limits::Behaviour::new(connection_limits()),
         memory: memory_limits::Behaviour::with_max_percentage(MAX_MEMORY_SHARE),
-        streams: streams::Behaviour::new(settings.protocols.clone()),
+        streams: streams::Behaviour::new(settings.protocols.clone(), live),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping),
         kad,
@@ -132,6 +134,7 @@ pub fn build(
     key: Keypair,
     settings: &Settings,
     watch: &Arc<Watch>,
+    live: Arc<Live>,
 ) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
     let timeout = settings.dial_timeout;
     let swarm = SwarmBuilder::with_existing_identity(key)
@@ -142,7 +145,7 @@ pub fn build(
         })?
         .with_dns()?
         .with_relay_client(noise::Config::new, transport::muxer)?
-        .with_behaviour(|key, relay| behaviour(key, relay, settings))?
+        .with_behaviour(|key, relay| behaviour(key, relay, settings, live))?
         .with_swarm_config(|_| {
             Config::with_executor(task::executor()).with_idle_connection_timeout(IDLE)
         })

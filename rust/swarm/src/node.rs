@@ -9,17 +9,17 @@ use crate::direct;
 use crate::half_open::ip_of;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::keepalive::{self, KeepAlive};
+use crate::live::Live;
 use crate::reasons;
 use crate::round_trip;
-use crate::stream::{Control, WwStream};
-use crate::streams::Out;
+use crate::streams::{For, Out};
 use futures::StreamExt;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, StreamProtocol, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, kad, mdns, ping};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::num::NonZeroU8;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -46,10 +46,9 @@ pub struct Node {
     bootstrap: Vec<(PeerId, Multiaddr)>,
     dials: HashMap<ConnectionId, (PeerId, u64)>,
     finds: HashMap<kad::QueryId, (u64, PeerId)>,
-    pings: HashSet<u64>, // whose streams are being opened
     peers: HashMap<PeerId, Peer>,
     book: Book,
-    live: HashMap<ConnectionId, Vec<Weak<Control>>>,
+    live: Arc<Live>,
     keepalive: KeepAlive,
     crowd: Crowd,
     sought: HashMap<PeerId, Vec<u64>>,
@@ -62,6 +61,7 @@ impl Node {
         inbox: Arc<Inbox>,
         settings: Settings,
         direct: direct::Dialer,
+        live: Arc<Live>,
     ) -> Self {
         Node {
             swarm,
@@ -69,10 +69,9 @@ impl Node {
             bootstrap: settings.bootstrap,
             dials: HashMap::new(),
             finds: HashMap::new(),
-            pings: HashSet::new(),
             peers: HashMap::new(),
             book: Book::default(),
-            live: HashMap::new(),
+            live,
             keepalive: KeepAlive::default(),
             crowd: Crowd::default(),
             sought: HashMap::new(),
@@ -115,7 +114,7 @@ impl Node {
 
     fn close(&mut self, connection: ConnectionId) {
         self.keepalive.forget(connection);
-        self.lose(connection);
+        self.live.lose(connection);
         self.swarm.close_connection(connection);
     }
 
@@ -123,21 +122,8 @@ impl Node {
     fn make_room(&mut self, newcomer: ConnectionId, from: &Multiaddr) {
         self.crowd.enter(newcomer, ip_of(from));
         let live = &self.live;
-        let is_idle = |connection| {
-            let streams = live.get(&connection).map_or(&[][..], Vec::as_slice);
-            !streams.iter().any(|stream| stream.strong_count() > 0)
-        };
-        if let Some(chosen) = self.crowd.surplus(is_idle) {
+        if let Some(chosen) = self.crowd.surplus(|connection| live.is_idle(connection)) {
             self.close(chosen);
-        }
-    }
-
-    /// Ends the streams of a connection at once, without waiting for it to have closed.
-    fn lose(&mut self, connection: ConnectionId) {
-        for control in self.live.remove(&connection).unwrap_or_default() {
-            if let Some(control) = control.upgrade() {
-                control.lose();
-            }
         }
     }
 
@@ -154,12 +140,10 @@ impl Node {
             Command::Resolve { op, peer, addrs } => self.resolve(op, peer, addrs),
             Command::Dial { op, peer, addrs } => self.dial(op, peer, addrs),
             Command::Open { op, peer, protocol } => {
-                self.open(op, peer, protocol);
+                self.open(op, peer, protocol, For::Loop);
             }
             Command::Ping { op, peer } => {
-                if self.open(op, peer, round_trip::PROTOCOL) {
-                    self.pings.insert(op);
-                }
+                self.open(op, peer, round_trip::PROTOCOL, For::Network);
             }
             Command::Find { op, peer } => {
                 let known = self.book.find(&peer);
@@ -186,14 +170,12 @@ impl Node {
         }
     }
 
-    /// False if it failed at once.
-    fn open(&mut self, op: u64, peer: PeerId, protocol: StreamProtocol) -> bool {
-        let opening = self.swarm.behaviour_mut().streams.open(op, peer, protocol);
+    fn open(&mut self, op: u64, peer: PeerId, protocol: StreamProtocol, whom: For) {
+        let opening = self.swarm.behaviour_mut().streams.open(op, peer, protocol, whom);
         if let Err(code) = opening {
             let overloaded = code == code::OVERLOADED;
             self.fail(op, code, if overloaded { "streams" } else { "not connected" });
         }
-        opening.is_ok()
     }
 
     /// All addresses that a dial of this peer could try: the given, and those known. If there is
@@ -315,7 +297,7 @@ impl Node {
     fn closed(&mut self, peer: PeerId, connection: ConnectionId, why: &str) {
         self.keepalive.forget(connection);
         self.crowd.leave(connection);
-        self.lose(connection);
+        self.live.lose(connection);
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.connections.retain(|c| c.id != connection);
         if known.connections.is_empty() {
@@ -399,7 +381,7 @@ impl Node {
     fn stream(&mut self, peer: PeerId, connection: ConnectionId, out: Out) {
         match out {
             Out::Inbound { protocol, stream, place } => {
-                let stream = self.wrap(connection, stream, place);
+                let Some(stream) = self.live.wrap(connection, stream, place) else { return };
                 let mut event = Event::new(Kind::Inbound, stream.id);
                 event.peer = peer.to_bytes();
                 event.text = protocol.as_ref().as_bytes().to_vec();
@@ -409,7 +391,7 @@ impl Node {
                 event.stream = Some(stream);
                 self.inbox.push(event);
             }
-            Out::Opened { op, stream, place } if self.pings.remove(&op) => {
+            Out::Opened { op, stream, place } => {
                 let inbox = self.inbox.clone();
                 tokio::spawn(async move {
                     let measured = round_trip::measure(stream).await;
@@ -417,31 +399,10 @@ impl Node {
                     inbox.push(round_trip::done(op, measured));
                 });
             }
-            Out::Opened { op, stream, place } => {
-                let mut event = Event::new(Kind::Done, op);
-                event.stream = Some(self.wrap(connection, stream, place));
-                self.inbox.push(event);
-            }
             Out::Failed { op, code, why } => {
-                self.pings.remove(&op);
                 self.fail(op, code, why);
             }
         }
-    }
-
-    fn wrap(
-        &mut self,
-        connection: ConnectionId,
-        stream: libp2p::Stream,
-        place: crate::streams::Place,
-    ) -> Box<WwStream> {
-        let stream = WwStream::new(Box::new(stream), false, &self.inbox, place);
-        let live = self.live.entry(connection).or_default();
-        if live.len() == live.capacity() {
-            live.retain(|control| control.strong_count() > 0); // amortized
-        }
-        live.push(Arc::downgrade(&stream.control));
-        stream
     }
 
     fn tell_listening(&self) {

@@ -6,14 +6,15 @@ use crate::streams::Place;
 use crate::task;
 use futures::{AsyncRead, AsyncWrite};
 use std::pin::Pin;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
-use ww_fence::WwSlice;
+use ww_fence::{WwSlice, guard, unheard};
 
-pub const WOULD_BLOCK: isize = 0;
-pub const END: isize = -1;
-pub const FAILED: isize = -2;
+const WOULD_BLOCK: isize = 0;
+const END: isize = -1;
+const FAILED: isize = -2;
 
 /// Small pieces are gathered up to this size: each write is a yamux frame of its own.
 const GATHER_BYTES: usize = 16 << 10;
@@ -161,4 +162,70 @@ impl WwStream {
         self.closing = true;
         self.drive();
     }
+}
+
+/// # Safety
+/// `stream` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_stream_id(stream: *const WwStream) -> u64 {
+    unsafe { (*stream).id }
+}
+
+/// The bytes read; 0: none now, READABLE follows; -1: the end; -2: failed.
+///
+/// # Safety
+/// `buffer` takes `len` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_stream_read(
+    stream: *mut WwStream,
+    buffer: *mut u8,
+    len: usize,
+) -> isize {
+    if len == 0 {
+        return WOULD_BLOCK;
+    }
+    let read = || Ok(unsafe { (*stream).read(slice::from_raw_parts_mut(buffer, len)) });
+    guard(|| task::here(read)).unwrap_or(FAILED)
+}
+
+/// The bytes taken; less than all: WRITABLE follows; -2: failed.
+///
+/// # Safety
+/// `count` slices stand at `pieces`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_stream_write(
+    stream: *mut WwStream,
+    pieces: *const WwSlice,
+    count: usize,
+) -> isize {
+    if count == 0 {
+        return 0;
+    }
+    let write = || Ok(unsafe { (*stream).write(slice::from_raw_parts(pieces, count)) });
+    guard(|| task::here(write)).unwrap_or(FAILED)
+}
+
+/// Goes on with what is not flushed: on WRITABLE.
+///
+/// # Safety
+/// `stream` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_stream_drive(stream: *mut WwStream) {
+    unheard(|| task::here(|| unsafe { (*stream).drive() }));
+}
+
+/// # Safety
+/// `stream` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_stream_close_write(stream: *mut WwStream) {
+    unheard(|| task::here(|| unsafe { (*stream).close_write() }));
+}
+
+/// Resets it unless both directions have ended.
+///
+/// # Safety
+/// Given back once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_stream_drop(stream: *mut WwStream) {
+    unheard(|| task::here(|| drop(unsafe { Box::from_raw(stream) })));
 }

@@ -3,6 +3,7 @@
 //! muxer's limit, which would end the connection.
 
 use crate::code;
+use crate::live::Live;
 use libp2p::PeerId;
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
 use libp2p::core::{Endpoint, Multiaddr, transport::PortUse};
@@ -11,8 +12,8 @@ use libp2p::swarm::handler::{
 };
 use libp2p::swarm::{
     ConnectionClosed, ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId,
-    FromSwarm, NetworkBehaviour, NotifyHandler, Stream, StreamProtocol, StreamUpgradeError,
-    SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    DialFailure, FromSwarm, ListenFailure, NetworkBehaviour, NotifyHandler, Stream, StreamProtocol,
+    StreamUpgradeError, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -67,15 +68,43 @@ pub enum Out {
 
 #[derive(Debug)]
 pub enum FromHandler {
-    Inbound { protocol: StreamProtocol, stream: Stream },
-    Opened { op: u64, stream: Stream },
-    Failed { op: u64, code: u32, why: String },
+    Inbound {
+        protocol: StreamProtocol,
+        stream: Stream,
+    },
+    Opened {
+        op: u64,
+        stream: Stream,
+        place: Place,
+    },
+    /// The loop has the stream.
+    Delivered {
+        op: u64,
+    },
+    Failed {
+        op: u64,
+        code: u32,
+        why: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    Loop,
+    Network,
+}
+
+#[derive(Debug)]
+pub struct Opening {
+    op: u64,
+    whom: For,
+    place: Place,
 }
 
 #[derive(Debug)]
 pub struct Open {
-    op: u64,
     protocol: StreamProtocol,
+    opening: Opening,
 }
 
 #[derive(Default)]
@@ -88,33 +117,47 @@ pub struct Behaviour {
     protocols: Arc<[StreamProtocol]>,
     peers: HashMap<PeerId, Peer>,
     inbound: Count,
-    in_flight: HashMap<u64, (ConnectionId, Place)>, // to be failed if their connection goes
+    live: Arc<Live>,
+    in_flight: HashMap<u64, ConnectionId>, // to be failed if their connection goes
     todo: VecDeque<ToSwarm<(PeerId, ConnectionId, Out), Open>>,
 }
 
 impl Behaviour {
-    pub fn new(protocols: Vec<StreamProtocol>) -> Self {
+    pub fn new(protocols: Vec<StreamProtocol>, live: Arc<Live>) -> Self {
         Behaviour {
             protocols: protocols.into(),
             peers: HashMap::new(),
             inbound: Count::default(),
+            live,
             in_flight: HashMap::new(),
             todo: VecDeque::new(),
         }
     }
 
     /// On the oldest connection to that peer.
-    pub fn open(&mut self, op: u64, peer: PeerId, protocol: StreamProtocol) -> Result<(), u32> {
+    pub fn open(
+        &mut self,
+        op: u64,
+        peer: PeerId,
+        protocol: StreamProtocol,
+        whom: For,
+    ) -> Result<(), u32> {
         let known = self.peers.get(&peer).and_then(|p| p.connections.first());
         let (connection, streams) = known.ok_or(code::NOT_CONNECTED)?;
         let place = Place::take(&[(streams, MAX_OUTBOUND_A_CONNECTION)]).ok_or(code::OVERLOADED)?;
-        self.in_flight.insert(op, (*connection, place));
+        self.in_flight.insert(op, *connection);
         self.todo.push_back(ToSwarm::NotifyHandler {
             peer_id: peer,
             handler: NotifyHandler::One(*connection),
-            event: Open { op, protocol },
+            event: Open { protocol, opening: Opening { op, whom, place } },
         });
         Ok(())
+    }
+
+    fn handler(&self, connection: ConnectionId) -> Handler {
+        self.live.begin(connection);
+        let (protocols, live) = (self.protocols.clone(), self.live.clone());
+        Handler { protocols, live, connection, todo: VecDeque::new() }
     }
 
     fn closed(&mut self, peer: PeerId, connection: ConnectionId) {
@@ -124,7 +167,7 @@ impl Behaviour {
                 self.peers.remove(&peer);
             }
         }
-        for (op, _) in self.in_flight.extract_if(|_, (id, _)| *id == connection) {
+        for (op, _) in self.in_flight.extract_if(|_, id| *id == connection) {
             let why = "the connection closed".to_string();
             let out = Out::Failed { op, code: code::NOT_CONNECTED, why };
             self.todo.push_back(ToSwarm::GenerateEvent((peer, connection, out)));
@@ -138,23 +181,23 @@ impl NetworkBehaviour for Behaviour {
 
     fn handle_established_inbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         _: PeerId,
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.protocols.clone()))
+        Ok(self.handler(connection))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         _: PeerId,
         _: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.protocols.clone()))
+        Ok(self.handler(connection))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
@@ -165,6 +208,10 @@ impl NetworkBehaviour for Behaviour {
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
                 self.closed(peer_id, connection_id);
+            }
+            FromSwarm::ListenFailure(ListenFailure { connection_id, .. })
+            | FromSwarm::DialFailure(DialFailure { connection_id, .. }) => {
+                self.live.lose(connection_id); // refused after its handler was made
             }
             _ => {}
         }
@@ -184,9 +231,15 @@ impl NetworkBehaviour for Behaviour {
                 let Some(place) = Place::take(&counts) else { return };
                 Out::Inbound { protocol, stream, place }
             }
-            FromHandler::Opened { op, stream } => {
-                let Some((_, place)) = self.in_flight.remove(&op) else { return };
+            FromHandler::Opened { op, stream, place } => {
+                if self.in_flight.remove(&op).is_none() {
+                    return;
+                }
                 Out::Opened { op, stream, place }
+            }
+            FromHandler::Delivered { op } => {
+                self.in_flight.remove(&op);
+                return;
             }
             FromHandler::Failed { op, code, why } => {
                 if self.in_flight.remove(&op).is_none() {
@@ -205,12 +258,22 @@ impl NetworkBehaviour for Behaviour {
 
 pub struct Handler {
     protocols: Arc<[StreamProtocol]>,
-    todo: VecDeque<ConnectionHandlerEvent<Upgrade, u64, FromHandler>>,
+    live: Arc<Live>,
+    connection: ConnectionId,
+    todo: VecDeque<ConnectionHandlerEvent<Upgrade, Opening, FromHandler>>,
 }
 
 impl Handler {
-    fn new(protocols: Arc<[StreamProtocol]>) -> Self {
-        Handler { protocols, todo: VecDeque::new() }
+    fn opened(&self, opening: Opening, stream: Stream) -> FromHandler {
+        let Opening { op, whom, place } = opening;
+        if whom == For::Network {
+            return FromHandler::Opened { op, stream, place };
+        }
+        if self.live.deliver(op, self.connection, stream, place) {
+            return FromHandler::Delivered { op };
+        }
+        let why = "the connection closed".to_string();
+        FromHandler::Failed { op, code: code::NOT_CONNECTED, why }
     }
 }
 
@@ -220,7 +283,7 @@ impl ConnectionHandler for Handler {
     type InboundProtocol = Upgrade;
     type OutboundProtocol = Upgrade;
     type InboundOpenInfo = ();
-    type OutboundOpenInfo = u64;
+    type OutboundOpenInfo = Opening;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Upgrade> {
         SubstreamProtocol::new(Upgrade(self.protocols.to_vec()), ())
@@ -228,18 +291,18 @@ impl ConnectionHandler for Handler {
 
     fn on_behaviour_event(&mut self, open: Open) {
         self.todo.push_back(ConnectionHandlerEvent::OutboundSubstreamRequest {
-            protocol: SubstreamProtocol::new(Upgrade(vec![open.protocol]), open.op),
+            protocol: SubstreamProtocol::new(Upgrade(vec![open.protocol]), open.opening),
         });
     }
 
     fn poll(
         &mut self,
         _: &mut Context<'_>,
-    ) -> Poll<ConnectionHandlerEvent<Upgrade, u64, FromHandler>> {
+    ) -> Poll<ConnectionHandlerEvent<Upgrade, Opening, FromHandler>> {
         self.todo.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 
-    fn on_connection_event(&mut self, event: ConnectionEvent<Upgrade, Upgrade, (), u64>) {
+    fn on_connection_event(&mut self, event: ConnectionEvent<Upgrade, Upgrade, (), Opening>) {
         let out = match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: (stream, protocol),
@@ -247,14 +310,14 @@ impl ConnectionHandler for Handler {
             }) => FromHandler::Inbound { protocol, stream },
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: (stream, _),
-                info: op,
-            }) => FromHandler::Opened { op, stream },
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { error, info: op }) => {
+                info,
+            }) => self.opened(info, stream),
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { error, info }) => {
                 let code = match &error {
                     StreamUpgradeError::NegotiationFailed => code::UNSUPPORTED,
                     _ => code::NOT_CONNECTED,
                 };
-                FromHandler::Failed { op, code, why: error.to_string() }
+                FromHandler::Failed { op: info.op, code, why: error.to_string() }
             }
             _ => return,
         };

@@ -1,7 +1,7 @@
 //! A connection's task is the network's thread's until the loop writes to one of its streams. From
-//! then on it is the loop's: what that thread has written, it sends itself, and it reads what comes
-//! (`watch.rs`), where otherwise each would wake another thread. What the network's thread has to do
-//! to it, and more than a turn's work of the loop, is done there all the same.
+//! then on it is the loop's: that thread itself sends what it has written, and reads what comes
+//! (`watch.rs`), where otherwise each would wake another thread. What the network's thread has to
+//! do to it, and more than a turn's work of the loop, is done there all the same.
 
 use futures::task::AtomicWaker;
 use std::cell::{Cell, RefCell};

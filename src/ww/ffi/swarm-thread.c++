@@ -70,6 +70,7 @@ class SwarmThread::Operation {
     WwError error{};
     if (submit(thread.raw, number, &error)) {
       thread.operations.insert(number, this);
+      thread.flushSoon();
     } else {
       Outcome outcome;
       outcome.failure = takeError(error);
@@ -78,7 +79,10 @@ class SwarmThread::Operation {
   }
   ~Operation() noexcept(false) {
     KJ_IF_MAYBE(t, thread) {
-      if (t->operations.erase(number)) ww_swarm_forget(t->raw, number);
+      if (t->operations.erase(number)) {
+        ww_swarm_forget(t->raw, number);
+        t->flushSoon();
+      }
     }
   }
   KJ_DISALLOW_COPY_AND_MOVE(Operation);
@@ -134,6 +138,7 @@ SwarmThread::SwarmThread(const SwarmOptions& options, Observer& observer,
 SwarmThread::~SwarmThread() noexcept(false) {
   draining = nullptr;
   watching = nullptr;
+  flushing = nullptr;
   if (raw != nullptr) ww_swarm_drop(raw);
   // Nobody will wake them any more.
   while (operations.size() > 0) {
@@ -185,6 +190,15 @@ void SwarmThread::handleSome() {
     handle(event);
   }
   ring(this);  // the rest after timers and others have had their turn
+}
+
+void SwarmThread::flushSoon() {
+  if (mustFlush) return;
+  mustFlush = true;
+  flushing = kj::evalLater([this]() {
+    mustFlush = false;
+    ww_swarm_flush(raw);
+  }).eagerlyEvaluate(nullptr);
 }
 
 kj::Own<kj::AsyncIoStream> SwarmThread::wrap(WwSwarmEvent& event) {

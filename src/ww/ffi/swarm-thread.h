@@ -94,6 +94,7 @@ class SwarmThread final {
   kj::Promise<void> drain();
   kj::Promise<void> watch(kj::UnixEventPort& port);
   void handleSome();
+  void flushSoon();  // what one turn of the loop submits goes at once
   void handle(WwSwarmEvent& event);
   void finish(WwSwarmEvent& event);
   kj::Own<kj::AsyncIoStream> wrap(WwSwarmEvent& event);
@@ -106,6 +107,8 @@ class SwarmThread final {
   WwSwarm* raw = nullptr;
   kj::Promise<void> draining = nullptr;
   kj::Promise<void> watching = nullptr;
+  kj::Promise<void> flushing = nullptr;
+  bool mustFlush = false;
 };
 
 }  // namespace ww::ffi
