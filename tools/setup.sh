@@ -24,6 +24,7 @@ command:ld binutils
 command:cc gcc
 command:c++ g++
 command:flock util-linux
+command:ip iproute2
 command:make make
 file:/usr/include/openssl/evp.h libssl-dev
 file:/usr/include/CLI/CLI.hpp libcli11-dev

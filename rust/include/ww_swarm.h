@@ -11,7 +11,10 @@ extern "C" {
 typedef struct WwSwarm WwSwarm;
 typedef struct WwStream WwStream;
 
-typedef struct WwSwarmHooks { void (*ring)(void* hub); } WwSwarmHooks;
+typedef struct WwSwarmHooks {
+  void (*ring)(void* hub);
+  bool (*is_private)(void* hub, WwSlice address);
+} WwSwarmHooks;
 
 typedef struct WwSwarmOptions {
   WwSlice identity;
@@ -28,6 +31,7 @@ typedef struct WwSwarmOptions {
   uint64_t dial_timeout_ms;
   uint32_t dht;
   bool mdns;
+  bool dial_private;
   bool network;
 } WwSwarmOptions;
 

@@ -14,6 +14,18 @@ from peers import OURS, InteropCase, id_of
 GO = os.environ["WW_GO_PEER"].split()
 
 
+def place_of(server):
+    return f"/ip4/127.0.0.1/tcp/{server.getsockname()[1]}"
+
+
+def was_dialled(server):
+    try:
+        server.accept()[0].close()
+        return True
+    except BlockingIOError:
+        return False
+
+
 class AttackTest(InteropCase):
     def setUp(self):
         self.ours = self.start(*OURS)
@@ -31,6 +43,13 @@ class AttackTest(InteropCase):
         peer.address = peer.listening()
         self.done(peer, f"dial {self.address}")
         return peer
+
+    def victim(self):
+        """A service that is none of a stranger's business."""
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+        server.setblocking(False)
+        return server
 
     def an_honest_one_is_served(self, when):
         honest = self.start(*OURS)
@@ -80,12 +99,28 @@ class AttackTest(InteropCase):
         elsewhere = self.start(*OURS)
         lies = [one.listening("/tcp/").split("/p2p/")[0] for one in (honest, elsewhere)]
         hostile.listening()
-        self.done(hostile, f"poison {','.join(lies)},/ip4/10.0.0.1/tcp/1,/ip4/127.0.0.1/tcp/1")
+        victim = self.victim()
+        lies += [place_of(victim), "/ip4/10.0.0.1/tcp/1"]
+        self.done(hostile, f"poison {','.join(lies)}")
         self.done(hostile, f"dial {self.address}")
         nobody = id_of(self.start(*OURS).listening("/tcp/"))
         words = self.ours.ask(f"find {nobody}")
         self.assertEqual(words[0], "failed")
+        self.assertFalse(was_dialled(victim))
         self.an_honest_one_is_served("after lies about who is where")
+
+    def test_no_stranger_has_us_look_into_our_network(self):
+        """AutoNAT dials back wherever a peer says, were it not that private places are for the
+        operator alone: who lets peers in there sees what would come of it."""
+        open_handed = self.start(*OURS, "--dial-private")
+        for node, dialled in ((self.ours, False), (open_handed, True)):
+            with self.subTest(dialled=dialled):
+                address = self.address if node is self.ours else node.listening("/tcp/")
+                hostile, victim = self.start(*GO), self.victim()
+                hostile.listening()
+                self.done(hostile, f"dial {address}")
+                self.done(hostile, f"dialback {id_of(address)} {place_of(victim)}")
+                self.assertEqual(was_dialled(victim), dialled)
 
     def test_a_dht_that_is_filled(self):
         hostile = self.hostile()

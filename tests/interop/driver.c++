@@ -1,14 +1,15 @@
 // A node of ours that does what it is told, a line at a time, as the foreign ones in js/ and go/.
 //
-//   interop-driver [KEY_FILE]
+//   interop-driver [--dial-private] [--mdns] [--dht-auto] [--listen ADDR]... [KEY_FILE]
 //
-// It says `listening ADDR`. It takes `dial ADDR`, `ping PEER`, `echo PEER BYTES`, `find PEER` (to
-// dial a peer of whom only the DHT knows), `hold PEER` (a stream, until its end), `peers`, and
-// `dials N ADDR` (as many at once, to peers that are not there). Each is answered with one line
-// when it is done, `failed WHY` if it cannot be; they do not wait for each other. The end of its
-// input ends it.
+// It says `listening ADDR`, of those at a relay too. It takes `dial ADDR`, `ping PEER`, `echo PEER
+// BYTES`, `find PEER` (to dial a peer of whom only the DHT or mDNS knows), `addresses PEER` (where
+// it is connected), `hold PEER` (a stream, until its end), `peers`, and `dials N ADDR` (as many at
+// once, to peers that are not there). Each is answered with one line when it is done, `failed WHY`
+// if it cannot be; they do not wait for each other. The end of its input ends it.
 #include <kj/debug.h>
 #include <kj/io.h>
+#include <kj/map.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <ww/base/random.h>
@@ -37,11 +38,36 @@ PeerId parsePeer(kj::StringPtr text) {
   return kj::mv(KJ_REQUIRE_NONNULL(parsed, "no peer id", text));
 }
 
+struct Flags {
+  kj::Vector<kj::StringPtr> listen;
+  kj::Maybe<kj::StringPtr> keyFile;
+  bool dialPrivate = false;
+  bool mdns = false;
+  DhtMode dht = DhtMode::SERVER;
+
+  explicit Flags(kj::ArrayPtr<char*> args) {
+    for (size_t i = 1; i < args.size(); i++) {
+      kj::StringPtr arg = args[i];
+      if (arg == "--dial-private") dialPrivate = true;
+      else if (arg == "--mdns") mdns = true;
+      else if (arg == "--dht-auto") dht = DhtMode::AUTO;
+      else if (arg == "--listen" && i + 1 < args.size()) listen.add(args[++i]);
+      else keyFile = arg;
+    }
+  }
+
+  Identity identity() const {
+    KJ_IF_MAYBE(path, keyFile) return readIdentity(*path);
+    return Identity::generate();
+  }
+};
+
 class Driver final: private kj::TaskSet::ErrorHandler {
  public:
-  Driver(kj::AsyncIoContext& io, Identity identity)
+  Driver(kj::AsyncIoContext& io, Flags flags)
       : in(openStdin(*io.lowLevelProvider)),
-        swarm(identity, options(), io.provider->getTimer(), io.unixEventPort, logger),
+        swarm(flags.identity(), options(flags), io.provider->getTimer(), io.unixEventPort, logger),
+        mdns(flags.mdns),
         tasks(*this) {
     swarm.serve(ECHO, [](PeerStream peer) {
       auto& stream = *peer.stream;
@@ -51,10 +77,7 @@ class Driver final: private kj::TaskSet::ErrorHandler {
   }
 
   kj::Promise<void> run(kj::Timer& timer) {
-    while (swarm.getListenAddrs().size() < 2) co_await timer.afterDelay(1 * kj::MILLISECONDS);
-    for (auto& addr: swarm.getListenAddrs()) {
-      say(kj::str("listening ", addr.toText(), "/p2p/", swarm.getPeerId().toText()));
-    }
+    auto announcing = announce(timer).eagerlyEvaluate(nullptr);
     for (;;) {
       KJ_IF_MAYBE(line, co_await readLine()) {
         tasks.add(kj::evalNow([&]() { return obey(*line); }));
@@ -68,6 +91,7 @@ class Driver final: private kj::TaskSet::ErrorHandler {
   MemoryLogger logger;
   kj::Own<kj::AsyncInputStream> in;
   Libp2pSwarm swarm;
+  const bool mdns;
   kj::Vector<char> unread;
   kj::TaskSet tasks;
 
@@ -79,17 +103,33 @@ class Driver final: private kj::TaskSet::ErrorHandler {
     say(line);
   }
 
-  static Libp2pOptions options() {
+  static Libp2pOptions options(const Flags& flags) {
     Libp2pOptions result;
-    auto listen = kj::heapArrayBuilder<Multiaddr>(2);
+    auto listen = kj::heapArrayBuilder<Multiaddr>(2 + flags.listen.size());
     listen.add(parseAddr("/ip4/127.0.0.1/tcp/0"));
     listen.add(parseAddr("/ip4/127.0.0.1/udp/0/quic-v1"));
+    for (auto& addr: flags.listen) listen.add(parseAddr(addr));
     result.listen = listen.finish();
     result.protocols = kj::heapArray<kj::StringPtr>({ECHO});
-    result.dht = DhtMode::SERVER;
-    result.mdns = false;
+    result.dht = flags.dht;
+    result.mdns = flags.mdns;
+    result.dialPrivate = flags.dialPrivate;
     result.dialTimeout = 3 * kj::SECONDS;
     return result;
+  }
+
+  kj::Promise<void> announce(kj::Timer& timer) {
+    kj::HashSet<kj::String> said;
+    for (;;) {
+      kj::HashSet<kj::String> now;
+      for (auto& addr: swarm.getListenAddrs()) {
+        auto text = addr.toText(swarm.getPeerId());
+        if (!said.contains(text)) say(kj::str("listening ", text));
+        now.insert(kj::mv(text));
+      }
+      said = kj::mv(now);
+      co_await timer.afterDelay(1 * kj::MILLISECONDS);
+    }
   }
 
   kj::Promise<kj::Maybe<kj::String>> readLine() {
@@ -116,6 +156,7 @@ class Driver final: private kj::TaskSet::ErrorHandler {
     auto rest = line.slice(space + 1);
     if (name == "dial") return dial(parseAddr(rest));
     if (name == "find") return find(parsePeer(rest));
+    if (name == "addresses") return addresses(parsePeer(rest));
     if (name == "ping") return ping(parsePeer(rest));
     if (name == "hold") return hold(parsePeer(rest));
     if (name == "dials") {
@@ -138,7 +179,18 @@ class Driver final: private kj::TaskSet::ErrorHandler {
     say(kj::str("dialled ", peer.toText()));
   }
 
+  kj::Promise<void> addresses(PeerId peer) {
+    for (auto& other: swarm.getPeers()) {
+      if (other.id != peer) continue;
+      auto texts = KJ_MAP(addr, other.addrs) { return addr.toText(); };
+      say(kj::str("addresses ", kj::strArray(texts, ",")));
+      return kj::READY_NOW;
+    }
+    KJ_FAIL_REQUIRE("not connected");
+  }
+
   kj::Promise<void> find(PeerId peer) {
+    if (mdns) co_await swarm.find(peer);
     co_await swarm.connect(peer, nullptr, DialScope::ANYWHERE);
     say(kj::str("found ", peer.toText()));
   }
@@ -198,7 +250,7 @@ class Driver final: private kj::TaskSet::ErrorHandler {
 
 int main(int argc, char** argv) {
   auto io = kj::setupAsyncIo();
-  ww::Driver driver(io, argc > 1 ? ww::readIdentity(argv[1]) : ww::Identity::generate());
+  ww::Driver driver(io, ww::Flags(kj::arrayPtr(argv, argc)));
   driver.run(io.provider->getTimer()).wait(io.waitScope);
   return 0;
 }

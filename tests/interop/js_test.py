@@ -32,7 +32,8 @@ class JsTest(InteropCase):
         self.assertIn(one_addr.split("/p2p/")[0], " ".join(found))
 
     def test_ours_finds_one_through_a_js_node(self):
-        ours, one, other = self.start(*OURS), self.start(*JS), self.start(*JS)
+        ours = self.start(*OURS, "--dial-private")
+        one, other = self.start(*JS), self.start(*JS)
         one_addr, other_addr = one.listening(), other.listening()
         self.meet(other, one_addr)
         self.done(ours, f"dial {one_addr}")

@@ -47,7 +47,8 @@ class Peer:
         self.tell(command)
         done = {"dial": "dialled", "find": "found", "ping": "pinged", "echo": "echoed",
                 "put": "put", "get": "got", "hold": "holding", "peers": "peers",
-                "dials": "settled", "crowd": "crowded", "poison": "poisoned",
+                "dials": "settled", "addresses": "addresses",
+                "dialback": "answered", "crowd": "crowded", "poison": "poisoned",
                 "grow": "grown", "flood": "flooded", "fill": "filled"}
         return self.hear(done[command.split()[0]], "failed")
 

@@ -1,5 +1,6 @@
 //! Addresses: lists of them across the fence, names resolved, and what peers were said to have.
 
+use crate::reach::Reach;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::HashMap;
@@ -19,21 +20,6 @@ pub fn encode<'a>(list: impl IntoIterator<Item = &'a Multiaddr>) -> Vec<u8> {
         bytes.extend_from_slice(&one);
     }
     bytes
-}
-
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || (ip.segments()[0] & 0xfe00) == 0xfc00,
-    }
-}
-
-fn names_private(address: &Multiaddr) -> bool {
-    match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => is_private(ip.into()),
-        Some(Protocol::Ip6(ip)) => is_private(ip.into()),
-        _ => false,
-    }
 }
 
 /// The place of a plain TCP connection, whoever is there.
@@ -75,9 +61,10 @@ pub fn require_free(address: &Multiaddr) -> std::io::Result<()> {
 pub fn credible<'a>(
     said: &'a [Multiaddr],
     met_at: &'a Multiaddr,
+    reach: &'a Reach,
 ) -> impl Iterator<Item = &'a Multiaddr> {
-    let private = names_private(met_at);
-    said.iter().filter(move |address| private || !names_private(address)).take(MAX_OF_A_PEER)
+    let private = reach.is_private(met_at);
+    said.iter().filter(move |address| private || !reach.is_private(address)).take(MAX_OF_A_PEER)
 }
 
 /// Where peers were said to be. Bounded; a full book forgets somebody.
@@ -168,9 +155,10 @@ mod tests {
     fn a_public_peer_is_not_believed_to_be_in_our_network() {
         let said = [address("/ip4/10.0.0.1/tcp/22"), address("/ip4/192.0.2.7/tcp/1")];
         let met = address("/ip4/192.0.2.7/tcp/4001");
-        assert_eq!(credible(&said, &met).collect::<Vec<_>>(), [&said[1]]);
+        let reach = Reach::new(false, |a| !a.to_string().starts_with("/ip4/192.0.2."));
+        assert_eq!(credible(&said, &met, &reach).collect::<Vec<_>>(), [&said[1]]);
         let here = address("/ip4/127.0.0.1/tcp/4001");
-        assert_eq!(credible(&said, &here).count(), 2);
+        assert_eq!(credible(&said, &here, &reach).count(), 2);
     }
 
     #[tokio::test]

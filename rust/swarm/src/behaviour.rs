@@ -3,6 +3,7 @@
 use crate::code;
 use crate::keepalive;
 use crate::live::Live;
+use crate::reach::{Reach, Restrained};
 use crate::streams;
 use crate::task;
 use crate::transport;
@@ -59,6 +60,7 @@ pub struct Settings {
     pub dial_timeout: Duration,
     pub dht: Dht,
     pub mdns: bool,
+    pub dial_private: bool,
 }
 
 #[derive(NetworkBehaviour)]
@@ -135,13 +137,17 @@ pub fn build(
     settings: &Settings,
     watch: &Arc<Watch>,
     live: Arc<Live>,
+    reach: Arc<Reach>,
 ) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
     let timeout = settings.dial_timeout;
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_other_transport(|key| match settings.private_network {
-            Some(shared) => transport::private(key, shared, timeout, watch),
-            None => transport::public(key, timeout, watch),
+        .with_other_transport(|key| {
+            let transport = match settings.private_network {
+                Some(shared) => transport::private(key, shared, timeout, watch),
+                None => transport::public(key, timeout, watch),
+            };
+            transport.map(|transport| Restrained::new(transport, reach))
         })?
         .with_dns()?
         .with_relay_client(noise::Config::new, transport::muxer)?

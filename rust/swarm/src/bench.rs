@@ -1,8 +1,11 @@
 //! The ceiling of what the loop's end of a stream can reach: the same transport and streams, with
 //! Rust at both ends, each in one thread.
 
-use crate::streams::{self, Out};
+use crate::inbox::Inbox;
+use crate::live::Live;
+use crate::streams::{self, For, Out};
 use crate::transport;
+use crate::watch::Watch;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::core::Transport;
 use libp2p::identity::Keypair;
@@ -25,8 +28,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 fn make() -> Result<Swarm<streams::Behaviour>, Failure> {
     let key = Keypair::generate_ed25519();
-    let transport = transport::public(&key, Duration::from_secs(10))?.boxed();
-    let behaviour = streams::Behaviour::new(vec![ECHO, SINK]);
+    let transport = transport::public(&key, Duration::from_secs(10), &Watch::new()?)?.boxed();
+    let behaviour = streams::Behaviour::new(vec![ECHO, SINK], Live::new(Inbox::unheard()));
     let config = Config::with_tokio_executor().with_idle_connection_timeout(Duration::MAX);
     Ok(Swarm::new(transport, behaviour, key.public().to_peer_id(), config))
 }
@@ -112,7 +115,10 @@ async fn open(
     peer: PeerId,
     protocol: StreamProtocol,
 ) -> Result<Stream, Failure> {
-    swarm.behaviour_mut().open(0, peer, protocol).map_err(|code| format!("open: {code}"))?;
+    swarm
+        .behaviour_mut()
+        .open(0, peer, protocol, For::Network)
+        .map_err(|code| format!("open: {code}"))?;
     loop {
         match swarm.select_next_some().await {
             SwarmEvent::Behaviour((_, _, Out::Opened { stream, .. })) => return Ok(stream),

@@ -3,6 +3,7 @@
 
 use crate::stream::WwStream;
 use crate::{WwSwarmEvent, WwSwarmHooks};
+use libp2p::Multiaddr;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -10,7 +11,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
-use ww_fence::WwBytes;
+use ww_fence::{WwBytes, WwSlice};
 
 #[repr(u32)]
 #[derive(Clone, Copy)]
@@ -93,6 +94,16 @@ impl Inbox {
         Inbox { queue, streams: AtomicU64::new(0), hooks, hub }
     }
 
+    /// Without a loop.
+    #[cfg(any(test, feature = "bench"))]
+    pub fn unheard() -> Arc<Self> {
+        extern "C" fn ring(_: *mut c_void) {}
+        extern "C" fn is_private(_: *mut c_void, _: WwSlice) -> bool {
+            false
+        }
+        Arc::new(Inbox::new(WwSwarmHooks { ring, is_private }, ptr::null_mut()))
+    }
+
     /// A number for one, never given again.
     pub fn new_stream(&self) -> u64 {
         self.streams.fetch_add(1, Ordering::Relaxed) + 1
@@ -118,6 +129,12 @@ impl Inbox {
         QUIET.set(self);
         act();
         QUIET.set(ptr::null());
+    }
+
+    pub fn is_private(&self, address: &Multiaddr) -> bool {
+        let bytes = address.to_vec();
+        let slice = WwSlice { ptr: bytes.as_ptr(), len: bytes.len() };
+        (self.hooks.is_private)(self.hub, slice)
     }
 
     pub fn take(&self) -> VecDeque<Event> {

@@ -21,10 +21,12 @@ mod direct;
 mod half_open;
 mod inbox;
 mod keepalive;
+mod listening;
 mod live;
 mod node;
 mod operations;
 mod options;
+mod reach;
 mod reasons;
 mod round_trip;
 mod stream;
@@ -33,15 +35,16 @@ mod task;
 mod transport;
 mod watch;
 
-use behaviour::{Behaviour, Settings};
+use behaviour::Settings;
 use command::{Command, Commands};
 use inbox::{Event, Inbox, Kind};
 use libp2p::Multiaddr;
 use libp2p::identity::Keypair;
-use libp2p::swarm::Swarm;
+use listening::Listening;
 use live::Live;
-use node::Node;
+use node::{Node, Parts};
 use options::WwSwarmOptions;
+use reach::Reach;
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::ptr;
@@ -50,13 +53,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use stream::WwStream;
 use watch::Watch;
-use ww_fence::{ErrorKind, Failure, WwBytes, WwError, deliver, guard, unheard};
+use ww_fence::{ErrorKind, Failure, WwBytes, WwError, WwSlice, deliver, guard, unheard};
 
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct WwSwarmHooks {
     /// Any thread, under a lock: only ring. `noexcept` on the other side.
     pub ring: extern "C" fn(hub: *mut c_void),
+    /// Any thread. Whether an address is not on the public internet, or none that the other side
+    /// knows. Nor may it throw.
+    pub is_private: extern "C" fn(hub: *mut c_void, address: WwSlice) -> bool,
 }
 
 #[repr(C)]
@@ -94,7 +100,7 @@ fn begin(
     settings: &Settings,
     inbox: &Arc<Inbox>,
     watch: &Arc<Watch>,
-) -> Result<(direct::Dialer, Option<(Swarm<Behaviour>, Arc<Live>)>), Failure> {
+) -> Result<(direct::Dialer, Option<Parts>), Failure> {
     let failed = |address: &Multiaddr, e: &dyn std::error::Error| {
         other(format!("cannot listen on {address}: {}", reasons::chain(e)))
     };
@@ -103,12 +109,13 @@ fn begin(
         return Ok((direct, None));
     }
     let live = Live::new(inbox.clone());
-    let mut swarm = behaviour::build(key, settings, watch, live.clone()).map_err(other)?;
-    for address in &settings.listen {
-        addresses::require_free(address).map_err(|e| failed(address, &e))?;
-        swarm.listen_on(address.clone()).map_err(|e| failed(address, &e))?;
-    }
-    Ok((direct, Some((swarm, live))))
+    let theirs = inbox.clone();
+    let reach = Reach::new(settings.dial_private, move |address| theirs.is_private(address));
+    let built = behaviour::build(key, settings, watch, live.clone(), reach.clone());
+    let mut swarm = built.map_err(other)?;
+    let listening =
+        Listening::begin(&mut swarm, settings, &reach).map_err(|(a, e)| failed(&a, &*e))?;
+    Ok((direct, Some(Parts { swarm, live, reach, listening })))
 }
 
 /// On the swarm's thread. Tells `started` once it listens, or why not.
@@ -127,8 +134,8 @@ fn serve(
             Ok((direct, swarm)) => {
                 let _ = started.send(Ok(()));
                 match swarm {
-                    Some((swarm, live)) => {
-                        Node::new(swarm, inbox, settings, direct, live).run(commands).await
+                    Some(parts) => {
+                        Node::new(parts, inbox, settings, direct).run(commands).await;
                     }
                     None => direct::run(direct, commands).await,
                 }

@@ -9,11 +9,14 @@ use crate::direct;
 use crate::half_open::ip_of;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::keepalive::{self, KeepAlive};
+use crate::listening::Listening;
 use crate::live::Live;
+use crate::reach::{Asked, Reach};
 use crate::reasons;
 use crate::round_trip;
 use crate::streams::{For, Out};
 use futures::StreamExt;
+use libp2p::core::transport::ListenerId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, StreamProtocol, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, kad, mdns, ping};
@@ -23,8 +26,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-/// Between dials of bootstrap peers while nobody is connected.
-const BOOTSTRAP_RETRY: Duration = Duration::from_secs(30);
+/// Between dials of bootstrap peers while nobody is connected, and of relays that are gone.
+const RETRY: Duration = Duration::from_secs(30);
 const DIALS_AT_A_TIME: NonZeroU8 = NonZeroU8::new(32).unwrap();
 
 struct Connection {
@@ -40,15 +43,31 @@ struct Peer {
     waiting: Vec<u64>, // dials
 }
 
+struct Dial {
+    peer: PeerId,
+    op: u64,
+    _asked: Asked,
+}
+
+/// What a node is made of.
+pub struct Parts {
+    pub swarm: Swarm<Behaviour>,
+    pub live: Arc<Live>,
+    pub reach: Arc<Reach>,
+    pub listening: Listening,
+}
+
 pub struct Node {
     swarm: Swarm<Behaviour>,
     inbox: Arc<Inbox>,
     bootstrap: Vec<(PeerId, Multiaddr)>,
-    dials: HashMap<ConnectionId, (PeerId, u64)>,
+    dials: HashMap<ConnectionId, Dial>,
     finds: HashMap<kad::QueryId, (u64, PeerId)>,
     peers: HashMap<PeerId, Peer>,
     book: Book,
     live: Arc<Live>,
+    reach: Arc<Reach>,
+    listening: Listening,
     keepalive: KeepAlive,
     crowd: Crowd,
     sought: HashMap<PeerId, Vec<u64>>,
@@ -57,12 +76,12 @@ pub struct Node {
 
 impl Node {
     pub fn new(
-        swarm: Swarm<Behaviour>,
+        parts: Parts,
         inbox: Arc<Inbox>,
         settings: Settings,
         direct: direct::Dialer,
-        live: Arc<Live>,
     ) -> Self {
+        let Parts { swarm, live, reach, listening } = parts;
         Node {
             swarm,
             inbox,
@@ -72,6 +91,8 @@ impl Node {
             peers: HashMap::new(),
             book: Book::default(),
             live,
+            reach,
+            listening,
             keepalive: KeepAlive::default(),
             crowd: Crowd::default(),
             sought: HashMap::new(),
@@ -81,7 +102,7 @@ impl Node {
 
     pub async fn run(mut self, mut commands: UnboundedReceiver<Command>) {
         let mut check = tokio::time::interval(keepalive::CHECK);
-        let mut retry = tokio::time::interval(BOOTSTRAP_RETRY);
+        let mut retry = tokio::time::interval(RETRY);
         loop {
             tokio::select! {
                 command = commands.recv() => match command {
@@ -90,9 +111,14 @@ impl Node {
                 },
                 event = self.swarm.select_next_some() => self.event(event),
                 _ = check.tick() => self.close_mute(),
-                _ = retry.tick() => self.join(),
+                _ = retry.tick() => self.retry(),
             }
         }
+    }
+
+    fn retry(&mut self) {
+        self.listening.again(&mut self.swarm);
+        self.join();
     }
 
     /// Dials the bootstrap peers while nobody is connected.
@@ -215,6 +241,7 @@ impl Node {
             }
             return;
         }
+        let asked = self.reach.ask(&addrs);
         // From a new port: two nodes that dial each other from the ports they listen on can meet in
         // one TCP connection, with two initiators.
         let options = DialOpts::peer_id(peer)
@@ -225,7 +252,7 @@ impl Node {
             .build();
         let id = options.connection_id();
         match self.swarm.dial(options) {
-            Ok(()) => drop(self.dials.insert(id, (peer, op))),
+            Ok(()) => drop(self.dials.insert(id, Dial { peer, op, _asked: asked })),
             Err(error) => self.dial_failed(op, &error),
         }
     }
@@ -251,11 +278,8 @@ impl Node {
             | SwarmEvent::ExternalAddrConfirmed { .. }
             | SwarmEvent::ExternalAddrExpired { .. } => self.tell_listening(),
             SwarmEvent::ListenerError { error, .. } => self.warn(format!("listener: {error}")),
-            SwarmEvent::ListenerClosed { reason, addresses, .. } => {
-                if let Err(error) = reason {
-                    self.warn(format!("no longer listening on {addresses:?}: {error}"));
-                }
-                self.tell_listening();
+            SwarmEvent::ListenerClosed { listener_id, reason, addresses } => {
+                self.listener_closed(listener_id, addresses, reason);
             }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 let address = endpoint.get_remote_address().clone();
@@ -265,7 +289,7 @@ impl Node {
                 }
                 let known = self.peers.entry(peer_id).or_default();
                 known.connections.push(Connection { id: connection_id, address });
-                if let Some((_, op)) = self.dials.remove(&connection_id) {
+                if let Some(Dial { op, .. }) = self.dials.remove(&connection_id) {
                     if known.answered {
                         self.done(op);
                     } else {
@@ -280,7 +304,7 @@ impl Node {
                 self.closed(peer_id, connection_id, &why);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                if let Some((peer, op)) = self.dials.remove(&connection_id) {
+                if let Some(Dial { peer, op, .. }) = self.dials.remove(&connection_id) {
                     match self.peers.get_mut(&peer) {
                         // It dialled us meanwhile.
                         Some(known) if known.answered => self.done(op),
@@ -292,6 +316,21 @@ impl Node {
             SwarmEvent::Behaviour(event) => self.behaviour_event(event),
             _ => {}
         }
+    }
+
+    fn listener_closed(
+        &mut self,
+        listener: ListenerId,
+        mut addresses: Vec<Multiaddr>,
+        reason: std::io::Result<()>,
+    ) {
+        let relayed = self.listening.closed(listener);
+        let again = if relayed.is_some() { "; it is tried again" } else { "" };
+        addresses.extend(relayed.filter(|_| addresses.is_empty()));
+        let places: Vec<_> = addresses.iter().map(Multiaddr::to_string).collect();
+        let why = reason.err().map_or("it ended".to_string(), |e| reasons::chain(&e));
+        self.warn(format!("no longer listening on {}: {why}{again}", places.join(", ")));
+        self.tell_listening();
     }
 
     fn closed(&mut self, peer: PeerId, connection: ConnectionId, why: &str) {
@@ -369,7 +408,7 @@ impl Node {
             return;
         };
         let in_dht = info.protocols.contains(&KADEMLIA);
-        for address in addresses::credible(&info.listen_addrs, &met_at) {
+        for address in addresses::credible(&info.listen_addrs, &met_at, &self.reach) {
             self.book.add(peer, address.clone());
             if in_dht {
                 self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());

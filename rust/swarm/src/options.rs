@@ -27,7 +27,8 @@ pub struct WwSwarmOptions {
     pub dial_timeout_ms: u64,
     pub dht: u32, // 0 auto, 1 client, 2 server
     pub mdns: bool,
-    pub network: bool, // false: nothing of libp2p's but direct links
+    pub dial_private: bool, // for peers; see reach.rs
+    pub network: bool,      // false: nothing of libp2p's but direct links
 }
 
 /// # Safety
@@ -89,6 +90,7 @@ impl WwSwarmOptions {
             dial_timeout: Duration::from_millis(self.dial_timeout_ms.max(1)),
             dht: [Dht::Auto, Dht::Client, Dht::Server][self.dht.min(2) as usize],
             mdns: self.mdns,
+            dial_private: self.dial_private,
         };
         Ok((Keypair::from_protobuf_encoding(self.identity.bytes()).map_err(other)?, settings))
     }

@@ -110,6 +110,7 @@ pub struct Open {
 #[derive(Default)]
 struct Peer {
     connections: Vec<(ConnectionId, Count)>, // with the outbound streams of each
+    direct: usize,                           // so many; they are before those through a relay
     inbound: Count,
 }
 
@@ -134,7 +135,7 @@ impl Behaviour {
         }
     }
 
-    /// On the oldest connection to that peer.
+    /// On the oldest connection to that peer, of direct ones if there are any.
     pub fn open(
         &mut self,
         op: u64,
@@ -162,7 +163,10 @@ impl Behaviour {
 
     fn closed(&mut self, peer: PeerId, connection: ConnectionId) {
         if let Some(p) = self.peers.get_mut(&peer) {
-            p.connections.retain(|(id, _)| *id != connection);
+            if let Some(index) = p.connections.iter().position(|(id, _)| *id == connection) {
+                p.connections.remove(index);
+                p.direct -= usize::from(index < p.direct);
+            }
             if p.connections.is_empty() {
                 self.peers.remove(&peer);
             }
@@ -204,7 +208,13 @@ impl NetworkBehaviour for Behaviour {
         match event {
             FromSwarm::ConnectionEstablished(e) => {
                 let peer = self.peers.entry(e.peer_id).or_default();
-                peer.connections.push((e.connection_id, Count::default()));
+                let connection = (e.connection_id, Count::default());
+                if e.endpoint.is_relayed() {
+                    peer.connections.push(connection);
+                } else {
+                    peer.connections.insert(peer.direct, connection);
+                    peer.direct += 1;
+                }
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
                 self.closed(peer_id, connection_id);

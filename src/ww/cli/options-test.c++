@@ -95,7 +95,7 @@ KJ_TEST("there is a network when somebody asks for one, and does not forbid it")
   KJ_EXPECT(!parse({"run", "--dial-private", "--no-mdns"}).network.enabled);
   auto options = parse({"run", "--listen", "/ip4/127.0.0.1/tcp/0", "image", "--listen=/memory/1",
                         "--bootstrap", "b", "--dial-timeout", "2.5", "--dht", "server"});
-  KJ_EXPECT(options.network.enabled && options.network.mdns && !options.dialPrivate);
+  KJ_EXPECT(options.network.enabled && options.network.mdns && !options.network.dialPrivate);
   KJ_EXPECT(kj::strArray(options.network.listen, "|") == "/ip4/127.0.0.1/tcp/0|/memory/1");
   KJ_EXPECT(kj::strArray(options.network.bootstrap, "|") == "b");
   KJ_EXPECT(options.network.dialTimeout == 2500 * kj::MILLISECONDS);
@@ -105,6 +105,7 @@ KJ_TEST("there is a network when somebody asks for one, and does not forbid it")
   KJ_EXPECT(parse({"run", "--private-network", "file"}).network.enabled);
   KJ_EXPECT(!parse({"run", "--listen", "x", "--no-network"}).network.enabled);
   KJ_EXPECT(!parse({"run", "--listen", "x", "--no-mdns"}).network.mdns);
+  KJ_EXPECT(parse({"run", "--listen", "x", "--dial-private"}).network.dialPrivate);
 }
 
 KJ_TEST("--rpc is no network, and --no-network forbids it") {

@@ -131,7 +131,8 @@ void addNetworkOptions(CLI::App& run, Raw& raw) {
       ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()->group(group)
       ->check(CLI::Range(0.1, 600.0));
   run.add_flag("--dial-private", raw.dialPrivate,
-               "Let cells dial loopback, private and link-local addresses")
+               "Let cells, and peers through us, dial loopback, private and link-local\n"
+               "addresses")
       ->envname("WW_DIAL_PRIVATE")->group(group);
   run.add_option("--allow", raw.allow,
                  "A key that may run components here from elsewhere; with ,node it may also act\n"
@@ -231,6 +232,7 @@ NetworkOptions makeNetworkOptions(const Raw& raw) {
   network.dialTimeout = int64_t(raw.dialTimeout * 1000) * kj::MILLISECONDS;
   network.dht = str(raw.dht);
   network.mdns = !raw.noMdns;
+  network.dialPrivate = raw.dialPrivate;
   if (!raw.rpc.empty() && !raw.noNetwork) network.rpc = str(raw.rpc);
   return network;
 }
@@ -246,7 +248,6 @@ RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   options.wasmDebug = raw.wasmDebug;
   options.advanceOnSignal = raw.advanceOnSignal;
   options.network = makeNetworkOptions(raw);
-  options.dialPrivate = raw.dialPrivate;
   options.allow = strs(raw.allow);
   if (!raw.allowFile.empty()) options.allowFile = str(raw.allowFile);
   return options;

@@ -19,7 +19,6 @@ struct RunOptions {
   bool wasmDebug = false;
   bool advanceOnSignal = false;
   NetworkOptions network;
-  bool dialPrivate = false;  // cells may dial private addresses
   kj::Array<kj::String> allow;      // keys that may graft from elsewhere: KEY or KEY,node
   kj::Maybe<kj::String> allowFile;  // with more of them
 };

@@ -109,7 +109,7 @@ class Run {
   static NodeOptions nodeOptions(const RunOptions& options) {
     NodeOptions result;
     result.engine.debugInfo = options.wasmDebug;
-    result.dial.allowPrivate = options.dialPrivate;
+    result.dial.allowPrivate = options.network.dialPrivate;
     return result;
   }
 

@@ -112,7 +112,7 @@ kj::OneOf<kj::Array<kj::byte>, kj::String> parseMultiaddr(kj::StringPtr text) {
 
 SwarmThread::SwarmThread(const SwarmOptions& options, Observer& observer,
                          kj::UnixEventPort& port)
-    : observer(observer) {
+    : observer(observer), isPrivate(options.isPrivate) {
   auto listen = slices(options.listen);
   auto bootstrap = slices(options.bootstrap);
   auto protocols = slices(options.protocols);
@@ -122,8 +122,8 @@ SwarmThread::SwarmThread(const SwarmOptions& options, Observer& observer,
     bootstrap.begin(), bootstrap.size(), protocols.begin(), protocols.size(),
     slice(options.privateNetwork.asPtr()), direct.begin(), direct.size(),
     uint64_t(options.dialTimeout / kj::MILLISECONDS), uint32_t(options.dht), options.mdns,
-    options.network};
-  WwSwarmHooks hooks{&ring};
+    options.dialPrivate, options.network};
+  WwSwarmHooks hooks{&ring, &isPrivateAddr};
   draining = drain().eagerlyEvaluate([](kj::Exception&& exception) {
     KJ_LOG(ERROR, "the network is no longer heard", exception);
   });
@@ -153,6 +153,10 @@ SwarmThread::~SwarmThread() noexcept(false) {
 void SwarmThread::ring(void* hub) noexcept {
   auto lock = static_cast<SwarmThread*>(hub)->doorbell.lockExclusive();
   KJ_IF_MAYBE(bell, *lock) (*bell)->fulfill();
+}
+
+bool SwarmThread::isPrivateAddr(void* hub, WwSlice addr) noexcept {
+  return static_cast<SwarmThread*>(hub)->isPrivate({addr.ptr, addr.len});
 }
 
 kj::Promise<void> SwarmThread::onRing() {

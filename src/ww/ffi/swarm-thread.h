@@ -14,6 +14,7 @@
 
 struct WwSwarm;
 struct WwSwarmEvent;
+struct WwSlice;
 
 namespace ww::ffi {
 
@@ -34,6 +35,9 @@ struct SwarmOptions {
   kj::Duration dialTimeout = 10 * kj::SECONDS;  // of each connection's handshakes
   DhtMode dht = DhtMode::AUTO;
   bool mdns = true;
+  bool dialPrivate = false;                 // what peers ask to have dialled, too
+  // Whether an address is not on the public internet. Any thread.
+  bool (*isPrivate)(kj::ArrayPtr<const kj::byte> addr) noexcept = nullptr;
   bool network = true;                      // else direct links are all there is
   kj::Array<kj::Array<kj::byte>> direct;    // /ip…/tcp/…: where direct links are served
 };
@@ -90,6 +94,7 @@ class SwarmThread final {
   class Operation;
 
   static void ring(void* hub) noexcept;
+  static bool isPrivateAddr(void* hub, WwSlice addr) noexcept;
   kj::Promise<void> onRing();
   kj::Promise<void> drain();
   kj::Promise<void> watch(kj::UnixEventPort& port);
@@ -100,6 +105,7 @@ class SwarmThread final {
   kj::Own<kj::AsyncIoStream> wrap(WwSwarmEvent& event);
 
   Observer& observer;
+  bool (*const isPrivate)(Bytes addr) noexcept;
   kj::MutexGuarded<kj::Maybe<kj::Own<kj::CrossThreadPromiseFulfiller<void>>>> doorbell;
   kj::HashMap<uint64_t, SwarmStream*> streams;
   kj::HashMap<uint64_t, Operation*> operations;

@@ -22,6 +22,13 @@ kj::Array<kj::Array<kj::byte>> copyBytes(kj::ArrayPtr<const Multiaddr> addrs) {
   return KJ_MAP(addr, addrs) { return kj::heapArray<kj::byte>(addr.asBytes()); };
 }
 
+// One that this node has no word for is on no internet that it knows.
+bool isPrivate(ffi::Bytes bytes) noexcept {
+  auto parsed = Multiaddr::parse(bytes);
+  KJ_IF_MAYBE(addr, parsed.tryGet<Multiaddr>()) return addr->findPrivateRange() != nullptr;
+  return true;
+}
+
 ffi::SwarmOptions threadOptions(const Identity& identity, const Libp2pOptions& options) {
   ffi::SwarmOptions result;
   result.identity = identity.encode();
@@ -33,6 +40,8 @@ ffi::SwarmOptions threadOptions(const Identity& identity, const Libp2pOptions& o
   result.dialTimeout = options.dialTimeout;
   result.dht = options.dht;
   result.mdns = options.mdns;
+  result.dialPrivate = options.dialPrivate;
+  result.isPrivate = &isPrivate;
   result.network = options.network;
   result.direct = copyBytes(options.direct);
   return result;
@@ -186,8 +195,7 @@ void Libp2pSwarm::onListening(ffi::SwarmThread::Addresses addrs) {
     bool known = false;
     for (auto& other: listening) known |= other.asBytes() == addr.asBytes();
     if (!known) {
-      logger.log(LogLevel::INFO, "listening",
-                 {{"address", kj::str(addr.toText(), "/p2p/", id.toText())}});
+      logger.log(LogLevel::INFO, "listening", {{"address", addr.toText(id)}});
     }
   }
   listening.clear();
@@ -222,8 +230,7 @@ void Libp2pSwarm::onStream(kj::StringPtr protocol, ffi::Bytes peer, kj::StringPt
 
 void Libp2pSwarm::onDirect(ffi::SwarmThread::Addresses addrs) {
   for (auto& addr: parseAll(addrs)) {
-    logger.log(LogLevel::INFO, "serving RPC",
-               {{"address", kj::str(addr.toText(), "/p2p/", id.toText())}});
+    logger.log(LogLevel::INFO, "serving RPC", {{"address", addr.toText(id)}});
   }
 }
 

@@ -21,6 +21,7 @@ struct Libp2pOptions {
   kj::Duration dialTimeout = 10 * kj::SECONDS;
   DhtMode dht = DhtMode::AUTO;
   bool mdns = true;
+  bool dialPrivate = false;            // peers, too, may have private addresses dialled
   bool network = true;                 // else it has no peers: direct links are all there is
   kj::Array<Multiaddr> direct;         // /ip…/tcp/…: where direct links are served
 };

@@ -43,6 +43,15 @@ KJ_TEST("addresses in binary, and how they read") {
   KJ_EXPECT(parse(kj::str("04c0000201", PEER)).toText().startsWith("/ip4/192.0.2.1/p2p/12D3KooW"));
 }
 
+KJ_TEST("who is there is said once") {
+  auto bare = parse("04c0000201"), named = parse(kj::str("04c0000201", PEER));
+  auto peer = KJ_ASSERT_NONNULL(named.findPeer());
+  KJ_EXPECT(bare.toText(peer) == named.toText());
+  KJ_EXPECT(named.toText(peer) == named.toText());
+  auto relayed = parse(kj::str("04c0000201", PEER, "a202"));
+  KJ_EXPECT(relayed.toText(peer).endsWith(kj::str("/p2p-circuit/p2p/", peer.toText())));
+}
+
 KJ_TEST("what is wrong is named, with its place") {
   struct {
     kj::StringPtr hex, problem;

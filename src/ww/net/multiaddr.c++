@@ -251,6 +251,14 @@ kj::String Multiaddr::toText() const {
   return kj::strArray(parts, "");
 }
 
+kj::String Multiaddr::toText(const PeerId& who) const {
+  auto last = findPeer();
+  KJ_IF_MAYBE(peer, last) {
+    if (*peer == who) return toText();
+  }
+  return kj::str(toText(), "/p2p/", who.toText());
+}
+
 kj::Maybe<uint64_t> Multiaddr::findMemory() const {
   Cursor cursor(bytes);
   auto first = KJ_ASSERT_NONNULL(cursor.next());

@@ -22,6 +22,9 @@ class Multiaddr {
 
   kj::ArrayPtr<const kj::byte> asBytes() const { return bytes; }
   kj::String toText() const;
+
+  // With who is there at its end, which one at a relay has already.
+  kj::String toText(const PeerId& who) const;
   Multiaddr clone() const { return Multiaddr(kj::heapArray<kj::byte>(bytes)); }
 
   // N of a /memory/N.

@@ -169,6 +169,7 @@ kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity
   raw.dialTimeout = options.dialTimeout;
   raw.dht = dhtMode(options.dht);
   raw.mdns = options.mdns;
+  raw.dialPrivate = options.dialPrivate || options.privateNetwork != nullptr;
   return kj::heap<Libp2pSwarm>(identity, kj::mv(raw), timer, port, logger);
 }
 

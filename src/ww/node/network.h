@@ -16,6 +16,9 @@ struct NetworkOptions {
   kj::Duration dialTimeout = 10 * kj::SECONDS;
   kj::String dht = kj::str("auto");  // auto, client or server
   bool mdns = true;
+  // Of cells, and of what peers ask to have dialled: the DHT, AutoNAT, hole punching. Those who
+  // share a key may as it is.
+  bool dialPrivate = false;
   kj::Maybe<kj::String> rpc;         // [IP][:PORT]: where RPC is served without a swarm
 };
 

