@@ -1,9 +1,11 @@
 //! The ceiling of what the loop's end of a stream can reach: the same transport and streams, with
 //! Rust at both ends, each in one thread.
 
-use crate::inbox::Inbox;
+use crate::WwSwarmHooks;
+use crate::inbox::{Event, Inbox};
 use crate::live::Live;
-use crate::streams::{self, For, Out};
+use crate::stream::Raw;
+use crate::streams::{self, Opened, Whom};
 use crate::transport;
 use crate::watch::Watch;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
@@ -13,8 +15,13 @@ use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{Config, Stream, StreamProtocol, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId};
 use std::error::Error;
+use std::ffi::c_void;
 use std::io;
+use std::ptr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use ww_fence::WwSlice;
 
 const ECHO: StreamProtocol = StreamProtocol::new("/ww/bench/echo");
 const SINK: StreamProtocol = StreamProtocol::new("/ww/bench/sink");
@@ -26,10 +33,10 @@ const TRIAL: Duration = Duration::from_millis(400);
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-fn make() -> Result<Swarm<streams::Behaviour>, Failure> {
+fn make(live: Arc<Live>) -> Result<Swarm<streams::Behaviour>, Failure> {
     let key = Keypair::generate_ed25519();
     let transport = transport::public(&key, Duration::from_secs(10), &Watch::new()?)?.boxed();
-    let behaviour = streams::Behaviour::new(vec![ECHO, SINK], Live::new(Inbox::unheard()));
+    let behaviour = streams::Behaviour::new(vec![ECHO, SINK], live);
     let config = Config::with_tokio_executor().with_idle_connection_timeout(Duration::MAX);
     Ok(Swarm::new(transport, behaviour, key.public().to_peer_id(), config))
 }
@@ -38,30 +45,44 @@ fn in_runtime<F: Future<Output = Result<(), Failure>>>(work: F) -> Result<(), Fa
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
+extern "C" fn notify(hub: *mut c_void) {
+    unsafe { &*(hub as *const Notify) }.notify_one();
+}
+
+extern "C" fn is_private(_: *mut c_void, _: WwSlice) -> bool {
+    false
+}
+
 /// Says where it listens, and serves until it is ended.
 pub fn serve() -> Result<(), Failure> {
     in_runtime(async {
-        let mut swarm = make()?;
+        let came: &Notify = Box::leak(Box::default());
+        let hooks = WwSwarmHooks { ring: notify, is_private };
+        let inbox = Arc::new(Inbox::new(hooks, ptr::from_ref(came).cast_mut().cast()));
+        let mut swarm = make(Live::new(inbox.clone()))?;
         swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse()?)?;
         loop {
-            match swarm.select_next_some().await {
-                SwarmEvent::NewListenAddr { address, .. } => {
-                    println!("{address}/p2p/{}", swarm.local_peer_id());
+            tokio::select! {
+                event = swarm.select_next_some() => {
+                    if let SwarmEvent::NewListenAddr { address, .. } = event {
+                        println!("{address}/p2p/{}", swarm.local_peer_id());
+                    }
                 }
-                SwarmEvent::Behaviour((_, _, Out::Inbound { protocol, stream, place })) => {
-                    tokio::spawn(async move {
-                        let _place = place;
-                        let _ =
-                            if protocol == ECHO { echo(stream).await } else { sink(stream).await };
-                    });
-                }
-                _ => {}
+                () = came.notified() => inbox.take().into_iter().for_each(serve_one),
             }
         }
     })
 }
 
-async fn echo(mut stream: Stream) -> io::Result<()> {
+fn serve_one(event: Event) {
+    let Some(stream) = event.stream else { return };
+    tokio::spawn(async move {
+        let (stream, _place) = stream.into_raw();
+        if event.text == ECHO.as_ref().as_bytes() { echo(stream).await } else { sink(stream).await }
+    });
+}
+
+async fn echo(mut stream: impl Raw) -> io::Result<()> {
     let mut buffer = vec![0; PIECE];
     loop {
         let n = stream.read(&mut buffer).await?;
@@ -73,7 +94,7 @@ async fn echo(mut stream: Stream) -> io::Result<()> {
     }
 }
 
-async fn sink(mut stream: Stream) -> io::Result<()> {
+async fn sink(mut stream: impl Raw) -> io::Result<()> {
     let mut buffer = vec![0; PIECE];
     while stream.read(&mut buffer).await? > 0 {}
     stream.write_all(&[1]).await?;
@@ -87,13 +108,14 @@ pub fn run(address: &str) -> Result<(), Failure> {
         return Err("the address does not end in /p2p/ID".into());
     };
     in_runtime(async move {
-        let mut swarm = make()?;
+        let live = Live::new(Inbox::unheard());
+        let mut swarm = make(live.clone())?;
         swarm.dial(address)?;
         while !matches!(swarm.select_next_some().await, SwarmEvent::ConnectionEstablished { .. }) {}
-        let mut ping = open(&mut swarm, peer, ECHO).await?;
+        let mut ping = open(&mut swarm, &live, peer, ECHO).await?;
         let mut bulks = Vec::new();
         for _ in 0..TRIALS {
-            bulks.push(open(&mut swarm, peer, SINK).await?);
+            bulks.push(open(&mut swarm, &live, peer, SINK).await?);
         }
         tokio::spawn(async move {
             loop {
@@ -112,17 +134,15 @@ pub fn run(address: &str) -> Result<(), Failure> {
 
 async fn open(
     swarm: &mut Swarm<streams::Behaviour>,
+    live: &Live,
     peer: PeerId,
     protocol: StreamProtocol,
 ) -> Result<Stream, Failure> {
-    swarm
-        .behaviour_mut()
-        .open(0, peer, protocol, For::Network)
-        .map_err(|code| format!("open: {code}"))?;
+    live.open(0, peer, protocol, Whom::Network).map_err(|(_, why)| format!("open: {why}"))?;
     loop {
         match swarm.select_next_some().await {
-            SwarmEvent::Behaviour((_, _, Out::Opened { stream, .. })) => return Ok(stream),
-            SwarmEvent::Behaviour((_, _, Out::Failed { why, .. })) => return Err(why.into()),
+            SwarmEvent::Behaviour(Opened { stream, .. }) => return Ok(stream),
+            SwarmEvent::ConnectionClosed { .. } => return Err("it closed the connection".into()),
             _ => {}
         }
     }

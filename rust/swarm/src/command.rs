@@ -15,11 +15,6 @@ pub enum Command {
         peer: PeerId,
         addrs: Vec<Multiaddr>,
     },
-    Open {
-        op: u64,
-        peer: PeerId,
-        protocol: StreamProtocol,
-    },
     Ping {
         op: u64,
         peer: PeerId,

@@ -274,7 +274,6 @@ pub async fn run(mut dialer: Dialer, mut commands: UnboundedReceiver<Command>) {
             }
             Command::Resolve { op, .. }
             | Command::Dial { op, .. }
-            | Command::Open { op, .. }
             | Command::Ping { op, .. }
             | Command::Find { op, .. } => {
                 let why = "this node has no network";

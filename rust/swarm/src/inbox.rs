@@ -126,9 +126,15 @@ impl Inbox {
 
     /// What `act` pushes does not ring: its caller takes it.
     pub fn quietly(&self, act: impl FnOnce()) {
+        struct Heard;
+        impl Drop for Heard {
+            fn drop(&mut self) {
+                QUIET.set(ptr::null());
+            }
+        }
+        let _heard = Heard; // even where `act` panics
         QUIET.set(self);
         act();
-        QUIET.set(ptr::null());
     }
 
     pub fn is_private(&self, address: &Multiaddr) -> bool {

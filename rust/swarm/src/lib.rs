@@ -82,6 +82,7 @@ pub struct WwSwarm {
     submitted: Mutex<Vec<Command>>,
     inbox: Arc<Inbox>,
     watch: Arc<Watch>,
+    live: Arc<Live>,
     batch: VecDeque<Event>,
     thread: Option<JoinHandle<()>>,
 }
@@ -100,6 +101,7 @@ fn begin(
     settings: &Settings,
     inbox: &Arc<Inbox>,
     watch: &Arc<Watch>,
+    live: Arc<Live>,
 ) -> Result<(direct::Dialer, Option<Parts>), Failure> {
     let failed = |address: &Multiaddr, e: &dyn std::error::Error| {
         other(format!("cannot listen on {address}: {}", reasons::chain(e)))
@@ -108,7 +110,6 @@ fn begin(
     if !settings.network {
         return Ok((direct, None));
     }
-    let live = Live::new(inbox.clone());
     let theirs = inbox.clone();
     let reach = Reach::new(settings.dial_private, move |address| theirs.is_private(address));
     let built = behaviour::build(key, settings, watch, live.clone(), reach.clone());
@@ -124,13 +125,14 @@ fn serve(
     settings: Settings,
     inbox: Arc<Inbox>,
     watch: Arc<Watch>,
+    live: Arc<Live>,
     commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
     started: mpsc::Sender<Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(resources)?;
     runtime.block_on(async move {
-        match begin(key, &settings, &inbox, &watch) {
+        match begin(key, &settings, &inbox, &watch, live) {
             Ok((direct, swarm)) => {
                 let _ = started.send(Ok(()));
                 match swarm {
@@ -159,11 +161,14 @@ fn start(
     let theirs = inbox.clone();
     let watch = Watch::new().map_err(resources)?;
     let watched = watch.clone();
+    let live = Live::new(inbox.clone());
+    let lives = live.clone();
     let thread = std::thread::Builder::new()
         .name("ww-swarm".into())
         .spawn(move || {
             let ended = theirs.clone();
-            if let Err(failure) = guard(|| serve(key, settings, theirs, watched, received, started))
+            if let Err(failure) =
+                guard(|| serve(key, settings, theirs, watched, lives, received, started))
             {
                 let mut event = Event::new(Kind::Warning, 0);
                 event.code = code::ENDED;
@@ -174,7 +179,7 @@ fn start(
         .map_err(resources)?;
     begun.recv().map_err(|_| other("the network's thread ended at its start"))??;
     let (submitted, batch) = Default::default();
-    Ok(WwSwarm { commands, submitted, inbox, watch, batch, thread: Some(thread) })
+    Ok(WwSwarm { commands, submitted, inbox, watch, live, batch, thread: Some(thread) })
 }
 
 /// Waits until the swarm listens.

@@ -1,80 +1,320 @@
-//! The streams that each connection has, which end with it: yamux does not wake the streams of a
-//! connection that we close.
+//! The connections to each peer and the streams that each has, which end with it: yamux does not
+//! wake the streams of a connection that we close. Streams are asked for and come between the loop
+//! and a connection's own task: the network's thread has nothing to do with it.
 
+use crate::code;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::stream::{Control, Raw, WwStream};
-use crate::streams::Place;
-use libp2p::swarm::ConnectionId;
-use std::collections::HashMap;
+use crate::streams::{
+    Count, MAX_INBOUND, MAX_INBOUND_A_PEER, MAX_OUTBOUND_A_CONNECTION, Open, Opening, Place, Whom,
+};
+use futures::task::AtomicWaker;
+use libp2p::core::ConnectedPoint;
+use libp2p::swarm::{ConnectionId, StreamProtocol};
+use libp2p::{Multiaddr, PeerId};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Context;
 
-type Streams = Vec<Weak<Control>>;
+/// What a connection's task is to open.
+#[derive(Default)]
+pub struct Requests {
+    queue: Mutex<VecDeque<Open>>,
+    task: AtomicWaker,
+}
+
+impl Requests {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Open>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, open: Open) {
+        self.queue().push_back(open);
+        self.task.wake();
+    }
+
+    /// None: the task is woken for the next.
+    pub fn next(&self, cx: &mut Context<'_>) -> Option<Open> {
+        self.task.register(cx.waker());
+        self.queue().pop_front()
+    }
+}
+
+/// Who is at the other end of an established connection.
+struct Met {
+    peer: PeerId,
+    address: Multiaddr,
+    relayed: bool,
+}
+
+#[derive(Default)]
+struct Connection {
+    met: Option<Met>,
+    streams: Vec<Weak<Control>>,
+    outbound: Count,
+    opening: HashSet<u64>,
+    requests: Arc<Requests>,
+}
+
+impl Connection {
+    fn wrap(
+        &mut self,
+        stream: impl Raw + 'static,
+        inbox: &Arc<Inbox>,
+        place: Place,
+    ) -> Box<WwStream> {
+        let stream = WwStream::new(Box::new(stream), false, inbox, place);
+        if self.streams.len() == self.streams.capacity() {
+            self.streams.retain(|control| control.strong_count() > 0); // amortized
+        }
+        self.streams.push(Arc::downgrade(&stream.control));
+        stream
+    }
+}
+
+#[derive(Default)]
+struct Peer {
+    connections: Vec<ConnectionId>, // by age
+    inbound: Count,
+}
+
+#[derive(Default)]
+struct Table {
+    connections: HashMap<ConnectionId, Connection>,
+    peers: HashMap<PeerId, Peer>,
+    inbound: Count, // streams
+}
 
 pub struct Live {
     inbox: Arc<Inbox>,
-    of: Mutex<HashMap<ConnectionId, Streams>>,
+    table: Mutex<Table>,
 }
 
 impl Live {
     pub fn new(inbox: Arc<Inbox>) -> Arc<Self> {
-        Arc::new(Live { inbox, of: Default::default() })
+        Arc::new(Live { inbox, table: Default::default() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionId, Streams>> {
-        self.of.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn begin(&self, connection: ConnectionId) {
-        self.lock().entry(connection).or_default();
+    pub fn begin(&self, connection: ConnectionId) -> Arc<Requests> {
+        self.table().connections.entry(connection).or_default().requests.clone()
     }
 
-    /// For the loop. None, and the stream is reset, once the connection is lost.
-    pub fn wrap(
+    pub fn established(&self, peer: PeerId, connection: ConnectionId, at: &ConnectedPoint) {
+        let mut table = self.table();
+        let Some(known) = table.connections.get_mut(&connection) else { return };
+        let (address, relayed) = (at.get_remote_address().clone(), at.is_relayed());
+        known.met = Some(Met { peer, address, relayed });
+        table.peers.entry(peer).or_default().connections.push(connection);
+    }
+
+    /// On the oldest connection to that peer, of direct ones if there are any. Its outcome is
+    /// pushed as a DONE, unless this fails.
+    pub fn open(
+        &self,
+        op: u64,
+        peer: PeerId,
+        protocol: StreamProtocol,
+        whom: Whom,
+    ) -> Result<(), (u32, &'static str)> {
+        let mut table = self.table();
+        let Table { connections, peers, .. } = &mut *table;
+        let all = peers.get(&peer).map_or(&[][..], |known| &known.connections);
+        let is_direct = |c: &Connection| c.met.as_ref().is_some_and(|met| !met.relayed);
+        let direct = all.iter().find(|id| connections.get(id).is_some_and(is_direct));
+        let chosen = direct.or(all.first()).and_then(|id| connections.get_mut(id));
+        let connection = chosen.ok_or((code::NOT_CONNECTED, "not connected"))?;
+        let place = Place::take(&[(&connection.outbound, MAX_OUTBOUND_A_CONNECTION)])
+            .ok_or((code::OVERLOADED, "streams"))?;
+        connection.opening.insert(op);
+        let requests = connection.requests.clone();
+        drop(table);
+        requests.push(Open { protocol, opening: Opening { op, whom, place } });
+        Ok(())
+    }
+
+    /// False: nobody waits for it any more.
+    pub fn settle(&self, op: u64, connection: ConnectionId) -> bool {
+        let mut table = self.table();
+        table.connections.get_mut(&connection).is_some_and(|c| c.opening.remove(&op))
+    }
+
+    pub fn fail(&self, op: u64, connection: ConnectionId, code: u32, why: impl ToString) {
+        if self.settle(op, connection) {
+            self.inbox.push(Event::failure(op, code, why));
+        }
+    }
+
+    /// Hands a stream that the peer opened to the loop; one above the limits is reset.
+    pub fn inbound(
         &self,
         connection: ConnectionId,
+        protocol: &StreamProtocol,
         stream: impl Raw + 'static,
-        place: Place,
-    ) -> Option<Box<WwStream>> {
-        let mut all = self.lock();
-        let streams = all.get_mut(&connection)?;
-        let stream = WwStream::new(Box::new(stream), false, &self.inbox, place);
-        if streams.len() == streams.capacity() {
-            streams.retain(|control| control.strong_count() > 0); // amortized
-        }
-        streams.push(Arc::downgrade(&stream.control));
-        Some(stream)
+    ) {
+        let mut table = self.table();
+        let Table { connections, peers, inbound } = &mut *table;
+        let Some(known) = connections.get_mut(&connection) else { return };
+        let Some(Met { peer, address, .. }) = &known.met else { return };
+        let Some(of_peer) = peers.get(peer).map(|peer| &peer.inbound) else { return };
+        let counts = [(&*inbound, MAX_INBOUND), (of_peer, MAX_INBOUND_A_PEER)];
+        let Some(place) = Place::take(&counts) else { return };
+        let mut event = Event::new(Kind::Inbound, 0);
+        event.peer = peer.to_bytes();
+        event.text = protocol.as_ref().as_bytes().to_vec();
+        event.from = address.to_string().into_bytes();
+        let stream = known.wrap(stream, &self.inbox, place);
+        event.id = stream.id;
+        event.stream = Some(stream);
+        drop(table);
+        self.inbox.push(event);
     }
 
-    /// Hands an opened stream to the loop, from the thread that opened it. False once its
-    /// connection is lost.
+    /// Hands an opened stream to the loop, from the thread that opened it.
     pub fn deliver(
         &self,
         op: u64,
         connection: ConnectionId,
         stream: impl Raw + 'static,
         place: Place,
-    ) -> bool {
-        let Some(stream) = self.wrap(connection, stream, place) else { return false };
+    ) {
+        let mut table = self.table();
+        let Some(known) = table.connections.get_mut(&connection) else { return };
+        if !known.opening.remove(&op) {
+            return;
+        }
         let mut event = Event::new(Kind::Done, op);
-        event.stream = Some(stream);
+        event.stream = Some(known.wrap(stream, &self.inbox, place));
+        drop(table);
         self.inbox.push(event);
-        true
     }
 
-    /// Ends the streams of a connection at once, without waiting for it to have closed. It gets no
-    /// more.
+    /// Ends the streams of a connection at once, and those that are being opened, without waiting
+    /// for it to have closed. It gets no more.
     pub fn lose(&self, connection: ConnectionId) {
-        let streams = self.lock().remove(&connection);
-        for control in streams.unwrap_or_default() {
+        let mut table = self.table();
+        let Some(lost) = table.connections.remove(&connection) else { return };
+        if let Some(Met { peer, .. }) = lost.met
+            && let Some(known) = table.peers.get_mut(&peer)
+        {
+            known.connections.retain(|other| *other != connection);
+            if known.connections.is_empty() {
+                table.peers.remove(&peer);
+            }
+        }
+        drop(table);
+        for control in lost.streams {
             if let Some(control) = control.upgrade() {
                 control.lose();
             }
         }
+        for op in lost.opening {
+            let why = "the connection closed";
+            self.inbox.push(Event::failure(op, code::NOT_CONNECTED, why));
+        }
     }
 
     pub fn is_idle(&self, connection: ConnectionId) -> bool {
-        let all = self.lock();
-        let streams = all.get(&connection).map_or(&[][..], Vec::as_slice);
+        let table = self.table();
+        let streams = table.connections.get(&connection).map_or(&[][..], |c| &c.streams);
         !streams.iter().any(|stream| stream.strong_count() > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::io::Cursor;
+    use std::task::Waker;
+
+    const ECHO: StreamProtocol = StreamProtocol::new("/test/echo");
+
+    fn at(text: &str) -> ConnectedPoint {
+        let send_back_addr: Multiaddr = text.parse().unwrap();
+        ConnectedPoint::Listener { local_addr: send_back_addr.clone(), send_back_addr }
+    }
+
+    fn next(requests: &Requests) -> Option<u64> {
+        requests.next(&mut Context::from_waker(Waker::noop())).map(|open| open.opening.op)
+    }
+
+    #[test]
+    fn a_direct_connection_goes_before_a_relayed_one() {
+        let live = Live::new(Inbox::unheard());
+        let peer = PeerId::random();
+        let [relayed, direct] = [1, 2].map(ConnectionId::new_unchecked);
+        let requests = [relayed, direct].map(|id| live.begin(id));
+        let open = |op| live.open(op, peer, ECHO, Whom::Loop);
+        assert_eq!(open(1), Err((code::NOT_CONNECTED, "not connected")));
+        live.established(peer, relayed, &at("/ip4/192.0.2.1/tcp/1/p2p-circuit"));
+        open(2).unwrap();
+        live.established(peer, direct, &at("/ip4/192.0.2.1/tcp/1"));
+        open(3).unwrap();
+        live.lose(direct);
+        open(4).unwrap();
+        assert_eq!(
+            [next(&requests[0]), next(&requests[0]), next(&requests[0])],
+            [Some(2), Some(4), None]
+        );
+        assert_eq!(next(&requests[1]), Some(3));
+    }
+
+    #[test]
+    fn what_is_being_opened_ends_with_its_connection() {
+        let inbox = Inbox::unheard();
+        let live = Live::new(inbox.clone());
+        let (peer, id) = (PeerId::random(), ConnectionId::new_unchecked(1));
+        live.begin(id);
+        live.established(peer, id, &at("/ip4/192.0.2.1/tcp/1"));
+        for op in 1..=3 {
+            live.open(op, peer, ECHO, Whom::Loop).unwrap();
+        }
+        live.fail(1, id, code::UNSUPPORTED, "no");
+        assert!(live.settle(2, id) && !live.settle(2, id));
+        live.lose(id);
+        live.lose(id);
+        live.fail(3, id, code::FAILED, "late");
+        let told: Vec<_> = inbox.take().iter().map(|event| (event.id, event.code)).collect();
+        assert_eq!(told, [(1, code::UNSUPPORTED), (3, code::NOT_CONNECTED)]);
+        assert!(live.open(4, peer, ECHO, Whom::Loop).is_err());
+    }
+
+    #[test]
+    fn so_many_streams_a_connection() {
+        let live = Live::new(Inbox::unheard());
+        let (peer, id) = (PeerId::random(), ConnectionId::new_unchecked(1));
+        let requests = live.begin(id);
+        live.established(peer, id, &at("/ip4/192.0.2.1/tcp/1"));
+        for op in 0..MAX_OUTBOUND_A_CONNECTION as u64 {
+            live.open(op, peer, ECHO, Whom::Loop).unwrap();
+        }
+        let more = || live.open(1000, peer, ECHO, Whom::Loop);
+        assert_eq!(more(), Err((code::OVERLOADED, "streams")));
+        next(&requests); // and its place is given back
+        assert_eq!(more(), Ok(()));
+    }
+
+    #[test]
+    fn a_peer_has_so_many_streams_here_and_the_surplus_is_reset() {
+        let inbox = Inbox::unheard();
+        let live = Live::new(inbox.clone());
+        let (peer, id) = (PeerId::random(), ConnectionId::new_unchecked(1));
+        let come = || live.inbound(id, &ECHO, Cursor::new(Vec::new()));
+        live.begin(id);
+        come();
+        assert!(inbox.take().is_empty(), "nobody is known to be there");
+        live.established(peer, id, &at("/ip4/192.0.2.1/tcp/1"));
+        (0..MAX_INBOUND_A_PEER + 5).for_each(|_| come());
+        let mut held = inbox.take();
+        assert_eq!(held.len(), MAX_INBOUND_A_PEER);
+        let first = held.pop_front().unwrap();
+        assert_eq!((&first.peer, &first.text[..]), (&peer.to_bytes(), ECHO.as_ref().as_bytes()));
+        assert_eq!(first.from, b"/ip4/192.0.2.1/tcp/1");
+        drop(first);
+        come();
+        assert_eq!(inbox.take().len(), 1, "a place that was given back");
     }
 }

@@ -14,11 +14,11 @@ use crate::live::Live;
 use crate::reach::{Asked, Reach};
 use crate::reasons;
 use crate::round_trip;
-use crate::streams::{For, Out};
+use crate::streams::{Opened, Whom};
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, DialError, StreamProtocol, Swarm, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, kad, mdns, ping};
 use std::collections::HashMap;
 use std::num::NonZeroU8;
@@ -165,11 +165,11 @@ impl Node {
         match command {
             Command::Resolve { op, peer, addrs } => self.resolve(op, peer, addrs),
             Command::Dial { op, peer, addrs } => self.dial(op, peer, addrs),
-            Command::Open { op, peer, protocol } => {
-                self.open(op, peer, protocol, For::Loop);
-            }
             Command::Ping { op, peer } => {
-                self.open(op, peer, round_trip::PROTOCOL, For::Network);
+                let opening = self.live.open(op, peer, round_trip::PROTOCOL, Whom::Network);
+                if let Err((code, why)) = opening {
+                    self.fail(op, code, why);
+                }
             }
             Command::Find { op, peer } => {
                 let known = self.book.find(&peer);
@@ -193,14 +193,6 @@ impl Node {
                 }
             }
             Command::Stop => {}
-        }
-    }
-
-    fn open(&mut self, op: u64, peer: PeerId, protocol: StreamProtocol, whom: For) {
-        let opening = self.swarm.behaviour_mut().streams.open(op, peer, protocol, whom);
-        if let Err(code) = opening {
-            let overloaded = code == code::OVERLOADED;
-            self.fail(op, code, if overloaded { "streams" } else { "not connected" });
         }
     }
 
@@ -354,7 +346,7 @@ impl Node {
 
     fn behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Streams((peer, connection, out)) => self.stream(peer, connection, out),
+            BehaviourEvent::Streams(opened) => self.measure(opened),
             BehaviourEvent::Ping(event) => self.pinged(event),
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.identified(peer_id, info);
@@ -417,31 +409,14 @@ impl Node {
         self.answered(peer);
     }
 
-    fn stream(&mut self, peer: PeerId, connection: ConnectionId, out: Out) {
-        match out {
-            Out::Inbound { protocol, stream, place } => {
-                let Some(stream) = self.live.wrap(connection, stream, place) else { return };
-                let mut event = Event::new(Kind::Inbound, stream.id);
-                event.peer = peer.to_bytes();
-                event.text = protocol.as_ref().as_bytes().to_vec();
-                let known = self.peers.get(&peer).map_or(&[][..], |p| &p.connections);
-                let from = known.iter().find(|c| c.id == connection).map(|c| c.address.to_string());
-                event.from = from.unwrap_or_default().into_bytes();
-                event.stream = Some(stream);
-                self.inbox.push(event);
-            }
-            Out::Opened { op, stream, place } => {
-                let inbox = self.inbox.clone();
-                tokio::spawn(async move {
-                    let measured = round_trip::measure(stream).await;
-                    drop(place);
-                    inbox.push(round_trip::done(op, measured));
-                });
-            }
-            Out::Failed { op, code, why } => {
-                self.fail(op, code, why);
-            }
-        }
+    /// A stream to measure a round trip on.
+    fn measure(&self, opened: Opened) {
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let measured = round_trip::measure(opened.stream).await;
+            inbox.push(round_trip::done(opened.op, measured));
+            drop(opened.place);
+        });
     }
 
     fn tell_listening(&self) {

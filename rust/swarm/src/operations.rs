@@ -2,11 +2,22 @@
 //! outcome comes as a DONE with that.
 
 use crate::command::Command;
+use crate::inbox::Event;
 use crate::options::{addrs, peer_id, protocol};
-use crate::{WwSwarm, other};
+use crate::streams::Whom;
+use crate::{WwSwarm, other, task};
 use std::ptr;
 use std::sync::PoisonError;
 use ww_fence::{Failure, WwError, WwSlice, deliver, unheard};
+
+impl WwSwarm {
+    fn require_running(&self) -> Result<(), Failure> {
+        if self.commands.is_closed() {
+            return Err(other("the network has stopped"));
+        }
+        Ok(())
+    }
+}
 
 /// Takes a command, for `ww_swarm_flush` to send; its outcome comes as a DONE with the same number.
 /// False, with the error set, if there will be none.
@@ -18,9 +29,7 @@ unsafe fn submit(
     unsafe {
         deliver(error, false, || {
             let swarm = &*swarm;
-            if swarm.commands.is_closed() {
-                return Err(other("the network has stopped"));
-            }
+            swarm.require_running()?;
             swarm.submitted.lock().unwrap_or_else(PoisonError::into_inner).push(make()?);
             Ok(true)
         })
@@ -104,7 +113,7 @@ pub unsafe extern "C" fn ww_swarm_open_direct(
     }
 }
 
-/// DONE with a stream.
+/// DONE with a stream. Goes at once, without the network's thread.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -117,8 +126,14 @@ pub unsafe extern "C" fn ww_swarm_open(
     error: *mut WwError,
 ) -> bool {
     unsafe {
-        submit(swarm, error, || {
-            Ok(Command::Open { op, peer: peer_id(peer)?, protocol: protocol(&name)? })
+        deliver(error, false, || {
+            let (swarm, peer, protocol) = (&*swarm, peer_id(peer)?, protocol(&name)?);
+            swarm.require_running()?;
+            let opening = task::here(|| swarm.live.open(op, peer, protocol, Whom::Loop));
+            if let Err((code, why)) = opening {
+                swarm.inbox.push(Event::failure(op, code, why));
+            }
+            Ok(true)
         })
     }
 }

@@ -72,6 +72,11 @@ impl WwStream {
         })
     }
 
+    #[cfg(feature = "bench")]
+    pub fn into_raw(self) -> (Box<dyn Raw>, Place) {
+        (self.stream, self._place)
+    }
+
     fn is_lost(&self) -> bool {
         self.control.lost.load(Ordering::SeqCst)
     }

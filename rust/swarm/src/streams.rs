@@ -3,7 +3,7 @@
 //! muxer's limit, which would end the connection.
 
 use crate::code;
-use crate::live::Live;
+use crate::live::{Live, Requests};
 use libp2p::PeerId;
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
 use libp2p::core::{Endpoint, Multiaddr, transport::PortUse};
@@ -12,10 +12,10 @@ use libp2p::swarm::handler::{
 };
 use libp2p::swarm::{
     ConnectionClosed, ConnectionDenied, ConnectionHandler, ConnectionHandlerEvent, ConnectionId,
-    DialFailure, FromSwarm, ListenFailure, NetworkBehaviour, NotifyHandler, Stream, StreamProtocol,
+    DialFailure, FromSwarm, ListenFailure, NetworkBehaviour, Stream, StreamProtocol,
     StreamUpgradeError, SubstreamProtocol, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub const MAX_INBOUND: usize = 1024;
 pub const MAX_INBOUND_A_PEER: usize = 256;
 pub const MAX_OUTBOUND_A_CONNECTION: usize = 256;
 
-type Count = Arc<AtomicUsize>;
+pub type Count = Arc<AtomicUsize>;
 
 /// One stream's place under the limits, for as long as it lives.
 #[derive(Debug)]
@@ -59,129 +59,55 @@ impl Drop for Place {
     }
 }
 
+/// A stream that was opened for the network's own use.
 #[derive(Debug)]
-pub enum Out {
-    Inbound { protocol: StreamProtocol, stream: Stream, place: Place },
-    Opened { op: u64, stream: Stream, place: Place },
-    Failed { op: u64, code: u32, why: String },
+pub struct Opened {
+    pub op: u64,
+    pub stream: Stream,
+    pub place: Place,
 }
 
-#[derive(Debug)]
-pub enum FromHandler {
-    Inbound {
-        protocol: StreamProtocol,
-        stream: Stream,
-    },
-    Opened {
-        op: u64,
-        stream: Stream,
-        place: Place,
-    },
-    /// The loop has the stream.
-    Delivered {
-        op: u64,
-    },
-    Failed {
-        op: u64,
-        code: u32,
-        why: String,
-    },
-}
-
+/// Who is to have a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum For {
+pub enum Whom {
     Loop,
     Network,
 }
 
 #[derive(Debug)]
 pub struct Opening {
-    op: u64,
-    whom: For,
-    place: Place,
+    pub op: u64,
+    pub whom: Whom,
+    pub place: Place,
 }
 
 #[derive(Debug)]
 pub struct Open {
-    protocol: StreamProtocol,
-    opening: Opening,
-}
-
-#[derive(Default)]
-struct Peer {
-    connections: Vec<(ConnectionId, Count)>, // with the outbound streams of each
-    direct: usize,                           // so many; they are before those through a relay
-    inbound: Count,
+    pub protocol: StreamProtocol,
+    pub opening: Opening,
 }
 
 pub struct Behaviour {
     protocols: Arc<[StreamProtocol]>,
-    peers: HashMap<PeerId, Peer>,
-    inbound: Count,
     live: Arc<Live>,
-    in_flight: HashMap<u64, ConnectionId>, // to be failed if their connection goes
-    todo: VecDeque<ToSwarm<(PeerId, ConnectionId, Out), Open>>,
+    todo: VecDeque<Opened>,
 }
 
 impl Behaviour {
     pub fn new(protocols: Vec<StreamProtocol>, live: Arc<Live>) -> Self {
-        Behaviour {
-            protocols: protocols.into(),
-            peers: HashMap::new(),
-            inbound: Count::default(),
-            live,
-            in_flight: HashMap::new(),
-            todo: VecDeque::new(),
-        }
-    }
-
-    /// On the oldest connection to that peer, of direct ones if there are any.
-    pub fn open(
-        &mut self,
-        op: u64,
-        peer: PeerId,
-        protocol: StreamProtocol,
-        whom: For,
-    ) -> Result<(), u32> {
-        let known = self.peers.get(&peer).and_then(|p| p.connections.first());
-        let (connection, streams) = known.ok_or(code::NOT_CONNECTED)?;
-        let place = Place::take(&[(streams, MAX_OUTBOUND_A_CONNECTION)]).ok_or(code::OVERLOADED)?;
-        self.in_flight.insert(op, *connection);
-        self.todo.push_back(ToSwarm::NotifyHandler {
-            peer_id: peer,
-            handler: NotifyHandler::One(*connection),
-            event: Open { protocol, opening: Opening { op, whom, place } },
-        });
-        Ok(())
+        Behaviour { protocols: protocols.into(), live, todo: VecDeque::new() }
     }
 
     fn handler(&self, connection: ConnectionId) -> Handler {
-        self.live.begin(connection);
         let (protocols, live) = (self.protocols.clone(), self.live.clone());
-        Handler { protocols, live, connection, todo: VecDeque::new() }
-    }
-
-    fn closed(&mut self, peer: PeerId, connection: ConnectionId) {
-        if let Some(p) = self.peers.get_mut(&peer) {
-            if let Some(index) = p.connections.iter().position(|(id, _)| *id == connection) {
-                p.connections.remove(index);
-                p.direct -= usize::from(index < p.direct);
-            }
-            if p.connections.is_empty() {
-                self.peers.remove(&peer);
-            }
-        }
-        for (op, _) in self.in_flight.extract_if(|_, id| *id == connection) {
-            let why = "the connection closed".to_string();
-            let out = Out::Failed { op, code: code::NOT_CONNECTED, why };
-            self.todo.push_back(ToSwarm::GenerateEvent((peer, connection, out)));
-        }
+        let requests = live.begin(connection);
+        Handler { protocols, live, requests, connection, todo: VecDeque::new() }
     }
 }
 
 impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = Handler;
-    type ToSwarm = (PeerId, ConnectionId, Out);
+    type ToSwarm = Opened;
 
     fn handle_established_inbound_connection(
         &mut self,
@@ -207,21 +133,12 @@ impl NetworkBehaviour for Behaviour {
     fn on_swarm_event(&mut self, event: FromSwarm) {
         match event {
             FromSwarm::ConnectionEstablished(e) => {
-                let peer = self.peers.entry(e.peer_id).or_default();
-                let connection = (e.connection_id, Count::default());
-                if e.endpoint.is_relayed() {
-                    peer.connections.push(connection);
-                } else {
-                    peer.connections.insert(peer.direct, connection);
-                    peer.direct += 1;
-                }
+                self.live.established(e.peer_id, e.connection_id, e.endpoint);
             }
-            FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
-                self.closed(peer_id, connection_id);
-            }
-            FromSwarm::ListenFailure(ListenFailure { connection_id, .. })
+            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. })
+            | FromSwarm::ListenFailure(ListenFailure { connection_id, .. })
             | FromSwarm::DialFailure(DialFailure { connection_id, .. }) => {
-                self.live.lose(connection_id); // refused after its handler was made
+                self.live.lose(connection_id); // or refused after its handler was made
             }
             _ => {}
         }
@@ -229,67 +146,44 @@ impl NetworkBehaviour for Behaviour {
 
     fn on_connection_handler_event(
         &mut self,
-        peer: PeerId,
-        connection: ConnectionId,
-        event: THandlerOutEvent<Self>,
+        _: PeerId,
+        _: ConnectionId,
+        opened: THandlerOutEvent<Self>,
     ) {
-        let out = match event {
-            FromHandler::Inbound { protocol, stream } => {
-                let Some(known) = self.peers.get(&peer) else { return };
-                let counts = [(&self.inbound, MAX_INBOUND), (&known.inbound, MAX_INBOUND_A_PEER)];
-                // Dropped, the surplus one is reset.
-                let Some(place) = Place::take(&counts) else { return };
-                Out::Inbound { protocol, stream, place }
-            }
-            FromHandler::Opened { op, stream, place } => {
-                if self.in_flight.remove(&op).is_none() {
-                    return;
-                }
-                Out::Opened { op, stream, place }
-            }
-            FromHandler::Delivered { op } => {
-                self.in_flight.remove(&op);
-                return;
-            }
-            FromHandler::Failed { op, code, why } => {
-                if self.in_flight.remove(&op).is_none() {
-                    return;
-                }
-                Out::Failed { op, code, why }
-            }
-        };
-        self.todo.push_back(ToSwarm::GenerateEvent((peer, connection, out)));
+        self.todo.push_back(opened);
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        self.todo.pop_front().map_or(Poll::Pending, Poll::Ready)
+        self.todo
+            .pop_front()
+            .map_or(Poll::Pending, |opened| Poll::Ready(ToSwarm::GenerateEvent(opened)))
     }
 }
 
 pub struct Handler {
     protocols: Arc<[StreamProtocol]>,
     live: Arc<Live>,
+    requests: Arc<Requests>,
     connection: ConnectionId,
-    todo: VecDeque<ConnectionHandlerEvent<Upgrade, Opening, FromHandler>>,
+    todo: VecDeque<Opened>,
 }
 
 impl Handler {
-    fn opened(&self, opening: Opening, stream: Stream) -> FromHandler {
+    fn opened(&mut self, opening: Opening, stream: Stream) {
         let Opening { op, whom, place } = opening;
-        if whom == For::Network {
-            return FromHandler::Opened { op, stream, place };
+        match whom {
+            Whom::Loop => self.live.deliver(op, self.connection, stream, place),
+            Whom::Network if self.live.settle(op, self.connection) => {
+                self.todo.push_back(Opened { op, stream, place });
+            }
+            Whom::Network => {}
         }
-        if self.live.deliver(op, self.connection, stream, place) {
-            return FromHandler::Delivered { op };
-        }
-        let why = "the connection closed".to_string();
-        FromHandler::Failed { op, code: code::NOT_CONNECTED, why }
     }
 }
 
 impl ConnectionHandler for Handler {
-    type FromBehaviour = Open;
-    type ToBehaviour = FromHandler;
+    type FromBehaviour = Infallible;
+    type ToBehaviour = Opened;
     type InboundProtocol = Upgrade;
     type OutboundProtocol = Upgrade;
     type InboundOpenInfo = ();
@@ -299,25 +193,28 @@ impl ConnectionHandler for Handler {
         SubstreamProtocol::new(Upgrade(self.protocols.to_vec()), ())
     }
 
-    fn on_behaviour_event(&mut self, open: Open) {
-        self.todo.push_back(ConnectionHandlerEvent::OutboundSubstreamRequest {
-            protocol: SubstreamProtocol::new(Upgrade(vec![open.protocol]), open.opening),
-        });
+    fn on_behaviour_event(&mut self, never: Infallible) {
+        match never {}
     }
 
     fn poll(
         &mut self,
-        _: &mut Context<'_>,
-    ) -> Poll<ConnectionHandlerEvent<Upgrade, Opening, FromHandler>> {
-        self.todo.pop_front().map_or(Poll::Pending, Poll::Ready)
+        cx: &mut Context<'_>,
+    ) -> Poll<ConnectionHandlerEvent<Upgrade, Opening, Opened>> {
+        if let Some(opened) = self.todo.pop_front() {
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(opened));
+        }
+        let Some(Open { protocol, opening }) = self.requests.next(cx) else { return Poll::Pending };
+        let protocol = SubstreamProtocol::new(Upgrade(vec![protocol]), opening);
+        Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol })
     }
 
     fn on_connection_event(&mut self, event: ConnectionEvent<Upgrade, Upgrade, (), Opening>) {
-        let out = match event {
+        match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: (stream, protocol),
                 ..
-            }) => FromHandler::Inbound { protocol, stream },
+            }) => self.live.inbound(self.connection, &protocol, stream),
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: (stream, _),
                 info,
@@ -327,11 +224,10 @@ impl ConnectionHandler for Handler {
                     StreamUpgradeError::NegotiationFailed => code::UNSUPPORTED,
                     _ => code::NOT_CONNECTED,
                 };
-                FromHandler::Failed { op: info.op, code, why: error.to_string() }
+                self.live.fail(info.op, self.connection, code, error);
             }
-            _ => return,
-        };
-        self.todo.push_back(ConnectionHandlerEvent::NotifyBehaviour(out));
+            _ => {}
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use futures::task::AtomicWaker;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,9 +43,16 @@ impl Task {
         let waker = Waker::from(self.clone());
         let Some(future) = work else { return Poll::Ready(()) };
         let loops = self.loops.load(Ordering::Relaxed);
+        struct Over;
+        impl Drop for Over {
+            fn drop(&mut self) {
+                TURN.set(None);
+            }
+        }
         TURN.set(Some(Turn { loops, reads: READS_A_TURN }));
+        let over = Over; // even where the future panics
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-        TURN.set(None);
+        drop(over);
         if polled.is_ready() {
             *work = None;
         }
@@ -130,6 +138,17 @@ impl Drop for Gathering {
     }
 }
 
+/// What was woken and not polled, since another panicked, is the network's thread's to poll.
+struct Left(VecDeque<Arc<Task>>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        for task in self.0.drain(..) {
+            task.home.wake();
+        }
+    }
+}
+
 /// Runs what the loop's thread does to a stream, and then what that woke.
 pub fn here<T>(act: impl FnOnce() -> T) -> T {
     WOKEN.set(Some(Vec::new()));
@@ -143,7 +162,8 @@ pub fn here<T>(act: impl FnOnce() -> T) -> T {
 /// Within `here`: polls what was woken. False if nothing was.
 pub fn work() -> bool {
     let Some(tasks) = WOKEN.take().filter(|tasks| !tasks.is_empty()) else { return false };
-    for task in tasks {
+    let mut left = Left(tasks.into());
+    while let Some(task) = left.0.pop_front() {
         task.poll_here(); // who wakes itself meanwhile has had its turn here
     }
     WOKEN.set(Some(Vec::new()));

@@ -23,17 +23,28 @@ const AT_A_TIME: usize = 64;
 /// One direction of a socket. Readiness is told by edges: it lasts until the kernel had no more.
 struct Direction {
     ready: AtomicBool,
+    closed: AtomicBool,
     waker: AtomicWaker,
 }
 
 impl Direction {
     fn new() -> Self {
-        Direction { ready: AtomicBool::new(true), waker: AtomicWaker::new() }
+        Direction {
+            ready: AtomicBool::new(true),
+            closed: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
     }
 
     fn set(&self) {
         self.ready.store(true, Ordering::SeqCst);
         self.waker.wake();
+    }
+
+    /// No edge comes after this one, so that what has come with it is no sign of its being all.
+    fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.set();
     }
 
     /// `act` moves up to `len` bytes; it has done all that there is when it moves fewer.
@@ -55,7 +66,8 @@ impl Direction {
                 }
                 outcome => {
                     let more = outcome.as_ref().map_or(true, |n| *n == len || *n == 0);
-                    self.ready.fetch_or(more, Ordering::SeqCst);
+                    let closed = self.closed.load(Ordering::SeqCst);
+                    self.ready.fetch_or(more || closed, Ordering::SeqCst);
                     return Poll::Ready(outcome);
                 }
             }
@@ -123,10 +135,14 @@ impl Watch {
                 let Some(watched) = watched else { continue };
                 let flags = event.flags;
                 let broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);
-                if broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP) {
+                if broken || flags.contains(EventFlags::RDHUP) {
+                    watched.reading.close();
+                } else if flags.contains(EventFlags::IN) {
                     watched.reading.set();
                 }
-                if broken || flags.contains(EventFlags::OUT) {
+                if broken {
+                    watched.writing.close();
+                } else if flags.contains(EventFlags::OUT) {
                     watched.writing.set();
                 }
             }
@@ -305,6 +321,17 @@ mod tests {
         f.turn_until_woken();
         assert_eq!(f.read(8), Poll::Ready(0));
         assert_eq!(f.read(8), Poll::Ready(0));
+    }
+
+    #[test]
+    fn an_end_that_comes_with_the_last_bytes_is_read_too() {
+        let mut f = fixture();
+        assert_eq!(f.read(8), Poll::Pending);
+        f.peer.write_all(b"last").unwrap();
+        f.peer.shutdown(Shutdown::Write).unwrap();
+        f.turn_until_woken();
+        assert_eq!(f.read(8), Poll::Ready(4));
+        assert_eq!(f.read(8), Poll::Ready(0), "without another edge");
     }
 
     #[test]
