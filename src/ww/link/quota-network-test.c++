@@ -178,6 +178,7 @@ struct RawPeer: Fixture {
   void finish(uint32_t question) {
     send([&](Message::Builder m, uint32_t) { m.initFinish().setQuestionId(question); });
   }
+  bool isOver() { return KJ_ASSERT_NONNULL(link)->onDisconnect().poll(waitScope); }
   // Until the link is over.
   void untilOver() { KJ_ASSERT_NONNULL(link)->onDisconnect().wait(waitScope); }
 };
@@ -244,6 +245,31 @@ KJ_TEST("calls that nobody will hear of are bounded over a link's life") {
   for (int i = 0; i < 10; i++) peer.finish(peer.callOn(bootstrap, true));
   peer.waitScope.poll();
   KJ_EXPECT(before == LIMITS.unheard() && peer.calls == before);
+}
+
+KJ_TEST("answers that are never finished are bounded") {
+  RawPeer peer;
+  LinkLimits limits;
+  limits.quota.answers = 20;
+  KJ_ASSERT_NONNULL(peer.link)->setLimits(limits);
+  for (int i = 0; i < 100; i++) peer.finish(peer.bootstrap());  // what is finished leaves no trace
+  for (int i = 0; i < 20; i++) peer.bootstrap();
+  peer.waitScope.poll();
+  KJ_EXPECT(!peer.isOver());
+  peer.bootstrap();
+  peer.untilOver();
+}
+
+KJ_TEST("a peer that reads nothing of what it is told is left") {
+  RawPeer peer;
+  LinkLimits limits;
+  limits.unsentBytes = 1 << 20;
+  peer.reading = nullptr;
+  KJ_ASSERT_NONNULL(peer.link)->setLimits(limits);
+  auto reason = kj::runCatchingExceptions([&]() {
+    for (int i = 0; i < 100'000; i++) peer.finish(peer.bootstrap());
+  });
+  KJ_EXPECT(reason != nullptr, "nobody hung up");
 }
 
 KJ_TEST("a question with the number of one that stands ends the link") {

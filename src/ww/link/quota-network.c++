@@ -50,6 +50,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         [this](kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>&& received)
             -> kj::Maybe<kj::Own<capnp::IncomingRpcMessage>> {
       KJ_IF_MAYBE(message, received) {
+        network.check();
         if (!admit(**message)) return kj::Own<capnp::IncomingRpcMessage>(kj::heap<Nothing>());
       }
       return kj::mv(received);
@@ -57,12 +58,14 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   }
 
  private:
-  // One of the peer's questions, until it is answered; a refused one, until it is finished.
+  // One of the peer's questions, until it is answered and finished.
   struct Question {
     kj::uint depth = 0;
     uint64_t bytes = 0;
     bool refused = false;
     bool unanswerable = false;  // the peer wants no answer, only to pipeline on it
+    bool answered = false;
+    bool finished = false;
   };
 
   class Outgoing final: public capnp::OutgoingRpcMessage {
@@ -86,6 +89,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   const QuotaLimits& limits;  // the network's
   kj::HashMap<uint32_t, Question> questions;
   kj::uint refused = 0;    // of them
+  kj::uint answered = 0;   // likewise, by their callee
   uint64_t callBytes = 0;  // of those not refused, and of the unheard
   kj::uint unheard = 0;    // calls that were finished and will never be answered
   uint64_t exports = 0;    // capabilities that the peer has sent, ever
@@ -131,7 +135,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     kj::uint depth = answer.getTransform().size();
     KJ_IF_MAYBE(on, questions.find(answer.getQuestionId())) {
       question.refused |= on->refused;
-      depth += on->depth + 1;
+      if (!on->answered) depth += on->depth + 1;
     }
     question.depth = kj::max(question.depth, depth);
   }
@@ -149,11 +153,12 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       limit = "callBytes"_kj;
       question.refused = true;
     }
-    question.refused |= questions.size() - refused >= most;
+    question.refused |= questions.size() - refused - answered >= most;
     question.refused |= question.unanswerable && unheard >= limits.unheard();
     if (question.refused && (!refusable || refused >= limits.refused())) {
       kj::throwFatalException(overloaded(limit));
     }
+    if (answered >= limits.answers) kj::throwFatalException(overloaded("answers"));
     bool added = false;
     questions.findOrCreate(id, [&]() {
       added = true;
@@ -188,10 +193,15 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         questions.erase(id);
         return false;
       }
-      if (question->unanswerable) {
+      if (question->answered) {
+        --answered;
+        questions.erase(id);
+      } else if (question->unanswerable) {
         // It may run on, and nothing will tell of its end.
         ++unheard;
         questions.erase(id);
+      } else {
+        question->finished = true;
       }
     }
     return true;
@@ -200,12 +210,15 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   void sending(Message::Reader message) {
     if (!message.isReturn()) return;
     auto id = message.getReturn().getAnswerId();
-    KJ_IF_MAYBE(question, questions.find(id)) forget(id, *question);
-  }
-
-  void forget(uint32_t id, const Question& question) {
-    callBytes -= question.bytes;
-    questions.erase(id);
+    KJ_IF_MAYBE(question, questions.find(id)) {
+      callBytes -= question->bytes;
+      if (question->finished || message.getReturn().getNoFinishNeeded()) {
+        questions.erase(id);
+      } else {
+        question->answered = true;
+        ++answered;
+      }
+    }
   }
 };
 

@@ -10,6 +10,7 @@
 // Lives on one event loop, for the serving end. Outlives the RPC system on it.
 
 #include <capnp/rpc-twoparty.h>
+#include <kj/function.h>
 #include <kj/map.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ struct QuotaLimits {
   kj::uint depth = 64;    // unanswered calls and field accesses in one chain of pipelining
   uint64_t callBytes = uint64_t(128) << 20;  // of the unanswered, which hold what they were sent
   kj::uint exports = kj::maxValue;  // capabilities that the peer has sent; one more ends the link
+  kj::uint answers = kj::maxValue;  // that it was given and has not finished; likewise
 
   // Calls, over a link's life, that the peer sent for pipelining only and has finished: they may
   // run on, and nothing tells of their end, so they and their bytes count for good.
@@ -31,8 +33,10 @@ struct QuotaLimits {
 
 class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
  public:
-  QuotaNetwork(capnp::TwoPartyVatNetworkBase& inner, QuotaLimits limits)
-      : inner(inner), limits(limits) {}
+  // `check` is called for each message that comes; what it throws ends the link.
+  QuotaNetwork(capnp::TwoPartyVatNetworkBase& inner, QuotaLimits limits,
+               kj::Function<void()> check = []() {})
+      : inner(inner), limits(limits), check(kj::mv(check)) {}
   KJ_DISALLOW_COPY_AND_MOVE(QuotaNetwork);
 
   kj::Maybe<kj::Own<Connection>> connect(capnp::rpc::twoparty::VatId::Reader ref) override;
@@ -47,6 +51,7 @@ class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
 
   capnp::TwoPartyVatNetworkBase& inner;
   QuotaLimits limits;
+  kj::Function<void()> check;
   kj::Maybe<CountedConnection&> current;
 };
 

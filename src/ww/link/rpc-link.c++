@@ -3,6 +3,7 @@
 #include <capnp/rpc-twoparty.h>
 #include <capnp/serialize-async.h>
 #include <kj/debug.h>
+#include <ww/base/error.h>
 #include <ww/link/frame-guard.h>
 #include <ww/link/two-party-network.h>
 
@@ -42,7 +43,11 @@ class RpcLink::OverStream final: public Impl {
       : stream(kj::mv(raw), limits.frame),
         messages(stream, capnp::IncomingRpcMessage::getShortLivedCallback()),
         network(messages, Side::SERVER, readerOptions(limits)),
-        counted(network, limits.quota),
+        unsentBytes(limits.unsentBytes), counted(network, limits.quota, [this]() {
+          if (network.getCurrentQueueSize() > unsentBytes) {
+            kj::throwFatalException(overloaded("unsentBytes"));
+          }
+        }),
         system(capnp::makeRpcServer(counted, kj::mv(bootstrap))) {}
 
   kj::Promise<void> onDisconnect() override { return network.onDisconnect(); }
@@ -54,6 +59,7 @@ class RpcLink::OverStream final: public Impl {
   }
   void setLimits(LinkLimits limits) override {
     stream.setLimits(limits.frame);
+    unsentBytes = limits.unsentBytes;
     counted.setLimits(limits.quota);
   }
 
@@ -69,6 +75,7 @@ class RpcLink::OverStream final: public Impl {
   FrameGuard stream;
   capnp::BufferedMessageStream messages;
   capnp::TwoPartyVatNetwork network;
+  size_t unsentBytes;
   QuotaNetwork counted;
   RpcSystem system;
 };

@@ -17,7 +17,7 @@ namespace ww {
 struct LinkLimits {
   FrameLimits frame;
   QuotaLimits quota;
-  size_t unsentBytes = size_t(128) << 20;  // of a channel whose peer does not read
+  size_t unsentBytes = size_t(128) << 20;  // for a peer that does not read
 };
 
 class RpcLink final {
