@@ -37,9 +37,9 @@ struct Fixture {
     keys.set(kj::mv(list));
   }
 
-  kj::Own<kj::AsyncIoStream> connect(const PeerId& id) {
+  kj::Own<kj::AsyncIoStream> connect(const PeerId& id, kj::StringPtr from = "a test"_kj) {
     auto pipe = kj::newTwoWayPipe();
-    links.servePeer({id.clone(), kj::str("a test"), kj::mv(pipe.ends[1])});
+    links.servePeer({id.clone(), kj::str(from), kj::mv(pipe.ends[1])});
     return kj::mv(pipe.ends[0]);
   }
   kj::Own<kj::AsyncIoStream> connect() { return connect(client.getPeerId()); }
@@ -200,11 +200,27 @@ KJ_TEST("2 ungrafted links a peer, 64 in all; a grafted one makes room") {
     others.add(kj::heap<Client>(f.connect(Identity::generate().getPeerId())));
   }
   Client beyond(f.connect(Identity::generate().getPeerId()));
-  KJ_EXPECT(isGone(f, beyond));
-  others.removeLast();
+  KJ_EXPECT(!isGone(f, beyond) && isGone(f, second), "the oldest makes room");
   f.node.waitScope.poll();
-  Client again(f.connect(Identity::generate().getPeerId()));
-  KJ_EXPECT(!isGone(f, again));
+  KJ_EXPECT(f.links.ungraftedCount() == 64);
+}
+
+KJ_TEST("strangers that come without end keep no key from its graft") {
+  Fixture f;
+  kj::Vector<kj::Own<Client>> strangers;
+  auto come = [&](kj::uint count) {
+    for (kj::uint i = 0; i < count; i++) {
+      auto from = kj::str("/ip4/192.0.2.1/tcp/", 1000 + i);
+      strangers.add(kj::heap<Client>(f.connect(Identity::generate().getPeerId(), from)));
+      f.node.waitScope.poll();
+    }
+  };
+  come(100);
+  Client honest(f.connect(f.client.getPeerId(), "/ip4/192.0.2.2/tcp/1"));
+  come(100);
+  KJ_EXPECT(f.links.ungraftedCount() == 64);
+  KJ_EXPECT(!isGone(f, honest) && isGone(f, *strangers[130]));
+  honest.graft(f.signer()).wait(f.node.waitScope);
 }
 
 KJ_TEST("before its graft a link takes no message of more than 64 KiB") {

@@ -18,7 +18,7 @@ class ClientLinks::Link final: public kj::Refcounted {
     MembraneParts parts{isOwner ? static_cast<GraftPolicy&>(owner.openPolicy) : policy,
                         isOwner ? HolderKind::OWNER : HolderKind::KEY,
                         isOwner ? kj::String() : name()};
-    parts.dial.allowPrivate = isOwner;
+    parts.dial.allowPrivate = isOwner || owner.node.dialsPrivate();
     parts.limits.pending = isOwner ? kj::maxValue : 1;
     parts.onSession = [this, self = kj::addRef(*this)](SessionList::Entry& session) mutable {
       onSession(session);
@@ -29,6 +29,8 @@ class ClientLinks::Link final: public kj::Refcounted {
       grafted = true;
     } else {
       rpc->setLimits(owner.limits.first);
+      isWaiting = true;
+      owner.waiting.add(this);
       countUngrafted(1);
     }
   }
@@ -43,6 +45,23 @@ class ClientLinks::Link final: public kj::Refcounted {
 
   kj::Promise<void> onDisconnect() { return rpc->onDisconnect(); }
   bool hasGrafted() const { return grafted; }
+
+  // Resolves when it has to make room for another.
+  kj::Promise<void> onPushedOut() { return kj::mv(pushedOut.promise); }
+  void pushOut() {
+    stopWaiting();
+    pushedOut.fulfiller->fulfill();
+  }
+
+  // The machine it comes from, as far as its address tells: /ip4/192.0.2.1.
+  kj::String place() const {
+    auto& from = KJ_ASSERT_NONNULL(origin).from;
+    kj::uint parts = 0;
+    for (size_t i = 0; i < from.size(); i++) {
+      if (from[i] == '/' && ++parts == 3) return kj::str(from.slice(0, i));
+    }
+    return kj::str(from);
+  }
   kj::String name() const {
     KJ_IF_MAYBE(peer, origin) return kj::str(peer->peer.toText(), " at ", peer->from);
     return kj::str("the owner");
@@ -51,7 +70,7 @@ class ClientLinks::Link final: public kj::Refcounted {
   // Sessions first: what they end tells its clients why, and keeps its grace.
   void close() {
     closed = true;
-    if (!grafted) countUngrafted(-1);
+    stopWaiting();
     grafted = true;
     --owner.links;
     for (auto& session: sessions) owner.node.endWithLink(session.entry);
@@ -76,9 +95,20 @@ class ClientLinks::Link final: public kj::Refcounted {
     if (closed) kj::throwFatalException(ended("the link of this session is gone"));
     session.getLease().attach(kj::heap<Session>(kj::addRef(*this), session));
     if (grafted) return;
-    countUngrafted(-1);
+    stopWaiting();
     grafted = true;
     rpc->setLimits(owner.limits.after);
+  }
+
+  void stopWaiting() {
+    if (!isWaiting) return;
+    isWaiting = false;
+    kj::Vector<Link*> others;
+    for (auto link: owner.waiting) {
+      if (link != this) others.add(link);
+    }
+    owner.waiting = kj::mv(others);
+    countUngrafted(-1);
   }
 
   void countUngrafted(int difference) {
@@ -97,6 +127,8 @@ class ClientLinks::Link final: public kj::Refcounted {
   EarlyGraftPolicy policy;
   kj::Own<RpcLink> rpc;
   kj::List<Session, &Session::listLink> sessions;
+  kj::PromiseFulfillerPair<void> pushedOut = kj::newPromiseAndFulfiller<void>();
+  bool isWaiting = false;  // for a graft
   bool grafted = false;
   bool closed = false;
 };
@@ -113,13 +145,28 @@ void ClientLinks::serveOwner(kj::Own<kj::AsyncIoStream> stream) {
 
 void ClientLinks::servePeer(PeerStream peer) {
   auto ofPeer = ungraftedOf.find(peer.peer.toText()).map([](kj::uint& n) { return n; });
-  if (ungrafted >= limits.ungrafted || ofPeer.orDefault(0) >= limits.ungraftedOfPeer) {
-    logger.log(LogLevel::DEBUG, "too many links that have not grafted; one is refused",
+  if (ofPeer.orDefault(0) >= limits.ungraftedOfPeer) {
+    logger.log(LogLevel::DEBUG, "too many links of a peer that have not grafted; one is refused",
                {{"peer", peer.peer.toText()}, {"from", kj::str(peer.from)}});
     return;
   }
+  if (ungrafted >= limits.ungrafted) makeRoom();
   auto stream = kj::mv(peer.stream);
   tasks.add(run(kj::refcounted<Link>(*this, kj::mv(peer), kj::mv(stream))));
+}
+
+void ClientLinks::makeRoom() {
+  kj::HashMap<kj::String, kj::uint> counts;
+  kj::uint most = 0;
+  for (auto link: waiting) {
+    auto& count = counts.findOrCreate(link->place(), [&]() {
+      return kj::HashMap<kj::String, kj::uint>::Entry{link->place(), 0};
+    });
+    most = kj::max(most, ++count);
+  }
+  for (auto link: waiting) {
+    if (KJ_ASSERT_NONNULL(counts.find(link->place())) == most) return link->pushOut();
+  }
 }
 
 kj::Promise<void> ClientLinks::run(kj::Own<Link> link) {
@@ -129,11 +176,12 @@ kj::Promise<void> ClientLinks::run(kj::Own<Link> link) {
   auto& ref = *link;
   auto inTime = timer.afterDelay(limits.toGraft).then([this, &ref]() -> kj::Promise<void> {
     if (ref.hasGrafted()) return kj::NEVER_DONE;
-    logger.log(LogLevel::INFO, "a client did not graft in time; its link is ended",
+    logger.log(LogLevel::DEBUG, "a client did not graft in time; its link is ended",
                {{"client", ref.name()}});
     return kj::READY_NOW;
   });
-  co_await link->onDisconnect().catch_([](kj::Exception&&) {}).exclusiveJoin(kj::mv(inTime));
+  co_await link->onDisconnect().catch_([](kj::Exception&&) {}).exclusiveJoin(kj::mv(inTime))
+      .exclusiveJoin(link->onPushedOut());
   logger.log(LogLevel::DEBUG, "a client is gone", {{"client", link->name()}});
 }
 

@@ -19,7 +19,7 @@ struct ClientLimits {
   kj::Duration toGraft = 10 * kj::SECONDS;  // then an ungrafted link is ended
 
   // Before the first graft.
-  LinkLimits first{{512, (64 << 10) / 8}, {16, 64, 1 << 20, 16}, 1 << 20};
+  LinkLimits first{{512, (64 << 10) / 8}, {16, 64, 1 << 20, 16, 64}, 1 << 20};
   LinkLimits after;
 };
 
@@ -33,7 +33,8 @@ class ClientLinks final: private kj::TaskSet::ErrorHandler {
 
   void serveOwner(kj::Own<kj::AsyncIoStream> stream);
 
-  // From a peer that proved its id. Dropped at once where there are too many already.
+  // From a peer that proved its id. Dropped at once where that peer has too many already that have
+  // not grafted. Above the limit of all, the oldest of the address that has most makes room.
   void servePeer(PeerStream peer);
 
   size_t count() const { return links; }
@@ -41,6 +42,7 @@ class ClientLinks final: private kj::TaskSet::ErrorHandler {
 
  private:
   class Link;
+  void makeRoom();
   kj::Promise<void> run(kj::Own<Link> link);
   void taskFailed(kj::Exception&& exception) override;
 
@@ -53,6 +55,7 @@ class ClientLinks final: private kj::TaskSet::ErrorHandler {
   size_t links = 0;
   size_t ungrafted = 0;
   kj::HashMap<kj::String, kj::uint> ungraftedOf;  // by peer id, in text
+  kj::Vector<Link*> waiting;                      // those that have not grafted, by age
   kj::TaskSet tasks;
 };
 

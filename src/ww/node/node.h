@@ -71,6 +71,9 @@ class Node final: private kj::TaskSet::ErrorHandler {
   kj::Own<CellGroup> makeClientGroup() { return root->makeSubgroup(); }
 
   HeadWatch& getHeadWatch() { return heads; }
+
+  // Whether a cell may dial private addresses, whoever started it.
+  bool dialsPrivate() const { return options.dial.allowPrivate; }
   ffi::Engine& getEngine() { return engine; }
 
  private:
