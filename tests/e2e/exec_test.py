@@ -103,6 +103,31 @@ class ExecTest(NodeCase):
         self.assertIn(b"unauthorized: ", done.stderr)
         self.assertIsNone(node.poll())
 
+    def test_a_key_is_removed_where_a_link_leads(self):
+        me, real = self.keygen("me"), self.path("real")
+        os.mkdir(real)
+        os.symlink(os.path.join("real", "keys"), self.path("allowed"))
+        with open(os.path.join(real, "keys"), "w") as file:
+            file.write(me + "\n")
+        _, address = self.start_listening("--allow-file", self.path("allowed"))
+        client = subprocess.Popen(
+            [WW, "exec", "--on", address, "--identity", self.path("me")],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(self.put_away, client)
+        self.assertEqual(client.stdout.read(4), b"ww> ")
+        with open(os.path.join(real, "keys"), "w") as file:
+            file.write("# nobody\n")
+        self.assertEqual(client.wait(60), 125)
+        self.assertIn(b"revoked: ", client.stderr.read())
+
+    def test_a_node_that_is_stopped_is_not_waited_for(self):
+        node = self.start()
+        node.send_signal(signal.SIGSTOP)
+        self.addCleanup(node.send_signal, signal.SIGCONT)
+        done = ww("exec", "--data-dir", self.data, "--dial-timeout", "1")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"did not answer within 1s", done.stderr)
+
     def test_a_link_that_drops_is_said_and_nothing_hangs(self):
         node = self.start()
         client = subprocess.Popen([WW, "exec", "--data-dir", self.data], stdin=subprocess.PIPE,

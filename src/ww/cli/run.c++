@@ -70,7 +70,8 @@ class Run {
         : kj::Promise<void>(kj::NEVER_DONE);
     auto signal = untilSignal(io.unixEventPort, SIGINT)
         .exclusiveJoin(untilSignal(io.unixEventPort, SIGTERM)).fork();
-    auto serving = endpoint.serve([this](kj::Own<kj::AsyncIoStream> stream) {
+    auto serving = endpoint.serve(io.provider->getTimer(),
+                                  [this](kj::Own<kj::AsyncIoStream> stream) {
       clients.serveOwner(kj::mv(stream));
     }).eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the local socket", e); });
     auto following = allowList.follow(*io.lowLevelProvider)

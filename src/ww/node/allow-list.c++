@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <kj/debug.h>
 #include <kj/io.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@ namespace ww {
 namespace {
 
 constexpr size_t MAX_FILE_BYTES = 1 << 20;
+constexpr kj::uint MAX_LINKS = 40;  // as the kernel follows
 constexpr kj::StringPtr NODE = ",node"_kj;
 
 // The file's text; nothing if there is none.
@@ -29,6 +31,13 @@ kj::Maybe<kj::String> readText(kj::StringPtr path) {
     return nullptr;
   }
   return kj::heapString(bytes.begin(), n);
+}
+
+kj::String folderOf(kj::StringPtr name) {
+  for (size_t i = name.size(); i > 0; i--) {
+    if (name[i - 1] == '/') return i == 1 ? kj::str("/") : kj::str(name.slice(0, i - 1));
+  }
+  return kj::str(".");
 }
 
 kj::String trim(kj::ArrayPtr<const char> line) {
@@ -72,7 +81,13 @@ void AllowList::read() {
   kj::Vector<AllowedKey> all;
   all.addAll(fixed);
   KJ_IF_MAYBE(name, path) {
-    KJ_IF_MAYBE(text, readText(*name)) {
+    auto now = readText(*name);
+    bool same = (now == nullptr) == (lastText == nullptr);
+    KJ_IF_MAYBE(text, now) same = same && *text == KJ_ASSERT_NONNULL(lastText);
+    if (wasRead && same) return;
+    wasRead = true;
+    lastText = kj::mv(now);
+    KJ_IF_MAYBE(text, lastText) {
       kj::ArrayPtr<const char> rest = *text;
       for (kj::uint number = 1; rest.size() > 0; number++) {
         size_t end = 0;
@@ -98,27 +113,41 @@ void AllowList::read() {
   keys.set(all.releaseAsArray());
 }
 
+// Every folder that the file is found by, since editors put a new file in the old one's place, and
+// links lead from one to the next. A folder that is watched already stays so. False: the first is
+// not there.
+bool AllowList::watchPath(int watch) {
+  auto name = kj::str(KJ_ASSERT_NONNULL(path));
+  for (kj::uint hops = 0; hops < MAX_LINKS; hops++) {
+    auto folder = folderOf(name);
+    if (inotify_add_watch(watch, folder.cStr(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
+                                                    IN_CREATE | IN_DELETE | IN_MOVE_SELF) < 0) {
+      return hops > 0;
+    }
+    char target[PATH_MAX];
+    auto size = readlink(name.cStr(), target, sizeof(target));
+    if (size <= 0) break;
+    auto to = kj::heapString(target, size);
+    name = to.startsWith("/") ? kj::mv(to) : kj::str(folder, '/', to);
+  }
+  return true;
+}
+
 kj::Promise<void> AllowList::follow(kj::LowLevelAsyncIoProvider& io) {
   if (path == nullptr) co_return co_await kj::Promise<void>(kj::NEVER_DONE);
-  auto& name = KJ_ASSERT_NONNULL(path);
-  // The folder, since editors put a new file in the old one's place.
-  auto folder = kj::str(".");
-  for (size_t i = name.size(); i > 0; i--) {
-    if (name[i - 1] != '/') continue;
-    folder = i == 1 ? kj::str("/") : kj::str(name.slice(0, i - 1));
-    break;
-  }
   int raw = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   KJ_SYSCALL(raw);
   kj::AutoCloseFd watch(raw);
-  KJ_SYSCALL(inotify_add_watch(watch, folder.cStr(),
-                               IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE), folder);
+  int number = watch.get();
+  KJ_REQUIRE(watchPath(number), "the folder of the allowed keys is not there",
+             KJ_ASSERT_NONNULL(path));
   auto changes = io.wrapInputFd(kj::mv(watch), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
                                                    kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
   read();  // what changed before it was watched
   for (;;) {
     alignas(inotify_event) char events[4096];
     co_await changes->tryRead(events, 1, sizeof(events));
+    watchPath(number);  // a link may lead elsewhere now
     read();
   }
 }

@@ -27,8 +27,11 @@ class AllowList final {
 
  private:
   void read();
+  bool watchPath(int watch);
 
   kj::Vector<AllowedKey> fixed;
+  kj::Maybe<kj::String> lastText;  // none: there was no file, or it was not read yet
+  bool wasRead = false;
   kj::Maybe<kj::String> path;
   AllowedKeys& keys;
   Logger& logger;

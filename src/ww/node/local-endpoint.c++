@@ -15,6 +15,9 @@
 namespace ww {
 namespace {
 
+// Before the next try, when a connection cannot be taken: descriptors come back as others go.
+constexpr kj::Duration AFTER_FAILURE = 100 * kj::MILLISECONDS;
+
 constexpr kj::StringPtr SOCKET_NAME = "ww.sock"_kj;
 constexpr kj::StringPtr LOCK_NAME = "ww.lock"_kj;
 constexpr int BACKLOG = 64;
@@ -91,10 +94,18 @@ LocalEndpoint::LocalEndpoint(kj::LowLevelAsyncIoProvider& io, kj::StringPtr fold
 
 LocalEndpoint::~LocalEndpoint() noexcept(false) { unlink(path.cStr()); }
 
-kj::Promise<void> LocalEndpoint::serve(kj::Function<void(kj::Own<kj::AsyncIoStream>)> handler) {
+kj::Promise<void> LocalEndpoint::serve(kj::Timer& timer,
+                                       kj::Function<void(kj::Own<kj::AsyncIoStream>)> handler) {
+  using Accepted = kj::Maybe<kj::Own<kj::AsyncIoStream>>;
   for (;;) {
-    auto stream = co_await receiver->accept();
-    if (isOwn(*stream)) handler(kj::mv(stream));
+    auto accepted = co_await receiver->accept().then(
+        [](kj::Own<kj::AsyncIoStream>&& stream) -> Accepted { return kj::mv(stream); },
+        [](kj::Exception&&) -> Accepted { return nullptr; });
+    KJ_IF_MAYBE(stream, accepted) {
+      if (isOwn(**stream)) handler(kj::mv(*stream));
+    } else {
+      co_await timer.afterDelay(AFTER_FAILURE);
+    }
   }
 }
 

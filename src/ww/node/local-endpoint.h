@@ -4,6 +4,7 @@
 // connects must be of this node's user.
 
 #include <kj/async-io.h>
+#include <kj/timer.h>
 #include <kj/async-unix.h>
 #include <kj/function.h>
 #include <kj/io.h>
@@ -22,7 +23,9 @@ class LocalEndpoint final {
   KJ_DISALLOW_COPY_AND_MOVE(LocalEndpoint);
 
   // Has `handler` called with every connection of this user. Never resolves.
-  kj::Promise<void> serve(kj::Function<void(kj::Own<kj::AsyncIoStream>)> handler);
+  // A connection that the process has no descriptor for waits until there is one.
+  kj::Promise<void> serve(kj::Timer& timer,
+                          kj::Function<void(kj::Own<kj::AsyncIoStream>)> handler);
 
  private:
   const kj::String path;

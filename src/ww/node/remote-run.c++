@@ -1,6 +1,7 @@
 #include <ww/node/remote-run.h>
 
 #include <deque>
+#include <ww/base/error.h>
 #include <ww/node/stdio.h>
 
 namespace ww {
@@ -14,6 +15,7 @@ constexpr size_t READS_AHEAD = 4;  // so that a distant node need not wait for e
 
 // Before a graft is answered, a node may take no larger message.
 constexpr size_t MAX_EARLY_BYTES = 48 * 1024;
+constexpr size_t TEXT_OVERHEAD = 24;  // of one in a message, at most
 
 using Read = capnp::RemotePromise<ByteStream::ReadResults>;
 
@@ -91,7 +93,10 @@ using Running = capnp::RemotePromise<peer::Executor::RunBytesResults>;
 
 // Must the graft have been answered first? Otherwise what is to be run is sent right behind it.
 bool isTooLarge(NodeClient& client, const RemoteRunOptions& options) {
-  return client.mustGraftFirst() && options.wasm.size() > MAX_EARLY_BYTES;
+  size_t bytes = options.wasm.size();
+  for (auto& arg: options.args) bytes += arg.size() + TEXT_OVERHEAD;
+  for (auto& variable: options.env) bytes += variable.size() + TEXT_OVERHEAD;
+  return client.mustGraftFirst() && bytes > MAX_EARLY_BYTES;
 }
 
 Running start(peer::Executor::Client executor, const RemoteRunOptions& options) {
@@ -104,28 +109,41 @@ Running start(peer::Executor::Client executor, const RemoteRunOptions& options) 
   return request.send();
 }
 
-kj::Promise<int32_t> graftAndRun(NodeClient& client, RemoteRunOptions options,
+// What a node says that was stopped, or has much else to do: nothing.
+kj::Promise<void> inTime(kj::Promise<void> answered, kj::Timer& timer, kj::Duration timeout) {
+  auto late = timer.afterDelay(timeout).then([timeout]() -> kj::Promise<void> {
+    return badInput(kj::str("the node took the link and did not answer within ", timeout,
+                            ": it may be stopped or busy; --dial-timeout says how long to wait"));
+  });
+  return answered.exclusiveJoin(kj::mv(late));
+}
+
+kj::Promise<int32_t> graftAndRun(NodeClient& client, kj::Timer& timer, RemoteRunOptions options,
                                  StandardStreams streams, kj::Promise<void> kill,
                                  Logger& logger) {
   auto graft = client.graftRequest().send();
   auto executor = graft.getSession().getExtension().getExecutor();
-  auto answered = graft.ignoreResult().fork();
+  auto answered = inTime(graft.ignoreResult(), timer, options.timeout).fork();
   if (isTooLarge(client, options)) co_await answered.addBranch();
   auto running = start(kj::mv(executor), options);
   RemoteRun run(running.getProcess(), kj::mv(streams), logger);
   // All that follows is sent at once, but why it failed is told by the first that did.
   auto granted = client.mustGraftFirst() ? answered.addBranch() : kj::READY_NOW;
   auto code = run.run(kj::mv(granted), kj::mv(kill));
+  co_await answered.addBranch();
   co_await running;
   co_return co_await code;
 }
 
-kj::Promise<uint64_t> graftAndDetach(NodeClient& client, RemoteRunOptions options) {
+kj::Promise<uint64_t> graftAndDetach(NodeClient& client, kj::Timer& timer,
+                                     RemoteRunOptions options) {
   auto graft = client.graftRequest().send();
   auto executor = graft.getSession().getExtension().getExecutor();
-  if (isTooLarge(client, options)) co_await graft;
+  auto answered = inTime(graft.ignoreResult(), timer, options.timeout).fork();
+  if (isTooLarge(client, options)) co_await answered.addBranch();
   auto running = start(kj::mv(executor), options);
   auto detached = running.getProcess().detachRequest().send();
+  co_await answered.addBranch();
   co_await running;
   auto answer = co_await detached;
   co_return answer.getId();
@@ -133,15 +151,16 @@ kj::Promise<uint64_t> graftAndDetach(NodeClient& client, RemoteRunOptions option
 
 }  // namespace
 
-kj::Promise<int32_t> runRemotely(NodeClient& client, RemoteRunOptions options,
+kj::Promise<int32_t> runRemotely(NodeClient& client, kj::Timer& timer, RemoteRunOptions options,
                                  StandardStreams streams, kj::Promise<void> kill,
                                  Logger& logger) {
   return client.untilGone(
-      graftAndRun(client, kj::mv(options), kj::mv(streams), kj::mv(kill), logger));
+      graftAndRun(client, timer, kj::mv(options), kj::mv(streams), kj::mv(kill), logger));
 }
 
-kj::Promise<uint64_t> runDetached(NodeClient& client, RemoteRunOptions options) {
-  return client.untilGone(graftAndDetach(client, kj::mv(options)));
+kj::Promise<uint64_t> runDetached(NodeClient& client, kj::Timer& timer,
+                                  RemoteRunOptions options) {
+  return client.untilGone(graftAndDetach(client, timer, kj::mv(options)));
 }
 
 }  // namespace ww
