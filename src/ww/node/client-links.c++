@@ -112,7 +112,6 @@ class ClientLinks::Link final: public kj::Refcounted {
   }
 
   void countUngrafted(int difference) {
-    owner.ungrafted += difference;
     auto name = KJ_ASSERT_NONNULL(origin).peer.toText();
     auto& count = owner.ungraftedOf.findOrCreate(name, [&]() {
       return kj::HashMap<kj::String, kj::uint>::Entry{kj::str(name), 0};
@@ -150,7 +149,7 @@ void ClientLinks::servePeer(PeerStream peer) {
                {{"peer", peer.peer.toText()}, {"from", kj::str(peer.from)}});
     return;
   }
-  if (ungrafted >= limits.ungrafted) makeRoom();
+  if (waiting.size() >= limits.ungrafted) makeRoom();
   auto stream = kj::mv(peer.stream);
   tasks.add(run(kj::refcounted<Link>(*this, kj::mv(peer), kj::mv(stream))));
 }

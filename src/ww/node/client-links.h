@@ -38,7 +38,7 @@ class ClientLinks final: private kj::TaskSet::ErrorHandler {
   void servePeer(PeerStream peer);
 
   size_t count() const { return links; }
-  size_t ungraftedCount() const { return ungrafted; }
+  size_t ungraftedCount() const { return waiting.size(); }
 
  private:
   class Link;
@@ -53,7 +53,6 @@ class ClientLinks final: private kj::TaskSet::ErrorHandler {
   Logger& logger;
   const ClientLimits limits;
   size_t links = 0;
-  size_t ungrafted = 0;
   kj::HashMap<kj::String, kj::uint> ungraftedOf;  // by peer id, in text
   kj::Vector<Link*> waiting;                      // those that have not grafted, by age
   kj::TaskSet tasks;

@@ -64,10 +64,10 @@ class Node final: private kj::TaskSet::ErrorHandler {
   stem::Membrane<membrane::WetwareSession>::Client serveMembrane(CellGroup& owner,
                                                                  MembraneParts parts);
 
-  // For the cells of one client; ends with the node.
   // The link of this session is gone. It ends, at once or with the last of its detached cells.
   void endWithLink(SessionList::Entry& session);
 
+  // For the cells of one client; ends with the node.
   kj::Own<CellGroup> makeClientGroup() { return root->makeSubgroup(); }
 
   HeadWatch& getHeadWatch() { return heads; }
