@@ -69,6 +69,7 @@ bool ww_swarm_open(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwSlice prot
                    WwError* error);
 bool ww_swarm_ping(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwError* error);
 void ww_swarm_forget(const WwSwarm* swarm, uint64_t op);
+void ww_swarm_protect(const WwSwarm* swarm, WwSlice peer, bool on);
 void ww_swarm_flush(const WwSwarm* swarm);
 int32_t ww_swarm_fd(const WwSwarm* swarm);
 void ww_swarm_turn(const WwSwarm* swarm);

@@ -25,7 +25,7 @@ struct Fixture {
   Fixture()
       : policy(kj::heap<SignedGraftPolicy>(node.swarm.getPeerId().toText(), keys, clock,
                                            randomNonce)),
-        links(node.node, *policy, clock, node.logger) {
+        links(node.node, node.swarm, *policy, clock, node.logger) {
     allow();
   }
   ~Fixture() noexcept(false) { node.waitScope.poll(); }
@@ -221,6 +221,52 @@ KJ_TEST("strangers that come without end keep no key from its graft") {
   KJ_EXPECT(f.links.ungraftedCount() == 64);
   KJ_EXPECT(!isGone(f, honest) && isGone(f, *strangers[130]));
   honest.graft(f.signer()).wait(f.node.waitScope);
+}
+
+KJ_TEST("who has grafted is protected where others make room, while its session stands") {
+  Fixture f;
+  auto& swarm = f.node.swarm;
+  Client client(f.connect());
+  f.node.waitScope.poll();
+  KJ_EXPECT(swarm.protectedCount() == 0);
+  auto graft = client.graft(f.signer()).wait(f.node.waitScope);
+  KJ_EXPECT(swarm.protectedCount() == 1);
+  f.keys.set(nullptr);
+  f.node.waitScope.poll();
+  KJ_EXPECT(swarm.protectedCount() == 0, "though it holds what it has been given");
+  f.allow();
+  auto second = kj::heap<Client>(f.connect());
+  auto again = second->graft(f.signer()).wait(f.node.waitScope);
+  KJ_EXPECT(swarm.protectedCount() == 1);
+  { auto drop = kj::mv(again); }
+  second = nullptr;
+  f.node.waitScope.poll();
+  KJ_EXPECT(swarm.protectedCount() == 0);
+}
+
+KJ_TEST("a key has so many dials, over all of its links") {
+  Fixture f;
+  Client one(f.connect()), another(f.connect()), others(f.connect(f.other.getPeerId()));
+  auto host = [&](Client& client, const Identity& who) {
+    return client.graft(f.signer(who)).wait(f.node.waitScope).getSession().getExtension()
+        .getHost();
+  };
+  auto dial = [&](peer::Host::Client host) {
+    auto request = host.connectRequest();
+    request.setPeerId(Identity::generate().getPeerId().asBytes());
+    return f.failure(request.send().ignoreResult());
+  };
+  auto first = host(one, f.client), second = host(another, f.client);
+  for (kj::uint i = 0; i < DialPolicy().maxPerMinute; i++) {
+    auto why = dial(i % 2 == 0 ? first : second);
+    KJ_EXPECT(!contains(why, "overloaded: "), why);
+  }
+  for (auto spent: {&first, &second}) {
+    auto why = dial(*spent);
+    KJ_EXPECT(contains(why, "overloaded: dials"), why);
+  }
+  auto why = dial(host(others, f.other));
+  KJ_EXPECT(!contains(why, "overloaded: "), why);
 }
 
 KJ_TEST("before its graft a link takes no message of more than 64 KiB") {

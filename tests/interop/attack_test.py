@@ -9,13 +9,29 @@ import tempfile
 import time
 import unittest
 
-from peers import OURS, InteropCase, id_of
+from peers import ECHO, OURS, InteropCase, id_of
 
 GO = os.environ["WW_GO_PEER"].split()
+WW = os.environ["WW"]
+SHELL = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "images", "shell")
 
 
 def place_of(server):
     return f"/ip4/127.0.0.1/tcp/{server.getsockname()[1]}"
+
+
+def has_connection_to(port):
+    """Whether a socket of this machine's has a connection to that port that it has not let go."""
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        sockets = [line.split() for line in file.readlines()[1:]]
+    return any(int(words[2].split(":")[1], 16) == port and words[9] != "0" for words in sockets)
+
+
+def put_away(process):
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    process.stderr.close()
 
 
 def was_dialled(server):
@@ -78,6 +94,71 @@ class AttackTest(InteropCase):
         held = int(self.done(self.ours, "peers")[1])
         self.assertLessEqual(held, 64)
         self.an_honest_one_is_served(f"a crowd of 150, of whom {held} are held")
+
+    def test_a_crowd_that_holds_streams_makes_room_and_who_is_protected_stays(self):
+        guest, honest = self.start(*GO), self.start(*OURS)
+        guest_id = id_of(guest.listening())
+        honest_id = id_of(honest.listening("/tcp/"))
+        self.done(guest, f"dial {self.address}")
+        self.done(honest, f"dial {self.address}")
+        self.done(self.ours, f"protect {honest_id}")
+        hostile = self.start(*GO)
+        hostile.listening()
+        self.done(hostile, f"crowd {self.address} 150 {ECHO}")
+        self.talk(honest, self.id)
+        self.assertEqual(self.ours.ask(f"addresses {guest_id}")[0], "failed")
+        self.an_honest_one_is_served("a crowd of 150, each with a stream")
+
+    def test_a_crowd_of_strangers_keeps_no_key_from_its_node(self):
+        """They come from the same address, and each has a link on which it might graft."""
+        folder = tempfile.mkdtemp(prefix="ww-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        key = os.path.join(folder, "key")
+        made = subprocess.run([WW, "keygen", key], check=True, capture_output=True)
+        node = subprocess.Popen(
+            [WW, "run", "--no-mdns", "--data-dir", os.path.join(folder, "data"), "--listen",
+             "/ip4/127.0.0.1/tcp/0", "--allow", made.stdout.decode().strip(), SHELL],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(put_away, node)
+        address = next(word.removeprefix("address=") for line in node.stderr
+                       if b" listening " in line for word in line.decode().split()
+                       if word.startswith("address="))
+        for round_ in range(3):
+            hostile = self.start(*GO)
+            hostile.listening()
+            self.done(hostile, f"crowd {address} 80 /ww/rpc/0.1.0")
+            began = time.monotonic()
+            done = subprocess.run([WW, "exec", "--on", address, "--identity", key],
+                                  input=b"echo in\nexit 3\n", capture_output=True, check=False)
+            self.assertEqual((done.returncode, done.stdout), (3, b"ww> Echo: in\nww> "),
+                             done.stderr)
+            print(f"round {round_}: 80 strangers more, each with a link; the key's ww exec took "
+                  f"{(time.monotonic() - began) * 1000:.0f} ms", flush=True)
+
+    def test_eight_connections_a_peer(self):
+        folder = tempfile.mkdtemp(prefix="ww-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        key = os.path.join(folder, "key")
+        made = subprocess.run([WW, "keygen", key], check=True, capture_output=True)
+        for _ in range(12):  # one peer, on as many machines
+            twin = self.start(*OURS, key)
+            twin.listening("/tcp/")
+            twin.ask(f"dial {self.address}")
+        held = self.done(self.ours, f"addresses {made.stdout.decode().strip()}")[1].split(",")
+        self.assertEqual(len(held), 8)
+        self.an_honest_one_is_served("with 8 connections of one peer")
+
+    def test_a_thousand_streams_in_all(self):
+        for _ in range(5):
+            hostile = self.hostile()
+            hostile.ask(f"flood {self.id} 256")
+        held = int(self.done(self.ours, "streams")[1])
+        self.assertLessEqual(held, 1024)
+        self.assertGreater(held, 960)
+        honest = self.start(*OURS)
+        honest.listening("/tcp/")
+        self.done(honest, f"dial {self.address}")  # others' streams take no connection's place
+        self.done(honest, f"ping {self.id}")
 
     def test_ten_thousand_streams(self):
         hostile = self.hostile()
@@ -156,6 +237,24 @@ class AttackTest(InteropCase):
                       f"{time.monotonic() - began:.1f} s", flush=True)
                 self.assertEqual(self.ours.ask(f"ping {id_of(address)}")[0], "failed")
 
+    def test_a_peer_that_stops_reading_is_left_for_good(self):
+        """Though what we have sent it is in our way, its end is one of the connection too."""
+        theirs = self.start(*GO, "-transport", "tcp")
+        address = theirs.listening()
+        port = int(address.split("/")[4])
+        self.done(self.ours, f"dial {address}")
+        self.assertTrue(has_connection_to(port))
+        self.ours.tell(f"echo {id_of(address)} 400000000")
+        self.done(self.ours, f"ping {id_of(address)}")  # it goes on
+        theirs.process.send_signal(signal.SIGSTOP)
+        self.assertEqual(self.ours.hear("failed", "echoed")[0], "failed")
+        self.assertEqual(self.done(self.ours, "peers")[1], "0")
+        began = time.monotonic()
+        while has_connection_to(port):
+            self.done(self.ours, "peers")
+            self.assertLess(time.monotonic() - began, 60, "the connection is never let go")
+        print(f"its socket was let go {time.monotonic() - began:.1f} s later", flush=True)
+
     def test_a_peer_that_is_killed_in_the_middle_of_a_transfer(self):
         theirs = self.start(*GO)
         address = theirs.listening()
@@ -170,7 +269,7 @@ class AttackTest(InteropCase):
         folder = tempfile.mkdtemp(prefix="ww-test-")
         self.addCleanup(shutil.rmtree, folder)
         key = os.path.join(folder, "key")
-        subprocess.run([os.environ["WW"], "keygen", key], check=True, capture_output=True)
+        subprocess.run([WW, "keygen", key], check=True, capture_output=True)
         twins = [self.start(*OURS, key) for _ in range(2)]
         addresses = [one.listening("/tcp/") for one in twins]
         self.assertEqual(id_of(addresses[0]), id_of(addresses[1]))

@@ -4,9 +4,10 @@
 //
 // It says `listening ADDR`, of those at a relay too. It takes `dial ADDR`, `ping PEER`, `echo PEER
 // BYTES`, `find PEER` (to dial a peer of whom only the DHT or mDNS knows), `addresses PEER` (where
-// it is connected), `hold PEER` (a stream, until its end), `peers`, and `dials N ADDR` (as many at
-// once, to peers that are not there). Each is answered with one line when it is done, `failed WHY`
-// if it cannot be; they do not wait for each other. The end of its input ends it.
+// it is connected), `hold PEER` (a stream, until its end), `protect PEER` (from making room),
+// `peers` and `streams` (how many there are), and `dials N ADDR` (as many at once, to peers that
+// are not there). Each is answered with one line when it is done, `failed WHY` if it cannot be;
+// none waits for another. The end of its input ends it.
 #include <kj/debug.h>
 #include <kj/io.h>
 #include <kj/map.h>
@@ -69,10 +70,12 @@ class Driver final: private kj::TaskSet::ErrorHandler {
         swarm(flags.identity(), options(flags), io.provider->getTimer(), io.unixEventPort, logger),
         mdns(flags.mdns),
         tasks(*this) {
-    swarm.serve(ECHO, [](PeerStream peer) {
+    swarm.serve(ECHO, [this](PeerStream peer) {
       auto& stream = *peer.stream;
+      ++streams;
       stream.pumpTo(stream).then([&stream](uint64_t) { stream.shutdownWrite(); })
-          .attach(kj::mv(peer.stream)).detach([](kj::Exception&&) {});
+          .attach(kj::mv(peer.stream), kj::defer([this]() { --streams; }))
+          .detach([](kj::Exception&&) {});
     });
   }
 
@@ -92,6 +95,8 @@ class Driver final: private kj::TaskSet::ErrorHandler {
   kj::Own<kj::AsyncInputStream> in;
   Libp2pSwarm swarm;
   const bool mdns;
+  kj::uint streams = 0;  // of peers, that are open
+  kj::Vector<kj::Own<void>> protections;
   kj::Vector<char> unread;
   kj::TaskSet tasks;
 
@@ -151,6 +156,10 @@ class Driver final: private kj::TaskSet::ErrorHandler {
 
   kj::Promise<void> obey(kj::StringPtr line) {
     if (line == "peers") return peers();
+    if (line == "streams") {
+      say(kj::str("streams ", streams));
+      return kj::READY_NOW;
+    }
     auto space = KJ_REQUIRE_NONNULL(line.findFirst(' '), "no such command");
     auto name = kj::str(line.slice(0, space));
     auto rest = line.slice(space + 1);
@@ -159,6 +168,11 @@ class Driver final: private kj::TaskSet::ErrorHandler {
     if (name == "addresses") return addresses(parsePeer(rest));
     if (name == "ping") return ping(parsePeer(rest));
     if (name == "hold") return hold(parsePeer(rest));
+    if (name == "protect") {
+      protections.add(swarm.protect(parsePeer(rest)));
+      say("protected");
+      return kj::READY_NOW;
+    }
     if (name == "dials") {
       auto second = KJ_REQUIRE_NONNULL(rest.findFirst(' '), "dials takes an address");
       return dials(kj::str(rest.slice(0, second)).parseAs<kj::uint>(),

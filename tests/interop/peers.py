@@ -49,7 +49,8 @@ class Peer:
                 "put": "put", "get": "got", "hold": "holding", "peers": "peers",
                 "dials": "settled", "addresses": "addresses",
                 "dialback": "answered", "crowd": "crowded", "poison": "poisoned",
-                "grow": "grown", "flood": "flooded", "fill": "filled"}
+                "protect": "protected", "streams": "streams", "grow": "grown",
+                "flood": "flooded", "fill": "filled"}
         return self.hear(done[command.split()[0]], "failed")
 
     def tell(self, command):

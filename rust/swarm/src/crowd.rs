@@ -1,13 +1,13 @@
 //! Room for peers that come in. connection-limits refuses whoever comes when all places are taken;
-//! before that, those who are idle make room: no stream of theirs is open. The oldest goes, of the
-//! address that has most of them.
+//! before that, those whom nobody here would miss make room. The oldest goes, of the address that
+//! has most of them.
 
 use crate::behaviour::MAX_INBOUND;
 use crate::half_open::victim;
 use libp2p::swarm::ConnectionId;
 use std::net::IpAddr;
 
-/// Above so many, idle ones go: places are left for those who come while these close.
+/// Above so many, spare ones go: places are left for those who come while these close.
 const HIGH_WATER: usize = MAX_INBOUND as usize - 16;
 
 #[derive(Default)]
@@ -23,14 +23,14 @@ impl Crowd {
     }
 
     /// Who is to go, if somebody is. Never the newcomer.
-    pub fn surplus(&mut self, is_idle: impl Fn(ConnectionId) -> bool) -> Option<ConnectionId> {
+    pub fn surplus(&mut self, is_spare: impl Fn(ConnectionId) -> bool) -> Option<ConnectionId> {
         if self.0.len() <= HIGH_WATER {
             return None;
         }
         let (_, older) = self.0.split_last()?;
-        let idle: Vec<_> = older.iter().filter(|(id, _)| is_idle(*id)).copied().collect();
-        let sources: Vec<_> = idle.iter().map(|(_, from)| *from).collect();
-        let (chosen, _) = *idle.get(victim(&sources)?)?;
+        let spare: Vec<_> = older.iter().filter(|(id, _)| is_spare(*id)).copied().collect();
+        let sources: Vec<_> = spare.iter().map(|(_, from)| *from).collect();
+        let (chosen, _) = *spare.get(victim(&sources)?)?;
         self.leave(chosen);
         Some(chosen)
     }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_idle_one_makes_room_and_who_is_busy_stays() {
+    fn the_oldest_spare_one_makes_room_and_others_stay() {
         let mut crowd = Crowd::default();
         let ids: Vec<_> = (0..=HIGH_WATER).map(ConnectionId::new_unchecked).collect();
         for id in &ids[..HIGH_WATER] {
@@ -49,7 +49,7 @@ mod tests {
         }
         assert_eq!(crowd.surplus(|_| true), None, "there is room");
         crowd.enter(ids[HIGH_WATER], None);
-        assert_eq!(crowd.surplus(|_| false), None, "all are busy");
+        assert_eq!(crowd.surplus(|_| false), None, "none is spare");
         assert_eq!(crowd.surplus(|id| id == ids[HIGH_WATER]), None, "the newcomer stays");
         assert_eq!(crowd.surplus(|id| id != ids[0]), Some(ids[1]));
         assert_eq!(crowd.surplus(|_| true), None, "and there is room again");

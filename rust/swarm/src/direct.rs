@@ -12,6 +12,7 @@ use crate::addresses;
 use crate::behaviour::Settings;
 use crate::code;
 use crate::command::Command;
+use crate::half_open::victim;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::stream::{Raw, WwStream};
 use crate::streams::Place;
@@ -23,9 +24,9 @@ use libp2p::swarm::StreamProtocol;
 use libp2p::{Multiaddr, PeerId, noise};
 use multistream_select::{NegotiationError, Version, dialer_select_proto, listener_select_proto};
 use socket2::{SockRef, TcpKeepalive};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -35,7 +36,8 @@ use tokio::task::AbortHandle;
 
 const NOISE: &str = "/noise";
 
-/// Of those who have not proved who they are yet; a newcomer takes the place of the oldest.
+/// Of those who have not proved who they are yet; a newcomer takes the place of the oldest, of the
+/// address that has most of them.
 const MAX_PENDING: usize = 64;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -131,17 +133,18 @@ struct Server {
 
 /// Handshakes under way, the oldest first.
 #[derive(Default)]
-struct Pending(VecDeque<AbortHandle>);
+struct Pending(Vec<(IpAddr, AbortHandle)>);
 
 impl Pending {
-    fn add(&mut self, newcomer: AbortHandle) {
-        self.0.retain(|handshake| !handshake.is_finished());
-        if self.0.len() >= MAX_PENDING
-            && let Some(oldest) = self.0.pop_front()
-        {
-            oldest.abort();
+    fn add(&mut self, from: IpAddr, newcomer: AbortHandle) {
+        self.0.retain(|(_, handshake)| !handshake.is_finished());
+        if self.0.len() >= MAX_PENDING {
+            let sources: Vec<_> = self.0.iter().map(|(from, _)| Some(*from)).collect();
+            if let Some(chosen) = victim(&sources) {
+                self.0.remove(chosen).1.abort();
+            }
         }
-        self.0.push_back(newcomer);
+        self.0.push((from, newcomer));
     }
 }
 
@@ -152,7 +155,7 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
             Ok((socket, from)) => {
                 let welcome = server.clone().welcome(socket, from);
                 let handshake = tokio::spawn(tokio::time::timeout(HANDSHAKE, welcome));
-                pending.add(handshake.abort_handle());
+                pending.add(from.ip(), handshake.abort_handle());
             }
             Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
         }
@@ -288,17 +291,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_newcomer_takes_the_place_of_the_oldest() {
+    async fn a_newcomer_takes_the_place_of_the_oldest_of_whoever_has_most() {
         let mut pending = Pending::default();
         let mut tasks = Vec::new();
-        for _ in 0..=MAX_PENDING {
+        for i in 0..=MAX_PENDING {
             let task = tokio::spawn(std::future::pending::<()>());
-            pending.add(task.abort_handle());
+            let from = [192, 0, 2, if i == 0 { 1 } else { 2 }];
+            pending.add(from.into(), task.abort_handle());
             tasks.push(task);
         }
         tokio::task::yield_now().await;
         let finished: Vec<_> = (0..=MAX_PENDING).filter(|i| tasks[*i].is_finished()).collect();
-        assert_eq!(finished, [0]);
+        assert_eq!(finished, [1]);
         assert_eq!(pending.0.len(), MAX_PENDING);
     }
 

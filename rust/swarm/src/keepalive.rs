@@ -1,5 +1,6 @@
 //! Notices a mute peer: libp2p's ping only reports, late, and forgives a first failure. Here a
-//! connection that has given no sign for [`MUTE`] is to be closed, at most [`CHECK`] later.
+//! connection that has given no sign for [`MUTE`] is to be closed, at most [`CHECK`] later. Signs
+//! are what a socket reads, looked for every [`CHECK`], and answers to pings.
 //!
 //! A peer that does not speak ping is left to its transport.
 
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 pub const PING_INTERVAL: Duration = Duration::from_secs(4);
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
-pub const MUTE: Duration = Duration::from_secs(13);
+pub const MUTE: Duration = Duration::from_millis(12_500); // of checks, 13 after the last sign
 pub const CHECK: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -33,7 +34,16 @@ impl KeepAlive {
         self.heard.remove(&connection);
     }
 
-    pub fn mute(&self, now: Instant) -> Vec<ConnectionId> {
+    pub fn mute(
+        &mut self,
+        now: Instant,
+        take_heard: impl Fn(ConnectionId) -> bool,
+    ) -> Vec<ConnectionId> {
+        for (connection, time) in &mut self.heard {
+            if take_heard(*connection) {
+                *time = now;
+            }
+        }
         let silent = |time: &Instant| now.saturating_duration_since(*time) >= MUTE;
         self.heard.iter().filter(|(_, time)| silent(time)).map(|(id, _)| *id).collect()
     }
@@ -46,9 +56,9 @@ mod tests {
     #[test]
     fn a_mute_peer_is_noticed_within_15_s_and_others_are_not() {
         let start = Instant::now();
-        let [mute, alive, gone] = [1, 2, 3].map(ConnectionId::new_unchecked);
+        let [mute, alive, gone, busy] = [1, 2, 3, 4].map(ConnectionId::new_unchecked);
         let mut keepalive = KeepAlive::default();
-        for id in [mute, alive, gone] {
+        for id in [mute, alive, gone, busy] {
             keepalive.opened(id, start);
         }
         keepalive.forget(gone);
@@ -59,7 +69,7 @@ mod tests {
             if second % 4 == 0 {
                 keepalive.heard(alive, now);
             }
-            if let found @ [_, ..] = &keepalive.mute(now)[..] {
+            if let found @ [_, ..] = &keepalive.mute(now, |id| id == busy)[..] {
                 assert_eq!(found, [mute]);
                 noticed.get_or_insert(now - start);
             }

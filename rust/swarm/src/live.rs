@@ -8,19 +8,23 @@ use crate::stream::{Control, Raw, WwStream};
 use crate::streams::{
     Count, MAX_INBOUND, MAX_INBOUND_A_PEER, MAX_OUTBOUND_A_CONNECTION, Open, Opening, Place, Whom,
 };
+use crate::task::{self, Watched};
 use futures::task::AtomicWaker;
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::{ConnectionId, StreamProtocol};
 use libp2p::{Multiaddr, PeerId};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Context;
 
-/// What a connection's task is to open.
+/// What a connection's task is to open, and that task.
 #[derive(Default)]
 pub struct Requests {
     queue: Mutex<VecDeque<Open>>,
-    task: AtomicWaker,
+    waker: AtomicWaker,
+    task: OnceLock<Watched>,
 }
 
 impl Requests {
@@ -30,13 +34,29 @@ impl Requests {
 
     fn push(&self, open: Open) {
         self.queue().push_back(open);
-        self.task.wake();
+        self.waker.wake();
     }
 
-    /// None: the task is woken for the next.
+    /// Within the task. None: it is woken for the next.
     pub fn next(&self, cx: &mut Context<'_>) -> Option<Open> {
-        self.task.register(cx.waker());
+        if self.task.get().is_none()
+            && let Some(task) = task::current()
+        {
+            let _ = self.task.set(task);
+        }
+        self.waker.register(cx.waker());
         self.queue().pop_front()
+    }
+
+    fn take_heard(&self) -> bool {
+        self.task.get().is_some_and(Watched::take_heard)
+    }
+
+    /// Ends a connection that is closing, and cannot for its peer.
+    pub fn give_up(&self) {
+        if let Some(task) = self.task.get() {
+            task.give_up();
+        }
     }
 }
 
@@ -82,7 +102,14 @@ struct Peer {
 struct Table {
     connections: HashMap<ConnectionId, Connection>,
     peers: HashMap<PeerId, Peer>,
-    inbound: Count, // streams
+    inbound: Count,                    // streams
+    protected: HashMap<PeerId, usize>, // so many times
+}
+
+/// What is left of a connection that is lost.
+pub struct Lost {
+    pub peer: Option<PeerId>, // none where nobody was known to be there yet
+    pub requests: Arc<Requests>,
 }
 
 pub struct Live {
@@ -156,7 +183,7 @@ impl Live {
         stream: impl Raw + 'static,
     ) {
         let mut table = self.table();
-        let Table { connections, peers, inbound } = &mut *table;
+        let Table { connections, peers, inbound, .. } = &mut *table;
         let Some(known) = connections.get_mut(&connection) else { return };
         let Some(Met { peer, address, .. }) = &known.met else { return };
         let Some(of_peer) = peers.get(peer).map(|peer| &peer.inbound) else { return };
@@ -193,11 +220,12 @@ impl Live {
     }
 
     /// Ends the streams of a connection at once, and those that are being opened, without waiting
-    /// for it to have closed. It gets no more.
-    pub fn lose(&self, connection: ConnectionId) {
+    /// for it to have closed. It gets no more. None if it is lost already.
+    pub fn lose(&self, connection: ConnectionId) -> Option<Lost> {
         let mut table = self.table();
-        let Some(lost) = table.connections.remove(&connection) else { return };
-        if let Some(Met { peer, .. }) = lost.met
+        let lost = table.connections.remove(&connection)?;
+        let peer = lost.met.map(|met| met.peer);
+        if let Some(peer) = peer
             && let Some(known) = table.peers.get_mut(&peer)
         {
             known.connections.retain(|other| *other != connection);
@@ -215,12 +243,36 @@ impl Live {
             let why = "the connection closed";
             self.inbox.push(Event::failure(op, code::NOT_CONNECTED, why));
         }
+        Some(Lost { peer, requests: lost.requests })
     }
 
-    pub fn is_idle(&self, connection: ConnectionId) -> bool {
+    /// Whether something came from there since this was asked last.
+    pub fn take_heard(&self, connection: ConnectionId) -> bool {
         let table = self.table();
-        let streams = table.connections.get(&connection).map_or(&[][..], |c| &c.streams);
-        !streams.iter().any(|stream| stream.strong_count() > 0)
+        table.connections.get(&connection).is_some_and(|c| c.requests.take_heard())
+    }
+
+    /// The connections of this peer make room for none, until `unprotect`: as often as this.
+    pub fn protect(&self, peer: PeerId) {
+        *self.table().protected.entry(peer).or_default() += 1;
+    }
+
+    pub fn unprotect(&self, peer: PeerId) {
+        if let Entry::Occupied(mut times) = self.table().protected.entry(peer) {
+            *times.get_mut() -= 1;
+            if *times.get() == 0 {
+                times.remove();
+            }
+        }
+    }
+
+    /// Whether nobody here would miss it: the peer is not protected, and no stream of ours is on
+    /// it.
+    pub fn is_spare(&self, connection: ConnectionId) -> bool {
+        let table = self.table();
+        let Some(known) = table.connections.get(&connection) else { return false };
+        let is_protected = |met: &Met| table.protected.contains_key(&met.peer);
+        !known.met.as_ref().is_some_and(is_protected) && known.outbound.load(Ordering::SeqCst) == 0
     }
 }
 
@@ -274,12 +326,35 @@ mod tests {
         }
         live.fail(1, id, code::UNSUPPORTED, "no");
         assert!(live.settle(2, id) && !live.settle(2, id));
-        live.lose(id);
-        live.lose(id);
+        assert!(live.lose(id).is_some_and(|lost| lost.peer == Some(peer)));
+        assert!(live.lose(id).is_none());
         live.fail(3, id, code::FAILED, "late");
         let told: Vec<_> = inbox.take().iter().map(|event| (event.id, event.code)).collect();
         assert_eq!(told, [(1, code::UNSUPPORTED), (3, code::NOT_CONNECTED)]);
         assert!(live.open(4, peer, ECHO, Whom::Loop).is_err());
+    }
+
+    #[test]
+    fn a_connection_is_spare_unless_its_peer_is_protected_or_we_use_it() {
+        let live = Live::new(Inbox::unheard());
+        let (peer, id) = (PeerId::random(), ConnectionId::new_unchecked(1));
+        assert!(!live.is_spare(id), "there is none");
+        let requests = live.begin(id);
+        live.established(peer, id, &at("/ip4/192.0.2.1/tcp/1"));
+        assert!(live.is_spare(id));
+        live.inbound(id, &ECHO, Cursor::new(Vec::new()));
+        assert!(live.is_spare(id), "that it opened something is no merit");
+        live.protect(peer);
+        live.protect(peer);
+        live.unprotect(peer);
+        live.unprotect(PeerId::random());
+        assert!(!live.is_spare(id));
+        live.unprotect(peer);
+        assert!(live.is_spare(id) && live.table().protected.is_empty());
+        live.open(1, peer, ECHO, Whom::Loop).unwrap();
+        assert!(!live.is_spare(id));
+        next(&requests);
+        assert!(live.is_spare(id));
     }
 
     #[test]

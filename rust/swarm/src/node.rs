@@ -10,7 +10,7 @@ use crate::half_open::ip_of;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::keepalive::{self, KeepAlive};
 use crate::listening::Listening;
-use crate::live::Live;
+use crate::live::{Live, Lost, Requests};
 use crate::reach::{Asked, Reach};
 use crate::reasons;
 use crate::round_trip;
@@ -28,6 +28,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Between dials of bootstrap peers while nobody is connected, and of relays that are gone.
 const RETRY: Duration = Duration::from_secs(30);
+/// To be on good terms with a peer that is left; then its connection is given up.
+const TO_CLOSE: Duration = Duration::from_secs(2);
 const DIALS_AT_A_TIME: NonZeroU8 = NonZeroU8::new(32).unwrap();
 
 struct Connection {
@@ -70,6 +72,7 @@ pub struct Node {
     listening: Listening,
     keepalive: KeepAlive,
     crowd: Crowd,
+    closing: Vec<(Instant, Arc<Requests>)>,
     sought: HashMap<PeerId, Vec<u64>>,
     direct: direct::Dialer,
 }
@@ -95,6 +98,7 @@ impl Node {
             listening,
             keepalive: KeepAlive::default(),
             crowd: Crowd::default(),
+            closing: Vec::new(),
             sought: HashMap::new(),
             direct,
         }
@@ -110,7 +114,7 @@ impl Node {
                     Some(command) => self.command(command),
                 },
                 event = self.swarm.select_next_some() => self.event(event),
-                _ = check.tick() => self.close_mute(),
+                _ = check.tick() => self.check(Instant::now()),
                 _ = retry.tick() => self.retry(),
             }
         }
@@ -132,24 +136,37 @@ impl Node {
         }
     }
 
-    fn close_mute(&mut self) {
-        for connection in self.keepalive.mute(Instant::now()) {
-            self.close(connection);
+    fn check(&mut self, now: Instant) {
+        let live = &self.live;
+        for connection in self.keepalive.mute(now, |connection| live.take_heard(connection)) {
+            self.close(connection, "it gave no sign of life");
+        }
+        self.closing.retain(|(since, requests)| {
+            let late = now.saturating_duration_since(*since) >= TO_CLOSE;
+            if late {
+                requests.give_up();
+            }
+            !late
+        });
+    }
+
+    /// To whoever asks it is closed from now on, however long its peer takes.
+    fn close(&mut self, connection: ConnectionId, why: &str) {
+        self.swarm.close_connection(connection);
+        if let Some(Lost { peer, requests }) = self.live.lose(connection) {
+            self.closing.push((Instant::now(), requests));
+            if let Some(peer) = peer {
+                self.closed(peer, connection, why);
+            }
         }
     }
 
-    fn close(&mut self, connection: ConnectionId) {
-        self.keepalive.forget(connection);
-        self.live.lose(connection);
-        self.swarm.close_connection(connection);
-    }
-
-    /// Somebody came in: who is idle may have to go.
+    /// Somebody came in: another may have to go.
     fn make_room(&mut self, newcomer: ConnectionId, from: &Multiaddr) {
         self.crowd.enter(newcomer, ip_of(from));
         let live = &self.live;
-        if let Some(chosen) = self.crowd.surplus(|connection| live.is_idle(connection)) {
-            self.close(chosen);
+        if let Some(chosen) = self.crowd.surplus(|connection| live.is_spare(connection)) {
+            self.close(chosen, "it made room for another");
         }
     }
 
@@ -184,6 +201,7 @@ impl Node {
             }
             Command::Forget { op } => {
                 self.direct.forget(op);
+                self.forget_dial(op);
                 self.sought.retain(|_, ops| {
                     ops.retain(|other| *other != op);
                     !ops.is_empty()
@@ -246,6 +264,17 @@ impl Node {
         match self.swarm.dial(options) {
             Ok(()) => drop(self.dials.insert(id, Dial { peer, op, _asked: asked })),
             Err(error) => self.dial_failed(op, &error),
+        }
+    }
+
+    /// Ends it where nobody else waits for that peer.
+    fn forget_dial(&mut self, op: u64) {
+        let Some(id) = self.dials.iter().find(|(_, dial)| dial.op == op).map(|(id, _)| *id) else {
+            return;
+        };
+        let Some(Dial { peer, .. }) = self.dials.remove(&id) else { return };
+        if !self.peers.contains_key(&peer) && !self.dials.values().any(|dial| dial.peer == peer) {
+            let _ = self.swarm.disconnect_peer_id(peer); // there is nothing but dials
         }
     }
 
@@ -330,7 +359,11 @@ impl Node {
         self.crowd.leave(connection);
         self.live.lose(connection);
         let Some(known) = self.peers.get_mut(&peer) else { return };
+        let before = known.connections.len();
         known.connections.retain(|c| c.id != connection);
+        if known.connections.len() == before {
+            return; // closed by us, and told
+        }
         if known.connections.is_empty() {
             let gone = self.peers.remove(&peer).unwrap_or_default();
             for op in gone.waiting {

@@ -161,6 +161,23 @@ pub unsafe extern "C" fn ww_swarm_forget(swarm: *const WwSwarm, op: u64) {
     unsafe { submit(swarm, ptr::null_mut(), || Ok(Command::Forget { op })) };
 }
 
+/// The connections of this peer make room for none from now on, until this is called with `on`
+/// false: as often as with true.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_swarm_protect(swarm: *const WwSwarm, peer: WwSlice, on: bool) {
+    unheard(|| {
+        let live = unsafe { &(*swarm).live };
+        match peer_id(peer) {
+            Ok(peer) if on => live.protect(peer),
+            Ok(peer) => live.unprotect(peer),
+            Err(_) => {} // the peer of no connection
+        }
+    });
+}
+
 /// Sends what was submitted: all at once, or the network's thread is woken for each.
 ///
 /// # Safety

@@ -4,12 +4,12 @@
 //! do to it, and more than a turn's work of the loop, is done there all the same.
 
 use futures::task::AtomicWaker;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::runtime::Handle;
 
@@ -18,15 +18,14 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A peer that sends without end gets no more of a thread at a time.
 const READS_A_TURN: u32 = 32;
 
-#[derive(Clone, Copy)]
 struct Turn {
-    loops: bool,
+    task: Arc<Task>,
     reads: u32, // that are left
 }
 
 thread_local! {
     /// Of the task that this thread polls.
-    static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
+    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
     /// What was woken on this thread within `here`.
     static WOKEN: RefCell<Option<Vec<Arc<Task>>>> = const { RefCell::new(None) };
 }
@@ -36,20 +35,32 @@ struct Task {
     home: AtomicWaker,         // wakes the task on the network's thread
     network: Handle,
     loops: AtomicBool,
+    heard: AtomicBool, // since somebody asked
+    given_up: AtomicBool,
 }
 
 impl Task {
+    fn new(work: Work, network: Handle) -> Self {
+        Task {
+            work: Mutex::new(Some(work)),
+            home: AtomicWaker::new(),
+            network,
+            loops: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
+        }
+    }
+
     fn poll(self: &Arc<Self>, work: &mut Option<Work>) -> Poll<()> {
         let waker = Waker::from(self.clone());
         let Some(future) = work else { return Poll::Ready(()) };
-        let loops = self.loops.load(Ordering::Relaxed);
         struct Over;
         impl Drop for Over {
             fn drop(&mut self) {
-                TURN.set(None);
+                TURN.take();
             }
         }
-        TURN.set(Some(Turn { loops, reads: READS_A_TURN }));
+        TURN.set(Some(Turn { task: self.clone(), reads: READS_A_TURN }));
         let over = Over; // even where the future panics
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         drop(over);
@@ -117,13 +128,7 @@ impl Drop for Home {
 pub fn executor() -> impl Fn(Work) + Send + 'static {
     let network = Handle::current();
     move |work| {
-        let task = Task {
-            work: Mutex::new(Some(work)),
-            home: AtomicWaker::new(),
-            network: network.clone(),
-            loops: AtomicBool::new(false),
-        };
-        network.spawn(Home(Arc::new(task)));
+        network.spawn(Home(Arc::new(Task::new(work, network.clone()))));
     }
 }
 
@@ -170,17 +175,64 @@ pub fn work() -> bool {
     true
 }
 
+/// A connection's task, for whoever watches over it.
+pub struct Watched(Weak<Task>);
+
+impl Watched {
+    /// Whether its socket was read from since this was asked last.
+    pub fn take_heard(&self) -> bool {
+        self.0.upgrade().is_some_and(|task| task.heard.swap(false, Ordering::Relaxed))
+    }
+
+    /// Its socket fails from now on: closing waits for what the peer does not take otherwise.
+    pub fn give_up(&self) {
+        if let Some(task) = self.0.upgrade() {
+            task.given_up.store(true, Ordering::SeqCst);
+            task.home.wake();
+        }
+    }
+}
+
+fn of_turn<T>(act: impl FnOnce(&mut Turn) -> T) -> Option<T> {
+    TURN.with_borrow_mut(|turn| turn.as_mut().map(act))
+}
+
+/// That of what is polled here.
+pub fn current() -> Option<Watched> {
+    of_turn(|turn| Watched(Arc::downgrade(&turn.task)))
+}
+
 /// Whether what is polled here is for the loop's thread to watch.
 pub fn is_the_loops() -> bool {
-    TURN.get().is_some_and(|turn| turn.loops)
+    of_turn(|turn| turn.task.loops.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
+pub fn is_given_up() -> bool {
+    of_turn(|turn| turn.task.given_up.load(Ordering::SeqCst)).unwrap_or(false)
+}
+
+/// The peer of what is polled here has sent something.
+pub fn heard() {
+    of_turn(|turn| turn.task.heard.store(true, Ordering::Relaxed));
 }
 
 /// Takes one of the reads that this turn has; false if none is left.
 pub fn may_read() -> bool {
-    let Some(turn) = TURN.get() else { return true };
-    let reads = turn.reads.checked_sub(1);
-    TURN.set(reads.map(|reads| Turn { reads, ..turn }).or(Some(turn)));
-    reads.is_some()
+    of_turn(|turn| {
+        let left = turn.reads.checked_sub(1);
+        turn.reads = left.unwrap_or(0);
+        left.is_some()
+    })
+    .unwrap_or(true)
+}
+
+/// Polls `act` once, in a task of its own, which is the loop's.
+#[cfg(test)]
+pub fn within_a_task(act: impl FnOnce() + Send + 'static) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let task = Task::new(Box::pin(async { act() }), runtime.handle().clone());
+    task.loops.store(true, Ordering::Relaxed);
+    runtime.block_on(Home(Arc::new(task)));
 }
 
 #[cfg(test)]
@@ -260,10 +312,29 @@ mod tests {
     #[test]
     fn a_turn_has_so_many_reads() {
         assert!(may_read(), "outside of any task there is no limit");
-        TURN.set(Some(Turn { loops: true, reads: 2 }));
-        assert!(is_the_loops() && may_read() && may_read());
-        assert!(!may_read() && !may_read() && is_the_loops());
-        TURN.set(None);
-        assert!(!is_the_loops());
+        within_a_task(|| {
+            assert!(is_the_loops());
+            assert_eq!((0..READS_A_TURN + 5).filter(|_| may_read()).count(), 32);
+        });
+        assert!(may_read() && !is_the_loops());
+    }
+
+    #[test]
+    fn who_watches_a_task_learns_of_its_peer_and_can_give_it_up() {
+        assert!(current().is_none() && !is_given_up());
+        heard(); // of nothing
+        let (told, watched) = channel();
+        within_a_task(move || {
+            let own = current().unwrap();
+            assert!(!own.take_heard() && !is_given_up());
+            heard();
+            assert!(own.take_heard() && !own.take_heard());
+            own.give_up();
+            assert!(is_given_up());
+            told.send(own).unwrap();
+        });
+        let ended = watched.recv().unwrap();
+        ended.give_up();
+        assert!(!ended.take_heard());
     }
 }

@@ -2,6 +2,7 @@
 //! network, TCP behind a shared key.
 
 use crate::half_open::Bounded;
+use crate::keepalive;
 use crate::watch::{Socket, Watch};
 use futures::future::{BoxFuture, Either, FutureExt, TryFutureExt};
 use futures::{AsyncRead, AsyncWrite};
@@ -14,6 +15,7 @@ use libp2p::core::upgrade::{
 use libp2p::identity::Keypair;
 use libp2p::pnet::{PnetConfig, PreSharedKey};
 use libp2p::{PeerId, noise, quic, tcp, tls, yamux};
+use socket2::SockRef;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
@@ -39,8 +41,12 @@ fn sockets(
 + Unpin
 + 'static {
     let watch = watch.clone();
-    tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-        .map(move |socket, _| Socket::new(socket, watch.clone()))
+    tcp::tokio::Transport::new(tcp::Config::default().nodelay(true)).map(move |socket, _| {
+        // A peer that takes nothing for so long is as good as mute. A socket that cannot have it
+        // is broken already.
+        let _ = SockRef::from(&socket.0).set_tcp_user_timeout(Some(keepalive::MUTE));
+        Socket::new(socket, watch.clone())
+    })
 }
 
 /// `timeout` is that of the handshakes. Inbound ones have but so much room.

@@ -177,6 +177,9 @@ impl Socket {
     }
 
     fn settle(&mut self) -> io::Result<&mut Place> {
+        if task::is_given_up() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         if task::is_the_loops() && matches!(self.place, Place::Network(_)) {
             if let Place::Network(socket) = std::mem::replace(&mut self.place, Place::Lost) {
                 let socket = socket.0.into_std()?;
@@ -206,7 +209,7 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        match self.settle()? {
+        let outcome = match self.settle()? {
             Place::Network(socket) => Pin::new(socket).poll_read(cx, buffer),
             Place::Loop(Moved { socket, watched, .. }) => {
                 if !task::may_read() {
@@ -216,7 +219,11 @@ impl AsyncRead for Socket {
                 watched.reading.poll(cx, buffer.len(), || socket.read(buffer))
             }
             Place::Lost => lost(),
+        };
+        if matches!(outcome, Poll::Ready(Ok(1..))) {
+            task::heard();
         }
+        outcome
     }
 }
 
@@ -349,6 +356,32 @@ mod tests {
         f.peer.read_exact(&mut vec![0; written]).unwrap();
         f.turn_until_woken();
         assert!(Pin::new(&mut f.socket).poll_write(&mut cx, &bytes).is_ready());
+    }
+
+    #[test]
+    fn what_comes_is_told_and_a_socket_that_is_given_up_fails() {
+        let mut f = fixture();
+        f.peer.write_all(b"0123456789").unwrap();
+        task::within_a_task(move || {
+            let own = task::current().unwrap();
+            while f.read(8).is_pending() {
+                f.turn_until_woken();
+            }
+            assert!(own.take_heard());
+            let mut cx = Context::from_waker(Waker::noop());
+            let bytes = vec![0; 1 << 20];
+            while Pin::new(&mut f.socket).poll_write(&mut cx, &bytes).is_ready() {}
+            own.give_up();
+            let socket = &mut f.socket;
+            for outcome in [
+                Pin::new(&mut *socket).poll_write(&mut cx, &bytes).map_ok(|_| ()),
+                Pin::new(&mut *socket).poll_read(&mut cx, &mut [0]).map_ok(|_| ()),
+                Pin::new(&mut *socket).poll_flush(&mut cx),
+                Pin::new(&mut *socket).poll_close(&mut cx),
+            ] {
+                assert!(matches!(outcome, Poll::Ready(Err(_))));
+            }
+        });
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #include <kj/debug.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <ww/base/random.h>
 #include <ww/cli/data-dir.h>
 #include <ww/cli/default-image.h>
@@ -60,7 +61,7 @@ class Run {
                         io.unixEventPort, logger)),
         node(nodeOptions(options), io.provider->getTimer(), io.waitScope, heads, *swarm, logger,
              kj::mv(data.code)),
-        clients(node, policy, io.provider->getTimer(), logger) {
+        clients(node, *swarm, policy, io.provider->getTimer(), logger) {
     swarm->serve(RPC_PROTOCOL, [this](PeerStream peer) { clients.servePeer(kj::mv(peer)); });
   }
 
@@ -74,7 +75,7 @@ class Run {
                                   [this](kj::Own<kj::AsyncIoStream> stream) {
       clients.serveOwner(kj::mv(stream));
     }).eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the local socket", e); });
-    auto following = allowList.follow(*io.lowLevelProvider)
+    auto following = allowList.follow(*io.lowLevelProvider, io.provider->getTimer())
         .eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the allowed keys", e); });
     auto exit = runCell(kj::mv(wasm));
     co_return co_await exit.exclusiveJoin(signal.addBranch().then([](int number) {
@@ -128,6 +129,14 @@ class Run {
   }
 };
 
+// Connections and cells take descriptors; the usual limit of 1,024 is for programs that select().
+void raiseDescriptorLimit() {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause) {
   logger.log(LogLevel::ERROR, event, {{"cause", kj::str(cause)}});
   return code;
@@ -136,6 +145,7 @@ int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause)
 int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte> wasm) {
   int code = EXIT_NODE_FAILED;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
+    raiseDescriptorLimit();
     DataDir data(dataDir(options.dataDir));
     kj::UnixEventPort::setReservedSignal(SIGUSR2);  // KJ takes SIGUSR1 otherwise
     kj::UnixEventPort::captureSignal(SIGINT);

@@ -63,6 +63,7 @@ class SwarmStream::WriteOp {
     done += n;
     if (done == total) fulfiller.fulfill();
   }
+  bool isDone() const { return done == total; }  // and waits for the loop to say so
   void fail() { fulfiller.reject(lost()); }
 
  private:
@@ -91,8 +92,10 @@ void SwarmStream::onReadable() {
 }
 
 void SwarmStream::onWritable() {
-  KJ_IF_MAYBE(op, writing) op->step();
-  else ww_stream_drive(raw);
+  KJ_IF_MAYBE(op, writing) {
+    if (!op->isDone()) return op->step();
+  }
+  ww_stream_drive(raw);
 }
 
 void SwarmStream::onThreadGone() {

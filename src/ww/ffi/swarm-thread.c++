@@ -298,6 +298,13 @@ kj::Promise<kj::Duration> SwarmThread::ping(Bytes peer) {
   });
 }
 
+kj::Own<void> SwarmThread::protect(Bytes peer) {
+  ww_swarm_protect(raw, slice(peer), true);
+  return kj::heap(kj::defer([this, peer = kj::heapArray(peer)]() {
+    ww_swarm_protect(raw, slice(peer.asPtr()), false);
+  }));
+}
+
 kj::Promise<void> SwarmThread::find(Bytes peer) {
   return kj::newAdaptedPromise<Outcome, Operation>(*this,
       [&](WwSwarm* swarm, uint64_t number, WwError* error) {

@@ -81,6 +81,10 @@ class SwarmThread final {
   kj::Promise<kj::Own<kj::AsyncIoStream>> open(Bytes peer, kj::StringPtr protocol);
   kj::Promise<kj::Duration> ping(Bytes peer);
 
+  // While it is held, none of this peer's connections makes room for others. Not to outlive the
+  // thread.
+  kj::Own<void> protect(Bytes peer);
+
   // Resolves once an address of the peer is known: at once, or when somebody tells one.
   kj::Promise<void> find(Bytes peer);
 

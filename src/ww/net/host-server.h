@@ -16,7 +16,8 @@ struct DialPolicy {
   kj::uint maxAddrs = 32;        // in one call
 };
 
-// What the holder of one Membrane has dialled: its sessions, and the cells they start, share it.
+// What the holder of a Membrane has dialled: its sessions, and the cells they start, share it. So
+// do all links of one key.
 class DialCount final: public kj::Refcounted {
  public:
   DialCount(const DialPolicy& policy, kj::Timer& timer): policy(policy), timer(timer) {}

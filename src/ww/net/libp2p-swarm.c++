@@ -176,8 +176,9 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> Libp2pSwarm::reach(
   auto targets = KJ_MAP(addr, addrs) { return addr.asBytes(); };
   co_return co_await thread.openDirect(wanted.asBytes(), targets, protocol).catch_(
       [&](kj::Exception&& e) -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
-    return badInput(kj::str(KJ_ASSERT_NONNULL(left).getDescription(), "; and without streams to "
-                            "share: ", e.getDescription()));
+    return badInput(kj::str(KJ_ASSERT_NONNULL(left).getDescription(), " before it said anything, "
+                            "as a node does that is full; nor is there RPC alone at that address: ",
+                            e.getDescription()));
   });
 }
 

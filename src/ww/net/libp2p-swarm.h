@@ -44,6 +44,7 @@ class Libp2pSwarm final: public Swarm, private ffi::SwarmThread::Observer {
                             DialScope scope) override;
   kj::Promise<kj::Own<kj::AsyncIoStream>> open(const PeerId& id, kj::StringPtr protocol) override;
   void serve(kj::StringPtr protocol, StreamHandler handler) override;
+  kj::Own<void> protect(const PeerId& id) override { return thread.protect(id.asBytes()); }
   kj::Promise<kj::Duration> ping(const PeerId& id) override;
 
   // A stream to a peer at these addresses, or at those known: over libp2p or, where the peer is

@@ -92,6 +92,11 @@ void LoopbackSwarm::serve(kj::StringPtr protocol, StreamHandler handler) {
   handlers.insert(protocol, kj::mv(handler));
 }
 
+kj::Own<void> LoopbackSwarm::protect(const PeerId&) {
+  ++protections;
+  return kj::heap(kj::defer([this]() { --protections; }));
+}
+
 kj::Promise<kj::Duration> LoopbackSwarm::ping(const PeerId& wanted) {
   if (!isConnected(wanted)) return KJ_EXCEPTION(DISCONNECTED, "not connected", wanted.toText());
   return 0 * kj::NANOSECONDS;

@@ -36,10 +36,14 @@ class LoopbackSwarm final: public Swarm {
                             DialScope scope) override;  // a place in memory is within either
   kj::Promise<kj::Own<kj::AsyncIoStream>> open(const PeerId& id, kj::StringPtr protocol) override;
   void serve(kj::StringPtr protocol, StreamHandler handler) override;
+  kj::Own<void> protect(const PeerId& id) override;
   kj::Promise<kj::Duration> ping(const PeerId& id) override;
 
   // How many dials came to their end, well or not.
   kj::uint dialCount() const { return dials; }
+
+  // How often protect() holds, of all peers.
+  kj::uint protectedCount() const { return protections; }
 
  private:
   kj::Maybe<LoopbackSwarm&> findPeer(const PeerId& id);
@@ -49,6 +53,7 @@ class LoopbackSwarm final: public Swarm {
   const PeerId id;
   const uint64_t address;
   kj::uint dials = 0;
+  kj::uint protections = 0;
   kj::Vector<LoopbackSwarm*> connected;
   kj::HashMap<kj::StringPtr, StreamHandler> handlers;
 };

@@ -60,6 +60,10 @@ class Swarm {
   // refers to outlives the swarm.
   virtual void serve(kj::StringPtr protocol, StreamHandler handler) = 0;
 
+  // While it is held, the peer's connections make room for no others. Others do, where strangers
+  // crowd a node. Not to outlive the swarm.
+  virtual kj::Own<void> protect(const PeerId& id) = 0;
+
   // The time to a connected peer and back. Rejects if it is not connected or does not answer.
   virtual kj::Promise<kj::Duration> ping(const PeerId& id) = 0;
 };
@@ -77,6 +81,7 @@ class NoNetwork final: public Swarm {
                             DialScope scope) override;
   kj::Promise<kj::Own<kj::AsyncIoStream>> open(const PeerId& peer, kj::StringPtr) override;
   void serve(kj::StringPtr, StreamHandler) override {}
+  kj::Own<void> protect(const PeerId&) override { return kj::Own<void>(); }
   kj::Promise<kj::Duration> ping(const PeerId& peer) override;
 
  private:

@@ -83,11 +83,18 @@ class ClientLinks::Link final: public kj::Refcounted {
     Session(kj::Own<Link> link, SessionList::Entry& entry)
         : link(kj::mv(link)), entry(entry) {
       this->link->sessions.add(*this);
+      KJ_IF_MAYBE(peer, this->link->origin) {
+        protection = this->link->owner.swarm.protect(peer->peer);
+      }
+      ending = entry.getLease().onEnded().then([this]() { protection = nullptr; })
+          .eagerlyEvaluate([](kj::Exception&&) {});
     }
     ~Session() noexcept(false) { link->sessions.remove(*this); }
     KJ_DISALLOW_COPY_AND_MOVE(Session);
     kj::Own<Link> link;
     SessionList::Entry& entry;
+    kj::Own<void> protection;  // of the peer's connections, while the session stands
+    kj::Promise<void> ending = nullptr;
     kj::ListLink<Session> listLink;
   };
 
@@ -132,9 +139,10 @@ class ClientLinks::Link final: public kj::Refcounted {
   bool closed = false;
 };
 
-ClientLinks::ClientLinks(Node& node, GraftPolicy& policy, kj::Timer& timer, Logger& logger,
-                         ClientLimits limits)
-    : node(node), policy(policy), timer(timer), logger(logger), limits(limits), tasks(*this) {}
+ClientLinks::ClientLinks(Node& node, Swarm& swarm, GraftPolicy& policy, kj::Timer& timer,
+                         Logger& logger, ClientLimits limits)
+    : node(node), swarm(swarm), policy(policy), timer(timer), logger(logger), limits(limits),
+      tasks(*this) {}
 
 ClientLinks::~ClientLinks() noexcept(false) {}
 

@@ -25,8 +25,9 @@ struct ClientLimits {
 
 class ClientLinks final: private kj::TaskSet::ErrorHandler {
  public:
-  // References outlive it, and the node's gate is closed before `policy` goes.
-  ClientLinks(Node& node, GraftPolicy& policy, kj::Timer& timer, Logger& logger,
+  // References outlive it, and the node's gate is closed before `policy` goes. `swarm` is where
+  // peers come from: those that have grafted keep their connections there.
+  ClientLinks(Node& node, Swarm& swarm, GraftPolicy& policy, kj::Timer& timer, Logger& logger,
               ClientLimits limits = {});
   ~ClientLinks() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(ClientLinks);
@@ -47,6 +48,7 @@ class ClientLinks final: private kj::TaskSet::ErrorHandler {
   void taskFailed(kj::Exception&& exception) override;
 
   Node& node;
+  Swarm& swarm;
   GraftPolicy& policy;
   OpenGraftPolicy openPolicy;
   kj::Timer& timer;

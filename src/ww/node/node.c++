@@ -1,5 +1,6 @@
 #include <ww/node/node.h>
 
+#include <kj/encoding.h>
 #include <ww/membrane/epoch-policy.h>
 #include <ww/node/node-server.h>
 
@@ -35,8 +36,8 @@ class Node::Session final: public ChildBootstrap {
   kj::Own<CellOrigin> origin;
 };
 
-// Who holds one Membrane. Its dials are counted over all of its sessions: a new graft makes no new
-// room.
+// Who holds one Membrane. Its dials are counted over all of its sessions, and those of a key over
+// all of its links: a new graft, or link, makes no new room.
 struct Node::Holder {
   HolderKind kind;
   kj::String from;
@@ -93,11 +94,21 @@ stem::Membrane<membrane::WetwareSession>::Client Node::serveMembrane(CellGroup& 
   }, parts.limits);
 }
 
+DialCount& Node::dialsOf(const AllowedKey& key, const Holder& holder) {
+  auto name = kj::encodeHex(kj::arrayPtr(key.key.bytes, sizeof(key.key.bytes)));
+  return *keyDials.findOrCreate(name, [&]() {
+    using Entry = kj::HashMap<kj::String, kj::Own<DialCount>>::Entry;
+    return Entry{kj::str(name), kj::refcounted<DialCount>(holder.dials->policy, timer)};
+  });
+}
+
 SessionOffer Node::offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder& holder) {
   auto group = holder.group->makeSubgroup();
   SessionList::Facts facts{holder.kind, nullptr, kj::str(holder.from),
                            holder.kind == HolderKind::OWNER};
+  DialCount* dials = holder.dials;
   KJ_IF_MAYBE(k, key) {
+    dials = &dialsOf(*k, holder);
     facts.key = k->key;
     facts.hasNode = k->node;
   }
@@ -105,7 +116,7 @@ SessionOffer Node::offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder&
   auto& entry = sessions->add(lease, kj::addRef(*group), kj::mv(facts));
   holder.onSession(entry);
   tasks.add(endWithLease(lease.onEnded(), kj::addRef(*group)));
-  auto offered = kj::refcounted<Session>(*this, *holder.dials, entry.getOrigin())
+  auto offered = kj::refcounted<Session>(*this, *dials, entry.getOrigin())
       ->makeOffer(lease, *group);
   if (hasNode) offered.node = kj::heap<NodeServer>(lease, cells, *sessions, swarm);
   return offered;

@@ -80,6 +80,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   class Session;
   struct Holder;
 
+  DialCount& dialsOf(const AllowedKey& key, const Holder& holder);
   SessionOffer offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder& holder);
   kj::Promise<void> outliveLink(kj::Own<Lease> lease, kj::Own<CellGroup> group);
   kj::Promise<void> endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group);
@@ -98,6 +99,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   ffi::ThreadCompiler threadCompiler;
   ffi::CachingCompiler compiler;
   CellList cells;
+  kj::HashMap<kj::String, kj::Own<DialCount>> keyDials;  // by the key, in hexadecimal
   kj::Own<SessionList> sessions = kj::refcounted<SessionList>();
   kj::Own<CellGroup> root;
   kj::Own<GraftGate> gate;

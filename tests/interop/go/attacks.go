@@ -37,8 +37,9 @@ const (
 
 var held sync.Map // nothing of it is ever let go
 
-// Many nodes, each with a key of its own, that connect and stay.
-func crowd(ctx context.Context, to peer.AddrInfo, count int) (int, error) {
+// Many nodes, each with a key of its own, that connect and stay, each with a stream on a protocol if
+// there is to be one.
+func crowd(ctx context.Context, to peer.AddrInfo, count int, protocols []string) (int, error) {
 	var connected sync.WaitGroup
 	var mutex sync.Mutex
 	came := 0
@@ -52,11 +53,19 @@ func crowd(ctx context.Context, to peer.AddrInfo, count int) (int, error) {
 				return
 			}
 			held.Store(fmt.Sprint("node ", i), node)
-			if node.Connect(ctx, to) == nil {
-				mutex.Lock()
-				came++
-				mutex.Unlock()
+			if node.Connect(ctx, to) != nil {
+				return
 			}
+			for _, name := range protocols {
+				stream, err := node.NewStream(ctx, to.ID, protocol.ID(name))
+				if err != nil {
+					return
+				}
+				held.Store(fmt.Sprint("stream of ", i), stream)
+			}
+			mutex.Lock()
+			came++
+			mutex.Unlock()
 		}()
 	}
 	connected.Wait()
@@ -278,7 +287,7 @@ func attack(ctx context.Context, node host.Host, words []string) error {
 		if err != nil {
 			return err
 		}
-		came, err := crowd(ctx, *to, count)
+		came, err := crowd(ctx, *to, count, words[3:])
 		say("crowded", came)
 		return err
 	case "poison":
