@@ -1,6 +1,9 @@
 """`ww exec` and `ww keygen`, as people use them: on the local node, and across the network."""
 import json
 import os
+import resource
+import select
+import shutil
 import signal
 import socket
 import stat
@@ -26,13 +29,38 @@ class ExecTest(NodeCase):
         with open(junk, "wb") as file:
             file.write(b"no component")
         done = self.exec(junk)
-        self.assertEqual(done.returncode, 125)
+        self.assertEqual(done.returncode, 126)
         self.assertIn(b"not a component", done.stderr)
         done = self.exec(self.path("nothing.wasm"))
         self.assertEqual(done.returncode, 127)
         done = ww("exec", "--data-dir", self.path("nobody"))
         self.assertEqual(done.returncode, 125)
         self.assertIn(b"start one with `ww run`", done.stderr)
+
+    def test_who_is_no_node_is_said_to_be_none(self):
+        done = ww("ps", "--on", "nonsense", cwd=self.folder)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"neither a multiaddr nor a peer id", done.stderr)
+        with open(self.path("plain"), "wb"):
+            done = ww("ps", "--on", self.path("plain"))
+        self.assertIn(b"or this is no socket", done.stderr)
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(self.path("other.sock"))
+            server.listen()
+            asking = subprocess.Popen([WW, "ps", "--on", self.path("other.sock")],
+                                      stderr=subprocess.PIPE)
+            with asking, server.accept()[0] as accepted:
+                accepted.sendall(b"SSH-2.0-something else entirely\r\n" * 100)
+                self.assertEqual(asking.wait(60), 125)
+                said = asking.stderr.read()
+        self.assertIn(b"what came over it is not Cap'n Proto RPC", said)
+        self.assertNotIn(b"expected ", said)
+
+    def test_a_node_does_not_take_itself_for_a_client(self):
+        _, address = self.start_listening()
+        done = self.exec("--on", address)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"the key to prove is that node's own", done.stderr)
 
     def test_one_node_a_data_directory(self):
         self.start()
@@ -120,6 +148,106 @@ class ExecTest(NodeCase):
         self.assertEqual(client.wait(60), 125)
         self.assertIn(b"revoked: ", client.stderr.read())
 
+    def test_a_file_of_keys_that_is_being_written_revokes_nobody_yet(self):
+        me, other, allowed = self.keygen("me"), self.keygen("other"), self.path("allowed")
+        with open(allowed, "w") as file:
+            file.write(f"{other}\n{me}\n")
+        _, address = self.start_listening("--allow-file", allowed)
+        client = self.talk_to("--on", address, "--identity", self.path("me"))
+        self.assertEqual(client.stdout.read(4), b"ww> ")
+        with open(allowed, "w") as file:
+            file.write(f"{other}\n")
+            file.flush()
+            with open(self.path("beside"), "w") as beside:
+                beside.write("something that happens in the same folder\n")
+            self.assertEqual(self.exec("--on", address, "--identity", self.path("other"),
+                                       stdin=b"exit 4\n").returncode, 4)
+            client.stdin.write(b"echo still here\n")
+            client.stdin.flush()
+            self.assertEqual(client.stdout.read(21), b"Echo: still here\nww> ")
+        self.assertEqual(client.wait(60), 125)
+        self.assertIn(b"revoked: ", client.stderr.read())
+
+    def test_a_folder_of_keys_that_was_away_is_followed_again(self):
+        me, folder = self.keygen("me"), self.path("keys")
+        os.mkdir(folder)
+        node, address = self.start_listening("--allow-file", os.path.join(folder, "allowed"))
+        os.rename(folder, self.path("aside"))
+        os.mkdir(folder)
+        with open(os.path.join(folder, "allowed"), "w") as file:
+            file.write(me + "\n")
+        self.assertEqual(self.logged(node, r"keys that may graft count=(1)"), "1")
+        self.assertEqual(self.exec("--on", address, "--identity", self.path("me"),
+                                   stdin=b"exit 4\n").returncode, 4)
+
+    def test_arguments_too_large_for_a_stranger_are_sent_to_who_knows_the_key(self):
+        me = self.keygen("me")
+        _, address = self.start_listening("--allow", me)
+        large = [letter * 60_000 for letter in "abc"]
+        done = self.exec("--on", address, "--identity", self.path("me"), cell("cell-plain"),
+                         "--", "args", *large)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.decode(), "".join(f"60000:{word}\n" for word in large))
+
+    def test_what_nobody_reads_holds_up_whoever_writes(self):
+        me = self.keygen("me")
+        _, address = self.start_listening("--allow", me)
+        client = self.talk_to("--on", address, "--identity", self.path("me"), cell("cell-plain"),
+                              "--", "cat")
+        total, sent, piece = 64 << 20, 0, b"x" * 65536
+        os.set_blocking(client.stdin.fileno(), False)
+        while sent < total and select.select([], [client.stdin], [], 2)[1]:
+            try:
+                sent += os.write(client.stdin.fileno(), piece)
+            except BlockingIOError:
+                pass
+        print(f"{sent / 1e6:.1f} MB were taken while nobody read", flush=True)
+        self.assertLess(sent, 16 << 20)
+        os.set_blocking(client.stdin.fileno(), True)
+        client.stdin.close()
+        self.assertEqual(len(client.stdout.read()), sent)
+        self.assertEqual(client.wait(60), 0)
+
+    def test_a_node_that_is_killed_in_the_middle_of_a_transfer(self):
+        me = self.keygen("me")
+        node, address = self.start_listening("--allow", me)
+        with open("/dev/zero", "rb") as endless:
+            client = self.talk_to("--on", address, "--identity", self.path("me"),
+                                  cell("cell-plain"), "--", "cat", stdin=endless)
+        self.assertEqual(len(client.stdout.read(500_000)), 500_000)
+        node.kill()
+        self.assertEqual(client.wait(60), 125)
+        self.assertIn(b"the link to the node is gone", client.stderr.read())
+
+    def test_a_socket_that_has_no_descriptor_to_give_serves_again(self):
+        self.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+        crowd = []
+        for _ in range(64):  # some of them wait to be accepted
+            one = socket.socket(socket.AF_UNIX)
+            one.settimeout(60)
+            crowd.append(one)
+            one.connect(f"{self.data}/ww.sock")
+        for one in crowd:
+            one.close()
+        self.assertEqual(self.exec(stdin=b"exit 6\n").returncode, 6)
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can be somebody else")
+    def test_another_user_is_not_served(self):
+        program = shutil.copy(WW, self.path("ww"))
+        nobody = 65534
+        os.mkdir(self.data)
+        os.chown(self.data, nobody, nobody)
+        os.chmod(self.folder, 0o755)
+        node = self.start(program=program, user=nobody, group=nobody, extra_groups=[])
+        done = self.exec(stdin=b"exit 6\n")  # root may connect, and is not the owner
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"the link to the node is gone", done.stderr)
+        mine = subprocess.run([program, "exec", "--data-dir", self.data], input=b"exit 6\n",
+                              user=nobody, group=nobody, extra_groups=[], capture_output=True,
+                              check=False)
+        self.assertEqual(mine.returncode, 6, mine.stderr)
+        self.assertIsNone(node.poll())
+
     def test_a_node_that_is_stopped_is_not_waited_for(self):
         node = self.start()
         node.send_signal(signal.SIGSTOP)
@@ -138,8 +266,8 @@ class ExecTest(NodeCase):
         self.assertEqual(client.wait(60), 125)
         self.assertIn(b"the link to the node is gone", client.stderr.read())
 
-    def talk_to(self, *words):
-        client = subprocess.Popen([WW, "exec", *words], stdin=subprocess.PIPE,
+    def talk_to(self, *words, stdin=subprocess.PIPE):
+        client = subprocess.Popen([WW, "exec", *words], stdin=stdin,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(self.put_away, client)
         return client

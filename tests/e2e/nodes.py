@@ -34,18 +34,18 @@ class NodeCase(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.decode().strip()
 
-    def start(self, *flags, data=None):
+    def start(self, *flags, **options):
         """A node whose pid0 waits for input that does not come."""
-        node = self.begin(*flags, data=data)
+        node = self.begin(*flags, **options)
         self.assertEqual(node.stdout.read(4), b"ww> ")
         return node
 
-    def begin(self, *flags, data=None):
+    def begin(self, *flags, data=None, program=WW, **options):
         """The same, without waiting for its prompt."""
         node = subprocess.Popen(
-            [WW, "run", "--no-mdns", "--data-dir", data or self.data, *flags,
+            [program, "run", "--no-mdns", "--data-dir", data or self.data, *flags,
              os.path.join(IMAGES, "shell")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         self.addCleanup(self.put_away, node)
         return node
 
@@ -60,7 +60,8 @@ class NodeCase(unittest.TestCase):
         process.kill()
         process.wait(60)
         for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
+            if pipe:
+                pipe.close()
 
     def start_listening(self, *flags):
         node = self.start("--listen", LOOPBACK, *flags)

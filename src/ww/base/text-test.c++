@@ -24,6 +24,13 @@ KJ_TEST("what could end a line or command a terminal is shown, not done") {
   KJ_EXPECT(escapeText("a\nb\tc\\d") == "a\\nb\\tc\\\\d");
   KJ_EXPECT(escapeText("\x1b[2J\r\x07") == "\\x1b[2J\\x0d\\x07");
   KJ_EXPECT(escapeText("\x7f") == "\\x7f");
+  for (auto unseen: {"\xe2\x80\xae", "\xe2\x80\x8b", "\xe2\x80\xa8", "\xe2\x81\xa6",
+                     "\xef\xbb\xbf", "\xd8\x9c"}) {
+    KJ_EXPECT(escapeText(unseen).startsWith("\\x"), escapeText(unseen));
+  }
+  for (auto seen: {"\xe2\x80\x94", "\xe2\x82\xac", "\xd8\x9d", "\xf0\x9f\x99\x82"}) {
+    KJ_EXPECT(escapeText(seen) == seen);
+  }
   KJ_EXPECT(escapeText("\xff\xc3") == "\\xff\\xc3");
   // The 8-bit escape character, as UTF-8.
   KJ_EXPECT(escapeText("\xc2\x9b" "2J").findFirst('\x9b') == nullptr);

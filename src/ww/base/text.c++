@@ -25,6 +25,16 @@ size_t sequenceLength(kj::ArrayPtr<const kj::byte> bytes) {
 // C1 control characters, U+0080 to U+009F, command some terminals.
 bool isC1(kj::ArrayPtr<const kj::byte> bytes) { return bytes[0] == 0xc2 && bytes[1] < 0xa0; }
 
+// Marks of direction, separators of lines, and what takes no place: a name that has them looks like
+// another.
+bool isUnseen(kj::ArrayPtr<const kj::byte> bytes) {
+  if (bytes.size() == 2) return bytes[0] == 0xd8 && bytes[1] == 0x9c;  // U+061C
+  if (bytes.size() != 3) return false;
+  kj::uint c = (bytes[0] & 0x0fu) << 12 | (bytes[1] & 0x3fu) << 6 | (bytes[2] & 0x3fu);
+  return (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+         (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+}
+
 }  // namespace
 
 bool isUtf8(kj::ArrayPtr<const kj::byte> bytes) {
@@ -57,9 +67,8 @@ kj::String escapeText(kj::StringPtr text) {
     } else if (length == 0 || c < 0x20 || c == 0x7f) {
       escapeByte(c);
       length = 1;
-    } else if (length == 2 && isC1(bytes)) {
-      escapeByte(bytes[0]);
-      escapeByte(bytes[1]);
+    } else if ((length == 2 && isC1(bytes)) || isUnseen(bytes.slice(0, length))) {
+      for (auto byte: bytes.slice(0, length)) escapeByte(byte);
     } else {
       out.addAll(bytes.slice(0, length).asChars());
     }

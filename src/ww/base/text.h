@@ -9,8 +9,9 @@ namespace ww {
 // Strictly: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool isUtf8(kj::ArrayPtr<const kj::byte> bytes);
 
-// `text` with everything escaped that could end a line or command a terminal (control characters,
-// bytes that are not UTF-8), as \n, \t, \\ or \xHH.
+// `text` with everything escaped that could end a line, command a terminal or make a line look like
+// another (control characters, bytes that are not UTF-8, marks of direction, what is not seen), as
+// \n, \t, \\ or \xHH.
 kj::String escapeText(kj::StringPtr text);
 
 // `value` as a JSON string, with its quotes.

@@ -62,6 +62,15 @@ class Ask {
     return request.send();
   }
 
+  // False, quietly, once nobody reads it any more: `ww logs 7 | head`.
+  static kj::Promise<bool> write(kj::AsyncOutputStream& out, kj::ArrayPtr<const kj::byte> bytes) {
+    return out.write(bytes.begin(), bytes.size()).then([]() { return true; },
+                                                       [](kj::Exception&& e) {
+      if (e.getType() == kj::Exception::Type::DISCONNECTED) return false;
+      kj::throwFatalException(badInput(kj::str("stdout: ", e.getDescription())));
+    });
+  }
+
   void show(kj::StringPtr text) {
     if (!print(text)) kj::throwFatalException(badInput("what was asked could not be printed"));
   }
@@ -99,12 +108,10 @@ class Ask {
       auto answer = co_await read.send();
       auto data = answer.getData();
       if (data.size() == 0) co_return;
-      if (options.json) {
-        auto line = showLog(options.cell, data);
-        co_await out->write(line.begin(), line.size());
-      } else {
-        co_await out->write(data.begin(), data.size());
-      }
+      kj::String line;
+      if (options.json) line = showLog(options.cell, data);
+      bool taken = co_await write(*out, options.json ? line.asBytes() : data.asBytes());
+      if (!taken) co_return;
     }
   }
 

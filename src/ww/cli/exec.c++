@@ -15,6 +15,7 @@
 #include <ww/cli/target.h>
 #include <ww/node/identity-file.h>
 #include <ww/node/image-file.h>
+#include <ww/node/node.h>
 #include <ww/node/remote-run.h>
 
 namespace ww {
@@ -124,6 +125,11 @@ int exec(const ExecOptions& options) {
     auto& wasm = component.get<kj::Array<const kj::byte>>();
     code = runOn(io, options, edit, kj::mv(wasm), logger).wait(io.waitScope);
   })) {
+    kj::Exception told(kj::Exception::Type::FAILED, __FILE__, __LINE__,
+                       kj::str(reasonOf(*exception)));
+    KJ_IF_MAYBE(componentCode, findExitCode(told)) {
+      return complain(logger, *componentCode, "the component cannot be run", reasonOf(*exception));
+    }
     return complain(logger, EXIT_NODE_FAILED, "the component was not run to its end",
                     explain(*exception));
   }

@@ -42,8 +42,9 @@ constexpr const char* EXEC_EXAMPLES =
     "its peer id, where the local node is connected to it or it is on the local network. The\n"
     "local node needs no key; any other takes those alone that its operator allowed.\n"
     "\n"
-    "Exit code: the component's own; 125 the node could not be reached, refused, or was lost; 127\n"
-    "no such component; 134 it trapped; 137 it was killed (ctrl-C does).\n"
+    "Exit code: the component's own; 125 the node could not be reached, refused, or was lost; 126\n"
+    "not a component, or one that imports what the node does not have; 127 no such component; 124\n"
+    "not begun within 5 s; 134 it trapped; 137 it was killed (ctrl-C does).\n"
     "\n"
     "Examples:\n"
     "  ww exec ./task.wasm -- input.txt\n"
@@ -61,6 +62,11 @@ constexpr const char* ABOUT_CELLS =
     "are those of your own sessions.\n"
     "\n"
     "Example:\n";
+
+// For what nobody means to leave empty: a variable of a script's that is not set.
+std::string isNotEmpty(const std::string& word) {
+  return word.empty() ? "is empty; leave it out for what it is otherwise" : "";
+}
 
 struct Raw {
   std::string image;
@@ -102,7 +108,7 @@ void addEnvOption(CLI::App& run, Raw& raw) {
 void addCommonOptions(CLI::App& run, Raw& raw) {
   run.add_option("--data-dir", raw.dataDir,
                  "Where the node's key and its caches are kept [~/.local/share/ww]")
-      ->type_name("DIR")
+      ->type_name("DIR")->check(isNotEmpty)
       ->envname("WW_DATA_DIR");
   run.add_option("--log-level", raw.logLevel, "What is worth a line on stderr")
       ->type_name("LEVEL")->envname("WW_LOG_LEVEL")->capture_default_str()
@@ -123,7 +129,7 @@ void addNetworkOptions(CLI::App& run, Raw& raw) {
       ->type_name("MULTIADDR")->envname("WW_BOOTSTRAP")->allow_extra_args(false)->group(group);
   run.add_option("--private-network", raw.privateNetwork,
                  "Talk to those alone that have this key (a file like Kubo's swarm.key)")
-      ->type_name("KEYFILE")->envname("WW_PRIVATE_NETWORK")->group(group);
+      ->type_name("KEYFILE")->check(isNotEmpty)->envname("WW_PRIVATE_NETWORK")->group(group);
   run.add_option("--dht", raw.dht, "Kademlia; auto serves once the node is reachable from outside")
       ->type_name("MODE")->envname("WW_DHT")->capture_default_str()->group(group)
       ->check(CLI::IsMember({"auto", "client", "server"}));
@@ -140,11 +146,11 @@ void addNetworkOptions(CLI::App& run, Raw& raw) {
       ->type_name("KEY[,node]")->envname("WW_ALLOW")->allow_extra_args(false)->group(group);
   run.add_option("--allow-file", raw.allowFile,
                  "A file with more of them, a line each, read again when it changes")
-      ->type_name("FILE")->envname("WW_ALLOW_FILE")->group(group);
+      ->type_name("FILE")->check(isNotEmpty)->envname("WW_ALLOW_FILE")->group(group);
   run.add_option("--rpc", raw.rpc,
                  "Serve those keys over a TCP port as well, without joining a network: IP:PORT or\n"
                  ":2021 for loopback alone")
-      ->type_name("ADDR")->envname("WW_RPC")->group(group);
+      ->type_name("ADDR")->check(isNotEmpty)->envname("WW_RPC")->group(group);
   run.add_flag("--no-mdns", raw.noMdns, "Do not look for peers on the local network")
       ->envname("WW_NO_MDNS")->group(group);
   run.add_flag("--no-network", raw.noNetwork, "Neither listen nor dial, whatever else is said")
@@ -171,10 +177,10 @@ void addRunOptions(CLI::App& run, Raw& raw) {
 
 void addTargetOptions(CLI::App& command, Raw& raw) {
   command.add_option("--on", raw.on, "The node that is meant [the one of the data folder]")
-      ->type_name("NODE")->envname("WW_ON");
+      ->type_name("NODE")->check(isNotEmpty)->envname("WW_ON");
   command.add_option("--identity", raw.identity,
                      "The key to prove, as `ww keygen` makes it [the data folder's]")
-      ->type_name("FILE")->envname("WW_IDENTITY");
+      ->type_name("FILE")->check(isNotEmpty)->envname("WW_IDENTITY");
   command.add_option("--dial-timeout", raw.dialTimeout, "After which a dial has failed")
       ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()
       ->check(CLI::Range(0.1, 600.0));
@@ -332,7 +338,8 @@ class AskCommands {
   static void takeCell(Ask& command) {
     command.app->add_option("ID", command.raw.cell, "The cell's number, as `ww ps` lists it")
         ->required()->check([](const std::string& word) {
-          bool number = word.size() < 20 && word.find_first_not_of("0123456789") == word.npos;
+          bool number = !word.empty() && word.size() < 20 &&
+                        word.find_first_not_of("0123456789") == word.npos;
           return number && word != "0" ? std::string()
                                        : word + " is no cell's number, as `ww ps` lists them";
         });

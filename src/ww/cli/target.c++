@@ -32,9 +32,13 @@ kj::Promise<kj::Own<NodeClient>> connectTo(kj::AsyncIoContext& io, const TargetO
   co_return kj::mv(client);
 }
 
-kj::String explain(const kj::Exception& exception) {
+kj::StringPtr reasonOf(const kj::Exception& exception) {
   auto reason = exception.getDescription();
-  if (reason.startsWith(REMOTE_PREFIX)) reason = reason.slice(REMOTE_PREFIX.size());
+  return reason.startsWith(REMOTE_PREFIX) ? reason.slice(REMOTE_PREFIX.size()) : reason;
+}
+
+kj::String explain(const kj::Exception& exception) {
+  auto reason = reasonOf(exception);
   if (!reason.startsWith(UNAUTHORIZED)) return kj::str(reason);
   return kj::str(reason, "; the node's operator allows keys with --allow KEY; `ww keygen` prints "
                          "one, and --identity FILE says which to use");

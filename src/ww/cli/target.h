@@ -10,6 +10,9 @@ namespace ww {
 kj::Promise<kj::Own<NodeClient>> connectTo(kj::AsyncIoContext& io, const TargetOptions& options,
                                            Logger& logger);
 
+// What the node said, if it was the node that failed.
+kj::StringPtr reasonOf(const kj::Exception& exception);
+
 // Why something failed there, and what to do about it.
 kj::String explain(const kj::Exception& exception);
 

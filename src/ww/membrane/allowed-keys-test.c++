@@ -76,7 +76,7 @@ KJ_TEST("a lease admitted with the node right ends with it; one without does not
   f.set({{keyOf(1), true}, {keyOf(2), true}});
   KJ_EXPECT(with->stands() && without->stands());
   f.set({{keyOf(1), false}, {keyOf(2), false}});
-  expectEnd(*with, REVOKED);
+  expectEnd(*with, "revoked: this key is still allowed, but no longer with ,node");
   KJ_EXPECT(without->stands());
 }
 

@@ -19,9 +19,11 @@ void AllowedKeys::Hold::bind(kj::Own<Hold> hold, Lease& lease) {
 }
 
 void AllowedKeys::Hold::checkAgainst(const AllowedKeys& list) {
-  bool granted = false;
-  KJ_IF_MAYBE(now, list.find(admitted.key)) granted = now->node || !admitted.node;
-  if (granted) return;
+  reason = "this key is no longer allowed"_kj;
+  KJ_IF_MAYBE(now, list.find(admitted.key)) {
+    if (now->node || !admitted.node) return;
+    reason = "this key is still allowed, but no longer with ,node"_kj;
+  }
   stands = false;
   end();
 }
@@ -31,7 +33,7 @@ void AllowedKeys::Hold::end() {
     if (owner == nullptr) {
       l->finish("the node is shutting down");
     } else {
-      l->revoke("this key is no longer allowed");
+      l->revoke(reason);
     }
   }
 }

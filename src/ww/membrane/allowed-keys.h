@@ -40,6 +40,7 @@ class AllowedKeys final {
 
     kj::Maybe<AllowedKeys&> owner;  // while it lists this hold
     const AllowedKey admitted;
+    kj::StringPtr reason;  // of its end, once it stands no more
     bool stands = true;
     kj::Maybe<Lease&> lease;  // which owns this hold
     kj::ListLink<Hold> link;

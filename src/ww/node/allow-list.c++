@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/net/peer-id.h>
@@ -16,20 +17,24 @@ namespace {
 
 constexpr size_t MAX_FILE_BYTES = 1 << 20;
 constexpr kj::uint MAX_LINKS = 40;  // as the kernel follows
+constexpr kj::Duration FOLDER_AGAIN = 1 * kj::SECONDS;
 constexpr kj::StringPtr NODE = ",node"_kj;
 
-// The file's text; nothing if there is none.
-kj::Maybe<kj::String> readText(kj::StringPtr path) {
+// The file's text, or why there is none.
+kj::OneOf<kj::String, kj::Exception> readText(kj::StringPtr path, struct stat& info) {
+  auto none = [](kj::StringPtr why) { return badInput(why); };
   int raw = open(path.cStr(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (raw < 0) return nullptr;
+  if (raw < 0) return none(strerror(errno));
   kj::AutoCloseFd file(raw);
-  auto bytes = kj::heapArray<char>(MAX_FILE_BYTES);
+  if (fstat(file, &info) < 0) return none(strerror(errno));
+  auto bytes = kj::heapArray<char>(MAX_FILE_BYTES + 1);
   size_t n = 0;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     n = kj::FdInputStream(file.get()).tryRead(bytes.begin(), bytes.size(), bytes.size());
   })) {
-    return nullptr;
+    return none("no plain file");
   }
+  if (n > MAX_FILE_BYTES) return none(kj::str("larger than ", MAX_FILE_BYTES, " bytes"));
   return kj::heapString(bytes.begin(), n);
 }
 
@@ -38,6 +43,10 @@ kj::String folderOf(kj::StringPtr name) {
     if (name[i - 1] == '/') return i == 1 ? kj::str("/") : kj::str(name.slice(0, i - 1));
   }
   return kj::str(".");
+}
+
+kj::String baseOf(kj::StringPtr name) {
+  return kj::str(name.slice(name.findLast('/').map([](size_t at) { return at + 1; }).orDefault(0)));
 }
 
 kj::String trim(kj::ArrayPtr<const char> line) {
@@ -77,36 +86,46 @@ AllowList::AllowList(kj::ArrayPtr<const kj::String> words, kj::Maybe<kj::StringP
   read();
 }
 
+void AllowList::readLines(kj::StringPtr text, kj::Vector<AllowedKey>& to) {
+  kj::ArrayPtr<const char> rest = text;
+  for (kj::uint number = 1; rest.size() > 0; number++) {
+    size_t end = 0;
+    while (end < rest.size() && rest[end] != '\n') end++;
+    auto line = trim(rest.slice(0, end));
+    rest = rest.slice(kj::min(end + 1, rest.size()), rest.size());
+    if (line.size() == 0 || line[0] == '#') continue;
+    auto parsed = parseAllowedKey(line);
+    KJ_IF_MAYBE(key, parsed.tryGet<AllowedKey>()) {
+      to.add(*key);
+    } else {
+      logger.log(LogLevel::ERROR, "a line of the allowed keys says nothing",
+                 {{"file", kj::str(KJ_ASSERT_NONNULL(path))}, {"line", kj::str(number)},
+                  {"cause", kj::mv(parsed.get<kj::String>())}});
+    }
+  }
+}
+
 void AllowList::read() {
   kj::Vector<AllowedKey> all;
   all.addAll(fixed);
   KJ_IF_MAYBE(name, path) {
-    auto now = readText(*name);
-    bool same = (now == nullptr) == (lastText == nullptr);
-    KJ_IF_MAYBE(text, now) same = same && *text == KJ_ASSERT_NONNULL(lastText);
+    struct stat info = {};
+    auto now = readText(*name, info);
+    device = info.st_dev;
+    inode = info.st_ino;
+    kj::Maybe<kj::String> text;
+    KJ_IF_MAYBE(found, now.tryGet<kj::String>()) text = kj::mv(*found);
+    bool same = (text == nullptr) == (lastText == nullptr);
+    KJ_IF_MAYBE(t, text) same = same && *t == KJ_ASSERT_NONNULL(lastText);
     if (wasRead && same) return;
     wasRead = true;
-    lastText = kj::mv(now);
-    KJ_IF_MAYBE(text, lastText) {
-      kj::ArrayPtr<const char> rest = *text;
-      for (kj::uint number = 1; rest.size() > 0; number++) {
-        size_t end = 0;
-        while (end < rest.size() && rest[end] != '\n') end++;
-        auto line = trim(rest.slice(0, end));
-        rest = rest.slice(kj::min(end + 1, rest.size()), rest.size());
-        if (line.size() == 0 || line[0] == '#') continue;
-        auto parsed = parseAllowedKey(line);
-        KJ_IF_MAYBE(key, parsed.tryGet<AllowedKey>()) {
-          all.add(*key);
-        } else {
-          logger.log(LogLevel::ERROR, "a line of the allowed keys says nothing",
-                     {{"file", kj::str(*name)}, {"line", kj::str(number)},
-                      {"cause", kj::mv(parsed.get<kj::String>())}});
-        }
-      }
+    lastText = kj::mv(text);
+    KJ_IF_MAYBE(t, lastText) {
+      readLines(*t, all);
     } else {
       logger.log(LogLevel::WARNING, "the file of allowed keys cannot be read; it adds nobody",
-                 {{"file", kj::str(*name)}});
+                 {{"file", kj::str(*name)},
+                  {"cause", kj::str(now.get<kj::Exception>().getDescription())}});
     }
     logger.log(LogLevel::INFO, "keys that may graft", {{"count", kj::str(all.size())}});
   }
@@ -118,8 +137,10 @@ void AllowList::read() {
 // not there.
 bool AllowList::watchPath(int watch) {
   auto name = kj::str(KJ_ASSERT_NONNULL(path));
+  names.clear();
   for (kj::uint hops = 0; hops < MAX_LINKS; hops++) {
     auto folder = folderOf(name);
+    names.add(baseOf(name));
     if (inotify_add_watch(watch, folder.cStr(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
                                                     IN_CREATE | IN_DELETE | IN_MOVE_SELF) < 0) {
       return hops > 0;
@@ -133,22 +154,51 @@ bool AllowList::watchPath(int watch) {
   return true;
 }
 
-kj::Promise<void> AllowList::follow(kj::LowLevelAsyncIoProvider& io) {
+bool AllowList::isAnotherFile() const {
+  struct stat info;
+  if (stat(KJ_ASSERT_NONNULL(path).cStr(), &info) < 0) return lastText != nullptr;
+  return lastText == nullptr || info.st_dev != device || info.st_ino != inode;
+}
+
+// A file that somebody is writing is left alone until it is complete: a part of it would revoke
+// those in the rest.
+bool AllowList::concerns(const inotify_event& event) const {
+  if (event.len == 0) return true;  // a folder itself
+  kj::StringPtr base = event.name;
+  bool named = false;
+  for (auto& name: names) named |= base == name;
+  if (!named) return isAnotherFile();  // a folder on its way is
+  struct stat info;
+  bool begun = (event.mask & IN_CREATE) != 0 &&
+               lstat(KJ_ASSERT_NONNULL(path).cStr(), &info) == 0 && S_ISREG(info.st_mode) &&
+               info.st_nlink == 1;  // by another name it was complete already
+  return !begun;
+}
+
+kj::Promise<void> AllowList::follow(kj::LowLevelAsyncIoProvider& io, kj::Timer& timer) {
   if (path == nullptr) co_return co_await kj::Promise<void>(kj::NEVER_DONE);
   int raw = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   KJ_SYSCALL(raw);
   kj::AutoCloseFd watch(raw);
   int number = watch.get();
-  KJ_REQUIRE(watchPath(number), "the folder of the allowed keys is not there",
-             KJ_ASSERT_NONNULL(path));
   auto changes = io.wrapInputFd(kj::mv(watch), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
                                                    kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
-  read();  // what changed before it was watched
   for (;;) {
+    while (!watchPath(number)) {  // its folder is not there: nothing tells when it is
+      read();
+      co_await timer.afterDelay(FOLDER_AGAIN);
+    }
+    read();  // what changed before it was watched
     alignas(inotify_event) char events[4096];
-    co_await changes->tryRead(events, 1, sizeof(events));
-    watchPath(number);  // a link may lead elsewhere now
-    read();
+    bool concerned = false;
+    while (!concerned) {
+      auto size = co_await changes->tryRead(events, 1, sizeof(events));
+      for (size_t at = 0; at < size;) {
+        auto& event = *reinterpret_cast<const inotify_event*>(events + at);
+        concerned = concerns(event) || concerned;
+        at += sizeof(event) + event.len;
+      }
+    }
   }
 }
 

@@ -4,9 +4,12 @@
 
 #include <kj/async-io.h>
 #include <kj/one-of.h>
+#include <kj/timer.h>
 #include <ww/base/log.h>
 #include <ww/membrane/allowed-keys.h>
 #include <ww/membrane/signed-graft-policy.h>
+
+struct inotify_event;
 
 namespace ww {
 
@@ -16,23 +19,28 @@ kj::OneOf<AllowedKey, kj::String> parseAllowedKey(kj::StringPtr text);
 class AllowList final {
  public:
   // `words` are always in the list. `file`, a key a line, may come and go: without it, nobody is
-  // added. Empty lines and those that begin with # say nothing; a wrong one is logged and says
-  // nothing either. Throws for a wrong word. References outlive it.
+  // added, nor by one above 1 MiB. Empty lines and those that begin with # say nothing; a wrong one
+  // is logged and says nothing either. Throws for a wrong word. References outlive it.
   AllowList(kj::ArrayPtr<const kj::String> words, kj::Maybe<kj::StringPtr> file,
             AllowedKeys& keys, Logger& logger);
   KJ_DISALLOW_COPY_AND_MOVE(AllowList);
 
   // Reads the file again at each change. Never resolves.
-  kj::Promise<void> follow(kj::LowLevelAsyncIoProvider& io);
+  kj::Promise<void> follow(kj::LowLevelAsyncIoProvider& io, kj::Timer& timer);
 
  private:
   void read();
+  void readLines(kj::StringPtr text, kj::Vector<AllowedKey>& to);
   bool watchPath(int watch);
+  bool concerns(const inotify_event& event) const;
+  bool isAnotherFile() const;
 
   kj::Vector<AllowedKey> fixed;
   kj::Maybe<kj::String> lastText;  // none: there was no file, or it was not read yet
   bool wasRead = false;
+  uint64_t device = 0, inode = 0;  // of the file that was read
   kj::Maybe<kj::String> path;
+  kj::Vector<kj::String> names;  // of the file and of the links that lead to it
   AllowedKeys& keys;
   Logger& logger;
 };

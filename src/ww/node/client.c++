@@ -2,6 +2,7 @@
 
 #include <capnp/rpc-twoparty.h>
 #include <kj/debug.h>
+#include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/membrane/key-signer.h>
 #include <ww/net/libp2p-swarm.h>
@@ -66,6 +67,14 @@ kj::Own<NodeClient> makeRemoteClient(kj::Own<Libp2pSwarm> swarm, kj::Own<kj::Asy
   return kj::heap<RemoteClient>(kj::mv(swarm), kj::mv(stream), kj::mv(signer));
 }
 
+// A node does not take itself for a client.
+void requireAnother(const Identity& identity, const PeerId& peer) {
+  if (identity.getPeerId() != peer) return;
+  kj::throwFatalException(badInput(kj::str("--on ", peer.toText(), ": the key to prove is that "
+      "node's own; name another with --identity (`ww keygen` makes one), or, where the node runs "
+      "here, its data folder in place of its address")));
+}
+
 kj::Promise<kj::Own<NodeClient>> connectRemote(kj::AsyncIoContext& io, ClientOptions options,
                                                Identity identity, Logger& logger) {
   auto parsed = parseMultiaddrText(options.target);
@@ -80,6 +89,7 @@ kj::Promise<kj::Own<NodeClient>> connectRemote(kj::AsyncIoContext& io, ClientOpt
         "there, and nothing is signed for a stranger; it must end in /p2p/PEERID")));
   }
   auto peer = kj::mv(KJ_ASSERT_NONNULL(found));
+  requireAnother(identity, peer);
   auto swarm = makeClientSwarm(io, options, identity, false, logger);
   auto stream = co_await swarm->reach(peer.clone(), kj::arr(kj::mv(addr)), RPC_PROTOCOL);
   co_return makeRemoteClient(kj::mv(swarm), kj::mv(stream), identity, peer);
@@ -130,6 +140,7 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> findAndReach(Libp2pSwarm& swarm, PeerId 
 // By its peer id alone: where the local node is connected to it, else where mDNS says it is.
 kj::Promise<kj::Own<NodeClient>> connectPeer(kj::AsyncIoContext& io, ClientOptions options,
                                              PeerId peer, Identity identity, Logger& logger) {
+  requireAnother(identity, peer);
   auto known = co_await askLocalNode(io, options.local, peer).catch_([](kj::Exception&&) {
     return kj::Array<Multiaddr>();  // no node here
   });
@@ -162,13 +173,20 @@ bool isMultiaddr(kj::StringPtr target) {
 }  // namespace
 
 kj::Exception NodeClient::linkGone(kj::Exception&& exception) {
+  auto why = exception.getDescription();
+  // Cap'n Proto's own check of what came, which tells a person nothing.
+  if (why.startsWith("expected ")) {
+    return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
+        kj::str("the link to the node is gone: what came over it is not Cap'n Proto RPC; is it a "
+                "node that answers there?"));
+  }
   // Something else may be disconnected, which the node has to say.
   if (exception.getType() != kj::Exception::Type::DISCONNECTED ||
-      exception.getDescription().startsWith("remote exception: ")) {
+      why.startsWith("remote exception: ")) {
     return kj::mv(exception);
   }
   return kj::Exception(kj::Exception::Type::DISCONNECTED, __FILE__, __LINE__,
-                       kj::str("the link to the node is gone: ", exception.getDescription()));
+                       kj::str("the link to the node is gone: ", why));
 }
 
 kj::Promise<kj::Own<NodeClient>> connectToNode(kj::AsyncIoContext& io, ClientOptions options,
@@ -181,6 +199,11 @@ kj::Promise<kj::Own<NodeClient>> connectToNode(kj::AsyncIoContext& io, ClientOpt
   if (name.startsWith("/p2p/")) name = name.slice(5);
   KJ_IF_MAYBE(peer, PeerId::parseText(name)) {
     return connectPeer(io, kj::mv(options), kj::mv(*peer), identity(), logger);
+  }
+  // A folder or socket that is there, or is written like one.
+  if (name.findFirst('/') == nullptr && access(options.target.cStr(), F_OK) < 0) {
+    return badInput(kj::str("--on ", options.target, ": neither a multiaddr nor a peer id, and no "
+                            "folder or socket of that name is here"));
   }
   return connectLocal(*io.lowLevelProvider, options.target).then(
       [](kj::Own<kj::AsyncIoStream>&& stream) -> kj::Own<NodeClient> {

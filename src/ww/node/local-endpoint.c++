@@ -48,6 +48,18 @@ bool isOwn(kj::AsyncIoStream& stream) {
   return size == sizeof(peer) && peer.uid == geteuid();
 }
 
+// Why nobody answers at a socket, and what to do.
+kj::String whyNot(kj::StringPtr path, int error) {
+  constexpr auto DO = "start one with `ww run`, or name another with --on"_kj;
+  switch (error) {
+    case ENOENT: case ENOTDIR: return kj::str(path, ": no node runs here; ", DO);
+    case ECONNREFUSED:
+      return kj::str(path, ": no node runs here any more, or this is no socket; ", DO);
+    case EAGAIN: return kj::str(path, ": the node here takes no links now; try again");
+    default: return kj::str(path, ": no node can be reached here (", strerror(error), "); ", DO);
+  }
+}
+
 kj::String socketAt(kj::StringPtr path) {
   struct stat info;
   if (stat(path.cStr(), &info) == 0 && S_ISDIR(info.st_mode)) {
@@ -60,11 +72,16 @@ kj::String socketAt(kj::StringPtr path) {
 
 kj::AutoCloseFd lockDataDir(kj::StringPtr folderPath) {
   auto folder = openPrivateFolder(folderPath);
-  int raw = openat(folder, LOCK_NAME.cStr(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  int raw = openat(folder, LOCK_NAME.cStr(),
+                   O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
   if (raw < 0) {
     fail(kj::str(folderPath, "/", LOCK_NAME, ": cannot be opened (", strerror(errno), ")"));
   }
   kj::AutoCloseFd file(raw);
+  struct stat info;
+  if (fstat(file, &info) < 0 || !S_ISREG(info.st_mode)) {
+    fail(kj::str(folderPath, "/", LOCK_NAME, ": no plain file; remove it"));
+  }
   if (flock(file, LOCK_EX | LOCK_NB) < 0) {
     char pid[16] = {};
     auto n = pread(file, pid, sizeof(pid) - 1, 0);
@@ -98,7 +115,7 @@ kj::Promise<void> LocalEndpoint::serve(kj::Timer& timer,
                                        kj::Function<void(kj::Own<kj::AsyncIoStream>)> handler) {
   using Accepted = kj::Maybe<kj::Own<kj::AsyncIoStream>>;
   for (;;) {
-    auto accepted = co_await receiver->accept().then(
+    auto accepted = co_await kj::evalNow([&]() { return receiver->accept(); }).then(
         [](kj::Own<kj::AsyncIoStream>&& stream) -> Accepted { return kj::mv(stream); },
         [](kj::Exception&&) -> Accepted { return nullptr; });
     KJ_IF_MAYBE(stream, accepted) {
@@ -113,15 +130,13 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> connectLocal(kj::LowLevelAsyncIoProvider
                                                      kj::StringPtr where) {
   auto path = socketAt(where);
   auto address = addressOf(path);
-  return kj::evalNow([&]() {
-    return io.wrapConnectingSocketFd(
-        newSocket(), reinterpret_cast<sockaddr*>(&address), sizeof(address),
-        kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
-            kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
-  }).catch_([path = kj::str(path)](kj::Exception&&) -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
-    return badInput(kj::str(path, ": no node answers here; start one with `ww run`, or name "
-                                  "another with --on"));
-  });
+  auto socket = newSocket();
+  // Done at once, or not at all: such a connection is made when it is queued there.
+  if (connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof(address)) < 0) {
+    return badInput(whyNot(path, errno));
+  }
+  return io.wrapSocketFd(kj::mv(socket), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
+                                             kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
 }
 
 }  // namespace ww
