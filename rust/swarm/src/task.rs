@@ -7,6 +7,7 @@ use futures::task::AtomicWaker;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
@@ -18,9 +19,13 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A peer that sends without end gets no more of a thread at a time.
 const READS_A_TURN: u32 = 32;
 
+/// Polls of a task that wakes itself, before the rest is the network's thread's.
+const TURNS: u32 = 4;
+
 struct Turn {
     task: Arc<Task>,
-    reads: u32, // that are left
+    reads: u32,  // that are left
+    spent: bool, // one more was asked for
 }
 
 thread_local! {
@@ -60,7 +65,7 @@ impl Task {
                 TURN.take();
             }
         }
-        TURN.set(Some(Turn { task: self.clone(), reads: READS_A_TURN }));
+        TURN.set(Some(Turn { task: self.clone(), reads: READS_A_TURN, spent: false }));
         let over = Over; // even where the future panics
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         drop(over);
@@ -87,15 +92,16 @@ impl Task {
 
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
+        let spent = of_turn(|turn| turn.spent && Arc::ptr_eq(&turn.task, &self));
         let left = WOKEN.with_borrow_mut(|woken| match woken {
-            Some(list) => {
+            Some(list) if spent != Some(true) => {
                 self.loops.store(true, Ordering::Relaxed);
                 if !list.iter().any(|other| Arc::ptr_eq(other, &self)) {
                     list.push(self);
                 }
                 None
             }
-            None => Some(self),
+            _ => Some(self),
         });
         if let Some(task) = left {
             task.home.wake();
@@ -164,15 +170,21 @@ pub fn here<T>(act: impl FnOnce() -> T) -> T {
     outcome
 }
 
-/// Within `here`: polls what was woken. False if nothing was.
+fn take_woken() -> Vec<Arc<Task>> {
+    WOKEN.with_borrow_mut(|woken| woken.as_mut().map(mem::take)).unwrap_or_default()
+}
+
+/// Within `here`: polls what was woken, and what that wakes. False if nothing was.
 pub fn work() -> bool {
-    let Some(tasks) = WOKEN.take().filter(|tasks| !tasks.is_empty()) else { return false };
-    let mut left = Left(tasks.into());
-    while let Some(task) = left.0.pop_front() {
-        task.poll_here(); // who wakes itself meanwhile has had its turn here
+    let mut left = Left(take_woken().into());
+    let any = !left.0.is_empty();
+    for _ in 0..TURNS {
+        while let Some(task) = left.0.pop_front() {
+            task.poll_here();
+        }
+        left.0 = take_woken().into();
     }
-    WOKEN.set(Some(Vec::new()));
-    true
+    any
 }
 
 /// A connection's task, for whoever watches over it.
@@ -219,9 +231,9 @@ pub fn heard() {
 /// Takes one of the reads that this turn has; false if none is left.
 pub fn may_read() -> bool {
     of_turn(|turn| {
-        let left = turn.reads.checked_sub(1);
-        turn.reads = left.unwrap_or(0);
-        left.is_some()
+        turn.spent = turn.reads == 0;
+        turn.reads = turn.reads.saturating_sub(1);
+        !turn.spent
     })
     .unwrap_or(true)
 }
@@ -238,6 +250,7 @@ pub fn within_a_task(act: impl FnOnce() + Send + 'static) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicU32;
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::thread::{self, ThreadId};
     use tokio::sync::oneshot;
@@ -246,6 +259,7 @@ mod tests {
     struct Told {
         by: Sender<ThreadId>,
         waker: Arc<AtomicWaker>,
+        again: Arc<AtomicU32>,
         _held: Arc<()>,
     }
 
@@ -253,6 +267,11 @@ mod tests {
         type Output = ();
         fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
             self.waker.register(cx.waker());
+            let left = self.again.load(Ordering::SeqCst);
+            if left > 0 {
+                self.again.store(left - 1, Ordering::SeqCst);
+                cx.waker().wake_by_ref();
+            }
             let _ = self.by.send(thread::current().id());
             Poll::Pending
         }
@@ -261,6 +280,7 @@ mod tests {
     struct Fixture {
         polled: Receiver<ThreadId>,
         waker: Arc<AtomicWaker>,
+        again: Arc<AtomicU32>, // it wakes itself so often
         held: Arc<()>,
         stop: oneshot::Sender<()>,
         network: thread::JoinHandle<()>,
@@ -270,7 +290,8 @@ mod tests {
         let (by, polled) = channel();
         let (stop, stopped) = oneshot::channel();
         let (waker, held) = (Arc::new(AtomicWaker::new()), Arc::new(()));
-        let told = Told { by, waker: waker.clone(), _held: held.clone() };
+        let again = Arc::new(AtomicU32::new(0));
+        let told = Told { by, waker: waker.clone(), again: again.clone(), _held: held.clone() };
         let network = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async move {
@@ -278,7 +299,7 @@ mod tests {
                 let _ = stopped.await;
             });
         });
-        Fixture { polled, waker, held, stop, network }
+        Fixture { polled, waker, again, held, stop, network }
     }
 
     #[test]
@@ -296,6 +317,24 @@ mod tests {
             }
         }
         here(|| assert!(!work(), "nothing was woken"));
+    }
+
+    #[test]
+    fn who_wakes_itself_is_polled_some_more_and_then_at_home() {
+        let f = fixture();
+        let (me, network) = (thread::current().id(), f.network.thread().id());
+        assert_eq!(f.polled.recv(), Ok(network), "at its start");
+        loop {
+            here(|| f.waker.wake());
+            if f.polled.recv() == Ok(me) {
+                break;
+            }
+        }
+        f.again.store(TURNS + 1, Ordering::SeqCst);
+        here(|| f.waker.wake());
+        let by: Vec<_> = (0..TURNS + 2).map(|_| f.polled.recv().unwrap()).collect();
+        assert_eq!(by[..TURNS as usize], [me; TURNS as usize]);
+        assert_eq!(by[TURNS as usize..], [network; 2]);
     }
 
     #[test]
