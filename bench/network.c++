@@ -197,8 +197,9 @@ struct Rust {
 class Client {
  public:
   Client(const Child& server, kj::Function<Rust()> runRust)
-      : runRust(kj::mv(runRust)), target(address(server.said[0])), peer(KJ_ASSERT_NONNULL(target.findPeer())),
-        port(server.said[1].parseAs<kj::uint>()), serverPid(server.pid) {
+      : runRust(kj::mv(runRust)), target(address(server.said[0])),
+        peer(KJ_ASSERT_NONNULL(target.findPeer())), port(server.said[1].parseAs<kj::uint>()),
+        serverPid(server.pid) {
     connect(*swarm);
   }
 

@@ -28,6 +28,11 @@ class AskTest(NodeCase):
         self.assertEqual((done.returncode, done.stdout), (125, b""))
         return done.stderr.decode()
 
+    def test_the_image_itself_is_killed_and_that_is_answered(self):
+        node = self.start()
+        self.assertEqual(self.ask("kill", "1").stdout, b"1\n")
+        self.assertEqual(node.wait(60), 137)
+
     def test_a_detached_cell_is_listed_inspected_followed_and_killed(self):
         self.start()
         number = self.detach("sleep", "1000000000")

@@ -78,9 +78,12 @@ class Run {
     auto following = allowList.follow(*io.lowLevelProvider, io.provider->getTimer())
         .eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the allowed keys", e); });
     auto exit = runCell(kj::mv(wasm));
-    co_return co_await exit.exclusiveJoin(signal.addBranch().then([](int number) {
+    auto code = co_await exit.exclusiveJoin(signal.addBranch().then([](int number) {
       return EXIT_SIGNAL_BASE + number;
     }));
+    // What the end itself answered, a kill of pid0 say, is sent when the loop has nothing else to do.
+    co_await io.provider->getTimer().afterDelay(0 * kj::SECONDS);
+    co_return code;
   }
 
  private:
