@@ -9,11 +9,9 @@ import tempfile
 import time
 import unittest
 
-from peers import ECHO, OURS, InteropCase, id_of
+from peers import ECHO, OURS, SHELL, WW, InteropCase, id_of, put_away
 
 GO = os.environ["WW_GO_PEER"].split()
-WW = os.environ["WW"]
-SHELL = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "images", "shell")
 
 
 def place_of(server):
@@ -25,13 +23,6 @@ def has_connection_to(port):
     with open("/proc/net/tcp", encoding="ascii") as file:
         sockets = [line.split() for line in file.readlines()[1:]]
     return any(int(words[2].split(":")[1], 16) == port and words[9] != "0" for words in sockets)
-
-
-def put_away(process):
-    process.kill()
-    process.wait()
-    process.stdin.close()
-    process.stderr.close()
 
 
 def was_dialled(server):

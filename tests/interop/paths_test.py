@@ -1,11 +1,15 @@
 """The ways to a peer that cannot be dialled, or of whom no address is known: relays, hole punching,
 mDNS, AutoNAT. In a network namespace of its own, which has addresses as on the public internet."""
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 
-from peers import OURS, InteropCase, id_of
+from peers import OURS, SHELL, WW, InteropCase, id_of, put_away
 
 GO = os.environ["WW_GO_PEER"].split()
 INSIDE = "WW_INTEROP_NAMESPACE"
@@ -84,6 +88,40 @@ class PathsTest(InteropCase):
         self.done(ours, f"dial {other.listening(OTHER)}")
         while "/ipfs/kad/1.0.0" not in self.protocols(address):
             pass
+
+    def test_a_node_that_is_cut_off_is_noticed_by_whoever_has_calls_there(self):
+        """Its address is gone: nothing comes from there any more, not even an end."""
+        folder = tempfile.mkdtemp(prefix="ww-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        key = os.path.join(folder, "key")
+        made = subprocess.run([WW, "keygen", key], check=True, capture_output=True)
+        flags = (("--rpc", f"{OTHER}:0"), ("--listen", f"/ip4/{OTHER}/tcp/0"),
+                 ("--listen", f"/ip4/{OTHER}/udp/0/quic-v1"))
+        for number, flag in enumerate(flags):
+            with self.subTest(flag):
+                node = self.process("run", "--no-mdns", "--data-dir",
+                                    os.path.join(folder, str(number)), *flag, "--allow",
+                                    made.stdout.decode().strip(), SHELL)
+                address = next(found[1] for line in node.stderr if
+                               (found := re.search(rb" address=(\S+)", line)))
+                client = self.process("exec", "--on", address, "--identity", key)
+                self.assertEqual(client.stdout.read(4), b"ww> ")
+                subprocess.run(["ip", "address", "del", f"{OTHER}/24", "dev", "ww0"], check=True)
+                began = time.monotonic()
+                try:
+                    self.assertEqual(client.wait(120), 125)
+                finally:
+                    subprocess.run(["ip", "address", "add", f"{OTHER}/24", "dev", "ww0"],
+                                   check=True)
+                self.assertIn(b"the link to the node is gone", client.stderr.read())
+                print(f"{' '.join(flag)}: noticed after {time.monotonic() - began:.1f} s",
+                      flush=True)
+
+    def process(self, *words):
+        process = subprocess.Popen([WW, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        self.addCleanup(put_away, process)
+        return process
 
     def protocols(self, address):
         """What the node there says that it speaks, to somebody new."""

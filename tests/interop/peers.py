@@ -4,6 +4,8 @@ import subprocess
 import threading
 import unittest
 
+WW = os.environ["WW"]
+SHELL = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "images", "shell")
 OURS = [os.environ["WW_INTEROP_DRIVER"]]
 LIMIT_S = 120  # after which a peer is ended, and what waits for it fails
 ECHO = "/ww/interop/echo"
@@ -57,6 +59,14 @@ class Peer:
         """Without waiting for what it says to that."""
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
+
+
+def put_away(process):
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe:
+            pipe.close()
 
 
 def id_of(address):

@@ -81,7 +81,7 @@ class Run {
     auto code = co_await exit.exclusiveJoin(signal.addBranch().then([](int number) {
       return EXIT_SIGNAL_BASE + number;
     }));
-    // What the end itself answered, a kill of pid0 say, is sent when the loop has nothing else to do.
+    // What the end itself answered, a kill of pid0 say, is sent when the loop has nothing to do.
     co_await io.provider->getTimer().afterDelay(0 * kj::SECONDS);
     co_return code;
   }
