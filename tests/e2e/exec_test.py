@@ -56,6 +56,15 @@ class ExecTest(NodeCase):
         self.assertIn(b"what came over it is not Cap'n Proto RPC", said)
         self.assertNotIn(b"expected ", said)
 
+    def test_what_could_not_be_written_here_is_no_success(self):
+        self.start()
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([WW, "exec", "--data-dir", self.data, cell("cell-plain"), "--",
+                                   "args", "a"], stdout=full, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"it ended with 0, but what it wrote to stdout is lost: No space left on "
+                      b"device", done.stderr)
+
     def test_a_node_does_not_take_itself_for_a_client(self):
         _, address = self.start_listening()
         done = self.exec("--on", address)

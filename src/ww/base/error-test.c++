@@ -1,6 +1,8 @@
 #include <ww/base/error.h>
 
+#include <kj/debug.h>
 #include <kj/test.h>
+#include <unistd.h>
 
 namespace ww {
 namespace {
@@ -23,6 +25,15 @@ KJ_TEST("prefix and type are what the contract says") {
     KJ_EXPECT(c.exception.getType() == c.type, c.description);
     KJ_EXPECT(c.exception.getDescription() == c.description, c.exception.getDescription());
   }
+}
+
+KJ_TEST("what the system said is told without the call that it said it to") {
+  auto exception = kj::runCatchingExceptions([]() {
+    int fd = -1;
+    KJ_SYSCALL(write(fd, "x", 1), fd, "what is beside the point");
+  });
+  KJ_EXPECT(systemReason(KJ_ASSERT_NONNULL(exception)) == "Bad file descriptor");
+  KJ_EXPECT(systemReason(badInput("no such thing")) == "no such thing");
 }
 
 }  // namespace

@@ -14,6 +14,17 @@ kj::Exception ended(kj::StringPtr text) { return failure("ended", text); }
 kj::Exception denied(kj::StringPtr text) { return failure("denied", text); }
 kj::Exception unauthorized(kj::StringPtr text) { return failure("unauthorized", text); }
 
+kj::String systemReason(const kj::Exception& exception) {
+  // write(fd, pos, size): No space left on device; fd = 1
+  auto text = exception.getDescription();
+  size_t begin = 0;
+  for (size_t i = 0; i + 3 < text.size() && begin == 0; i++) {
+    if (text.slice(i).startsWith("): ")) begin = i + 3;
+  }
+  auto end = text.slice(begin).findFirst(';').orDefault(text.size() - begin);
+  return kj::str(text.slice(begin, begin + end));
+}
+
 kj::Exception overloaded(kj::StringPtr limit) {
   return kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,
       kj::str("overloaded: ", limit));

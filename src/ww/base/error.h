@@ -26,6 +26,9 @@ kj::Exception denied(kj::StringPtr text);
 // `unauthorized: text`: this graft is refused.
 kj::Exception unauthorized(kj::StringPtr text);
 
+// Why a call of the system's failed, without KJ's words for which one it was.
+kj::String systemReason(const kj::Exception& exception);
+
 // `overloaded: limit`, of type OVERLOADED: over a quota; later, or less.
 kj::Exception overloaded(kj::StringPtr limit);
 

@@ -67,7 +67,7 @@ class Ask {
     return out.write(bytes.begin(), bytes.size()).then([]() { return true; },
                                                        [](kj::Exception&& e) {
       if (e.getType() == kj::Exception::Type::DISCONNECTED) return false;
-      kj::throwFatalException(badInput(kj::str("stdout: ", e.getDescription())));
+      kj::throwFatalException(badInput(kj::str("stdout: ", systemReason(e))));
     });
   }
 

@@ -89,8 +89,8 @@ kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options, bool 
   if (edit) editor.emplace(io, openHistory(options, logger), logger);
   auto streams = editor.map([&](LineEditor& e) { return e.makeStreams(*io.lowLevelProvider); })
       .orDefault([&]() { return openStandardStreams(*io.lowLevelProvider); });
-  auto running = runRemotely(*client, timer, kj::mv(run), kj::mv(streams), killed.addBranch(),
-                             logger);
+  auto running =
+      runRemotely(*client, timer, kj::mv(run), kj::mv(streams), killed.addBranch());
   co_return co_await running.exclusiveJoin(kj::mv(again)).exclusiveJoin(kj::mv(unheard));
 }
 

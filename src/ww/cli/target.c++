@@ -2,6 +2,7 @@
 
 #include <kj/io.h>
 #include <unistd.h>
+#include <ww/base/error.h>
 #include <ww/cli/data-dir.h>
 #include <ww/node/identity-file.h>
 
@@ -48,7 +49,7 @@ bool print(kj::StringPtr text) {
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     kj::FdOutputStream(STDOUT_FILENO).write(text.begin(), text.size());
   })) {
-    auto line = kj::str("stdout: ", exception->getDescription(), "\n");
+    auto line = kj::str("stdout: ", systemReason(*exception), "\n");
     kj::runCatchingExceptions([&]() {
       kj::FdOutputStream(STDERR_FILENO).write(line.begin(), line.size());
     });

@@ -52,8 +52,8 @@ kj::Promise<void> copyIn(kj::AsyncInputStream& from, ByteStream::Client stream) 
 
 class RemoteRun {
  public:
-  RemoteRun(Process::Client process, StandardStreams streams, Logger& logger)
-      : logger(logger), process(kj::mv(process)), streams(kj::mv(streams)) {}
+  RemoteRun(Process::Client process, StandardStreams streams)
+      : process(kj::mv(process)), streams(kj::mv(streams)) {}
 
   // Input is sent once `granted` resolves: large messages are for a link that has grafted.
   kj::Promise<int32_t> run(kj::Promise<void> granted, kj::Promise<void> kill) {
@@ -67,22 +67,25 @@ class RemoteRun {
     auto exit = co_await process.waitRequest().send();
     co_await output;
     co_await errors;
+    KJ_IF_MAYBE(what, lost) {
+      kj::throwFatalException(badInput(kj::str("it ended with ", exit.getExitCode(),
+                                               ", but what it wrote to ", *what)));
+    }
     co_return exit.getExitCode();
   }
 
  private:
-  Logger& logger;
   Process::Client process;
   StandardStreams streams;
+  kj::Maybe<kj::String> lost;  // what could not be written here, and why
 
   kj::Promise<void> copy(kj::StringPtr name, ByteStream::Client stream,
                          kj::AsyncOutputStream& to) {
     auto closing = stream;
     return copyOut(kj::mv(stream), to).catch_([this, name, closing = kj::mv(closing)](
         kj::Exception&& e) mutable {
-      if (e.getType() != kj::Exception::Type::DISCONNECTED) {
-        logger.log(LogLevel::ERROR, "what the component writes is lost",
-                   {{"stream", kj::str(name)}, {"cause", kj::str(e.getDescription())}});
+      if (e.getType() != kj::Exception::Type::DISCONNECTED && lost == nullptr) {
+        lost = kj::str(name, " is lost: ", systemReason(e));
       }
       return closing.closeRequest().send().ignoreResult().catch_([](kj::Exception&&) {});
     }).eagerlyEvaluate(nullptr);
@@ -119,14 +122,13 @@ kj::Promise<void> inTime(kj::Promise<void> answered, kj::Timer& timer, kj::Durat
 }
 
 kj::Promise<int32_t> graftAndRun(NodeClient& client, kj::Timer& timer, RemoteRunOptions options,
-                                 StandardStreams streams, kj::Promise<void> kill,
-                                 Logger& logger) {
+                                 StandardStreams streams, kj::Promise<void> kill) {
   auto graft = client.graftRequest().send();
   auto executor = graft.getSession().getExtension().getExecutor();
   auto answered = inTime(graft.ignoreResult(), timer, options.timeout).fork();
   if (isTooLarge(client, options)) co_await answered.addBranch();
   auto running = start(kj::mv(executor), options);
-  RemoteRun run(running.getProcess(), kj::mv(streams), logger);
+  RemoteRun run(running.getProcess(), kj::mv(streams));
   // All that follows is sent at once, but why it failed is told by the first that did.
   auto granted = client.mustGraftFirst() ? answered.addBranch() : kj::READY_NOW;
   auto code = run.run(kj::mv(granted), kj::mv(kill));
@@ -152,10 +154,9 @@ kj::Promise<uint64_t> graftAndDetach(NodeClient& client, kj::Timer& timer,
 }  // namespace
 
 kj::Promise<int32_t> runRemotely(NodeClient& client, kj::Timer& timer, RemoteRunOptions options,
-                                 StandardStreams streams, kj::Promise<void> kill,
-                                 Logger& logger) {
+                                 StandardStreams streams, kj::Promise<void> kill) {
   return client.untilGone(
-      graftAndRun(client, timer, kj::mv(options), kj::mv(streams), kj::mv(kill), logger));
+      graftAndRun(client, timer, kj::mv(options), kj::mv(streams), kj::mv(kill)));
 }
 
 kj::Promise<uint64_t> runDetached(NodeClient& client, kj::Timer& timer,

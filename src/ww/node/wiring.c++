@@ -1,5 +1,6 @@
 #include <ww/node/wiring.h>
 
+#include <ww/base/error.h>
 #include <ww/node/stdio.h>
 
 namespace ww {
@@ -22,7 +23,7 @@ kj::Promise<void> Wiring::copyInput() {
   }).ignoreResult().catch_([this](kj::Exception&& e) {
     if (e.getType() == kj::Exception::Type::DISCONNECTED) return;  // the cell no longer reads
     logger.log(LogLevel::ERROR, "the image's input cannot be read; it gets the end of it",
-               {{"cause", kj::str(e.getDescription())}});
+               {{"cause", systemReason(e)}});
   }).then([this]() { cellIn->shutdownWrite(); });
 }
 
@@ -33,7 +34,7 @@ kj::Promise<void> Wiring::copyOutput(kj::StringPtr name, ffi::PipeStream& from,
     from.abortRead();
     if (e.getType() == kj::Exception::Type::DISCONNECTED) return;
     logger.log(LogLevel::ERROR, "what the image writes is lost",
-               {{"stream", kj::str(name)}, {"cause", kj::str(e.getDescription())}});
+               {{"stream", kj::str(name)}, {"cause", systemReason(e)}});
   });
 }
 
