@@ -18,8 +18,8 @@ struct RemoteRunOptions {
 
 // Runs it to its end, and resolves to its exit code. Rejects, with what to do, when the graft or
 // the component is refused, when the node does not answer, when the link goes first, and when what
-// it wrote could not be written here, other than that nobody reads it any more. Resolving `kill` ends the component. Dropping the promise gives up the link, and so the session with all it
-// runs.
+// it wrote could not be written here, other than that nobody reads it any more. Resolving `kill`
+// ends the component. Dropping the promise gives up the link, and so the session with all it runs.
 kj::Promise<int32_t> runRemotely(NodeClient& client, kj::Timer& timer, RemoteRunOptions options,
                                  StandardStreams streams, kj::Promise<void> kill);
 
