@@ -67,13 +67,16 @@ class ClientLinks::Link final: public kj::Refcounted {
     return kj::str("the owner");
   }
 
-  // Sessions first: what they end tells its clients why, and keeps its grace.
+  // Sessions before the link: what they end tells its clients why, and keeps its grace.
   void close() {
     closed = true;
     stopWaiting();
     grafted = true;
     --owner.links;
-    for (auto& session: sessions) owner.node.endWithLink(session.entry);
+    for (auto& session: sessions) {
+      session.protection = nullptr;  // a session may outlive the swarm
+      owner.node.endWithLink(session.entry);
+    }
     rpc = nullptr;
   }
 
