@@ -184,7 +184,9 @@ void benchStreams() {
 
 // Resident bytes of one cell more that has said something and now waits.
 size_t idleBytes(kj::StringPtr guest, kj::StringPtr mode) {
-  TestNode node;
+  NodeOptions options;
+  options.cell.descendants = kj::maxValue;
+  TestNode node(options);
   constexpr kj::uint COUNT = 1000;
   kj::Vector<Process::Client> processes;
   auto start = [&]() {

@@ -101,6 +101,20 @@ struct CellInfo {
 
   cause @9 :Text;
   # Why it trapped, in one line; empty if it did not.
+
+  memoryBytes @10 :UInt64;
+  memoryPeakBytes @11 :UInt64;
+  # Of its linear memories, now and at most; what its children have is not in it, though it counts
+  # against its limit.
+
+  cpuNs @12 :UInt64;
+  # What it has computed.
+
+  children @13 :UInt32;
+  # That run.
+
+  limitHits @14 :UInt64;
+  # How often it was refused something, or ended, since it had as much of it as it may.
 }
 
 interface Process {

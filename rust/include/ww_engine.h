@@ -60,6 +60,7 @@ void ww_checksum(WwSlice bytes, uint8_t sum[16]);
 // ---- cells
 
 typedef struct WwCell WwCell;
+typedef struct WwBudget WwBudget;
 
 typedef struct WwCellOptions {
   const WwSlice* args;
@@ -69,14 +70,22 @@ typedef struct WwCellOptions {
   uint64_t pipe_capacity;
   uint64_t memory_bytes;
   uint64_t table_elements;
+  uint64_t memories;
+  uint64_t instances;
+  uint64_t resources;
+  uint64_t hostcall_bytes;
+  uint64_t random_bytes;
+  const struct WwBudget* parent;  // or null
 } WwCellOptions;
 
+enum { WW_HIT_MEMORY = 1, WW_HIT_TABLES = 2 };
 enum { WW_POLL_PENDING = 0, WW_POLL_EXITED = 1, WW_POLL_TRAPPED = 2, WW_POLL_REFUSED = 3 };
 typedef struct WwPoll {
   uint32_t state;
   int32_t exit_code;
   bool instantiated;
   bool yielded;
+  uint32_t hits;
   uint64_t deadline;
   WwBytes cause;
   WwBytes backtrace;
@@ -87,6 +96,13 @@ WwCell* ww_cell_new(const WwEngine* engine, const WwComponent* component,
 void ww_cell_poll(WwCell* cell, WwPoll* poll);
 void ww_cell_drop(WwCell* cell);
 uint64_t ww_clock_now(void);
+uint64_t ww_clock_cpu(void);
+
+typedef struct WwUsage { uint64_t memory; uint64_t memory_peak; } WwUsage;
+
+WwBudget* ww_cell_budget(const WwCell* cell);
+WwUsage ww_budget_usage(const WwBudget* budget);
+void ww_budget_drop(WwBudget* budget);
 
 // ---- pipes, the host's end
 

@@ -85,6 +85,23 @@ class RunTest(unittest.TestCase):
         self.assertEqual(lines[2:], ["child-echo: Echo: hello", "child-echo: Echo: world",
                                      "pid0: the child exited with 0"])
 
+    def test_a_cell_has_so_much_and_no_more(self):
+        plain = os.path.join(COMPONENTS, "cell-plain.wasm")
+        for flags, words, code, said in (
+                (("--cpu", "50ms"), ("spin",), 124, "a limit was hit limit=cpu"),
+                (("--timeout", "200ms"), ("sleep", "3600000"), 124,
+                 "a limit was hit limit=timeout"),
+                (("--memory", "20m"), ("grow",), 7, "a limit was hit limit=memory")):
+            with self.subTest(flags):
+                done = self.run_ww(*flags, plain, "--", *words)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(said, done.stderr.decode())
+        done = self.run_ww("--cpu", "1h", "--timeout", "1h", "--memory", "64m", "--max-children",
+                           "1", plain, "--", "args", "fits")
+        self.assertEqual((done.returncode, done.stdout), (0, b"4:fits\n"))
+        done = self.run_ww("--max-children", "0")
+        self.assertIn("overloaded: descendants", done.stdout.decode() + done.stderr.decode())
+
     def test_image_as_directory_and_as_file(self):
         for path in (os.path.join(IMAGES, "hello"), os.path.join(IMAGES, "hello", "main.wasm")):
             done = self.run_ww(path)

@@ -1,8 +1,9 @@
 //! One running component: a future that the foreign loop polls.
 
+use crate::budget::Budget;
 use crate::clock::Deadline;
 use crate::component::Runnable;
-use crate::limits::{CellLimiter, FurtherMemories};
+use crate::limits::{CellLimiter, Most};
 use crate::pipe::Pipe;
 use crate::streams::{Pipes, Streams, new_table};
 use crate::ticker::TickClock;
@@ -17,19 +18,17 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 use ww_fence::bounded;
 
-/// The most random bytes that one call may ask for.
-const MAX_RANDOM_BYTES: u64 = 64 << 10;
-
-/// The most that one call may hand to the host, and the handles that it may hold.
-const MAX_HOSTCALL_BYTES: usize = 4 << 20;
-const MAX_HANDLES: usize = 20_000;
-
 pub struct CellOptions {
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
     pub pipe_capacity: usize,
     pub memory_bytes: usize,
     pub table_elements: usize,
+    pub most: Most,
+    pub resources: usize, // of WASI; a handle of each may stand on either side
+    pub hostcall_bytes: usize,
+    pub random_bytes: u64,
+    pub parent: Option<Arc<Budget>>,
 }
 
 pub enum Outcome {
@@ -63,6 +62,7 @@ pub struct Cell {
     deadline: Deadline,
     ticks: TickClock,
     progress: Progress,
+    budget: Arc<Budget>,
 }
 
 impl Cell {
@@ -80,9 +80,12 @@ impl Cell {
             yielded: Arc::new(AtomicBool::new(false)),
             slice_start: Arc::new(AtomicU64::new(0)),
         };
-        let state = new_state(&options, &pipes, deadline.clone(), engine.further.clone());
+        let budget =
+            Budget::new(options.memory_bytes, options.table_elements, options.parent.clone());
+        let limiter = CellLimiter::new(budget.clone(), options.most, engine.further.clone());
+        let state = new_state(&options, &pipes, deadline.clone(), limiter);
         let ticks = engine.ticker.clock();
-        let store = new_store(engine, state, ticks.clone(), progress.clone());
+        let store = new_store(engine, state, &options, ticks.clone(), progress.clone());
         let run = Box::pin(run(store, runnable.clone(), progress.instantiated.clone()));
         let cell_waker = Arc::new(waker);
         Cell {
@@ -93,7 +96,12 @@ impl Cell {
             deadline,
             ticks,
             progress,
+            budget,
         }
+    }
+
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// `None`: not ended yet.
@@ -168,17 +176,17 @@ fn new_state(
     options: &CellOptions,
     pipes: &[Arc<Pipe>; 5],
     deadline: Deadline,
-    further: FurtherMemories,
+    limiter: CellLimiter,
 ) -> State {
     let mut wasi = WasiCtxBuilder::new();
-    wasi.args(&options.args).envs(&options.env).max_random_size(MAX_RANDOM_BYTES);
+    wasi.args(&options.args).envs(&options.env).max_random_size(options.random_bytes);
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     let [connection_in, connection_out, stdin, stdout, stderr] = pipes.clone();
     let pipes = Pipes { connection_in, connection_out, stdin, stdout, stderr };
     State {
         wasi: wasi.build(),
-        table: new_table(),
-        limiter: CellLimiter::new(options.memory_bytes, options.table_elements, further),
+        table: new_table(options.resources),
+        limiter,
         streams: Streams::new(pipes),
         deadline,
     }
@@ -187,13 +195,14 @@ fn new_state(
 fn new_store(
     engine: &EngineShared,
     state: State,
+    options: &CellOptions,
     ticks: TickClock,
     progress: Progress,
 ) -> Store<State> {
     let mut store = Store::new(&engine.engine, state);
     store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(MAX_HOSTCALL_BYTES);
-    store.set_max_component_handles(MAX_HANDLES);
+    store.set_hostcall_fuel(options.hostcall_bytes);
+    store.set_max_component_handles(2 * options.resources);
     store.set_epoch_deadline(1);
     // The engine's tick is global: a guest that was parked for a tick must not yield as soon as it
     // wakes, so what counts is the tick in which this poll began.

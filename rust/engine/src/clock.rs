@@ -21,6 +21,12 @@ pub fn now() -> u64 {
     START.elapsed().as_nanos() as u64
 }
 
+/// What this thread has computed, in nanoseconds.
+pub fn cpu() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
+}
+
 /// The earliest time at which a cell wants to be polled again; `u64::MAX` for never.
 #[derive(Clone)]
 pub struct Deadline(Arc<AtomicU64>);

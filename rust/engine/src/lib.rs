@@ -11,6 +11,7 @@
 //!
 //! `rust/include/ww_engine.h` is the C side of this file; the two must agree.
 
+mod budget;
 mod cell;
 mod clock;
 mod component;
@@ -23,10 +24,11 @@ mod streams;
 mod ticker;
 mod waker;
 
+use budget::Budget;
 use cell::{Cell, CellOptions, Outcome};
 use clock::Deadline;
 use component::Runnable;
-use limits::{CellLimiter, FurtherMemories};
+use limits::{CellLimiter, FurtherMemories, Most};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
 use std::ptr;
@@ -292,6 +294,12 @@ pub struct WwCellOptions {
     pub pipe_capacity: u64,
     pub memory_bytes: u64,
     pub table_elements: u64,
+    pub memories: u64,
+    pub instances: u64,
+    pub resources: u64,
+    pub hostcall_bytes: u64,
+    pub random_bytes: u64,
+    pub parent: *const WwBudget, // of whoever starts it; null: nobody's
 }
 
 impl WwCellOptions {
@@ -306,9 +314,17 @@ impl WwCellOptions {
             pipe_capacity: self.pipe_capacity as usize,
             memory_bytes: self.memory_bytes as usize,
             table_elements: self.table_elements as usize,
+            most: Most { memories: self.memories as usize, instances: self.instances as usize },
+            resources: self.resources as usize,
+            hostcall_bytes: self.hostcall_bytes as usize,
+            random_bytes: self.random_bytes,
+            parent: unsafe { self.parent.as_ref() }.map(|budget| budget.0.clone()),
         })
     }
 }
+
+/// What a cell may have, for those that it starts.
+pub struct WwBudget(Arc<Budget>);
 
 pub struct WwCell(Cell);
 
@@ -332,6 +348,41 @@ pub unsafe extern "C" fn ww_cell_new(
     }
 }
 
+/// # Safety
+/// `cell` lives. Given back with `ww_budget_drop`; it may outlive the cell.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_cell_budget(cell: *const WwCell) -> *mut WwBudget {
+    boxed(WwBudget(unsafe { &*cell }.0.budget().clone()))
+}
+
+/// # Safety
+/// Given back once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_budget_drop(budget: *mut WwBudget) {
+    unheard(|| drop(unsafe { Box::from_raw(budget) }));
+}
+
+/// Bytes of linear memory that the cell itself has, now and at most, children not counted.
+#[repr(C)]
+pub struct WwUsage {
+    pub memory: u64,
+    pub memory_peak: u64,
+}
+
+/// # Safety
+/// `budget` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_budget_usage(budget: *const WwBudget) -> WwUsage {
+    let budget = unsafe { &(*budget).0 };
+    WwUsage { memory: budget.used() as u64, memory_peak: budget.peak() as u64 }
+}
+
+/// Of this thread, in nanoseconds.
+#[unsafe(no_mangle)]
+pub extern "C" fn ww_clock_cpu() -> u64 {
+    clock::cpu()
+}
+
 pub const POLL_PENDING: u32 = 0;
 pub const POLL_EXITED: u32 = 1;
 pub const POLL_TRAPPED: u32 = 2;
@@ -343,6 +394,7 @@ pub struct WwPoll {
     pub exit_code: i32,     // where exited
     pub instantiated: bool, // `run` was entered, now or earlier
     pub yielded: bool,      // where pending: its slice was used up, it waits for nothing
+    pub hits: u32,          // limits that were hit: budget.rs
     pub deadline: u64,      // where pending: poll again at this time at the latest, by ww_clock_now
     pub cause: WwBytes,     // where trapped or refused, else empty; owned by the caller
     pub backtrace: WwBytes, // where trapped, likewise
@@ -367,6 +419,7 @@ pub unsafe extern "C" fn ww_cell_poll(cell: *mut WwCell, poll: *mut WwPoll) {
         exit_code: 0,
         instantiated: cell.is_instantiated(),
         yielded: cell.has_yielded(),
+        hits: cell.budget().take_hits(),
         deadline: cell.deadline(),
         cause: Vec::new().into(),
         backtrace: Vec::new().into(),

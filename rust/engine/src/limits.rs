@@ -1,11 +1,10 @@
 //! What one cell may make the engine allocate: one budget over all of its memories and tables.
 
+use crate::budget::Budget;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use wasmtime::{ResourceLimiter, Result, bail};
 
-const MAX_INSTANCES: usize = 100;
-const MAX_MEMORIES: usize = 8;
 const MAX_TABLES: usize = 100;
 
 /// Memories beyond the first of each cell, over all cells: each takes some three of the mappings of
@@ -15,16 +14,25 @@ pub struct FurtherMemories(Arc<AtomicUsize>);
 
 const MAX_FURTHER_MEMORIES: usize = 4_000;
 
+/// So many a cell may have.
+#[derive(Clone, Copy)]
+pub struct Most {
+    pub memories: usize,
+    pub instances: usize,
+}
+
 pub struct CellLimiter {
-    memory_left: usize, // bytes
-    table_elements_left: usize,
+    budget: Arc<Budget>,
+    memory: usize, // bytes taken of it
+    table_elements: usize,
+    most: Most,
     memories: usize,
     further: FurtherMemories,
 }
 
 impl CellLimiter {
-    pub fn new(memory_left: usize, table_elements_left: usize, further: FurtherMemories) -> Self {
-        CellLimiter { memory_left, table_elements_left, memories: 0, further }
+    pub fn new(budget: Arc<Budget>, most: Most, further: FurtherMemories) -> Self {
+        CellLimiter { budget, memory: 0, table_elements: 0, most, memories: 0, further }
     }
 
     fn count_memory(&mut self) -> Result<()> {
@@ -41,6 +49,7 @@ impl CellLimiter {
 
 impl Drop for CellLimiter {
     fn drop(&mut self) {
+        self.budget.give_back(self.memory, self.table_elements);
         self.further.0.fetch_sub(self.memories.saturating_sub(1), Relaxed);
     }
 }
@@ -52,11 +61,14 @@ impl ResourceLimiter for CellLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool> {
-        let granted = maximum.is_none_or(|most| desired <= most)
-            && take(&mut self.memory_left, desired.saturating_sub(current));
+        let amount = desired.saturating_sub(current);
+        let granted = maximum.is_none_or(|most| desired <= most) && self.budget.take_memory(amount);
+        if granted {
+            self.memory += amount;
+        }
         // Its first growth is a memory's making. One that was made empty counts again as it grows,
         // but never more than there can be.
-        if granted && current == 0 && self.memories < MAX_MEMORIES {
+        if granted && current == 0 && self.memories < self.most.memories {
             self.count_memory()?;
         }
         Ok(granted)
@@ -68,30 +80,24 @@ impl ResourceLimiter for CellLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool> {
-        Ok(maximum.is_none_or(|most| desired <= most)
-            && take(&mut self.table_elements_left, desired.saturating_sub(current)))
+        let amount = desired.saturating_sub(current);
+        let granted = maximum.is_none_or(|most| desired <= most) && self.budget.take_tables(amount);
+        if granted {
+            self.table_elements += amount;
+        }
+        Ok(granted)
     }
 
     fn instances(&self) -> usize {
-        MAX_INSTANCES
+        self.most.instances
     }
 
     fn memories(&self) -> usize {
-        MAX_MEMORIES
+        self.most.memories
     }
 
     fn tables(&self) -> usize {
         MAX_TABLES
-    }
-}
-
-fn take(left: &mut usize, amount: usize) -> bool {
-    match left.checked_sub(amount) {
-        Some(rest) => {
-            *left = rest;
-            true
-        }
-        None => false,
     }
 }
 
@@ -101,7 +107,9 @@ mod tests {
 
     #[test]
     fn one_budget_over_all_memories() {
-        let mut limiter = CellLimiter::new(100, 1, FurtherMemories::default());
+        let budget = Budget::new(100, 1, None);
+        let most = Most { memories: 8, instances: 100 };
+        let mut limiter = CellLimiter::new(budget.clone(), most, FurtherMemories::default());
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(!limiter.memory_growing(0, 41, None).unwrap());
         assert!(limiter.memory_growing(60, 100, None).unwrap());
@@ -111,7 +119,9 @@ mod tests {
             assert!(!limiter.memory_growing(0, 1000, None).unwrap());
             assert!(limiter.memory_growing(0, 0, None).unwrap());
         }
-        assert_eq!(limiter.memories, MAX_MEMORIES);
+        assert_eq!(limiter.memories, 8);
         assert!(!limiter.table_growing(1, 2, None).unwrap());
+        drop(limiter);
+        assert!(budget.take_memory(100) && budget.take_tables(1), "all of it is given back");
     }
 }

@@ -396,11 +396,9 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     add_connection(linker)
 }
 
-/// The most resources (streams, pollables, timers) that one cell may hold at a time.
-const MAX_RESOURCES: usize = 10_000;
-
-pub fn new_table() -> ResourceTable {
+/// `most` resources (streams, pollables, timers) at a time.
+pub fn new_table(most: usize) -> ResourceTable {
     let mut table = ResourceTable::new();
-    table.set_max_capacity(MAX_RESOURCES);
+    table.set_max_capacity(most);
     table
 }

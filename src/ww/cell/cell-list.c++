@@ -2,6 +2,7 @@
 
 #include <kj/vector.h>
 #include <ww/base/error.h>
+#include <ww/cell/cell.h>
 
 namespace ww {
 namespace {
@@ -39,6 +40,12 @@ void CellRecord::describe(peer::CellInfo::Builder info) const {
   if (cell == nullptr) info.getState().setExitCode(exitCode);
   else info.getState().setRunning();
   info.setCause(cause);
+  auto now = cell.map([](const Cell& c) { return c.getUsage(); }).orDefault(usage);
+  info.setMemoryBytes(now.memory);
+  info.setMemoryPeakBytes(now.memoryPeak);
+  info.setCpuNs(now.cpu / kj::NANOSECONDS);
+  info.setChildren(now.children);
+  info.setLimitHits(hits.count);
 }
 
 kj::Own<CellRecord> CellList::add(Cell& cell, uint64_t id, uint64_t parent,
@@ -58,6 +65,8 @@ kj::Own<CellRecord> CellList::add(Cell& cell, uint64_t id, uint64_t parent,
 
 void CellList::end(CellRecord& record, int32_t exitCode, kj::StringPtr cause) {
   record.cell = nullptr;
+  record.usage.memory = 0;
+  record.usage.children = 0;
   record.exitCode = exitCode;
   record.cause = kj::str(cause);
   ended.push_back(record.id);

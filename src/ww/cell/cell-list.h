@@ -11,6 +11,7 @@
 #include <peer.capnp.h>
 #include <ww/base/ed25519.h>
 #include <ww/cell/cell-log.h>
+#include <ww/cell/limit-hits.h>
 
 namespace ww {
 
@@ -24,6 +25,13 @@ struct CellOrigin final: public kj::Refcounted {
   const kj::Maybe<PublicKey> key;  // of the session's client; none: the owner's, or pid0's
 };
 
+struct CellUsage {
+  uint64_t memory = 0;      // bytes of its linear memories; 0 once it has ended
+  uint64_t memoryPeak = 0;
+  kj::Duration cpu = 0 * kj::NANOSECONDS;
+  size_t children = 0;      // that run
+};
+
 struct CellRecord final: public kj::Refcounted {
   uint64_t id = 0;
   uint64_t parent = 0;
@@ -35,6 +43,8 @@ struct CellRecord final: public kj::Refcounted {
   int32_t exitCode = 0;               // once it does not
   kj::String cause;                   // why it trapped
   kj::Maybe<kj::Own<CellLog>> log;    // if it is detached
+  CellUsage usage;                    // once it has ended
+  CellHits hits;
 
   void describe(peer::CellInfo::Builder info) const;
 };
@@ -50,6 +60,10 @@ class CellList final {
 
   kj::Own<CellRecord> add(Cell& cell, uint64_t id, uint64_t parent, CellOrigin& origin,
                           kj::StringPtr component, kj::ArrayPtr<const kj::String> args);
+
+  kj::Maybe<CellRecord&> find(uint64_t id) {
+    return records.find(id).map([](auto& record) -> CellRecord& { return *record; });
+  }
 
   // Of a cell of this list, at its end.
   void end(CellRecord& record, int32_t exitCode, kj::StringPtr cause);

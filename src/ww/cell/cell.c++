@@ -8,7 +8,17 @@ namespace ww {
 
 // ---------------------------------------------------------------------------------- CellGroup
 
-CellGroup::CellGroup(uint64_t parent): parent(parent), removals(*this) {}
+CellGroup::CellGroup(): removals(*this) {}
+
+CellGroup::CellGroup(uint64_t parent, kj::Own<ffi::GuestBudget> budget, CellGroup& of)
+    : parent(parent), budget(kj::mv(budget)), depth(of.depth + 1), tree(kj::addRef(*of.tree)),
+      removals(*this) {}
+
+CellGroup::CellGroup(CellGroup& of)
+    : parent(of.parent),
+      budget(of.budget.map([](kj::Own<ffi::GuestBudget>& b) { return kj::addRef(*b); })),
+      depth(of.depth), held(kj::addRef(*of.held)), removals(*this) {}
+
 CellGroup::~CellGroup() noexcept(false) { end(); }
 
 void CellGroup::requireOpen() const {
@@ -22,6 +32,7 @@ void CellGroup::add(kj::Own<Cell> cell) {
     pipe->attach(kj::addRef(*place));  // what is left in it is what is counted
   }
   cell->place = kj::mv(place);
+  cell->running = kj::refcounted<Place>(kj::addRef(*tree));
   auto id = cell->getId();
   removals.add(cell->onExit().then([this, id](int32_t) { cells.erase(id); }));
   cells.insert(id, kj::mv(cell));
@@ -35,8 +46,7 @@ kj::Own<CellGroup> CellGroup::makeSubgroup() {
     if (subgroup->isShared() || subgroup->size() > 0) used.add(kj::mv(subgroup));
   }
   subgroups = kj::mv(used);
-  auto subgroup = kj::refcounted<CellGroup>(parent);
-  subgroup->held = kj::addRef(*held);
+  auto subgroup = kj::refcounted<CellGroup>(*this);
   subgroups.add(kj::addRef(*subgroup));
   return subgroup;
 }
@@ -70,12 +80,14 @@ void CellGroup::taskFailed(kj::Exception&& exception) {
 
 // --------------------------------------------------------------------------------------- Cell
 
-Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger, CellList& list)
-    : Cell(id, kj::mv(task), logger, list, kj::newPromiseAndFulfiller<int32_t>()) {}
+Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger, CellList& list,
+           CellGroup& group)
+    : Cell(id, kj::mv(task), logger, list, group, kj::newPromiseAndFulfiller<int32_t>()) {}
 
 Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> guest, Logger& logger, CellList& list,
-           kj::PromiseFulfillerPair<int32_t> paf)
-    : id(id), logger(logger), list(list), children(kj::refcounted<CellGroup>(id)),
+           CellGroup& group, kj::PromiseFulfillerPair<int32_t> paf)
+    : id(id), logger(logger), list(list),
+      children(kj::refcounted<CellGroup>(id, kj::addRef(guest->getBudget()), group)),
       in(kj::refcounted<PipeEnd>("stdin", PipeEnd::Direction::TO_CELL, guest->takeStdin())),
       out(kj::refcounted<PipeEnd>("stdout", PipeEnd::Direction::FROM_CELL, guest->takeStdout())),
       err(kj::refcounted<PipeEnd>("stderr", PipeEnd::Direction::FROM_CELL, guest->takeStderr())),
@@ -114,14 +126,20 @@ void Cell::onGuestEnd(ffi::GuestEnd guestEnd) {
       refused = true;
       end(EXIT_NOT_RUNNABLE);
     }
+    KJ_CASE_ONEOF(spent, ffi::GuestSpent) {
+      KJ_IF_MAYBE(hit, onSpent) (*hit)();
+      end(EXIT_TIMEOUT);
+    }
   }
 }
 
 void Cell::end(int32_t code) {
   if (exitCode != nullptr) return;
   exitCode = code;
+  if (record.get() != nullptr) record->usage = getUsage();
   // The guest is gone from here on: its memory is freed, its pipes give what is left, and the end.
   task = nullptr;
+  running = nullptr;
   KJ_IF_MAYBE(l, link) {
     // A link must not be dropped from within a call that it delivers, which this may be.
     kj::evalLater([dropped = kj::mv(*l)]() {}).detach([](kj::Exception&& exception) {
@@ -134,6 +152,41 @@ void Cell::end(int32_t code) {
   logDropped(*out, "stdout");
   logDropped(*err, "stderr");
   exitFulfiller->fulfill(kj::mv(code));
+}
+
+CellUsage Cell::getUsage() const {
+  CellUsage usage = record->usage;
+  KJ_IF_MAYBE(guest, task) {
+    auto& budget = (*guest)->getBudget();
+    usage.memory = budget.getMemory();
+    usage.memoryPeak = budget.getMemoryPeak();
+    usage.cpu = (*guest)->getCpuTime();
+    usage.children = children->size();
+  }
+  return usage;
+}
+
+// Tells which limits it hits, and ends it when its time is over. What this refers to outlives it.
+void Cell::watch(CellParts& parts) {
+  auto hit = [this, &hits = parts.hits](LimitKind kind, kj::StringPtr limit) {
+    hits.hit(kind, id, limit, record->hits);
+  };
+  auto& limits = parts.limits;
+  KJ_ASSERT_NONNULL(task)->onHits([hit, memory = limits.memoryBytes,
+                                   tables = limits.tableElements](ffi::GuestHits hits) {
+    if (hits.memory) hit(LimitKind::MEMORY, kj::str(memory));
+    if (hits.tables) hit(LimitKind::TABLES, kj::str(tables));
+  });
+  KJ_IF_MAYBE(cpu, limits.cpu) {
+    onSpent = [hit, cpu = *cpu]() { hit(LimitKind::CPU, kj::str(cpu)); };
+  }
+  KJ_IF_MAYBE(wall, limits.wall) {
+    clock = parts.timer.afterDelay(*wall).then([this, hit, wall = *wall]() {
+      if (exitCode != nullptr) return;
+      hit(LimitKind::WALL, kj::str(wall));
+      end(EXIT_TIMEOUT);
+    }).eagerlyEvaluate(nullptr);
+  }
 }
 
 void Cell::detach() {
@@ -215,12 +268,34 @@ void CellBuilder::env(kj::Array<kj::String> variables) {
   envValues = values.finish();
 }
 
+void CellBuilder::requireRoom(CellGroup& group) {
+  auto refuse = [&](LimitKind kind, kj::StringPtr name, kj::uint limit, kj::StringPtr why) {
+    parts.hits.hit(kind, group.getParent(), kj::str(limit), hitsOf(group));
+    kj::throwFatalException(overloaded(kj::str(name, ": ", why, "; the limit is ", limit)));
+  };
+  auto& limits = parts.limits;
+  if (group.heldCount() >= limits.held) {
+    refuse(LimitKind::HELD, "cells", limits.held,
+           "so many are held by this parent, ended ones among them; drop some first");
+  }
+  bool isPid0 = cellOrigin->session == 0;
+  if (!isPid0 && group.sessionCount() >= limits.descendants) {
+    refuse(LimitKind::DESCENDANTS, "descendants", limits.descendants,
+           "so many cells run in this session, those that they started among them");
+  }
+  if (group.getDepth() >= limits.depth) {
+    refuse(LimitKind::DEPTH, "depth", limits.depth, "so many generations of cells are above it");
+  }
+}
+
+CellHits& CellBuilder::hitsOf(CellGroup& group) {
+  KJ_IF_MAYBE(record, parts.list.find(group.getParent())) return record->hits;
+  return group.hits;
+}
+
 kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& group) {
   group.requireOpen();
-  if (group.heldCount() >= parts.limits.held) {
-    kj::throwFatalException(overloaded(kj::str("cells: ", group.heldCount(),
-        " are held by this parent, ended ones among them; drop some first")));
-  }
+  requireRoom(group);
   auto args = KJ_MAP(arg, argValues) -> kj::StringPtr { return arg; };
   auto env = kj::heapArrayBuilder<ffi::EnvVar>(envNames.size());
   for (size_t i = 0; i < envNames.size(); i++) env.add(ffi::EnvVar{envNames[i], envValues[i]});
@@ -228,12 +303,20 @@ kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& 
   ffi::GuestOptions options;
   options.args = args;
   options.env = env;
-  options.pipeBytes = parts.limits.pipeBytes;
-  options.memoryBytes = parts.limits.memoryBytes;
-  options.tableElements = parts.limits.tableElements;
+  auto& limits = parts.limits;
+  options.pipeBytes = limits.pipeBytes;
+  options.memoryBytes = limits.memoryBytes;
+  options.tableElements = limits.tableElements;
+  options.memories = limits.memories;
+  options.instances = limits.instances;
+  options.resources = limits.resources;
+  options.hostcallBytes = limits.hostcallBytes;
+  options.randomBytes = limits.randomBytes;
+  options.cpu = limits.cpu;
+  options.parent = group.findBudget();
   auto task = kj::heap<ffi::GuestTask>(parts.engine, component, options);
   auto connection = task->takeConnection();
-  auto cell = kj::refcounted<Cell>(task->getId(), kj::mv(task), parts.logger, parts.list);
+  auto cell = kj::refcounted<Cell>(task->getId(), kj::mv(task), parts.logger, parts.list, group);
   KJ_IF_MAYBE(factory, bootstrapFactory) {
     cell->link = kj::heap<RpcLink>(kj::mv(connection), (*factory)(*cell->children),
                                    parts.limits.link);
@@ -241,6 +324,7 @@ kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& 
   group.add(kj::addRef(*cell));
   cell->record = parts.list.add(*cell, cell->getId(), group.getParent(), *cellOrigin,
                                 component.getHash(), argValues);
+  cell->watch(parts);
   return cell;
 }
 
@@ -255,6 +339,8 @@ kj::Promise<kj::Own<Cell>> CellBuilder::start(kj::Array<const kj::byte> wasm,
   KJ_DEFER(if (!started) cell->end(EXIT_KILLED));
   auto entered = KJ_ASSERT_NONNULL(cell->task)->onInstantiated()
       .exclusiveJoin(parts.timer.afterDelay(parts.limits.instantiation).then([&]() -> bool {
+    parts.hits.hit(LimitKind::INSTANTIATION, cell->getId(), kj::str(parts.limits.instantiation),
+                   cell->record->hits);
     kj::throwFatalException(badInput(kj::str(NOT_IN_TIME, " within ",
                                              parts.limits.instantiation)));
   }));

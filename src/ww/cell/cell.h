@@ -16,6 +16,8 @@
 #include <kj/timer.h>
 #include <ww/base/log.h>
 #include <ww/cell/cell-list.h>
+#include <ww/cell/limit-hits.h>
+#include <ww/cell/limits.h>
 #include <ww/cell/pipe-end.h>
 #include <ww/ffi/compiler.h>
 #include <ww/ffi/guest-task.h>
@@ -34,21 +36,18 @@ constexpr int32_t EXIT_NOT_RUNNABLE = 126;  // no component, or one that cannot 
 // the node is to blame.
 kj::Maybe<int32_t> findExitCode(const kj::Exception& startFailure);
 
-struct CellLimits {
-  kj::uint held = 1024;  // cells of one parent, or their pipes, that somebody holds; ended ones too
-  size_t pipeBytes = 64 * 1024;         // of each pipe
-  uint64_t memoryBytes = 256ull << 20;  // over all linear memories
-  uint64_t tableElements = 65536;       // over all tables
-  kj::Duration instantiation = 5 * kj::SECONDS;
-  LinkLimits link;
-};
-
 class Cell;
+struct CellParts;
 
 class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler {
  public:
-  // `parent`: the cell whose children they are; 0: none.
-  explicit CellGroup(uint64_t parent = 0);
+  CellGroup();  // of cells that no other cell started
+
+  // Of the children of a cell of `of`.
+  CellGroup(uint64_t parent, kj::Own<ffi::GuestBudget> budget, CellGroup& of);
+
+  // A session's, within `of`.
+  explicit CellGroup(CellGroup& of);
   ~CellGroup() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(CellGroup);
 
@@ -58,8 +57,20 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   // Throws `ended:` after end().
   void requireOpen() const;
 
-  // A group that ends with this one, and may end before.
+  // A group that ends with this one, and may end before. A session's: what is started in it, and
+  // by that, counts together.
   kj::Own<CellGroup> makeSubgroup();
+
+  // Cells that run, of the session that this group belongs to.
+  kj::uint sessionCount() const { return tree->value; }
+
+  // Generations from here up to pid0, or to a client's session.
+  kj::uint getDepth() const { return depth; }
+
+  // What a cell of this group has a part of.
+  kj::Maybe<const ffi::GuestBudget&> findBudget() const {
+    return budget.map([](auto& b) -> const ffi::GuestBudget& { return *b; });
+  }
 
   uint64_t getParent() const { return parent; }
 
@@ -89,7 +100,11 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   void add(kj::Own<Cell> cell);
   void taskFailed(kj::Exception&& exception) override;
 
-  const uint64_t parent;
+  const uint64_t parent = 0;
+  kj::Maybe<kj::Own<ffi::GuestBudget>> budget;  // the parent's
+  const kj::uint depth = 0;
+  kj::Own<Count> tree = kj::refcounted<Count>();
+  CellHits hits;  // where it is not a cell that starts one
   bool ended = false;
   kj::Own<Count> held = kj::refcounted<Count>();
   kj::HashMap<uint64_t, kj::Own<Cell>> cells;
@@ -100,7 +115,7 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
 class Cell final: public kj::Refcounted {
  public:
   // For CellBuilder.
-  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger, CellList& list);
+  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger, CellList& list, CellGroup& group);
   ~Cell() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Cell);
 
@@ -122,6 +137,9 @@ class Cell final: public kj::Refcounted {
 
   const CellRecord& getRecord() const { return *record; }
 
+  // What it has used up to now, or to its end.
+  CellUsage getUsage() const;
+
   bool isRunning() const { return exitCode == nullptr; }
 
   // Why it trapped, or was refused at its start, in one line, if it was.
@@ -139,12 +157,14 @@ class Cell final: public kj::Refcounted {
   void logTrap(const ffi::GuestTrap& trap);
   void logDropped(PipeEnd& pipe, kj::StringPtr name);
   void countWaiter(int difference);
+  void watch(CellParts& parts);
 
   const uint64_t id;
   Logger& logger;
   CellList& list;
   kj::Own<CellRecord> record;
-  kj::Own<void> place;  // among those that are held
+  kj::Own<void> place;    // among those that are held
+  kj::Own<void> running;  // among those of its session that run
   kj::Own<CellGroup> children;
   kj::Own<PipeEnd> in, out, err;
   kj::Maybe<kj::Own<ffi::GuestTask>> task;  // while it runs
@@ -156,9 +176,11 @@ class Cell final: public kj::Refcounted {
   kj::Own<kj::PromiseFulfiller<int32_t>> exitFulfiller;
   kj::ForkedPromise<int32_t> exitPromise;
   kj::Promise<void> following = nullptr;
+  kj::Maybe<kj::Function<void()>> onSpent;
+  kj::Promise<void> clock = nullptr;
 
   Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger, CellList& list,
-       kj::PromiseFulfillerPair<int32_t> paf);
+       CellGroup& group, kj::PromiseFulfillerPair<int32_t> paf);
 };
 
 // What all cells of a node are made with. Everything outlives the cells.
@@ -168,7 +190,8 @@ struct CellParts {
   kj::Timer& timer;
   Logger& logger;
   CellList& list;
-  CellLimits limits;
+  LimitHits& hits;
+  Limits limits;
 };
 
 // Makes the bootstrap capability of a new cell. `children` is the group of what that cell will
@@ -199,6 +222,8 @@ class CellBuilder final {
   kj::Promise<kj::Own<Cell>> start(kj::Array<const kj::byte> wasm, kj::Own<CellGroup> group);
 
  private:
+  void requireRoom(CellGroup& group);
+  CellHits& hitsOf(CellGroup& group);
   kj::Own<Cell> makeCell(const ffi::Component& component, CellGroup& group);
 
   CellParts parts;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string>
 #include <vector>
+#include <ww/base/quantity.h>
 #include <ww/base/text.h>
 
 namespace ww {
@@ -30,8 +31,8 @@ constexpr const char* RUN_EXAMPLES =
     "What follows -- goes to it, verbatim, as its arguments.\n"
     "\n"
     "Exit code: the image's own; 125 the node failed, 126 not a component, or one that imports\n"
-    "what this host does not have, 127 no such image, 124 not begun within 5 s, 134 it trapped,\n"
-    "128+N ended by signal N.\n"
+    "what this host does not have, 127 no such image, 124 out of time (--cpu, --timeout, or not\n"
+    "begun within 5 s), 134 it trapped, 128+N ended by signal N.\n"
     "\n"
     "Example:\n"
     "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n"
@@ -70,6 +71,8 @@ std::string isNotEmpty(const std::string& word) {
 
 struct Raw {
   std::string image;
+  std::string memory, cpu, timeout;
+  uint32_t maxChildren = 64;
   std::vector<std::string> env;
   std::string dataDir;
   std::string logLevel = "info";
@@ -157,6 +160,29 @@ void addNetworkOptions(CLI::App& run, Raw& raw) {
       ->envname("WW_NO_NETWORK")->group(group);
 }
 
+std::string checkSize(const std::string& word) {
+  return parseSize(word.c_str()) != nullptr ? "" : word + " is no size, such as 64m or 1g";
+}
+std::string checkDuration(const std::string& word) {
+  return parseDuration(word.c_str()) != nullptr
+      ? "" : word + " is no duration, such as 1.5s or 1h30m";
+}
+
+void addLimitOptions(CLI::App& run, Raw& raw) {
+  auto group = "Limits, of each cell (docs/security.md has them all)";
+  run.add_option("--memory,-m", raw.memory,
+                 "Of linear memory; what a cell starts has a part of its own [256m]")
+      ->type_name("SIZE")->envname("WW_MEMORY")->group(group)->check(checkSize);
+  run.add_option("--cpu", raw.cpu, "What it may compute; then it ends with 124 [no limit]")
+      ->type_name("DURATION")->envname("WW_CPU")->group(group)->check(checkDuration);
+  run.add_option("--timeout", raw.timeout, "How long it may run; likewise [no limit]")
+      ->type_name("DURATION")->envname("WW_TIMEOUT")->group(group)->check(checkDuration);
+  run.add_option("--max-children", raw.maxChildren,
+                 "Cells that run in one session, those that they start among them")
+      ->type_name("N")->envname("WW_MAX_CHILDREN")->capture_default_str()->group(group)
+      ->check(CLI::Range(0u, 100'000u));
+}
+
 void addRunOptions(CLI::App& run, Raw& raw) {
   run.add_option("IMAGE", raw.image,
                  "A folder with main.wasm, or a .wasm file [the built-in image]")
@@ -171,6 +197,7 @@ void addRunOptions(CLI::App& run, Raw& raw) {
          "--advance-on-signal", raw.advanceOnSignal,
          "Move the epoch by one at each SIGUSR1, to see a session end and the image graft again")
       ->envname("WW_ADVANCE_ON_SIGNAL");
+  addLimitOptions(run, raw);
   addNetworkOptions(run, raw);
   run.footer(RUN_EXAMPLES);
 }
@@ -216,7 +243,7 @@ std::string namesOfVariables() {
                    "WW_ADVANCE_ON_SIGNAL", "WW_LISTEN", "WW_BOOTSTRAP", "WW_PRIVATE_NETWORK",
                    "WW_DHT", "WW_DIAL_TIMEOUT", "WW_DIAL_PRIVATE", "WW_NO_MDNS",
                    "WW_NO_NETWORK", "WW_RPC", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON",
-                   "WW_IDENTITY"}) {
+                   "WW_IDENTITY", "WW_MEMORY", "WW_CPU", "WW_TIMEOUT", "WW_MAX_CHILDREN"}) {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";
@@ -254,6 +281,10 @@ RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   options.wasmDebug = raw.wasmDebug;
   options.advanceOnSignal = raw.advanceOnSignal;
   options.network = makeNetworkOptions(raw);
+  options.memoryBytes = parseSize(raw.memory.c_str());
+  options.cpu = parseDuration(raw.cpu.c_str());
+  options.timeout = parseDuration(raw.timeout.c_str());
+  options.maxChildren = raw.maxChildren;
   options.allow = strs(raw.allow);
   if (!raw.allowFile.empty()) options.allowFile = str(raw.allowFile);
   return options;

@@ -19,6 +19,9 @@ struct RunOptions {
   bool wasmDebug = false;
   bool advanceOnSignal = false;
   NetworkOptions network;
+  kj::Maybe<uint64_t> memoryBytes;  // of each cell, as the next two
+  kj::Maybe<kj::Duration> cpu, timeout;
+  kj::uint maxChildren = 64;        // running cells of one session
   kj::Array<kj::String> allow;      // keys that may graft from elsewhere: KEY or KEY,node
   kj::Maybe<kj::String> allowFile;  // with more of them
 };

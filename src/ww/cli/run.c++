@@ -115,6 +115,10 @@ class Run {
     NodeOptions result;
     result.engine.debugInfo = options.wasmDebug;
     result.dial.allowPrivate = options.network.dialPrivate;
+    KJ_IF_MAYBE(bytes, options.memoryBytes) result.cell.memoryBytes = *bytes;
+    result.cell.cpu = options.cpu;
+    result.cell.wall = options.timeout;
+    result.cell.descendants = options.maxChildren;
     return result;
   }
 

@@ -27,6 +27,10 @@ kj::String timeText(int64_t ms) {
   return kj::str(text);
 }
 
+kj::String mebibytes(uint64_t bytes) {
+  return kj::str(double(bytes * 10 >> 20) / 10, " MiB");
+}
+
 kj::String stateText(peer::CellInfo::Reader cell) {
   auto state = cell.getState();
   if (state.isRunning()) return kj::str(cell.getDetached() ? "detached" : "running");
@@ -46,6 +50,9 @@ kj::String cellJson(peer::CellInfo::Reader cell) {
       .add("running", state.isRunning());
   if (!state.isRunning()) json.addRaw("exitCode", kj::str(state.getExitCode()));
   if (cell.getCause().size() > 0) json.add("cause", cell.getCause());
+  json.add("memoryBytes", cell.getMemoryBytes()).add("memoryPeakBytes", cell.getMemoryPeakBytes())
+      .add("cpuNs", cell.getCpuNs()).add("children", uint64_t(cell.getChildren()))
+      .add("limitHits", cell.getLimitHits());
   return json.toText();
 }
 
@@ -97,7 +104,12 @@ kj::String showCell(peer::CellInfo::Reader cell, bool json) {
       line("parent     ", dash(cell.getParent())), line("session    ", dash(cell.getSession())),
       line("started    ", timeText(cell.getStartedAtMs())),
       line("component  ", cell.getComponent()),
-      line("args       ", kj::strArray(cell.getArgs(), " ")));
+      line("args       ", kj::strArray(cell.getArgs(), " ")),
+      line("memory     ", kj::str(mebibytes(cell.getMemoryBytes()), " now, ",
+                                  mebibytes(cell.getMemoryPeakBytes()), " at most")),
+      line("cpu        ", kj::str(double(cell.getCpuNs() / 1000) / 1e6, " s")),
+      line("children   ", kj::str(cell.getChildren())),
+      line("limit hits ", kj::str(cell.getLimitHits())));
 }
 
 kj::String showSessions(capnp::List<node::SessionInfo>::Reader sessions, CellInfos cells,

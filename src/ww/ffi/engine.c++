@@ -9,7 +9,20 @@ namespace {
 
 WakeInbox& asInbox(void* hub) { return *static_cast<WakeInbox*>(hub); }
 
+constexpr uint64_t LONG_NS = 100'000;
+
 }  // namespace
+
+void ThreadCpuClock::begin() { begun = ww_clock_now(); }
+
+uint64_t ThreadCpuClock::endNs() {
+  auto passed = ww_clock_now() - begun;
+  if (passed < LONG_NS) return passed;
+  auto cpu = ww_clock_cpu();
+  auto computed = cpu - lastCpu;  // since the last long one, at least
+  lastCpu = cpu;
+  return kj::min(passed, computed);
+}
 
 // ------------------------------------------------------------------------------- EngineHandle
 
@@ -35,7 +48,9 @@ kj::String EngineHandle::version() const { return takeText(ww_engine_version(raw
 // ------------------------------------------------------------------------------------- Engine
 
 Engine::Engine(EngineOptions options, kj::Timer& timer, kj::WaitScope& waitScope)
-    : options(options), timer(timer), handle(kj::atomicRefcounted<EngineHandle>(options, *inbox)),
+    : options(options),
+      cpuClock(options.cpuClock.orDefault(threadClock)), timer(timer),
+      handle(kj::atomicRefcounted<EngineHandle>(options, *inbox)),
       runQueue(kj::refcounted<RunQueue>(waitScope)),
       draining(drainInbox().eagerlyEvaluate([](kj::Exception&& exception) {
         KJ_LOG(ERROR, "wakes from other threads stopped", exception);

@@ -23,10 +23,31 @@ namespace ww::ffi {
 
 class GuestTask;
 
+// How long the loop's thread has computed, between a begin and an end. An interface, so that a test
+// can say.
+class CpuClock {
+ public:
+  virtual void begin() = 0;
+  virtual uint64_t endNs() = 0;
+};
+
+// By the clock on the wall where it is short. The thread's own clock takes a call of the system's:
+// it is asked after a long while, so that what the machine did meanwhile does not count.
+class ThreadCpuClock final: public CpuClock {
+ public:
+  void begin() override;
+  uint64_t endNs() override;
+
+ private:
+  uint64_t begun = 0;
+  uint64_t lastCpu = 0;
+};
+
 struct EngineOptions {
   kj::Duration slice = 1 * kj::MILLISECONDS;  // a running guest yields to the loop after one or two
   size_t wasmStackBytes = 512 * 1024;         // of each guest
   bool debugInfo = false;  // source lines in traps' backtraces, where a component has them
+  kj::Maybe<CpuClock&> cpuClock;  // in place of the thread's; outlives the engine
   kj::uint maxGuests = 8000;  // a guest takes about 6 memory mappings, a process has 65,530
 };
 
@@ -62,6 +83,8 @@ class Engine {
   kj::Promise<void> drainInbox();
 
   const EngineOptions options;
+  ThreadCpuClock threadClock;
+  CpuClock& cpuClock;
   kj::Timer& timer;
   WakeInbox::Ref inbox;
   kj::Own<const EngineHandle> handle;

@@ -20,8 +20,12 @@ WwCell* makeCell(const Engine& engine, const Component& component, const GuestOp
     env.add(slice(variable.name));
     env.add(slice(variable.value));
   }
+  const WwBudget* parent = nullptr;
+  KJ_IF_MAYBE(p, options.parent) parent = GuestTask::rawOf(*p);
   WwCellOptions raw{args.begin(), args.size(), env.begin(), env.size(), options.pipeBytes,
-                    options.memoryBytes, options.tableElements};
+                    options.memoryBytes, options.tableElements, options.memories,
+                    options.instances, options.resources, options.hostcallBytes,
+                    options.randomBytes, parent};
   WwError error{};
   auto cell = ww_cell_new(engine.getHandle().getRaw(), component.getRaw(), &raw, task, id, &error);
   if (cell == nullptr) kj::throwFatalException(takeError(error));
@@ -32,7 +36,10 @@ WwCell* makeCell(const Engine& engine, const Component& component, const GuestOp
 
 GuestTask::GuestTask(Engine& engine, const Component& component, const GuestOptions& options)
     : kj::_::Event(kj::SourceLocation()), engine(engine), id(engine.nextId++),
-      component(kj::atomicAddRef(component)) {
+      component(kj::atomicAddRef(component)),
+      cpuLimitNs(options.cpu.map([](kj::Duration limit) {
+        return uint64_t(limit / kj::NANOSECONDS);
+      }).orDefault(kj::maxValue)) {
   if (engine.tasks.size() >= engine.options.maxGuests) {
     kj::throwFatalException(overloaded("cells"));
   }
@@ -44,6 +51,7 @@ GuestTask::GuestTask(Engine& engine, const Component& component, const GuestOpti
   endFulfiller = kj::mv(endPaf.fulfiller);
 
   raw = makeCell(engine, component, options, this, id);
+  budget = kj::refcounted<GuestBudget>(ww_cell_budget(raw));
   engine.tasks.insert(id, this);
   armBreadthFirst();
 }
@@ -53,6 +61,11 @@ GuestTask::~GuestTask() noexcept(false) {
   engine.tasks.erase(id);
   ww_cell_drop(raw);
 }
+
+GuestBudget::~GuestBudget() noexcept(false) { ww_budget_drop(raw); }
+
+uint64_t GuestBudget::getMemory() const { return ww_budget_usage(raw).memory; }
+uint64_t GuestBudget::getMemoryPeak() const { return ww_budget_usage(raw).memory_peak; }
 
 kj::Own<PipeChannel> GuestTask::takeConnection() {
   return kj::heap<PipeChannel>(*engine.runQueue, ww_cell_pipe(raw, WW_CONNECTION_IN),
@@ -69,6 +82,7 @@ kj::Own<PipeStream> GuestTask::takeStderr() {
 }
 
 void GuestTask::wake() {
+  if (isSpent()) return;
   if (polling) {
     wokenWhilePolling = true;
   } else if (!queueLink.isLinked()) {
@@ -88,8 +102,11 @@ void GuestTask::poll() {
   polling = true;
   ++engine.polls;
   wokenWhilePolling = false;
+  engine.cpuClock.begin();
   ww_cell_poll(raw, &result);
+  cpuNs += engine.cpuClock.endNs();
   polling = false;
+  if (result.hits != 0) tellHits(result.hits);
 
   if (result.instantiated && !instantiated) {
     instantiated = true;
@@ -99,6 +116,10 @@ void GuestTask::poll() {
   auto backtrace = takeText(result.backtrace);
   switch (result.state) {
     case WW_POLL_PENDING:
+      if (isSpent()) {
+        endFulfiller->fulfill(GuestSpent{});
+        break;
+      }
       setDeadline(result.deadline);
       if (result.yielded) {
         engine.runQueue->add(*this);
@@ -118,6 +139,12 @@ void GuestTask::poll() {
   }
   setDeadline(kj::maxValue);
   instantiatedFulfiller->fulfill(false);
+}
+
+void GuestTask::tellHits(uint32_t hits) {
+  KJ_IF_MAYBE(handler, hitHandler) {
+    (*handler)({(hits & WW_HIT_MEMORY) != 0, (hits & WW_HIT_TABLES) != 0});
+  }
 }
 
 void GuestTask::setDeadline(uint64_t ns) {

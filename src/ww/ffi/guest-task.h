@@ -6,13 +6,16 @@
 // Never drop it from within a callback of the engine; from an event of the loop it is always safe.
 
 #include <kj/async-io.h>
+#include <kj/function.h>
 #include <kj/list.h>
 #include <kj/one-of.h>
+#include <kj/refcount.h>
 #include <kj/string.h>
 #include <ww/ffi/component.h>
 #include <ww/ffi/pipe-channel.h>
 #include <ww/ffi/pipe-stream.h>
 
+struct WwBudget;
 struct WwCell;
 
 namespace ww::ffi {
@@ -24,12 +27,36 @@ struct EnvVar {
   kj::StringPtr value;
 };
 
+// What a guest may have of memory and tables, and with it all that it starts. It may outlive the
+// guest.
+class GuestBudget final: public kj::Refcounted {
+ public:
+  explicit GuestBudget(WwBudget* raw): raw(raw) {}
+  ~GuestBudget() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(GuestBudget);
+
+  // Bytes of linear memory that the guest itself has, and had at most.
+  uint64_t getMemory() const;
+  uint64_t getMemoryPeak() const;
+
+ private:
+  friend class GuestTask;
+  WwBudget* const raw;
+};
+
 struct GuestOptions {
   kj::ArrayPtr<const kj::StringPtr> args;  // verbatim; valid UTF-8, no NUL
   kj::ArrayPtr<const EnvVar> env;
   size_t pipeBytes = 64 * 1024;            // of each pipe
   uint64_t memoryBytes = 256ull << 20;     // over all linear memories
   uint64_t tableElements = 65536;          // over all tables
+  kj::uint memories = 8;
+  kj::uint instances = 100;
+  kj::uint resources = 10'000;
+  uint64_t hostcallBytes = 4 << 20;        // of one call
+  uint64_t randomBytes = 64 * 1024;        // of one call
+  kj::Maybe<kj::Duration> cpu;             // that it may compute
+  kj::Maybe<const GuestBudget&> parent;    // whose memory it has a part of
 };
 
 struct GuestExit {
@@ -46,7 +73,16 @@ struct GuestRefusal {
   kj::String cause;  // one line
 };
 
-using GuestEnd = kj::OneOf<GuestExit, GuestTrap, GuestRefusal>;
+// It has computed as long as it may.
+struct GuestSpent {};
+
+using GuestEnd = kj::OneOf<GuestExit, GuestTrap, GuestRefusal, GuestSpent>;
+
+// What it was refused, and went on without.
+struct GuestHits {
+  bool memory;
+  bool tables;
+};
 
 class GuestTask final: private kj::_::Event {
  public:
@@ -56,6 +92,8 @@ class GuestTask final: private kj::_::Event {
   ~GuestTask() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(GuestTask);
 
+  static const WwBudget* rawOf(const GuestBudget& budget) { return budget.raw; }
+
   uint64_t getId() const { return id; }  // of its engine, from 1
 
   // Resolves to true when the component's `run` is entered, to false if it ended before. Once.
@@ -63,6 +101,13 @@ class GuestTask final: private kj::_::Event {
 
   // How it ended. Never resolves if it is dropped first. Once.
   kj::Promise<GuestEnd> onEnd() { return kj::mv(endPromise); }
+
+  // From now on `handler` is told of each turn in which a limit was hit. It must not drop this.
+  void onHits(kj::Function<void(GuestHits)> handler) { hitHandler = kj::mv(handler); }
+
+  GuestBudget& getBudget() { return *budget; }
+  const GuestBudget& getBudget() const { return *budget; }
+  kj::Duration getCpuTime() const { return int64_t(cpuNs) * kj::NANOSECONDS; }
 
   // The host's ends. Each may be taken once.
   kj::Own<PipeChannel> takeConnection();
@@ -81,6 +126,8 @@ class GuestTask final: private kj::_::Event {
   // Called by the guest's waker, perhaps from within poll().
   void wake();
   void poll();
+  bool isSpent() const { return cpuNs >= cpuLimitNs; }
+  void tellHits(uint32_t hits);
   void setDeadline(uint64_t ns);
   kj::Promise<void> ringAt(uint64_t ns);
 
@@ -91,6 +138,10 @@ class GuestTask final: private kj::_::Event {
   bool polling = false;
   bool wokenWhilePolling = false;
   bool instantiated = false;
+  uint64_t cpuNs = 0;
+  const uint64_t cpuLimitNs;
+  kj::Own<GuestBudget> budget;
+  kj::Maybe<kj::Function<void(GuestHits)>> hitHandler;
   uint64_t deadlineNs = kj::maxValue;  // the guest wants to be polled again by then
   uint64_t alarmNs = kj::maxValue;     // when the alarm rings: never later than the deadline
   kj::Promise<void> alarm = nullptr;

@@ -53,7 +53,8 @@ Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, Head
       threadCompiler(engine, codeStore.map([&](kj::Own<Store>& store) {
         return kj::heap<ffi::CodeStore>(kj::mv(store), engine.getHandle());
       })),
-      compiler(threadCompiler), cells(options.clock), root(kj::refcounted<CellGroup>()),
+      compiler(threadCompiler), cells(options.clock), hits(logger),
+      root(kj::refcounted<CellGroup>()),
       gate(kj::refcounted<GraftGate>(heads)), tasks(*this) {
   tasks.add(followHead());
 }
@@ -64,7 +65,7 @@ Node::~Node() noexcept(false) {
 }
 
 CellParts Node::parts() {
-  return {engine, compiler, timer, logger, cells, options.cell};
+  return {engine, compiler, timer, logger, cells, hits, options.cell};
 }
 
 kj::Promise<kj::Own<Cell>> Node::boot(kj::Array<const kj::byte> wasm, kj::Array<kj::String> args,

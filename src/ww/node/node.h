@@ -26,7 +26,7 @@ namespace ww {
 
 struct NodeOptions {
   ffi::EngineOptions engine;
-  CellLimits cell;
+  Limits cell;
   DialPolicy dial;
   kj::Duration grace = 5 * kj::SECONDS;  // for the cells of a session that has ended
   const kj::Clock& clock = kj::systemPreciseCalendarClock();
@@ -75,6 +75,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   // Whether a cell may dial private addresses, whoever started it.
   bool dialsPrivate() const { return options.dial.allowPrivate; }
   ffi::Engine& getEngine() { return engine; }
+  const LimitHits& getHits() const { return hits; }
 
  private:
   class Session;
@@ -99,6 +100,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   ffi::ThreadCompiler threadCompiler;
   ffi::CachingCompiler compiler;
   CellList cells;
+  LimitHits hits;
   kj::HashMap<kj::String, kj::Own<DialCount>> keyDials;  // by the key, in hexadecimal
   kj::Own<SessionList> sessions = kj::refcounted<SessionList>();
   kj::Own<CellGroup> root;

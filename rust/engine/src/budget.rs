@@ -1,0 +1,124 @@
+//! What a cell may have of memory and tables, it and all that it starts: what a cell takes is taken
+//! from its parent's part too, and given back at its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+/// Limits that were hit, a bit each.
+pub const HIT_MEMORY: u32 = 1;
+pub const HIT_TABLES: u32 = 2;
+
+pub struct Budget {
+    memory: AtomicUsize, // bytes that are left
+    tables: AtomicUsize, // elements that are left
+    used: AtomicUsize,   // bytes, by this cell alone
+    peak: AtomicUsize,   // of those
+    hits: AtomicU32,     // since somebody asked
+    parent: Option<Arc<Budget>>,
+}
+
+type Left = fn(&Budget) -> &AtomicUsize;
+
+const MEMORY: Left = |budget| &budget.memory;
+const TABLES: Left = |budget| &budget.tables;
+
+impl Budget {
+    pub fn new(memory: usize, tables: usize, parent: Option<Arc<Budget>>) -> Arc<Self> {
+        Arc::new(Budget {
+            memory: memory.into(),
+            tables: tables.into(),
+            used: 0.into(),
+            peak: 0.into(),
+            hits: 0.into(),
+            parent,
+        })
+    }
+
+    fn take(&self, left: Left, amount: usize) -> bool {
+        if left(self).fetch_update(Relaxed, Relaxed, |n| n.checked_sub(amount)).is_err() {
+            return false;
+        }
+        let granted = self.parent.as_ref().is_none_or(|parent| parent.take(left, amount));
+        if !granted {
+            left(self).fetch_add(amount, Relaxed);
+        }
+        granted
+    }
+
+    fn give(&self, left: Left, amount: usize) {
+        left(self).fetch_add(amount, Relaxed);
+        if let Some(parent) = &self.parent {
+            parent.give(left, amount);
+        }
+    }
+
+    fn told(&self, granted: bool, hit: u32) -> bool {
+        if !granted {
+            self.hits.fetch_or(hit, Relaxed);
+        }
+        granted
+    }
+
+    pub fn take_memory(&self, bytes: usize) -> bool {
+        let granted = self.take(MEMORY, bytes);
+        if granted {
+            let used = self.used.fetch_add(bytes, Relaxed) + bytes;
+            self.peak.fetch_max(used, Relaxed);
+        }
+        self.told(granted, HIT_MEMORY)
+    }
+
+    pub fn take_tables(&self, elements: usize) -> bool {
+        let granted = self.take(TABLES, elements);
+        self.told(granted, HIT_TABLES)
+    }
+
+    /// What this cell itself took.
+    pub fn give_back(&self, bytes: usize, elements: usize) {
+        self.used.fetch_sub(bytes, Relaxed);
+        self.give(MEMORY, bytes);
+        self.give(TABLES, elements);
+    }
+
+    pub fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+
+    pub fn peak(&self) -> usize {
+        self.peak.load(Relaxed)
+    }
+
+    pub fn take_hits(&self) -> u32 {
+        self.hits.swap(0, Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_child_takes_is_its_parents_too_until_it_ends() {
+        let parent = Budget::new(100, 10, None);
+        let child = Budget::new(100, 10, Some(parent.clone()));
+        let grandchild = Budget::new(60, 10, Some(child.clone()));
+        assert!(parent.take_memory(30) && child.take_memory(20) && grandchild.take_memory(50));
+        assert!(!parent.take_memory(1) && !child.take_memory(1) && !grandchild.take_memory(1));
+        assert!(grandchild.take_tables(10) && !child.take_tables(1));
+        grandchild.give_back(50, 10);
+        assert!(!grandchild.take_memory(51), "its parent's parent has 50");
+        assert!(grandchild.take_memory(50) && !parent.take_memory(1));
+        assert_eq!((parent.used(), child.used(), grandchild.used()), (30, 20, 50));
+        assert_eq!(grandchild.peak(), 50);
+    }
+
+    #[test]
+    fn hits_are_told_once() {
+        let budget = Budget::new(1, 1, None);
+        assert!(!budget.take_memory(2) && !budget.take_memory(2) && !budget.take_tables(2));
+        assert_eq!(budget.take_hits(), HIT_MEMORY | HIT_TABLES);
+        assert_eq!(budget.take_hits(), 0);
+        assert!(budget.take_memory(1) && budget.take_tables(1));
+        assert_eq!((budget.take_hits(), budget.peak()), (0, 1));
+    }
+}

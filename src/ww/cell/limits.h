@@ -1,0 +1,33 @@
+#pragma once
+// What one cell may have. Of memory and tables it has what its parent has left, if that is less:
+// all that a cell starts is its own too.
+
+#include <kj/common.h>
+#include <kj/time.h>
+#include <stdint.h>
+#include <ww/link/rpc-link.h>
+
+namespace ww {
+
+struct Limits {
+  uint64_t memoryBytes = 256ull << 20;     // over all linear memories
+  uint64_t tableElements = 65536;          // over all tables
+  kj::uint memories = 8;
+  kj::uint instances = 100;
+  kj::uint resources = 10'000;             // WASI's: streams, pollables, timers
+  uint64_t hostcallBytes = 4 << 20;        // handed to the host by one call
+  uint64_t randomBytes = 64 * 1024;        // asked for by one call
+  size_t pipeBytes = 64 * 1024;            // of each of its three pipes
+  kj::Maybe<kj::Duration> cpu;             // computed; then it ends with 124
+  kj::Maybe<kj::Duration> wall;            // passed since its start, whatever it does; likewise
+  kj::Duration instantiation = 5 * kj::SECONDS;
+  LinkLimits link;                         // of its connection
+
+  // Of all that was started in one session, by whoever holds it or by a cell of it.
+  kj::uint descendants = 64;               // that run
+  kj::uint depth = 8;                      // generations; pid0 is the first
+
+  kj::uint held = 1024;  // cells of one parent, or their pipes, that somebody holds; ended ones too
+};
+
+}  // namespace ww
