@@ -65,6 +65,25 @@ class ExecTest(NodeCase):
         self.assertIn(b"it ended with 0, but what it wrote to stdout is lost: No space left on "
                       b"device", done.stderr)
 
+    def test_input_that_cannot_be_read_is_no_success_and_hangs_nobody(self):
+        self.start()
+        folder = os.open(self.folder, os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        done = subprocess.run([WW, "exec", "--data-dir", self.data, cell("cell-plain"), "--",
+                               "cat"], stdin=folder, capture_output=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"stdin could not be read: Is a directory", done.stderr)
+
+    def test_ctrl_c_gives_up_what_is_to_be_left_to_a_node_that_is_stopped(self):
+        node = self.start()
+        node.send_signal(signal.SIGSTOP)
+        client = self.talk_to("--data-dir", self.data, "--log-level", "debug", "--detach",
+                              cell("cell-plain"), "--", "park")
+        self.assertIn(b"linked to the node", client.stderr.readline())
+        client.send_signal(signal.SIGINT)
+        self.assertEqual(client.wait(60), 125)
+        self.assertIn(b"interrupted before", client.stderr.read())
+
     def test_a_node_does_not_take_itself_for_a_client(self):
         _, address = self.start_listening()
         done = self.exec("--on", address)

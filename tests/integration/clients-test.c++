@@ -210,13 +210,13 @@ KJ_TEST("strangers that come without end keep no key from its graft") {
   kj::Vector<kj::Own<Client>> strangers;
   auto come = [&](kj::uint count) {
     for (kj::uint i = 0; i < count; i++) {
-      auto from = kj::str("/ip4/192.0.2.1/tcp/", 1000 + i);
+      auto from = kj::str("/ip6/2001:db8::", i + 1, "/tcp/", 1000 + i);  // one network
       strangers.add(kj::heap<Client>(f.connect(Identity::generate().getPeerId(), from)));
       f.node.waitScope.poll();
     }
   };
   come(100);
-  Client honest(f.connect(f.client.getPeerId(), "/ip4/192.0.2.2/tcp/1"));
+  Client honest(f.connect(f.client.getPeerId(), "/ip6/2001:db8:0:1::1/tcp/1"));
   come(100);
   KJ_EXPECT(f.links.ungraftedCount() == 64);
   KJ_EXPECT(!isGone(f, honest) && isGone(f, *strangers[130]));

@@ -2,10 +2,11 @@
 //! connection that has given no sign for [`MUTE`] is to be closed, at most [`CHECK`] later. Signs
 //! are what a socket reads, looked for every [`CHECK`], and answers to pings.
 //!
-//! A peer that does not speak ping is left to its transport.
+//! A peer that does not speak ping is asked for it again and again: that it says no is a sign too.
+//! Where what it says is not seen (QUIC, relays) it is left to its transport.
 
 use libp2p::swarm::ConnectionId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 pub const PING_INTERVAL: Duration = Duration::from_secs(4);
@@ -16,6 +17,7 @@ pub const CHECK: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct KeepAlive {
     heard: HashMap<ConnectionId, Instant>,
+    pingless: HashSet<ConnectionId>, // of those
 }
 
 impl KeepAlive {
@@ -29,9 +31,23 @@ impl KeepAlive {
         }
     }
 
-    /// Closed, or of a peer that does not speak ping.
+    pub fn has_no_ping(&mut self, connection: ConnectionId) {
+        self.pingless.insert(connection);
+    }
+
+    /// Those without ping that have given no sign for a while.
+    pub fn to_ask(&self, now: Instant) -> Vec<ConnectionId> {
+        let quiet = |id: &&ConnectionId| {
+            let time = self.heard.get(*id);
+            time.is_some_and(|time| now.saturating_duration_since(*time) >= PING_INTERVAL)
+        };
+        self.pingless.iter().filter(quiet).copied().collect()
+    }
+
+    /// Closed, or left to its transport.
     pub fn forget(&mut self, connection: ConnectionId) {
         self.heard.remove(&connection);
+        self.pingless.remove(&connection);
     }
 
     pub fn mute(
@@ -76,5 +92,23 @@ mod tests {
         }
         assert!(noticed.is_some_and(|after| after <= Duration::from_secs(15)));
         assert!(MUTE > 3 * PING_INTERVAL, "three lost pings are no proof");
+    }
+
+    #[test]
+    fn who_has_no_ping_is_asked_once_it_is_quiet() {
+        let start = Instant::now();
+        let [with, without, gone] = [1, 2, 3].map(ConnectionId::new_unchecked);
+        let mut keepalive = KeepAlive::default();
+        for id in [with, without, gone] {
+            keepalive.opened(id, start);
+        }
+        keepalive.has_no_ping(without);
+        keepalive.has_no_ping(gone);
+        keepalive.forget(gone);
+        assert!(keepalive.to_ask(start + CHECK).is_empty());
+        let later = start + PING_INTERVAL;
+        assert_eq!(keepalive.to_ask(later), [without]);
+        keepalive.mute(later, |id| id == without); // it said no
+        assert!(keepalive.to_ask(later + CHECK).is_empty());
     }
 }

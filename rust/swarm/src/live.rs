@@ -11,6 +11,7 @@ use crate::streams::{
 use crate::task::{self, Watched};
 use futures::task::AtomicWaker;
 use libp2p::core::ConnectedPoint;
+use libp2p::core::multiaddr::Protocol;
 use libp2p::swarm::{ConnectionId, StreamProtocol};
 use libp2p::{Multiaddr, PeerId};
 use std::collections::hash_map::Entry;
@@ -59,6 +60,9 @@ impl Requests {
         }
     }
 }
+
+/// The number of no operation: the loop counts them from 1.
+const NOBODYS: u64 = 0;
 
 /// Who is at the other end of an established connection.
 struct Met {
@@ -161,6 +165,25 @@ impl Live {
         drop(table);
         requests.push(Open { protocol, opening: Opening { op, whom, place } });
         Ok(())
+    }
+
+    /// Whether all that the peer says is read from a socket of this connection's own.
+    pub fn is_heard(&self, connection: ConnectionId) -> bool {
+        let table = self.table();
+        let met = table.connections.get(&connection).and_then(|c| c.met.as_ref());
+        met.is_some_and(|met| {
+            !met.relayed && met.address.iter().any(|part| matches!(part, Protocol::Tcp(_)))
+        })
+    }
+
+    /// Asks for a stream that nobody wants: whatever the peer says to that, it says something.
+    pub fn ask(&self, connection: ConnectionId, protocol: StreamProtocol) {
+        let table = self.table();
+        let Some(known) = table.connections.get(&connection) else { return };
+        let requests = known.requests.clone();
+        drop(table);
+        let opening = Opening { op: NOBODYS, whom: Whom::Network, place: Place::free() };
+        requests.push(Open { protocol, opening });
     }
 
     /// False: nobody waits for it any more.

@@ -141,6 +141,9 @@ impl Node {
         for connection in self.keepalive.mute(now, |connection| live.take_heard(connection)) {
             self.close(connection, "it gave no sign of life");
         }
+        for connection in self.keepalive.to_ask(now) {
+            self.live.ask(connection, ping::PROTOCOL_NAME);
+        }
         self.closing.retain(|(since, requests)| {
             let late = now.saturating_duration_since(*since) >= TO_CLOSE;
             if late {
@@ -416,7 +419,11 @@ impl Node {
                 self.answered(event.peer);
             }
             Err(ping::Failure::Unsupported) => {
-                self.keepalive.forget(event.connection);
+                if self.live.is_heard(event.connection) {
+                    self.keepalive.has_no_ping(event.connection);
+                } else {
+                    self.keepalive.forget(event.connection);
+                }
                 self.answered(event.peer);
             }
             Err(_) => {} // keepalive decides

@@ -180,12 +180,13 @@ impl Socket {
         if task::is_given_up() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        if task::is_the_loops() && matches!(self.place, Place::Network(_)) {
-            if let Place::Network(socket) = std::mem::replace(&mut self.place, Place::Lost) {
-                let socket = socket.0.into_std()?;
-                let (id, watched) = self.watch.add(&socket)?;
-                self.place = Place::Loop(Moved { socket, watched, id });
-            }
+        if task::is_the_loops()
+            && matches!(self.place, Place::Network(_))
+            && let Place::Network(socket) = std::mem::replace(&mut self.place, Place::Lost)
+        {
+            let socket = socket.0.into_std()?;
+            let (id, watched) = self.watch.add(&socket)?;
+            self.place = Place::Loop(Moved { socket, watched, id });
         }
         Ok(&mut self.place)
     }

@@ -5,9 +5,18 @@
 #include <kj/common.h>
 #include <kj/time.h>
 #include <stdint.h>
+#include <peer.capnp.h>
 #include <ww/link/rpc-link.h>
 
 namespace ww {
+
+// Those of a link over which components are run.
+inline LinkLimits linkLimits() {
+  LinkLimits limits;
+  limits.quota.largeInterface = capnp::typeId<peer::Executor>();
+  limits.quota.largeMethod = 0;  // runBytes
+  return limits;
+}
 
 struct Limits {
   uint64_t memoryBytes = 256ull << 20;     // over all linear memories
@@ -21,7 +30,7 @@ struct Limits {
   kj::Maybe<kj::Duration> cpu;             // computed; then it ends with 124
   kj::Maybe<kj::Duration> wall;            // passed since its start, whatever it does; likewise
   kj::Duration instantiation = 5 * kj::SECONDS;
-  LinkLimits link;                         // of its connection
+  LinkLimits link = linkLimits();          // of its connection
 
   // Of all that was started in one session, by whoever holds it or by a cell of it.
   kj::uint descendants = 64;               // that run

@@ -41,9 +41,6 @@ bool wantsEditor(const ExecOptions& options) {
   return options.component == nullptr && !options.detach && LineEditor::isPossible();
 }
 
-// For the node, once it was asked to end the component.
-constexpr kj::Duration TO_SAY_SO = 5 * kj::SECONDS;
-
 kj::Promise<void> untilInterrupted(kj::UnixEventPort& port) {
   return port.onSignal(SIGINT).exclusiveJoin(port.onSignal(SIGTERM)).ignoreResult();
 }
@@ -68,22 +65,18 @@ kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options, bool 
   run.args = KJ_MAP(arg, options.args) { return kj::str(arg); };
   run.env = KJ_MAP(variable, options.env) { return kj::str(variable); };
   if (options.detach) {
-    auto id = co_await runDetached(*client, timer, kj::mv(run));
+    auto id = co_await orInterrupted(port, runDetached(*client, timer, kj::mv(run)),
+                                     "interrupted before the component was left to the node");
     auto line = options.json ? kj::str(JsonObject().add("cell", id).toText(), "\n")
                              : kj::str(id, "\n");
     co_return print(line) ? 0 : EXIT_NODE_FAILED;
   }
-  // The first asks the node to end the component; the next does not wait for it, nor does anybody
-  // for long.
+  // The first asks the node to end the component; the next does not wait for it.
   auto killed = untilInterrupted(port).fork();
   auto again = killed.addBranch().then([&port]() {
     return orInterrupted(port, kj::Promise<int32_t>(kj::NEVER_DONE),
-                         "interrupted twice: the node was asked to end it, and did not say so yet");
-  });
-  auto unheard = killed.addBranch().then([&timer]() { return timer.afterDelay(TO_SAY_SO); })
-      .then([]() -> kj::Promise<int32_t> {
-    return badInput(kj::str("interrupted: the node was asked to end it, and did not say so within ",
-                            TO_SAY_SO));
+                         "interrupted twice: the node was asked to end it, and what it had still "
+                         "to say was not waited for");
   });
   kj::Maybe<LineEditor> editor;
   if (edit) editor.emplace(io, openHistory(options, logger), logger);
@@ -91,7 +84,7 @@ kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options, bool 
       .orDefault([&]() { return openStandardStreams(*io.lowLevelProvider); });
   auto running =
       runRemotely(*client, timer, kj::mv(run), kj::mv(streams), killed.addBranch());
-  co_return co_await running.exclusiveJoin(kj::mv(again)).exclusiveJoin(kj::mv(unheard));
+  co_return co_await running.exclusiveJoin(kj::mv(again));
 }
 
 kj::OneOf<kj::Array<const kj::byte>, NoImage> componentOf(const ExecOptions& options) {

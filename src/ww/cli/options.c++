@@ -451,7 +451,8 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
     std::ostringstream out, err;
     int code = app.exit(error, out, err);
     if (code != 0) err << namesOfVariables();
-    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    bool takesMore = run.parsed() || exec.parsed();
+    if (takesMore && dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
       err << "What is for the component goes behind --.\n";
     }
     return Ending{code == 0 ? 0 : USAGE_EXIT, str(out.str()), str(err.str())};

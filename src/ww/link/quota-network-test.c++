@@ -74,6 +74,12 @@ kj::Promise<void> call(Host::Client client) {
   return client.executorRequest().send().ignoreResult();
 }
 
+kj::Promise<void> large(Host::Client client, kj::uint bytes) {
+  auto request = client.typelessRequest(capnp::typeId<Host>(), 4, nullptr, {});
+  request.initAs<capnp::Data>(bytes);
+  return request.send().ignoreResult();
+}
+
 Host::Client onAnswerOf(Host::Client client) {
   return client.executorRequest().send().getExecutor().castAs<Host>();
 }
@@ -115,17 +121,37 @@ KJ_TEST("calls that were given up or that failed leave nothing counted") {
 KJ_TEST("what unanswered calls hold is bounded in bytes too") {
   Peer peer;
   peer.host.whenResolved().wait(peer.waitScope);
-  constexpr kj::uint BYTES = 30 << 20;
+  constexpr kj::uint BYTES = 5 << 20;
   kj::Vector<kj::Promise<void>> calls;
-  for (int i = 0; i < 6; i++) {
-    auto request = peer.host.typelessRequest(capnp::typeId<Host>(), 4, nullptr, {});
-    request.initAs<capnp::Data>(BYTES);
-    calls.add(request.send().ignoreResult());
-  }
+  for (int i = 0; i < 6; i++) calls.add(large(peer.host, BYTES));
   peer.waitScope.poll();
   peer.open();
-  KJ_EXPECT(peer.answered(calls, "overloaded: callBytes") == LIMITS.callBytes / BYTES);
+  KJ_EXPECT(peer.answered(calls, "overloaded: heldBytes") == LIMITS.heldBytes / BYTES);
   call(peer.host).wait(peer.waitScope);
+}
+
+KJ_TEST("a call above 8 MiB is refused, but for one kind, one at a time") {
+  Peer peer;
+  peer.host.whenResolved().wait(peer.waitScope);
+  auto refusal = [&](kj::uint bytes) {
+    auto promise = large(peer.host, bytes).then([]() { return kj::str(); },
+        [](kj::Exception&& e) { return kj::str(e.getDescription()); });
+    return promise.poll(peer.waitScope) ? promise.wait(peer.waitScope) : kj::str("waits");
+  };
+  KJ_EXPECT(refusal((8 << 20) - 4096) == "waits");
+  KJ_EXPECT(refusal(8 << 20) == "remote exception: overloaded: message");
+  LinkLimits limits;
+  limits.quota.largeInterface = capnp::typeId<Host>();
+  limits.quota.largeMethod = 4;
+  KJ_ASSERT_NONNULL(peer.link)->setLimits(limits);
+  kj::Vector<kj::Promise<void>> calls;
+  for (int i = 0; i < 3; i++) calls.add(large(peer.host, 40 << 20));
+  for (int i = 0; i < 3; i++) calls.add(large(peer.host, 2 << 20));  // beside it
+  peer.waitScope.poll();
+  KJ_EXPECT(peer.calls == 1 + 1 + 3, peer.calls);
+  peer.open();
+  KJ_EXPECT(peer.answered(calls, "overloaded: message") == 4);
+  large(peer.host, 40 << 20).wait(peer.waitScope);  // there is room again
 }
 
 KJ_TEST("a chain of pipelined calls is refused from the limit on, to its end") {
@@ -182,6 +208,57 @@ struct RawPeer: Fixture {
   // Until the link is over.
   void untilOver() { KJ_ASSERT_NONNULL(link)->onDisconnect().wait(waitScope); }
 };
+
+// Calls with a promise of ours, the first of so many that each become the next.
+void sendPromises(RawPeer& peer, kj::uint count, kj::Maybe<kj::uint> backTo = nullptr) {
+  auto bootstrap = peer.bootstrap();
+  peer.send([&](Message::Builder m, uint32_t id) {
+    auto call = m.initCall();
+    call.setQuestionId(id);
+    call.initTarget().initPromisedAnswer().setQuestionId(bootstrap);
+    call.setInterfaceId(capnp::typeId<Host>());
+    call.setMethodId(4);
+    auto params = call.initParams();
+    params.initCapTable(1)[0].setSenderPromise(0);
+    params.getContent().initAsAnyStruct(0, 0);
+  });
+  for (kj::uint i = 0; i < count; i++) {
+    peer.send([&](Message::Builder m, uint32_t) {
+      auto resolve = m.initResolve();
+      resolve.setPromiseId(i);
+      resolve.initCap().setSenderPromise(i + 1);
+    });
+    peer.waitScope.poll();
+  }
+  KJ_IF_MAYBE(earlier, backTo) {
+    peer.send([&](Message::Builder m, uint32_t) {
+      auto resolve = m.initResolve();
+      resolve.setPromiseId(count);
+      resolve.initCap().setSenderPromise(*earlier);
+    });
+  }
+}
+
+KJ_TEST("promises that become promises without end end their link") {
+  {
+    RawPeer few;
+    sendPromises(few, LIMITS.depth);
+    KJ_EXPECT(!few.isOver());
+  }
+  RawPeer peer;
+  sendPromises(peer, LIMITS.depth + 1);
+  peer.untilOver();
+}
+
+KJ_TEST("promises that become each other end their link") {
+  for (kj::uint count: {0u, 1u, 2u, 5u}) {
+    for (kj::uint earlier = 0; earlier <= count; earlier++) {
+      RawPeer peer;
+      sendPromises(peer, count, earlier);
+      peer.untilOver();
+    }
+  }
+}
 
 KJ_TEST("an endless chain ends its link, and the node lives") {
   RawPeer peer;
@@ -250,11 +327,14 @@ KJ_TEST("calls that nobody will hear of are bounded over a link's life") {
 KJ_TEST("answers that are never finished are bounded") {
   RawPeer peer;
   LinkLimits limits;
-  limits.quota.answers = 20;
+  limits.quota.calls = 5;
+  limits.quota.answers = 10;
   KJ_ASSERT_NONNULL(peer.link)->setLimits(limits);
   for (int i = 0; i < 100; i++) peer.finish(peer.bootstrap());  // what is finished leaves no trace
-  for (int i = 0; i < 20; i++) peer.bootstrap();
-  peer.waitScope.poll();
+  for (kj::uint i = 0; i < 10 + limits.quota.refused(); i++) {
+    peer.bootstrap();
+    peer.waitScope.poll();  // and is answered
+  }
   KJ_EXPECT(!peer.isOver());
   peer.bootstrap();
   peer.untilOver();

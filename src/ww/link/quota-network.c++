@@ -9,6 +9,9 @@ namespace {
 
 using Message = capnp::rpc::Message;
 
+// Of a peer's, that others became and that have become nothing yet.
+constexpr size_t MAX_PROMISES = 10'000;
+
 // What the RPC system gets in place of a message that was dealt with here: a Finish of a question
 // that nobody asked, which it ignores.
 class Nothing final: public capnp::IncomingRpcMessage {
@@ -61,7 +64,8 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   // One of the peer's questions, until it is answered and finished.
   struct Question {
     kj::uint depth = 0;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0;  // that it holds: of the call, then of its answer
+    bool isLarge = false;
     bool refused = false;
     bool unanswerable = false;  // the peer wants no answer, only to pipeline on it
     bool answered = false;
@@ -75,7 +79,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     capnp::AnyPointer::Builder getBody() override { return inner->getBody(); }
     size_t sizeInWords() override { return inner->sizeInWords(); }
     void send() override {
-      connection.sending(inner->getBody().getAs<Message>().asReader());
+      connection.sending(inner->getBody().getAs<Message>().asReader(), sizeInWords());
       inner->send();
     }
 
@@ -90,9 +94,11 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   kj::HashMap<uint32_t, Question> questions;
   kj::uint refused = 0;    // of them
   kj::uint answered = 0;   // likewise, by their callee
-  uint64_t callBytes = 0;  // of those not refused, and of the unheard
+  uint64_t heldBytes = 0;  // of those not refused, and of the unheard
+  kj::uint large = 0;      // calls that carry components, of those not yet answered
   kj::uint unheard = 0;    // calls that were finished and will never be answered
   uint64_t exports = 0;    // capabilities that the peer has sent, ever
+  kj::HashMap<uint32_t, kj::Array<uint32_t>> promises;  // of the peer's, with what became each
 
   // False: dealt with here. Throws to end the link.
   bool admit(capnp::IncomingRpcMessage& incoming) {
@@ -107,6 +113,9 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         if (ret.isResults()) countExports(ret.getResults().getCapTable());
         return true;
       }
+      case Message::RESOLVE:
+        checkResolve(message.getResolve());
+        return true;
       default: return true;
     }
   }
@@ -114,6 +123,14 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   bool admitCall(capnp::rpc::Call::Reader call, uint64_t bytes) {
     Question question;
     question.bytes = bytes;
+    question.isLarge = bytes > limits.messageBytes;
+    bool mayBeLarge = call.getInterfaceId() == limits.largeInterface &&
+                      call.getMethodId() == limits.largeMethod && limits.largeInterface != 0;
+    if (question.isLarge && mayBeLarge && large == 0) {
+      question.bytes = 0;  // counted apart
+    } else {
+      question.refused = question.isLarge;
+    }
     // Results that go elsewhere have nobody here to be refused to, and are always answered for.
     bool refusable = call.getSendResultsTo().isCaller();
     question.unanswerable = call.getOnlyPromisePipeline() && refusable;
@@ -127,8 +144,40 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   }
 
   void countExports(capnp::List<capnp::rpc::CapDescriptor>::Reader caps) {
-    for (auto cap: caps) exports += cap.isSenderHosted() || cap.isSenderPromise();
+    for (auto cap: caps) countExport(cap);
+  }
+
+  void countExport(capnp::rpc::CapDescriptor::Reader cap) {
+    exports += cap.isSenderHosted() || cap.isSenderPromise();
     if (exports > limits.exports) kj::throwFatalException(overloaded("exports"));
+  }
+
+  // What became of a promise of the peer's. One that becomes another promise is wrapped once more,
+  // and all of them are freed by recursion; one that becomes itself would be looked for for ever.
+  // There is no answer to it: above the limit the link ends.
+  void checkResolve(capnp::rpc::Resolve::Reader resolve) {
+    kj::Vector<uint32_t> before;
+    KJ_IF_MAYBE(known, promises.find(resolve.getPromiseId())) before.addAll(*known);
+    promises.erase(resolve.getPromiseId());
+    if (!resolve.isCap()) return;
+    auto cap = resolve.getCap();
+    countExport(cap);
+    before.add(resolve.getPromiseId());
+    auto depth = before.size();
+    if (cap.isReceiverAnswer()) {
+      Question on;
+      follow(on, cap.getReceiverAnswer());
+      depth += on.depth;
+    }
+    if (depth > limits.depth) kj::throwFatalException(overloaded("depth"));
+    if (!cap.isSenderPromise()) return;
+    for (auto id: before) {
+      if (id == cap.getSenderPromise()) {
+        kj::throwFatalException(badInput("a promise that becomes itself"));
+      }
+    }
+    if (promises.size() >= MAX_PROMISES) kj::throwFatalException(overloaded("promises"));
+    promises.upsert(cap.getSenderPromise(), before.releaseAsArray());
   }
 
   void follow(Question& question, capnp::rpc::PromisedAnswer::Reader answer) {
@@ -141,7 +190,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   }
 
   bool admitQuestion(uint32_t id, Question question, bool refusable = true) {
-    auto limit = "calls"_kj;
+    auto limit = question.refused && question.isLarge ? "message"_kj : "calls"_kj;
     // What it stands on is unknown to the RPC system, which breaks it then, and nothing else.
     if (!refusable) question.refused = false;
     auto most = refusable ? limits.calls : limits.calls + limits.refused();
@@ -149,16 +198,20 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       limit = "depth"_kj;
       question.refused = true;
     }
-    if (callBytes + question.bytes > limits.callBytes) {
-      limit = "callBytes"_kj;
+    if (!question.isLarge && heldBytes + question.bytes > limits.heldBytes) {
+      limit = "heldBytes"_kj;
       question.refused = true;
     }
+    if (answered >= limits.answers) {
+      limit = "answers"_kj;
+      question.refused = true;
+    }
+    if (heldBytes > limits.tolerance * limits.heldBytes) kj::throwFatalException(overloaded(limit));
     question.refused |= questions.size() - refused - answered >= most;
     question.refused |= question.unanswerable && unheard >= limits.unheard();
     if (question.refused && (!refusable || refused >= limits.refused())) {
       kj::throwFatalException(overloaded(limit));
     }
-    if (answered >= limits.answers) kj::throwFatalException(overloaded("answers"));
     bool added = false;
     questions.findOrCreate(id, [&]() {
       added = true;
@@ -166,7 +219,8 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     });
     if (!added) kj::throwFatalException(badInput("a question with the number of one that stands"));
     if (!question.refused) {
-      callBytes += question.bytes;
+      heldBytes += question.bytes;
+      large += question.isLarge;
       return true;
     }
     ++refused;
@@ -195,6 +249,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       }
       if (question->answered) {
         --answered;
+        heldBytes -= question->bytes;
         questions.erase(id);
       } else if (question->unanswerable) {
         // It may run on, and nothing will tell of its end.
@@ -207,15 +262,18 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     return true;
   }
 
-  void sending(Message::Reader message) {
+  void sending(Message::Reader message, uint64_t words) {
     if (!message.isReturn()) return;
     auto id = message.getReturn().getAnswerId();
     KJ_IF_MAYBE(question, questions.find(id)) {
-      callBytes -= question->bytes;
+      heldBytes -= question->bytes;
+      large -= question->isLarge;
       if (question->finished || message.getReturn().getNoFinishNeeded()) {
         questions.erase(id);
       } else {
         question->answered = true;
+        question->bytes = words * sizeof(capnp::word);
+        heldBytes += question->bytes;
         ++answered;
       }
     }

@@ -19,9 +19,19 @@ namespace ww {
 struct QuotaLimits {
   kj::uint calls = 1000;  // not yet answered
   kj::uint depth = 64;    // unanswered calls and field accesses in one chain of pipelining
-  uint64_t callBytes = uint64_t(128) << 20;  // of the unanswered, which hold what they were sent
+  uint64_t heldBytes = 16 << 20;  // by calls not yet answered, and by answers not yet finished
+  kj::uint answers = 1000;        // not yet finished
+
+  // Above it a call is refused, but for the one that carries components, one at a time, which does
+  // not count above.
+  uint64_t messageBytes = 8 << 20;
+  uint64_t largeInterface = 0;  // none
+  uint16_t largeMethod = 0;
+
+  // At so many times heldBytes the link ends: answers came to it that only the peer can free.
+  kj::uint tolerance = 4;
+
   kj::uint exports = kj::maxValue;  // capabilities that the peer has sent; one more ends the link
-  kj::uint answers = kj::maxValue;  // that it was given and has not finished; likewise
 
   // Calls, over a link's life, that the peer sent for pipelining only and has finished: they may
   // run on, and nothing tells of their end, so they and their bytes count for good.

@@ -26,10 +26,18 @@ struct Fixture {
   kj::EventLoop loop;
   kj::WaitScope waitScope{loop};
   kj::TwoWayPipe pipe = kj::newTwoWayPipe();
-  kj::Maybe<kj::Own<RpcLink>> link = kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Sizes>());
+  kj::Maybe<kj::Own<RpcLink>> link =
+      kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Sizes>(), limits());
   capnp::TwoPartyVatNetwork network{*pipe.ends[1], capnp::rpc::twoparty::Side::CLIENT,
                                     capnp::ReaderOptions{uint64_t(1) << 30, 64}};
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> system = capnp::makeRpcClient(network);
+
+  static LinkLimits limits() {
+    LinkLimits limits;
+    limits.quota.largeInterface = capnp::typeId<peer::Executor>();
+    limits.quota.largeMethod = 0;
+    return limits;
+  }
 
   peer::Executor::Client bootstrap() {
     capnp::MallocMessageBuilder message;

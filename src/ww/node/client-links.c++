@@ -1,11 +1,28 @@
 #include <ww/node/client-links.h>
 
+#include <arpa/inet.h>
 #include <kj/debug.h>
+#include <kj/encoding.h>
 #include <kj/list.h>
 #include <ww/base/error.h>
 #include <ww/membrane/early-graft-policy.h>
 
 namespace ww {
+namespace {
+
+constexpr kj::StringPtr IP6 = "/ip6/"_kj;
+
+// The first half of an IPv6 address, whole others.
+kj::String networkOf(kj::String place) {
+  in6_addr address;
+  if (!place.startsWith(IP6) ||
+      inet_pton(AF_INET6, place.slice(IP6.size()).cStr(), &address) != 1) {
+    return place;
+  }
+  return kj::str(IP6, kj::encodeHex(kj::arrayPtr(address.s6_addr, 8)));
+}
+
+}  // namespace
 
 // One link, for as long as somebody holds its Membrane.
 class ClientLinks::Link final: public kj::Refcounted {
@@ -53,12 +70,13 @@ class ClientLinks::Link final: public kj::Refcounted {
     pushedOut.fulfiller->fulfill();
   }
 
-  // The machine it comes from, as far as its address tells: /ip4/192.0.2.1.
+  // The machine it comes from, as far as its address tells: /ip4/192.0.2.1. Of IPv6 one party has
+  // 64 bits to itself.
   kj::String place() const {
     auto& from = KJ_ASSERT_NONNULL(origin).from;
     kj::uint parts = 0;
     for (size_t i = 0; i < from.size(); i++) {
-      if (from[i] == '/' && ++parts == 3) return kj::str(from.slice(0, i));
+      if (from[i] == '/' && ++parts == 3) return networkOf(kj::str(from.slice(0, i)));
     }
     return kj::str(from);
   }
@@ -141,6 +159,18 @@ class ClientLinks::Link final: public kj::Refcounted {
   bool grafted = false;
   bool closed = false;
 };
+
+LinkLimits ClientLimits::beforeGraft() {
+  LinkLimits limits;
+  limits.frame.words = (64 << 10) / sizeof(capnp::word);
+  limits.quota.calls = 16;
+  limits.quota.heldBytes = 1 << 20;
+  limits.quota.answers = 64;
+  limits.quota.tolerance = 1;
+  limits.quota.exports = 16;
+  limits.unsentBytes = 1 << 20;
+  return limits;
+}
 
 ClientLinks::ClientLinks(Node& node, Swarm& swarm, GraftPolicy& policy, kj::Timer& timer,
                          Logger& logger, ClientLimits limits)

@@ -19,8 +19,10 @@ struct ClientLimits {
   kj::Duration toGraft = 10 * kj::SECONDS;  // then an ungrafted link is ended
 
   // Before the first graft.
-  LinkLimits first{{512, (64 << 10) / 8}, {16, 64, 1 << 20, 16, 64}, 1 << 20};
-  LinkLimits after;
+  LinkLimits first = beforeGraft();
+  LinkLimits after = linkLimits();
+
+  static LinkLimits beforeGraft();
 };
 
 class ClientLinks final: private kj::TaskSet::ErrorHandler {

@@ -15,6 +15,9 @@ constexpr size_t READS_AHEAD = 4;  // so that a distant node need not wait for e
 
 // Before a graft is answered, a node may take no larger message.
 constexpr size_t MAX_EARLY_BYTES = 48 * 1024;
+// For the node, once it was asked to end the component, and then for whoever reads what it wrote.
+constexpr kj::Duration TO_SAY_SO = 5 * kj::SECONDS;
+
 constexpr size_t TEXT_OVERHEAD = 24;  // of one in a message, at most
 
 using Read = capnp::RemotePromise<ByteStream::ReadResults>;
@@ -38,16 +41,24 @@ kj::Promise<void> copyOut(ByteStream::Client stream, kj::AsyncOutputStream& to) 
   }
 }
 
-kj::Promise<void> copyIn(kj::AsyncInputStream& from, ByteStream::Client stream) {
+// Says why the input could not be read further: the component gets the end of it then.
+kj::Promise<kj::Maybe<kj::String>> copyIn(kj::AsyncInputStream& from, ByteStream::Client stream) {
   auto buffer = kj::heapArray<kj::byte>(READ_BYTES);
+  kj::Maybe<kj::String> problem;
   for (;;) {
-    auto n = co_await from.tryRead(buffer.begin(), 1, buffer.size());
+    auto n = co_await kj::evalNow([&]() {
+      return from.tryRead(buffer.begin(), 1, buffer.size());
+    }).catch_([&](kj::Exception&& e) -> size_t {
+      problem = systemReason(e);
+      return 0;
+    });
     if (n == 0) break;
     auto request = stream.writeRequest(capnp::MessageSize{16 + n / sizeof(capnp::word), 0});
     request.setData(buffer.slice(0, n));
     co_await request.send();
   }
   co_await stream.closeRequest().send();
+  co_return kj::mv(problem);
 }
 
 class RemoteRun {
@@ -55,37 +66,55 @@ class RemoteRun {
   RemoteRun(Process::Client process, StandardStreams streams)
       : process(kj::mv(process)), streams(kj::mv(streams)) {}
 
-  // Input is sent once `granted` resolves: large messages are for a link that has grafted.
-  kj::Promise<int32_t> run(kj::Promise<void> granted, kj::Promise<void> kill) {
+  // Input is sent once `granted` resolves: large messages are for a link that has grafted. Once
+  // `kill` resolves nobody is waited for long: neither the node nor whoever reads the output.
+  kj::Promise<int32_t> run(kj::Promise<void> granted, kj::Promise<void> kill, kj::Timer& timer) {
     auto output = copy("stdout", process.stdoutRequest().send().getStream(), *streams.out);
     auto errors = copy("stderr", process.stderrRequest().send().getStream(), *streams.err);
     auto stdin_ = process.stdinRequest().send().getStream();
     auto input = granted.then([this, &stdin_]() { return copyIn(*streams.in, kj::mv(stdin_)); })
-        .eagerlyEvaluate([](kj::Exception&&) {});  // it no longer reads
-    auto killing = kill.then([this]() { return process.killRequest().send().ignoreResult(); })
-        .eagerlyEvaluate([](kj::Exception&&) {});
-    auto exit = co_await process.waitRequest().send();
-    co_await output;
-    co_await errors;
+        .then([this](kj::Maybe<kj::String>&& problem) {
+      KJ_IF_MAYBE(why, problem) lose(kj::str("stdin could not be read: ", *why));
+    }).eagerlyEvaluate([](kj::Exception&&) {});  // it no longer reads
+    auto killed = kill.fork();
+    auto killing = killed.addBranch().then([this]() {
+      return process.killRequest().send().ignoreResult();
+    }).eagerlyEvaluate([](kj::Exception&&) {});
+    auto late = killed.addBranch().then([&timer]() { return timer.afterDelay(TO_SAY_SO); }).fork();
+    auto exit = co_await waitForExit(late.addBranch());
+    co_await output.exclusiveJoin(late.addBranch());
+    co_await errors.exclusiveJoin(late.addBranch());
     KJ_IF_MAYBE(what, lost) {
-      kj::throwFatalException(badInput(kj::str("it ended with ", exit.getExitCode(),
-                                               ", but what it wrote to ", *what)));
+      kj::throwFatalException(badInput(kj::str("it ended with ", exit, ", but ", *what)));
     }
-    co_return exit.getExitCode();
+    co_return exit;
   }
 
  private:
   Process::Client process;
   StandardStreams streams;
-  kj::Maybe<kj::String> lost;  // what could not be written here, and why
+  kj::Maybe<kj::String> lost;  // what could not be read or written here, and why
+
+  void lose(kj::String what) {
+    if (lost == nullptr) lost = kj::mv(what);
+  }
+
+  kj::Promise<int32_t> waitForExit(kj::Promise<void> late) {
+    return process.waitRequest().send().then([](auto&& answer) {
+      return int32_t(answer.getExitCode());
+    }).exclusiveJoin(late.then([]() -> kj::Promise<int32_t> {
+      return badInput(kj::str("interrupted: the node was asked to end it, and did not say so "
+                              "within ", TO_SAY_SO));
+    }));
+  }
 
   kj::Promise<void> copy(kj::StringPtr name, ByteStream::Client stream,
                          kj::AsyncOutputStream& to) {
     auto closing = stream;
     return copyOut(kj::mv(stream), to).catch_([this, name, closing = kj::mv(closing)](
         kj::Exception&& e) mutable {
-      if (e.getType() != kj::Exception::Type::DISCONNECTED && lost == nullptr) {
-        lost = kj::str(name, " is lost: ", systemReason(e));
+      if (e.getType() != kj::Exception::Type::DISCONNECTED) {
+        lose(kj::str("what it wrote to ", name, " is lost: ", systemReason(e)));
       }
       return closing.closeRequest().send().ignoreResult().catch_([](kj::Exception&&) {});
     }).eagerlyEvaluate(nullptr);
@@ -131,7 +160,7 @@ kj::Promise<int32_t> graftAndRun(NodeClient& client, kj::Timer& timer, RemoteRun
   RemoteRun run(running.getProcess(), kj::mv(streams));
   // All that follows is sent at once, but why it failed is told by the first that did.
   auto granted = client.mustGraftFirst() ? answered.addBranch() : kj::READY_NOW;
-  auto code = run.run(kj::mv(granted), kj::mv(kill));
+  auto code = run.run(kj::mv(granted), kj::mv(kill), timer);
   co_await answered.addBranch();
   co_await running;
   co_return co_await code;

@@ -1,6 +1,6 @@
 // A go-libp2p node that does what it is told, a line at a time.
 //
-//	peer [-key ed25519|rsa] [-transport tcp|quic] [-security noise|tls] [-at IP] [-port PORT] [-seed N] [-relay]
+//	peer [-key ed25519|rsa] [-transport tcp|quic] [-security noise|tls] [-at IP] [-port PORT] [-seed N] [-relay] [-no-ping]
 //
 // It says `listening ADDR`, and `identified PEER AGENT PROTOCOLS` for everyone it meets. It takes
 // `dial ADDR`, `ping PEER` and `echo PEER BYTES`, and answers each with one line, `failed WHY` if
@@ -49,7 +49,7 @@ func say(words ...any) {
 type flags struct {
 	key, transport, security, at string
 	port, seed                   int
-	relay                        bool
+	relay, noPing                bool
 }
 
 func options(asked flags) ([]libp2p.Option, error) {
@@ -67,6 +67,9 @@ func options(asked flags) ([]libp2p.Option, error) {
 	}
 	chosen := []libp2p.Option{libp2p.Identity(private),
 		libp2p.ResourceManager(&network.NullResourceManager{})}
+	if asked.noPing {
+		chosen = append(chosen, libp2p.Ping(false))
+	}
 	if asked.relay {
 		chosen = append(chosen, libp2p.EnableRelayService(), libp2p.ForceReachabilityPublic())
 	}
@@ -167,6 +170,7 @@ func run() error {
 	flag.IntVar(&asked.port, "port", 0, "")
 	flag.IntVar(&asked.seed, "seed", 0, "of a key that is the same the next time")
 	flag.BoolVar(&asked.relay, "relay", false, "")
+	flag.BoolVar(&asked.noPing, "no-ping", false, "")
 	flag.Parse()
 	chosen, err := options(asked)
 	if err != nil {
