@@ -22,6 +22,9 @@
 namespace ww {
 namespace {
 
+// Then somebody may wonder what it does.
+constexpr kj::Duration TO_BEGIN = 1 * kj::SECONDS;
+
 constexpr uint64_t MAX_CODE_BYTES = uint64_t(1) << 30;
 
 kj::Promise<int> untilSignal(kj::UnixEventPort& port, int signal) {
@@ -125,7 +128,11 @@ class Run {
   kj::Promise<int> runCell(kj::Array<const kj::byte> wasm) {
     auto args = KJ_MAP(arg, options.args) { return kj::str(arg); };
     auto env = KJ_MAP(variable, options.env) { return kj::str(variable); };
+    auto slow = io.provider->getTimer().afterDelay(TO_BEGIN).then([this]() {
+      logger.log(LogLevel::INFO, "the image is being compiled; the next time it is there at once");
+    }).eagerlyEvaluate(nullptr);
     auto cell = co_await node.boot(kj::mv(wasm), kj::mv(args), kj::mv(env));
+    slow = nullptr;
     Wiring wiring(*io.lowLevelProvider, *cell, logger);
     auto code = co_await cell->wait();
     co_await wiring.drain();
