@@ -285,13 +285,20 @@ KJ_TEST("before its graft a link takes no message of more than 64 KiB") {
 KJ_TEST("before its graft a link has 16 calls in flight, and sends 16 capabilities") {
   Fixture f;
   Client client(f.connect());
-  kj::Vector<kj::Promise<void>> calls;
+  // They wait for a graft, and that for its signer.
+  auto graft = client.graft(kj::heap<SlowSigner>());
+  auto host = graft.getSession().getExtension().getHost();
+  kj::Vector<kj::Promise<kj::String>> calls;
   for (int i = 0; i < 40; i++) {
-    calls.add(client.membrane.graftRequest().send().getSession().getExtension().getHost()
-        .idRequest().send().ignoreResult().eagerlyEvaluate([](kj::Exception&&) {}));
+    calls.add(host.idRequest().send().then([](auto&&) { return kj::str(); },
+        [](kj::Exception&& e) { return kj::str(e.getDescription()); }).eagerlyEvaluate(nullptr));
   }
-  for (auto& call: calls) call.wait(f.node.waitScope);
+  f.node.waitScope.poll();
   KJ_EXPECT(!isGone(f, client));
+  f.advance(SignedGraftPolicy::SIGNER_TIMEOUT);
+  kj::uint refused = 0;
+  for (auto& call: calls) refused += contains(call.wait(f.node.waitScope), "overloaded: calls");
+  KJ_EXPECT(refused == 40 - 16 + 1, refused);  // the graft is one
   kj::String why;
   for (int i = 0; i < 17 && why.size() == 0; i++) {
     auto refused = f.failure(client.graft(kj::heap<KeySigner>(SecretKey::generate(), "nobody"_kj))

@@ -1,4 +1,4 @@
-//! What a node does on the network, part by part, and the transports it does it over.
+//! What a node does on the network, part by part; transport.rs has what it does that over.
 
 use crate::code;
 use crate::keepalive;

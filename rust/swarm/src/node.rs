@@ -384,8 +384,12 @@ impl Node {
         match event {
             BehaviourEvent::Streams(opened) => self.measure(opened),
             BehaviourEvent::Ping(event) => self.pinged(event),
-            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                self.identified(peer_id, info);
+            BehaviourEvent::Identify(identify::Event::Received {
+                connection_id,
+                peer_id,
+                info,
+            }) => {
+                self.identified(peer_id, connection_id, info);
             }
             // No identify there: that it said so is an answer.
             BehaviourEvent::Identify(identify::Event::Error { peer_id, .. }) => {
@@ -430,11 +434,11 @@ impl Node {
         }
     }
 
-    fn identified(&mut self, peer: PeerId, info: identify::Info) {
+    fn identified(&mut self, peer: PeerId, connection: ConnectionId, info: identify::Info) {
         let Some(met_at) = self
             .peers
             .get(&peer)
-            .and_then(|known| known.connections.first())
+            .and_then(|known| known.connections.iter().find(|c| c.id == connection))
             .map(|connection| connection.address.clone())
         else {
             return;

@@ -138,7 +138,7 @@ pub unsafe extern "C" fn ww_swarm_open(
     }
 }
 
-/// DONE with `value` the round trip in nanoseconds, by the next ping.
+/// DONE with `value` the round trip in nanoseconds, on a stream of its own.
 ///
 /// # Safety
 /// The pointers are valid.

@@ -77,6 +77,18 @@ impl Task {
 
     /// On the loop's thread, once, within tokio's budget.
     fn poll_here(self: &Arc<Self>) {
+        struct Panicked<'a>(&'a Task);
+        impl Drop for Panicked<'_> {
+            fn drop(&mut self) {
+                self.0.home.wake(); // whose the task is
+            }
+        }
+        let panicked = Panicked(self);
+        self.poll_once();
+        std::mem::forget(panicked);
+    }
+
+    fn poll_once(self: &Arc<Self>) {
         let mut work = match self.work.try_lock() {
             Ok(work) => work,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),

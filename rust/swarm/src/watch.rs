@@ -9,6 +9,7 @@ use libp2p::tcp;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -126,8 +127,10 @@ impl Watch {
         let mut events = Vec::with_capacity(AT_A_TIME);
         loop {
             let at_once = Timespec::default();
-            if epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&at_once)).is_err() {
-                return; // interrupted: the loop sees the rest
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&at_once)) {
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(_) => return,
             }
             let full = events.len() == AT_A_TIME;
             for event in events.drain(..) {

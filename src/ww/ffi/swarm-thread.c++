@@ -191,7 +191,10 @@ void SwarmThread::handleSome() {
   WwSwarmEvent event;
   for (kj::uint i = 0; i < AT_A_TIME; i++) {
     if (!ww_swarm_next(raw, &event)) return;
-    handle(event);
+    // What somebody could not take is lost, and the rest is heard.
+    KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() { handle(event); })) {
+      KJ_LOG(ERROR, "an event of the network was not taken", *exception);
+    }
   }
   ring(this);  // the rest after timers and others have had their turn
 }

@@ -48,12 +48,16 @@ ffi::SwarmOptions threadOptions(const Identity& identity, const Libp2pOptions& o
 }
 
 // Takes out what may not be dialled, and adds why to `refusals`.
-kj::Array<Multiaddr> keepPublic(kj::Array<Multiaddr> addrs, kj::Vector<kj::String>& refusals) {
+// What a name stands for inside is nothing to tell a cell.
+kj::Array<Multiaddr> keepPublic(kj::Array<Multiaddr> addrs, kj::ArrayPtr<const ffi::Bytes> given,
+                                kj::Vector<kj::String>& refusals) {
   kj::Vector<Multiaddr> kept;
   for (auto& addr: addrs) {
     KJ_IF_MAYBE(range, addr.findPrivateRange()) {
-      refusals.add(kj::str(addr.toText(), ": a ", *range,
-                           " address, which a cell may not dial"));
+      bool wasGiven = false;
+      for (auto bytes: given) wasGiven |= bytes == addr.asBytes();
+      refusals.add(kj::str(wasGiven ? addr.toText() : kj::str("one that a name stands for"), ": a ",
+                           *range, " address, which a cell may not dial"));
     } else if (addr.toText().startsWith("/dnsaddr/")) {
       refusals.add(kj::str(addr.toText(), ": may name any address, so a cell may not dial it"));
     } else {
@@ -130,7 +134,7 @@ kj::Promise<void> Libp2pSwarm::resolveAndDial(PeerId wanted, kj::Array<Multiaddr
   bool refused = false;
   if (scope == DialScope::PUBLIC) {
     auto before = candidates.size();
-    candidates = keepPublic(kj::mv(candidates), failures);
+    candidates = keepPublic(kj::mv(candidates), given, failures);
     refused = candidates.size() < before;
   }
   auto prefix = kj::str("cannot connect to ", wanted.toText(), ": ");

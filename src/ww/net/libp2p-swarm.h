@@ -1,7 +1,7 @@
 #pragma once
 // The real network: a Swarm over libp2p. TCP and QUIC, Noise and TLS, Yamux, identify, ping,
-// Kademlia, mDNS, AutoNAT, relays and hole punching; which limits hold stands in
-// rust/swarm/src/behaviour.rs and streams.rs.
+// Kademlia, mDNS, AutoNAT, relays and hole punching; docs/network.md has a table of the limits that
+// hold, and where each stands.
 
 #include <kj/timer.h>
 #include <ww/base/log.h>
