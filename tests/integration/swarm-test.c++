@@ -155,6 +155,20 @@ KJ_TEST("what a cell asks for stays on public addresses, after names are resolve
   here.swarm->connect(there.id(), name, DialScope::ANYWHERE).wait(f.waitScope);
 }
 
+KJ_TEST("an address that does not answer hides no other's reason") {
+  Fixture f;
+  TestPeer here(f.port, f.timer, "", 1 * kj::SECONDS), other(f.port, f.timer, "");
+  auto listener = f.io.provider->getNetwork().parseAddress("127.0.0.1").wait(f.waitScope)
+      ->listen();  // accepts, and says nothing
+  auto mute = address(kj::str("/ip4/127.0.0.1/tcp/", listener->getPort()));
+  auto refused = address("/ip4/127.0.0.1/tcp/1");
+  auto addrs = kj::arr(mute.clone(), refused.clone());
+  auto why = f.failure(here.swarm->connect(other.id(), addrs, DialScope::ANYWHERE));
+  KJ_EXPECT(has(why, kj::str(mute.toText(), "/p2p/", other.id().toText(), ": no answer in time")),
+            why);
+  KJ_EXPECT(has(why, "refused"), why);
+}
+
 KJ_TEST("a dial that nobody answers ends when its time is over") {
   Fixture f;
   kj::TimerImpl clock(kj::origin<kj::TimePoint>());

@@ -63,6 +63,13 @@ pub struct Settings {
     pub dial_private: bool,
 }
 
+impl Settings {
+    /// Of each address, before the dial's own time is over: so that its failure can name them all.
+    pub fn address_timeout(&self) -> Duration {
+        self.dial_timeout - self.dial_timeout / 20
+    }
+}
+
 #[derive(NetworkBehaviour)]
 pub struct Behaviour {
     limits: connection_limits::Behaviour, // first: what it refuses, the others never see
@@ -139,7 +146,7 @@ pub fn build(
     live: Arc<Live>,
     reach: Arc<Reach>,
 ) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
-    let timeout = settings.dial_timeout;
+    let timeout = settings.address_timeout();
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|key| {

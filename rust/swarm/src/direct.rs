@@ -14,6 +14,7 @@ use crate::code;
 use crate::command::Command;
 use crate::half_open::victim;
 use crate::inbox::{Event, Inbox, Kind};
+use crate::reasons::NO_ANSWER;
 use crate::stream::{Raw, WwStream};
 use crate::streams::Place;
 use futures::StreamExt;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 const NOISE: &str = "/noise";
 
@@ -94,7 +96,7 @@ pub fn begin(
     Ok(Dialer {
         noise,
         inbox: inbox.clone(),
-        timeout: settings.dial_timeout,
+        timeout: settings.address_timeout(),
         dials: HashMap::new(),
     })
 }
@@ -154,7 +156,7 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
         match listener.accept().await {
             Ok((socket, from)) => {
                 let welcome = server.clone().welcome(socket, from);
-                let handshake = tokio::spawn(tokio::time::timeout(HANDSHAKE, welcome));
+                let handshake = tokio::spawn(timeout(HANDSHAKE, welcome));
                 pending.add(from.ip(), handshake.abort_handle());
             }
             Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
@@ -193,17 +195,16 @@ impl Dialer {
     /// All addresses at once; the first that leads to the peer wins.
     pub fn dial(&mut self, op: u64, peer: PeerId, addrs: Vec<Multiaddr>, protocol: StreamProtocol) {
         self.dials.retain(|_, dial| !dial.is_finished());
-        let (noise, inbox, timeout) = (self.noise.clone(), self.inbox.clone(), self.timeout);
+        let (noise, inbox, limit) = (self.noise.clone(), self.inbox.clone(), self.timeout);
         let dial = tokio::spawn(async move {
-            let dialled = tokio::time::timeout(timeout, first(noise, peer, addrs, protocol)).await;
+            let dialled = first(noise, peer, addrs, protocol, limit).await;
             let event = match dialled {
-                Ok(Ok(raw)) => {
+                Ok(raw) => {
                     let mut event = Event::new(Kind::Done, op);
                     event.stream = Some(WwStream::new(raw, true, &inbox, Place::free()));
                     event
                 }
-                Ok(Err(why)) => Event::failure(op, code::FAILED, why),
-                Err(_) => Event::failure(op, code::FAILED, format!("no answer within {timeout:?}")),
+                Err(why) => Event::failure(op, code::FAILED, why),
             };
             inbox.push(event);
         });
@@ -222,14 +223,17 @@ async fn first(
     peer: PeerId,
     addrs: Vec<Multiaddr>,
     protocol: StreamProtocol,
+    limit: Duration, // of each address
 ) -> Result<Box<dyn Raw>, String> {
-    let (found, mut failures) = addresses::resolve(addrs).await;
+    let resolving = timeout(limit, addresses::resolve(addrs));
+    let (found, mut failures) = resolving.await.map_err(|_| "its name was not resolved in time")?;
     let mut attempts: FuturesUnordered<_> = found
         .into_iter()
         .map(|address| {
             let (noise, protocol) = (noise.clone(), protocol.clone());
             async move {
-                let outcome = attempt(noise, peer, &address, protocol).await;
+                let attempt = timeout(limit, attempt(noise, peer, &address, protocol));
+                let outcome = attempt.await.unwrap_or_else(|_| Err(NO_ANSWER.to_string()));
                 outcome.map_err(|why| format!("{address}: {why}"))
             }
         })

@@ -3,6 +3,8 @@
 use libp2p::swarm::DialError;
 use std::error::Error;
 
+pub const NO_ANSWER: &str = "no answer in time";
+
 /// Every address with its reason.
 pub fn explain(error: &DialError) -> String {
     match error {
@@ -28,6 +30,9 @@ fn reason(text: &str) -> String {
     let (_, inner) = text.split_once("Multiple dial errors occurred:").unwrap_or(("", text));
     let lines = inner.lines().map(|line| line.trim().trim_start_matches("- "));
     let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    if text.contains("Timeout has been reached") {
+        return NO_ANSWER.to_string();
+    }
     if text.starts_with("Unsupported resolved address") {
         return "this transport is not supported".to_string();
     }
