@@ -188,7 +188,9 @@ struct RawPeer: Fixture {
   uint32_t bootstrap() {
     return send([](Message::Builder m, uint32_t id) { m.initBootstrap().setQuestionId(id); });
   }
-  uint32_t callOn(uint32_t question, bool quiet = false) {
+  // `promise`: of ours, that it is given.
+  uint32_t callOn(uint32_t question, bool quiet = false,
+                  kj::Maybe<uint32_t> promise = nullptr) {
     return send([&](Message::Builder m, uint32_t id) {
       auto call = m.initCall();
       call.setQuestionId(id);
@@ -198,6 +200,7 @@ struct RawPeer: Fixture {
       call.setInterfaceId(capnp::typeId<Host>());
       call.setMethodId(4);
       call.initParams().getContent().initAsAnyStruct(0, 0);
+      KJ_IF_MAYBE(p, promise) call.getParams().initCapTable(1)[0].setSenderPromise(*p);
       call.setOnlyPromisePipeline(quiet);
     });
   }
@@ -211,17 +214,7 @@ struct RawPeer: Fixture {
 
 // Calls with a promise of ours, the first of so many that each become the next.
 void sendPromises(RawPeer& peer, kj::uint count, kj::Maybe<kj::uint> backTo = nullptr) {
-  auto bootstrap = peer.bootstrap();
-  peer.send([&](Message::Builder m, uint32_t id) {
-    auto call = m.initCall();
-    call.setQuestionId(id);
-    call.initTarget().initPromisedAnswer().setQuestionId(bootstrap);
-    call.setInterfaceId(capnp::typeId<Host>());
-    call.setMethodId(4);
-    auto params = call.initParams();
-    params.initCapTable(1)[0].setSenderPromise(0);
-    params.getContent().initAsAnyStruct(0, 0);
-  });
+  peer.callOn(peer.bootstrap(), false, 0u);
   for (kj::uint i = 0; i < count; i++) {
     peer.send([&](Message::Builder m, uint32_t) {
       auto resolve = m.initResolve();
@@ -257,6 +250,31 @@ KJ_TEST("promises that become each other end their link") {
       sendPromises(peer, count, earlier);
       peer.untilOver();
     }
+  }
+}
+
+KJ_TEST("a call that is given its own answer, or that of one which waits for it, ends its link") {
+  auto become = [](RawPeer& peer, uint32_t promise, uint32_t question) {
+    peer.send([&](Message::Builder m, uint32_t) {
+      auto resolve = m.initResolve();
+      resolve.setPromiseId(promise);
+      resolve.initCap().initReceiverAnswer().setQuestionId(question);
+    });
+  };
+  {
+    RawPeer peer;
+    auto first = peer.callOn(peer.bootstrap(), false, 0u);
+    become(peer, 0, first);
+    peer.untilOver();
+  }
+  {
+    RawPeer peer;
+    auto bootstrap = peer.bootstrap();
+    auto first = peer.callOn(bootstrap, false, 0u), second = peer.callOn(bootstrap, false, 1u);
+    become(peer, 0, second);  // as an honest peer may
+    KJ_EXPECT(!peer.isOver());
+    become(peer, 1, first);
+    peer.untilOver();
   }
 }
 

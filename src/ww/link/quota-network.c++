@@ -70,6 +70,8 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     bool unanswerable = false;  // the peer wants no answer, only to pipeline on it
     bool answered = false;
     bool finished = false;
+    kj::Vector<uint32_t> on;        // questions whose answers it waits for
+    kj::Vector<uint32_t> promises;  // of the peer's, that it was given
   };
 
   class Outgoing final: public capnp::OutgoingRpcMessage {
@@ -134,13 +136,20 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     // Results that go elsewhere have nobody here to be refused to, and are always answered for.
     bool refusable = call.getSendResultsTo().isCaller();
     question.unanswerable = call.getOnlyPromisePipeline() && refusable;
-    if (call.getTarget().isPromisedAnswer()) follow(question, call.getTarget().getPromisedAnswer());
+    if (call.getTarget().isPromisedAnswer()) {
+      auto answer = call.getTarget().getPromisedAnswer();
+      follow(question, answer);
+      question.on.add(answer.getQuestionId());
+    }
     // A call holds what it was given until it ends: a chain of these is freed by recursion too.
     countExports(call.getParams().getCapTable());
     for (auto cap: call.getParams().getCapTable()) {
-      if (cap.isReceiverAnswer()) follow(question, cap.getReceiverAnswer());
+      if (cap.isSenderPromise()) question.promises.add(cap.getSenderPromise());
+      if (!cap.isReceiverAnswer()) continue;
+      follow(question, cap.getReceiverAnswer());
+      question.on.add(cap.getReceiverAnswer().getQuestionId());
     }
-    return admitQuestion(call.getQuestionId(), question, refusable);
+    return admitQuestion(call.getQuestionId(), kj::mv(question), refusable);
   }
 
   void countExports(capnp::List<capnp::rpc::CapDescriptor>::Reader caps) {
@@ -168,6 +177,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       Question on;
       follow(on, cap.getReceiverAnswer());
       depth += on.depth;
+      becomeAnswer(before, cap.getReceiverAnswer().getQuestionId());
     }
     if (depth > limits.depth) kj::throwFatalException(overloaded("depth"));
     if (!cap.isSenderPromise()) return;
@@ -178,6 +188,35 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     }
     if (promises.size() >= MAX_PROMISES) kj::throwFatalException(overloaded("promises"));
     promises.upsert(cap.getSenderPromise(), before.releaseAsArray());
+  }
+
+  // These promises became the answer of a question. Whoever was given one waits for it from now on:
+  // if that is the question itself, in the end, nothing would ever free any of it.
+  void becomeAnswer(kj::ArrayPtr<const uint32_t> ids, uint32_t answer) {
+    auto given = [&](const Question& question) {
+      for (auto promise: question.promises) {
+        for (auto id: ids) if (promise == id) return true;
+      }
+      return false;
+    };
+    kj::HashSet<uint32_t> seen;
+    kj::Vector<uint32_t> left;
+    left.add(answer);
+    while (!left.empty()) {
+      auto id = left.back();
+      left.removeLast();
+      KJ_IF_MAYBE(question, questions.find(id)) {
+        if (question->answered || seen.contains(id)) continue;
+        seen.insert(id);
+        if (given(*question)) {
+          kj::throwFatalException(badInput("a call that was given its own answer"));
+        }
+        left.addAll(question->on);
+      }
+    }
+    for (auto& entry: questions) {
+      if (!entry.value.answered && given(entry.value)) entry.value.on.add(answer);
+    }
   }
 
   void follow(Question& question, capnp::rpc::PromisedAnswer::Reader answer) {
@@ -212,19 +251,17 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     if (question.refused && (!refusable || refused >= limits.refused())) {
       kj::throwFatalException(overloaded(limit));
     }
-    bool added = false;
-    questions.findOrCreate(id, [&]() {
-      added = true;
-      return kj::HashMap<uint32_t, Question>::Entry{id, question};
-    });
-    if (!added) kj::throwFatalException(badInput("a question with the number of one that stands"));
-    if (!question.refused) {
-      heldBytes += question.bytes;
-      large += question.isLarge;
+    if (questions.find(id) != nullptr) {
+      kj::throwFatalException(badInput("a question with the number of one that stands"));
+    }
+    auto& added = questions.insert(id, kj::mv(question)).value;
+    if (!added.refused) {
+      heldBytes += added.bytes;
+      large += added.isLarge;
       return true;
     }
     ++refused;
-    if (!question.unanswerable) refuse(id, limit);
+    if (!added.unanswerable) refuse(id, limit);
     return false;
   }
 
