@@ -2,6 +2,7 @@
 `ww exec --detach`, by its owner and from elsewhere."""
 import json
 import re
+import signal
 import subprocess
 import unittest
 
@@ -27,6 +28,13 @@ class AskTest(NodeCase):
         done = self.ask(*words)
         self.assertEqual((done.returncode, done.stdout), (125, b""))
         return done.stderr.decode()
+
+    def test_a_node_that_is_stopped_is_not_waited_for(self):
+        node = self.start()
+        node.send_signal(signal.SIGSTOP)
+        self.addCleanup(node.send_signal, signal.SIGCONT)
+        self.assertIn("did not answer within 1s", self.refused("ps", "--dial-timeout", "1"))
+        self.assertIn("not between 0.1 and 600", self.refused("ps", "--dial-timeout", "nan"))
 
     def test_the_image_itself_is_killed_and_that_is_answered(self):
         node = self.start()

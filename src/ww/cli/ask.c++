@@ -160,8 +160,12 @@ class Ask {
 kj::Promise<void> askNode(kj::AsyncIoContext& io, const AskOptions& options, Logger& logger) {
   auto client = co_await connectTo(io, options, logger);
   auto& timer = io.provider->getTimer();
-  auto graft = co_await client->untilGone(timer.timeoutAfter(options.timeout,
-      kj::Promise<capnp::Response<GraftResults>>(client->graftRequest().send())));
+  using Grafted = capnp::Response<GraftResults>;
+  auto late = timer.afterDelay(options.timeout).then([&options]() -> kj::Promise<Grafted> {
+    return noAnswer(options.timeout);
+  });
+  auto graft = co_await client->untilGone(
+      kj::Promise<Grafted>(client->graftRequest().send()).exclusiveJoin(kj::mv(late)));
   Ask ask(options, *io.lowLevelProvider, graft.getSession().getExtension());
   co_await client->untilGone(ask.run());
 }

@@ -69,6 +69,13 @@ std::string isNotEmpty(const std::string& word) {
   return word.empty() ? "is empty; leave it out for what it is otherwise" : "";
 }
 
+std::string checkSeconds(const std::string& word) {
+  char* end = nullptr;
+  double seconds = strtod(word.c_str(), &end);
+  bool good = !word.empty() && *end == '\0' && seconds >= 0.1 && seconds <= 600;  // NaN is neither
+  return good ? "" : word + " is not between 0.1 and 600 seconds";
+}
+
 struct Raw {
   std::string image;
   std::string memory, cpu, timeout;
@@ -138,7 +145,7 @@ void addNetworkOptions(CLI::App& run, Raw& raw) {
       ->check(CLI::IsMember({"auto", "client", "server"}));
   run.add_option("--dial-timeout", raw.dialTimeout, "After which a dial has failed")
       ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()->group(group)
-      ->check(CLI::Range(0.1, 600.0));
+      ->check(checkSeconds);
   run.add_flag("--dial-private", raw.dialPrivate,
                "Let cells, and peers through us, dial loopback, private and link-local\n"
                "addresses")
@@ -210,7 +217,7 @@ void addTargetOptions(CLI::App& command, Raw& raw) {
       ->type_name("FILE")->check(isNotEmpty)->envname("WW_IDENTITY");
   command.add_option("--dial-timeout", raw.dialTimeout, "After which a dial has failed")
       ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()
-      ->check(CLI::Range(0.1, 600.0));
+      ->check(checkSeconds);
   addCommonOptions(command, raw);
 }
 

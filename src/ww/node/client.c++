@@ -172,6 +172,11 @@ bool isMultiaddr(kj::StringPtr target) {
 
 }  // namespace
 
+kj::Exception noAnswer(kj::Duration timeout) {
+  return badInput(kj::str("the node took the link and did not answer within ", timeout,
+                          ": it may be stopped or busy; --dial-timeout says how long to wait"));
+}
+
 kj::Exception NodeClient::linkGone(kj::Exception&& exception) {
   auto why = exception.getDescription();
   // Cap'n Proto's own check of what came, which tells a person nothing.

@@ -16,6 +16,9 @@ using GraftResults = stem::Membrane<membrane::WetwareSession>::GraftResults;
 using GraftRequest = capnp::Request<stem::Membrane<membrane::WetwareSession>::GraftParams,
                                     GraftResults>;
 
+// What a node said that was stopped, or has much else to do: nothing.
+kj::Exception noAnswer(kj::Duration timeout);
+
 class NodeClient {
  public:
   virtual ~NodeClient() noexcept(false) {}

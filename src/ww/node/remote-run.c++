@@ -141,11 +141,9 @@ Running start(peer::Executor::Client executor, const RemoteRunOptions& options) 
   return request.send();
 }
 
-// What a node says that was stopped, or has much else to do: nothing.
 kj::Promise<void> inTime(kj::Promise<void> answered, kj::Timer& timer, kj::Duration timeout) {
   auto late = timer.afterDelay(timeout).then([timeout]() -> kj::Promise<void> {
-    return badInput(kj::str("the node took the link and did not answer within ", timeout,
-                            ": it may be stopped or busy; --dial-timeout says how long to wait"));
+    return noAnswer(timeout);
   });
   return answered.exclusiveJoin(kj::mv(late));
 }
