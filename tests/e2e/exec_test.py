@@ -196,6 +196,34 @@ class ExecTest(NodeCase):
         self.assertEqual(client.wait(60), 125)
         self.assertIn(b"revoked: ", client.stderr.read())
 
+    def test_a_file_of_keys_that_is_cut_off_is_read_again(self):
+        me, allowed = self.keygen("me"), self.path("allowed")
+        with open(allowed, "w", encoding="utf-8-sig") as file:
+            file.write(f"{me}\n{me} # mine\n" + "nonsense\n" * 1000)
+        node = self.start("--listen", "/ip4/127.0.0.1/tcp/0", "--allow-file", allowed)
+        self.assertEqual(self.logged(node, r"and more such lines .*count=(\d+)"), "991")
+        address = self.logged(node, r"listening address=(\S+)")
+        client = self.talk_to("--on", address, "--identity", self.path("me"))
+        self.assertEqual(client.stdout.read(4), b"ww> ")
+        os.truncate(allowed, 0)
+        self.assertEqual(client.wait(60), 125)
+        self.assertIn(b"revoked: ", client.stderr.read())
+
+    def test_one_key_runs_eight_at_once_and_a_ninth_is_told_that_it_is_one_too_many(self):
+        me = self.keygen("me")
+        _, address = self.start_listening("--allow", me)
+        clients = [self.talk_to("--on", address, "--identity", self.path("me"))
+                   for _ in range(8)]
+        for client in clients:
+            self.assertEqual(client.stdout.read(4), b"ww> ")
+        done = self.exec("--on", address, "--identity", self.path("me"), stdin=b"exit 4\n")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"8 of a key and 64 in all", done.stderr)
+        for client in clients:
+            client.stdin.write(b"exit 3\n")
+            client.stdin.flush()
+            self.assertEqual(client.wait(60), 3)
+
     def test_a_folder_of_keys_that_was_away_is_followed_again(self):
         me, folder = self.keygen("me"), self.path("keys")
         os.mkdir(folder)

@@ -30,7 +30,7 @@ class GoTest(InteropCase):
         for transport in ("udp/1/webrtc-direct", "tcp/1/ws", "udp/1"):
             words = ours.ask(f"dial /ip4/127.0.0.1/{transport}/p2p/{their_id}")
             self.assertEqual(words[0], "failed")
-            self.assertIn("this transport is not supported", " ".join(words))
+            self.assertIn("what is dialled is an IP address", " ".join(words))
             self.assertIn(transport, " ".join(words))
 
 

@@ -1,14 +1,17 @@
 //! Addresses: lists of them across the fence, names resolved, and what peers were said to have.
 
 use crate::reach::Reach;
+use futures::{StreamExt, stream};
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, kad};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 const MAX_PEERS: usize = 1024;
 const MAX_OF_A_PEER: usize = 16;
 const MAX_OF_A_NAME: usize = 8;
+/// Names that are asked for at the same time, for one list. Each takes a thread.
+const NAMES_AT_A_TIME: usize = 4;
 
 /// Each with its length before it, in two bytes, little endian.
 pub fn encode<'a>(list: impl IntoIterator<Item = &'a Multiaddr>) -> Vec<u8> {
@@ -96,8 +99,11 @@ impl Book {
 /// The addresses with names replaced by what they stand for, or why not. `/dnsaddr` stays.
 pub async fn resolve(list: Vec<Multiaddr>) -> (Vec<Multiaddr>, Vec<String>) {
     let (mut found, mut failures) = (Vec::new(), Vec::new());
-    for address in list {
-        match resolve_one(&address).await {
+    let mut answers = stream::iter(list)
+        .map(|address| async move { (resolve_one(&address).await, address) })
+        .buffered(NAMES_AT_A_TIME);
+    while let Some((answer, address)) = answers.next().await {
+        match answer {
             Ok(these) => found.extend(these),
             Err(why) => failures.push(format!("{address}: {why}")),
         }
@@ -126,6 +132,21 @@ async fn resolve_one(address: &Multiaddr) -> Result<Vec<Multiaddr>, String> {
         .filter_map(|ip| address.replace(0, |_| Some(Protocol::from(ip))))
         .collect();
     if list.is_empty() { Err("the name has no such address".to_string()) } else { Ok(list) }
+}
+
+/// What the DHT knows of a peer's addresses.
+pub fn of_query(peer: PeerId, result: kad::QueryResult) -> Vec<Multiaddr> {
+    let kad::QueryResult::GetClosestPeers(result) = result else { return Vec::new() };
+    let peers = match result {
+        Ok(ok) => ok.peers,
+        Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
+    };
+    peers
+        .into_iter()
+        .filter(|p| p.peer_id == peer)
+        .flat_map(|p| p.addrs)
+        .take(MAX_OF_A_PEER)
+        .collect()
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::AbortHandle;
 
 /// Between dials of bootstrap peers while nobody is connected, and of relays that are gone.
 const RETRY: Duration = Duration::from_secs(30);
@@ -65,6 +66,7 @@ pub struct Node {
     bootstrap: Vec<(PeerId, Multiaddr)>,
     dials: HashMap<ConnectionId, Dial>,
     finds: HashMap<kad::QueryId, (u64, PeerId)>,
+    resolving: HashMap<u64, AbortHandle>,
     peers: HashMap<PeerId, Peer>,
     book: Book,
     live: Arc<Live>,
@@ -91,6 +93,7 @@ impl Node {
             bootstrap: settings.bootstrap,
             dials: HashMap::new(),
             finds: HashMap::new(),
+            resolving: HashMap::new(),
             peers: HashMap::new(),
             book: Book::default(),
             live,
@@ -205,6 +208,10 @@ impl Node {
             Command::Forget { op } => {
                 self.direct.forget(op);
                 self.forget_dial(op);
+                self.finds.retain(|_, (other, _)| *other != op);
+                if let Some(resolving) = self.resolving.remove(&op) {
+                    resolving.abort();
+                }
                 self.sought.retain(|_, ops| {
                     ops.retain(|other| *other != op);
                     !ops.is_empty()
@@ -234,15 +241,17 @@ impl Node {
         }
     }
 
-    fn resolve_names(&self, op: u64, addrs: Vec<Multiaddr>) {
+    fn resolve_names(&mut self, op: u64, addrs: Vec<Multiaddr>) {
         let inbox = self.inbox.clone();
-        tokio::spawn(async move {
+        let resolving = tokio::spawn(async move {
             let (found, failures) = addresses::resolve(addrs).await;
             let mut event = Event::new(Kind::Done, op);
             event.from = addresses::encode(&found);
             event.text = failures.join("; ").into_bytes();
             inbox.push(event);
         });
+        self.resolving.retain(|_, other| !other.is_finished());
+        self.resolving.insert(op, resolving.abort_handle());
     }
 
     fn dial(&mut self, op: u64, peer: PeerId, addrs: Vec<Multiaddr>) {
@@ -409,7 +418,7 @@ impl Node {
                 if step.last
                     && let Some((op, peer)) = self.finds.remove(&id)
                 {
-                    self.resolve_names(op, found(peer, result));
+                    self.resolve_names(op, addresses::of_query(peer, result));
                 }
             }
             _ => {}
@@ -485,14 +494,4 @@ impl Node {
         event.text = ww_fence::bounded(text).into_bytes();
         self.inbox.push(event);
     }
-}
-
-/// What the DHT knows of a peer's addresses.
-fn found(peer: PeerId, result: kad::QueryResult) -> Vec<Multiaddr> {
-    let kad::QueryResult::GetClosestPeers(result) = result else { return Vec::new() };
-    let peers = match result {
-        Ok(ok) => ok.peers,
-        Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
-    };
-    peers.into_iter().filter(|p| p.peer_id == peer).flat_map(|p| p.addrs).take(16).collect()
 }

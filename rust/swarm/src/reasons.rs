@@ -4,6 +4,7 @@ use libp2p::swarm::DialError;
 use std::error::Error;
 
 pub const NO_ANSWER: &str = "no answer in time";
+const NOT_DIALLED: &str = "what is dialled is an IP address and a port, over TCP or QUIC";
 
 /// Every address with its reason.
 pub fn explain(error: &DialError) -> String {
@@ -34,7 +35,7 @@ fn reason(text: &str) -> String {
         return NO_ANSWER.to_string();
     }
     if text.starts_with("Unsupported resolved address") {
-        return "this transport is not supported".to_string();
+        return NOT_DIALLED.to_string();
     }
     text
 }
@@ -55,7 +56,7 @@ pub fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::reason;
+    use super::{NOT_DIALLED, reason};
 
     #[test]
     fn a_reason_is_one_line_without_what_libp2p_puts_around_it() {
@@ -63,7 +64,7 @@ mod tests {
         assert_eq!(reason(wrapped), "Connection refused (os error 111)");
         let unsupported =
             ": Multiple dial errors occurred:\n - Unsupported resolved address: /ip4/1.2.3.4/udp/1";
-        assert_eq!(reason(unsupported), "this transport is not supported");
+        assert_eq!(reason(unsupported), NOT_DIALLED);
         assert_eq!(reason("timed out"), "timed out");
     }
 }

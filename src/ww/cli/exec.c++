@@ -54,10 +54,11 @@ kj::Promise<T> orInterrupted(kj::UnixEventPort& port, kj::Promise<T> promise, kj
 }
 
 kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options, bool edit,
-                       kj::Array<const kj::byte> wasm, Logger& logger) {
+                       kj::Array<const kj::byte> wasm, Logger& logger, bool& reached) {
   auto& port = io.unixEventPort;
   auto client = co_await orInterrupted(port, connectTo(io, options, logger),
                                        "interrupted before the node was reached");
+  reached = true;
   auto& timer = io.provider->getTimer();
   RemoteRunOptions run;
   run.wasm = kj::mv(wasm);
@@ -107,6 +108,7 @@ int exec(const ExecOptions& options) {
     return complain(logger, EXIT_NO_IMAGE, "there is no such component", none->problem);
   }
   int code = EXIT_NODE_FAILED;
+  bool reached = false;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     kj::UnixEventPort::setReservedSignal(SIGUSR2);
     kj::UnixEventPort::captureSignal(SIGINT);
@@ -116,14 +118,16 @@ int exec(const ExecOptions& options) {
     auto io = kj::setupAsyncIo();
     KJ_DEFER(io.waitScope.poll());
     auto& wasm = component.get<kj::Array<const kj::byte>>();
-    code = runOn(io, options, edit, kj::mv(wasm), logger).wait(io.waitScope);
+    code = runOn(io, options, edit, kj::mv(wasm), logger, reached).wait(io.waitScope);
   })) {
     kj::Exception told(kj::Exception::Type::FAILED, __FILE__, __LINE__,
                        kj::str(reasonOf(*exception)));
     KJ_IF_MAYBE(componentCode, findExitCode(told)) {
       return complain(logger, *componentCode, "the component cannot be run", reasonOf(*exception));
     }
-    return complain(logger, EXIT_NODE_FAILED, "the component was not run to its end",
+    return complain(logger, EXIT_NODE_FAILED,
+                    reached ? "the component was not run to its end"_kj
+                            : "the node was not reached"_kj,
                     explain(*exception));
   }
   return code;

@@ -43,7 +43,10 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
 
   capnp::rpc::twoparty::VatId::Reader getPeerVatId() override { return inner->getPeerVatId(); }
   kj::Own<capnp::RpcFlowController> newStream() override { return inner->newStream(); }
-  kj::Promise<void> shutdown() override { return inner->shutdown(); }
+  kj::Promise<void> shutdown() override {
+    KJ_IF_MAYBE(w, network.watcher) w->heardLast();
+    return inner->shutdown();
+  }
   kj::Own<capnp::OutgoingRpcMessage> newOutgoingMessage(kj::uint words) override {
     return kj::heap<Outgoing>(*this, inner->newOutgoingMessage(words));
   }
@@ -53,7 +56,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         [this](kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>&& received)
             -> kj::Maybe<kj::Own<capnp::IncomingRpcMessage>> {
       KJ_IF_MAYBE(message, received) {
-        network.check();
+        if (!mayGoOn()) kj::throwFatalException(overloaded("unsentBytes"));
         if (!admit(**message)) return kj::Own<capnp::IncomingRpcMessage>(kj::heap<Nothing>());
       }
       return kj::mv(received);
@@ -83,6 +86,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     void send() override {
       connection.sending(inner->getBody().getAs<Message>().asReader(), sizeInWords());
       inner->send();
+      connection.mayGoOn();
     }
 
    private:
@@ -101,6 +105,11 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   kj::uint unheard = 0;    // calls that were finished and will never be answered
   uint64_t exports = 0;    // capabilities that the peer has sent, ever
   kj::HashMap<uint32_t, kj::Array<uint32_t>> promises;  // of the peer's, with what became each
+
+  bool mayGoOn() {
+    KJ_IF_MAYBE(w, network.watcher) return w->mayGoOn();
+    return true;
+  }
 
   // False: dealt with here. Throws to end the link.
   bool admit(capnp::IncomingRpcMessage& incoming) {

@@ -43,10 +43,21 @@ struct QuotaLimits {
 
 class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
  public:
-  // `check` is called for each message that comes; what it throws ends the link.
+  // What is told of the connection as it goes on.
+  class Watcher {
+   public:
+    // A message has come or is going. False: too much is unsent, and the link ends with the next
+    // that comes.
+    virtual bool mayGoOn() = 0;
+
+    // Nothing that the peer says is heard any more. What is unsent still goes out.
+    virtual void heardLast() = 0;
+  };
+
+  // The watcher outlives it.
   QuotaNetwork(capnp::TwoPartyVatNetworkBase& inner, QuotaLimits limits,
-               kj::Function<void()> check = []() {})
-      : inner(inner), limits(limits), check(kj::mv(check)) {}
+               kj::Maybe<Watcher&> watcher = nullptr)
+      : inner(inner), limits(limits), watcher(watcher) {}
   KJ_DISALLOW_COPY_AND_MOVE(QuotaNetwork);
 
   kj::Maybe<kj::Own<Connection>> connect(capnp::rpc::twoparty::VatId::Reader ref) override;
@@ -61,7 +72,7 @@ class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
 
   capnp::TwoPartyVatNetworkBase& inner;
   QuotaLimits limits;
-  kj::Function<void()> check;
+  kj::Maybe<Watcher&> watcher;
   kj::Maybe<CountedConnection&> current;
 };
 

@@ -16,6 +16,7 @@ class RpcLink::Impl {
  public:
   virtual ~Impl() noexcept(false) {}
   virtual kj::Promise<void> onDisconnect() = 0;
+  virtual kj::Promise<void> onEnd() { KJ_UNIMPLEMENTED("a cell's link ends with the cell"); }
   virtual capnp::Capability::Client bootstrap() {
     KJ_UNIMPLEMENTED("a cell offers nothing of its own");
   }
@@ -37,20 +38,19 @@ class RpcLink::OverChannel final: public Impl {
   RpcSystem system;
 };
 
-class RpcLink::OverStream final: public Impl {
+class RpcLink::OverStream final: public Impl, private QuotaNetwork::Watcher {
  public:
   OverStream(kj::Own<kj::AsyncIoStream> raw, capnp::Capability::Client bootstrap, LinkLimits limits)
       : stream(kj::mv(raw), limits.frame),
         messages(stream, capnp::IncomingRpcMessage::getShortLivedCallback()),
         network(messages, Side::SERVER, readerOptions(limits)),
-        unsentBytes(limits.unsentBytes), counted(network, limits.quota, [this]() {
-          if (network.getCurrentQueueSize() > unsentBytes) {
-            kj::throwFatalException(overloaded("unsentBytes"));
-          }
-        }),
+        unsentBytes(limits.unsentBytes), counted(network, limits.quota, *this),
         system(capnp::makeRpcServer(counted, kj::mv(bootstrap))) {}
 
-  kj::Promise<void> onDisconnect() override { return network.onDisconnect(); }
+  kj::Promise<void> onDisconnect() override {
+    return network.onDisconnect().exclusiveJoin(overflow.addBranch());
+  }
+  kj::Promise<void> onEnd() override { return end.addBranch(); }
   capnp::Capability::Client bootstrap() override {
     capnp::MallocMessageBuilder message(4);
     auto peer = message.initRoot<capnp::rpc::twoparty::VatId>();
@@ -64,6 +64,17 @@ class RpcLink::OverStream final: public Impl {
   }
 
  private:
+  // What a queued message takes beside its words: its builder, and its place in the queue.
+  static constexpr size_t MESSAGE_BYTES = 1024;
+
+  bool mayGoOn() override {
+    auto unsent = network.getCurrentQueueSize() + network.getCurrentQueueCount() * MESSAGE_BYTES;
+    if (unsent <= unsentBytes) return true;
+    overflowed.fulfiller->fulfill();
+    return false;
+  }
+  void heardLast() override { ended.fulfiller->fulfill(); }
+
   static capnp::ReaderOptions readerOptions(const LinkLimits& limits) {
     // Also the largest message that the network reads, counted without its header: the guard's
     // limit is the one that counts.
@@ -76,6 +87,10 @@ class RpcLink::OverStream final: public Impl {
   capnp::BufferedMessageStream messages;
   capnp::TwoPartyVatNetwork network;
   size_t unsentBytes;
+  kj::PromiseFulfillerPair<void> overflowed = kj::newPromiseAndFulfiller<void>();
+  kj::ForkedPromise<void> overflow = overflowed.promise.fork();
+  kj::PromiseFulfillerPair<void> ended = kj::newPromiseAndFulfiller<void>();
+  kj::ForkedPromise<void> end = ended.promise.fork();
   QuotaNetwork counted;
   RpcSystem system;
 };
@@ -95,5 +110,7 @@ void RpcLink::setLimits(LinkLimits limits) { impl->setLimits(limits); }
 capnp::Capability::Client RpcLink::bootstrap() { return impl->bootstrap(); }
 
 kj::Promise<void> RpcLink::onDisconnect() { return impl->onDisconnect(); }
+
+kj::Promise<void> RpcLink::onEnd() { return impl->onEnd(); }
 
 }  // namespace ww

@@ -17,7 +17,10 @@ namespace ww {
 struct LinkLimits {
   FrameLimits frame;
   QuotaLimits quota;
-  size_t unsentBytes = size_t(128) << 20;  // for a peer that does not read
+
+  // For a peer that does not read: above it the link ends, and all of it is dropped. What is
+  // counted is memory: over a stream a message costs more than its words.
+  size_t unsentBytes = size_t(32) << 20;
 };
 
 class RpcLink final {
@@ -38,8 +41,13 @@ class RpcLink final {
   // What the peer offers of its own, over a stream. Its first call fails where that is nothing.
   capnp::Capability::Client bootstrap();
 
-  // Resolves when the connection is over, for whatever reason. Any number of callers.
+  // Resolves when the connection is over, for whatever reason, and what the peer was yet to be told
+  // is sent or given up. Any number of callers.
   kj::Promise<void> onDisconnect();
+
+  // Of a link over a stream: resolves as soon as the peer is no longer heard. Whoever does not want
+  // to wait until it has read what is unsent drops the link.
+  kj::Promise<void> onEnd();
 
  private:
   class Impl;

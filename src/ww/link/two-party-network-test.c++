@@ -256,7 +256,7 @@ KJ_TEST("a peer that does not read ends its link when too much is unsent") {
     raw.feed(message);
   }
   KJ_EXPECT(raw.isOver());
-  // 64 KiB are in the pipe, 256 KiB are kept; each answer is a little over 16 KiB.
+  // 64 KiB are in the pipe, 256 KiB are kept, and one more; each is a little over 16 KiB.
   KJ_EXPECT(calls >= 18 && calls <= 22, calls);
 }
 

@@ -354,7 +354,7 @@ void TwoPartyNetwork::post(kj::ArrayPtr<const kj::ArrayPtr<const word>> segments
     kj::throwFatalException(overLimit("message", total * sizeof(word),
                                       limits.frame.words * sizeof(word)));
   }
-  if (outbox.size() + total * sizeof(word) > limits.unsentBytes) {
+  if (outbox.size() > limits.unsentBytes) {
     stopSending(overLimit("unsent bytes", outbox.size(), limits.unsentBytes));
     return;
   }

@@ -4,8 +4,8 @@
 // into the node and into guests alike; either end works with a stock peer at the other.
 //
 // Bounded: a frame over FrameLimits rejects receiveIncomingMessage(), before its body is buffered;
-// memory for a large message is taken as its bytes arrive. What a peer does not read is kept up to
-// NetworkLimits::unsentBytes and then ends the connection.
+// memory for a large message is taken as its bytes arrive. What a peer does not read is kept; one
+// more message on top of NetworkLimits::unsentBytes ends the connection.
 //
 // Lives on one event loop. Owned by whoever owns the RpcSystem, and outlives it.
 
@@ -20,7 +20,7 @@ namespace ww {
 
 struct NetworkLimits {
   FrameLimits frame;
-  size_t unsentBytes = size_t(128) << 20;
+  size_t unsentBytes = size_t(32) << 20;
 };
 
 class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,

@@ -140,6 +140,29 @@ KJ_TEST("places that a stranger's code has no business with") {
   }
 }
 
+KJ_TEST("what is dialled, and what is listened on") {
+  using Use = Multiaddr::Use;
+  constexpr auto CIRCUIT = "a202"_kj;
+  struct { kj::String hex; bool dial, listen; } cases[] = {
+    {kj::str("04c0000201", "0607e4"), true, true},
+    {kj::str("04c0000201", "0607e4", PEER), true, false},
+    {kj::str("0400000000", "060000"), false, true},
+    {kj::str("2920010db8000000000000000000000001", "91021234", "cd03"), true, true},
+    {kj::str("04c0000201", "0607e4", PEER, CIRCUIT), true, true},
+    {kj::str("04c0000201", "0607e4", PEER, CIRCUIT, PEER), true, true},
+    {kj::str("04c0000201", "0607e4", PEER, PEER), false, false},
+    {kj::str("3803612e62", PEER), true, false},
+    {kj::str("3703612e62", "0607e4", PEER), true, false},
+    {kj::str("3703612e62", PEER), false, false},
+    {kj::str("04c0000201", "91021234"), false, false},
+  };
+  for (auto& one: cases) {
+    auto addr = parse(one.hex);
+    KJ_EXPECT((addr.findObstacle(Use::DIAL) == nullptr) == one.dial, addr.toText());
+    KJ_EXPECT((addr.findObstacle(Use::LISTEN) == nullptr) == one.listen, addr.toText());
+  }
+}
+
 KJ_TEST("no bytes whatever do more than be refused") {
   std::minstd_rand random(7);
   auto good = kj::decodeHex(kj::str("04c0000201", "0607e4", PEER));
@@ -149,6 +172,8 @@ KJ_TEST("no bytes whatever do more than be refused") {
     auto parsed = Multiaddr::parse(bytes);
     KJ_IF_MAYBE(addr, parsed.tryGet<Multiaddr>()) {
       addr->findPrivateRange();
+      addr->findObstacle(Multiaddr::Use::DIAL);
+      addr->findObstacle(Multiaddr::Use::LISTEN);
       for (char c: addr->toText()) KJ_EXPECT(kj::byte(c) > ' ');
     }
   }

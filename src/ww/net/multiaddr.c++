@@ -277,6 +277,45 @@ kj::Maybe<PeerId> Multiaddr::findPeer() const {
   return last;
 }
 
+kj::Maybe<kj::StringPtr> Multiaddr::findObstacle(Use use) const {
+  kj::Vector<Part> parts;
+  Cursor cursor(bytes);
+  while (!cursor.atEnd()) parts.add(KJ_ASSERT_NONNULL(cursor.next()));
+  size_t at = 0;
+  auto take = [&](kj::StringPtr name) {
+    bool here = at < parts.size() && parts[at].protocol.name == name;
+    at += here;
+    return here;
+  };
+  auto isZero = [](Bytes value) {
+    for (auto byte: value) if (byte != 0) return false;
+    return true;
+  };
+
+  bool ip = take("ip4") || take("ip6");
+  if (ip && use == Use::DIAL && isZero(parts[0].value)) return "nobody is at that IP address"_kj;
+  bool name = !ip && (take("dns") || take("dns4") || take("dns6"));
+  bool whole = !ip && !name && take("dnsaddr");  // the record says the rest
+  if (!ip && !name && !whole) return "it begins with neither an IP address nor a name"_kj;
+  if (!ip && use == Use::LISTEN) return "a node listens on IP addresses"_kj;
+  if (take("tcp") || take("udp")) {
+    if (use == Use::DIAL && isZero(parts[at - 1].value)) return "nobody is at port 0"_kj;
+    if (parts[at - 1].protocol.name == "udp" && !take("quic-v1")) {
+      return "over UDP there is but QUIC: /udp/PORT/quic-v1"_kj;
+    }
+  } else if (!whole) {
+    return "its transport is neither /tcp/PORT nor /udp/PORT/quic-v1"_kj;
+  }
+  bool peer = take("p2p");
+  if (peer && take("p2p-circuit")) {
+    take("p2p");
+  } else if (peer && use == Use::LISTEN) {
+    return "who is there is this node; leave /p2p/PEERID out"_kj;
+  }
+  if (at < parts.size()) return "there is more to it than a transport and who is there"_kj;
+  return nullptr;
+}
+
 kj::Maybe<kj::StringPtr> Multiaddr::findPrivateRange() const {
   Cursor cursor(bytes);
   while (!cursor.atEnd()) {

@@ -33,6 +33,11 @@ class Multiaddr {
   // ID of one that ends in /p2p/ID.
   kj::Maybe<PeerId> findPeer() const;
 
+  // What keeps libp2p here from listening on it, or from dialling it, as far as the address itself
+  // tells; for a person. There are TCP, QUIC and relays.
+  enum class Use { LISTEN, DIAL };
+  kj::Maybe<kj::StringPtr> findObstacle(Use use) const;
+
   // Does it name, literally, a place that a stranger's code has no business with: loopback,
   // private, link-local, multicast, unspecified or otherwise not on the public internet? Then
   // which, for a person. Names are not resolved here.

@@ -18,6 +18,8 @@ namespace {
 constexpr size_t MAX_FILE_BYTES = 1 << 20;
 constexpr kj::uint MAX_LINKS = 40;  // as the kernel follows
 constexpr kj::Duration FOLDER_AGAIN = 1 * kj::SECONDS;
+constexpr kj::uint MAX_TOLD = 10;  // lines that are wrong, one by one
+constexpr kj::StringPtr BOM = "\xEF\xBB\xBF"_kj;
 constexpr kj::StringPtr NODE = ",node"_kj;
 
 // The file's text, or why there is none.
@@ -87,7 +89,8 @@ AllowList::AllowList(kj::ArrayPtr<const kj::String> words, kj::Maybe<kj::StringP
 }
 
 void AllowList::readLines(kj::StringPtr text, kj::Vector<AllowedKey>& to) {
-  kj::ArrayPtr<const char> rest = text;
+  kj::ArrayPtr<const char> rest = text.startsWith(BOM) ? text.slice(BOM.size()) : text;
+  kj::uint wrong = 0;
   for (kj::uint number = 1; rest.size() > 0; number++) {
     size_t end = 0;
     while (end < rest.size() && rest[end] != '\n') end++;
@@ -97,11 +100,18 @@ void AllowList::readLines(kj::StringPtr text, kj::Vector<AllowedKey>& to) {
     auto parsed = parseAllowedKey(line);
     KJ_IF_MAYBE(key, parsed.tryGet<AllowedKey>()) {
       to.add(*key);
-    } else {
+    } else if (++wrong <= MAX_TOLD) {
+      bool remark = line.findFirst('#') != nullptr;
       logger.log(LogLevel::ERROR, "a line of the allowed keys says nothing",
                  {{"file", kj::str(KJ_ASSERT_NONNULL(path))}, {"line", kj::str(number)},
-                  {"cause", kj::mv(parsed.get<kj::String>())}});
+                  {"cause", remark ? kj::str("a remark takes a line of its own")
+                                   : kj::mv(parsed.get<kj::String>())}});
     }
+  }
+  if (wrong > MAX_TOLD) {
+    logger.log(LogLevel::ERROR, "and more such lines",
+               {{"file", kj::str(KJ_ASSERT_NONNULL(path))},
+                {"count", kj::str(wrong - MAX_TOLD)}});
   }
 }
 
@@ -142,7 +152,8 @@ bool AllowList::watchPath(int watch) {
     auto folder = folderOf(name);
     names.add(baseOf(name));
     if (inotify_add_watch(watch, folder.cStr(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
-                                                    IN_CREATE | IN_DELETE | IN_MOVE_SELF) < 0) {
+                                                    IN_CREATE | IN_DELETE | IN_MOVE_SELF |
+                                                    IN_MODIFY | IN_ATTRIB) < 0) {
       return hops > 0;
     }
     char target[PATH_MAX];
@@ -160,19 +171,50 @@ bool AllowList::isAnotherFile() const {
   return lastText == nullptr || info.st_dev != device || info.st_ino != inode;
 }
 
+bool AllowList::isNamed(const inotify_event& event) const {
+  if (event.len == 0) return false;  // a folder itself
+  kj::StringPtr base = event.name;
+  for (auto& name: names) {
+    if (base == name) return true;
+  }
+  return false;
+}
+
 // A file that somebody is writing is left alone until it is complete: a part of it would revoke
 // those in the rest.
-bool AllowList::concerns(const inotify_event& event) const {
-  if (event.len == 0) return true;  // a folder itself
-  kj::StringPtr base = event.name;
-  bool named = false;
-  for (auto& name: names) named |= base == name;
-  if (!named) return isAnotherFile();  // a folder on its way is
+AllowList::Change AllowList::judge(const inotify_event& event) const {
+  if (event.len == 0) return Change::DONE;
+  // A folder on the file's way leads to another.
+  if (!isNamed(event)) return isAnotherFile() ? Change::DONE : Change::NONE;
+  // No close follows on a truncate(2) or a chmod(2); on a write(2) one does.
+  if ((event.mask & ~(IN_MODIFY | IN_ATTRIB)) == 0) return Change::BEGUN;
   struct stat info;
   bool begun = (event.mask & IN_CREATE) != 0 &&
                lstat(KJ_ASSERT_NONNULL(path).cStr(), &info) == 0 && S_ISREG(info.st_mode) &&
                info.st_nlink == 1;  // by another name it was complete already
-  return !begun;
+  return begun ? Change::BEGUN : Change::DONE;
+}
+
+// Until there is something to read again.
+kj::Promise<void> AllowList::change(kj::AsyncInputStream& changes, kj::Timer& timer) {
+  alignas(inotify_event) char events[4096];
+  for (bool begun = false;;) {
+    auto reading = changes.tryRead(events, 1, sizeof(events));
+    if (begun) {
+      reading = reading.exclusiveJoin(timer.afterDelay(QUIET).then([]() { return size_t(0); }));
+    }
+    auto size = co_await reading;
+    if (size == 0) co_return;  // nobody goes on with it
+    bool done = false;
+    for (size_t at = 0; at < size;) {
+      auto& event = *reinterpret_cast<const inotify_event*>(events + at);
+      auto change = judge(event);
+      done |= change == Change::DONE;
+      begun |= change == Change::BEGUN;
+      at += sizeof(event) + event.len;
+    }
+    if (done) co_return;
+  }
 }
 
 kj::Promise<void> AllowList::follow(kj::LowLevelAsyncIoProvider& io, kj::Timer& timer) {
@@ -189,16 +231,7 @@ kj::Promise<void> AllowList::follow(kj::LowLevelAsyncIoProvider& io, kj::Timer& 
       co_await timer.afterDelay(FOLDER_AGAIN);
     }
     read();  // what changed before it was watched
-    alignas(inotify_event) char events[4096];
-    bool concerned = false;
-    while (!concerned) {
-      auto size = co_await changes->tryRead(events, 1, sizeof(events));
-      for (size_t at = 0; at < size;) {
-        auto& event = *reinterpret_cast<const inotify_event*>(events + at);
-        concerned = concerns(event) || concerned;
-        at += sizeof(event) + event.len;
-      }
-    }
+    co_await change(*changes, timer);
   }
 }
 

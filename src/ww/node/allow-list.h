@@ -25,14 +25,20 @@ class AllowList final {
             AllowedKeys& keys, Logger& logger);
   KJ_DISALLOW_COPY_AND_MOVE(AllowList);
 
-  // Reads the file again at each change. Never resolves.
+  // Reads the file again at each change: when its writer closes it or it is another file, else when
+  // nothing has been done to it for QUIET. Never resolves.
   kj::Promise<void> follow(kj::LowLevelAsyncIoProvider& io, kj::Timer& timer);
 
  private:
+  static constexpr kj::Duration QUIET = 5 * kj::SECONDS;
+  enum class Change { NONE, BEGUN, DONE };
+
   void read();
   void readLines(kj::StringPtr text, kj::Vector<AllowedKey>& to);
   bool watchPath(int watch);
-  bool concerns(const inotify_event& event) const;
+  bool isNamed(const inotify_event& event) const;
+  Change judge(const inotify_event& event) const;
+  kj::Promise<void> change(kj::AsyncInputStream& changes, kj::Timer& timer);
   bool isAnotherFile() const;
 
   kj::Vector<AllowedKey> fixed;

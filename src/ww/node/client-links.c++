@@ -22,7 +22,76 @@ kj::String networkOf(kj::String place) {
   return kj::str(IP6, kj::encodeHex(kj::arrayPtr(address.s6_addr, 8)));
 }
 
+// The machine that a peer comes from, as far as its address tells: /ip4/192.0.2.1. Of IPv6 one
+// party has 64 bits to itself.
+kj::String placeOf(const PeerStream& peer) {
+  auto& from = peer.from;
+  kj::uint parts = 0;
+  for (size_t i = 0; i < from.size(); i++) {
+    if (from[i] == '/' && ++parts == 3) return networkOf(kj::str(from.slice(0, i)));
+  }
+  return kj::str(from);
+}
+
+void addTo(kj::HashMap<kj::String, kj::uint>& counts, kj::StringPtr key, int difference) {
+  auto& count = counts.findOrCreate(key, [&]() {
+    return kj::HashMap<kj::String, kj::uint>::Entry{kj::str(key), 0};
+  });
+  count += difference;
+  if (count == 0) counts.erase(key);
+}
+
+// The oldest of the place that has most. Not to be called where there are none.
+template <typename T>
+T& findSurplus(kj::ArrayPtr<T* const> all) {
+  kj::HashMap<kj::String, kj::uint> counts;
+  for (auto item: all) addTo(counts, item->place(), 1);
+  kj::uint most = 0;
+  for (auto& entry: counts) most = kj::max(most, entry.value);
+  for (auto item: all) {
+    if (KJ_ASSERT_NONNULL(counts.find(item->place())) == most) return *item;
+  }
+  KJ_UNREACHABLE;
+}
+
+template <typename T>
+void removeFrom(kj::Vector<T*>& all, T* item) {
+  kj::Vector<T*> others;
+  for (auto other: all) {
+    if (other != item) others.add(other);
+  }
+  all = kj::mv(others);
+}
+
 }  // namespace
+
+class ClientLinks::Tally {
+ public:
+  kj::uint of(kj::StringPtr peer) const {
+    return counts.find(peer).map([](const kj::uint& n) { return n; }).orDefault(0);
+  }
+  void add(kj::StringPtr peer) { addTo(counts, peer, 1); }
+  void remove(kj::StringPtr peer) { addTo(counts, peer, -1); }
+
+ private:
+  kj::HashMap<kj::String, kj::uint> counts;  // none is 0
+};
+
+// A stream for which there is no place yet.
+struct ClientLinks::Queued {
+  Queued(ClientLinks& owner, const PeerStream& stream)
+      : owner(owner), peer(stream.peer.toText()), at(placeOf(stream)) {
+    owner.queue.add(this);
+  }
+  ~Queued() noexcept(false) { removeFrom(owner.queue, this); }
+  KJ_DISALLOW_COPY_AND_MOVE(Queued);
+
+  kj::StringPtr place() const { return at; }
+
+  ClientLinks& owner;
+  kj::String peer, at;
+  kj::PromiseFulfillerPair<bool> turn = kj::newPromiseAndFulfiller<bool>();  // false: never
+};
 
 // One link, for as long as somebody holds its Membrane.
 class ClientLinks::Link final: public kj::Refcounted {
@@ -46,9 +115,10 @@ class ClientLinks::Link final: public kj::Refcounted {
       grafted = true;
     } else {
       rpc->setLimits(owner.limits.first);
+      expectGraft();
       isWaiting = true;
       owner.waiting.add(this);
-      countUngrafted(1);
+      owner.ungrafted->add(peerId());
     }
   }
   ~Link() noexcept(false) {}
@@ -61,7 +131,7 @@ class ClientLinks::Link final: public kj::Refcounted {
   }
 
   kj::Promise<void> onDisconnect() { return rpc->onDisconnect(); }
-  bool hasGrafted() const { return grafted; }
+  kj::Promise<void> onEnd() { return rpc->onEnd(); }
 
   // Resolves when it has to make room for another.
   kj::Promise<void> onPushedOut() { return kj::mv(pushedOut.promise); }
@@ -70,16 +140,7 @@ class ClientLinks::Link final: public kj::Refcounted {
     pushedOut.fulfiller->fulfill();
   }
 
-  // The machine it comes from, as far as its address tells: /ip4/192.0.2.1. Of IPv6 one party has
-  // 64 bits to itself.
-  kj::String place() const {
-    auto& from = KJ_ASSERT_NONNULL(origin).from;
-    kj::uint parts = 0;
-    for (size_t i = 0; i < from.size(); i++) {
-      if (from[i] == '/' && ++parts == 3) return networkOf(kj::str(from.slice(0, i)));
-    }
-    return kj::str(from);
-  }
+  kj::String place() const { return placeOf(KJ_ASSERT_NONNULL(origin)); }
   kj::String name() const {
     KJ_IF_MAYBE(peer, origin) return kj::str(peer->peer.toText(), " at ", peer->from);
     return kj::str("the owner");
@@ -89,12 +150,13 @@ class ClientLinks::Link final: public kj::Refcounted {
   void close() {
     closed = true;
     stopWaiting();
-    grafted = true;
+    if (grafted && origin != nullptr) owner.grafted->remove(peerId());
     --owner.links;
     for (auto& session: sessions) {
       session.protection = nullptr;  // a session may outlive the swarm
       owner.node.endWithLink(session.entry);
     }
+    late = nullptr;
     rpc = nullptr;
   }
 
@@ -107,46 +169,68 @@ class ClientLinks::Link final: public kj::Refcounted {
       KJ_IF_MAYBE(peer, this->link->origin) {
         protection = this->link->owner.swarm.protect(peer->peer);
       }
-      ending = entry.getLease().onEnded().then([this]() { protection = nullptr; })
-          .eagerlyEvaluate([](kj::Exception&&) {});
+      ending = entry.getLease().onEnded().then([this]() {
+        protection = nullptr;
+        stands = false;
+        this->link->requireSession();
+      }).eagerlyEvaluate([](kj::Exception&&) {});
     }
     ~Session() noexcept(false) { link->sessions.remove(*this); }
     KJ_DISALLOW_COPY_AND_MOVE(Session);
     kj::Own<Link> link;
     SessionList::Entry& entry;
-    kj::Own<void> protection;  // of the peer's connections, while the session stands
+    bool stands = true;
+    kj::Own<void> protection;  // of the peer's connections, while it stands
     kj::Promise<void> ending = nullptr;
     kj::ListLink<Session> listLink;
   };
 
   void onSession(SessionList::Entry& session) {
     if (closed) kj::throwFatalException(ended("the link of this session is gone"));
+    if (!grafted) countAsGrafted();
+    late = nullptr;
     session.getLease().attach(kj::heap<Session>(kj::addRef(*this), session));
-    if (grafted) return;
+  }
+
+  void countAsGrafted() {
+    auto most = owner.limits.graftedOfPeer;
+    if (owner.grafted->of(peerId()) >= most) {
+      kj::throwFatalException(overloaded(kj::str("links: this key has ", most,
+          " already, and there is no more; end one")));
+    }
     stopWaiting();
     grafted = true;
+    owner.grafted->add(peerId());
     rpc->setLimits(owner.limits.after);
+  }
+
+  void expectGraft() {
+    late = owner.timer.afterDelay(owner.limits.toGraft).then([this]() {
+      owner.logger.log(LogLevel::DEBUG, "a client did not graft in time; its link is ended",
+                       {{"client", name()}});
+      pushOut();
+    }).eagerlyEvaluate(nullptr);
+  }
+
+  // A session was revoked, or is of an epoch that is over. What the client is sending meanwhile is
+  // still taken, or it would not hear why.
+  void requireSession() {
+    if (closed || origin == nullptr) return;
+    for (auto& session: sessions) {
+      if (session.stands) return;
+    }
+    expectGraft();
   }
 
   void stopWaiting() {
     if (!isWaiting) return;
     isWaiting = false;
-    kj::Vector<Link*> others;
-    for (auto link: owner.waiting) {
-      if (link != this) others.add(link);
-    }
-    owner.waiting = kj::mv(others);
-    countUngrafted(-1);
+    removeFrom(owner.waiting, this);
+    owner.ungrafted->remove(peerId());
+    owner.nextTurn(peerId());
   }
 
-  void countUngrafted(int difference) {
-    auto name = KJ_ASSERT_NONNULL(origin).peer.toText();
-    auto& count = owner.ungraftedOf.findOrCreate(name, [&]() {
-      return kj::HashMap<kj::String, kj::uint>::Entry{kj::str(name), 0};
-    });
-    count += difference;
-    if (count == 0) owner.ungraftedOf.erase(name);
-  }
+  kj::String peerId() const { return KJ_ASSERT_NONNULL(origin).peer.toText(); }
 
   kj::Own<CellGroup> group;
   kj::Maybe<PeerStream> origin;  // none: the owner's
@@ -155,8 +239,9 @@ class ClientLinks::Link final: public kj::Refcounted {
   kj::Own<RpcLink> rpc;
   kj::List<Session, &Session::listLink> sessions;
   kj::PromiseFulfillerPair<void> pushedOut = kj::newPromiseAndFulfiller<void>();
-  bool isWaiting = false;  // for a graft
-  bool grafted = false;
+  kj::Promise<void> late = nullptr;  // a graft that is waited for
+  bool isWaiting = false;            // for its first graft
+  bool grafted = false;              // once
   bool closed = false;
 };
 
@@ -172,10 +257,17 @@ LinkLimits ClientLimits::beforeGraft() {
   return limits;
 }
 
+// What a client is sent is small: pieces of output, lists, answers.
+LinkLimits ClientLimits::afterGraft() {
+  auto limits = linkLimits();
+  limits.unsentBytes = 16 << 20;
+  return limits;
+}
+
 ClientLinks::ClientLinks(Node& node, Swarm& swarm, GraftPolicy& policy, kj::Timer& timer,
                          Logger& logger, ClientLimits limits)
     : node(node), swarm(swarm), policy(policy), timer(timer), logger(logger), limits(limits),
-      tasks(*this) {}
+      ungrafted(kj::heap<Tally>()), grafted(kj::heap<Tally>()), tasks(*this) {}
 
 ClientLinks::~ClientLinks() noexcept(false) {}
 
@@ -184,28 +276,40 @@ void ClientLinks::serveOwner(kj::Own<kj::AsyncIoStream> stream) {
 }
 
 void ClientLinks::servePeer(PeerStream peer) {
-  auto ofPeer = ungraftedOf.find(peer.peer.toText()).map([](kj::uint& n) { return n; });
-  if (ofPeer.orDefault(0) >= limits.ungraftedOfPeer) {
-    logger.log(LogLevel::DEBUG, "too many links of a peer that have not grafted; one is refused",
-               {{"peer", peer.peer.toText()}, {"from", kj::str(peer.from)}});
+  if (ungrafted->of(peer.peer.toText()) >= limits.ungraftedOfPeer) {
+    tasks.add(enqueue(kj::mv(peer)));
     return;
   }
-  if (waiting.size() >= limits.ungrafted) makeRoom();
+  if (waiting.size() >= limits.ungrafted) findSurplus(waiting.asPtr().asConst()).pushOut();
   auto stream = kj::mv(peer.stream);
   tasks.add(run(kj::refcounted<Link>(*this, kj::mv(peer), kj::mv(stream))));
 }
 
-void ClientLinks::makeRoom() {
-  kj::HashMap<kj::String, kj::uint> counts;
-  kj::uint most = 0;
-  for (auto link: waiting) {
-    auto& count = counts.findOrCreate(link->place(), [&]() {
-      return kj::HashMap<kj::String, kj::uint>::Entry{link->place(), 0};
-    });
-    most = kj::max(most, ++count);
+kj::Promise<void> ClientLinks::enqueue(PeerStream peer) {
+  kj::uint ofPeer = 0;
+  for (auto other: queue) ofPeer += other->peer == peer.peer.toText();
+  bool served = false;
+  if (ofPeer < limits.queuedOfPeer) {
+    if (queue.size() >= limits.queued) {
+      findSurplus(queue.asPtr().asConst()).turn.fulfiller->fulfill(false);
+    }
+    Queued place(*this, peer);
+    served = co_await place.turn.promise.exclusiveJoin(
+        timer.afterDelay(limits.toGraft).then([]() { return false; }));
   }
-  for (auto link: waiting) {
-    if (KJ_ASSERT_NONNULL(counts.find(link->place())) == most) return link->pushOut();
+  if (served) {
+    servePeer(kj::mv(peer));
+  } else {
+    logger.log(LogLevel::DEBUG, "too many links of a peer that have not grafted; one is refused",
+               {{"peer", peer.peer.toText()}, {"from", kj::str(peer.from)}});
+  }
+}
+
+void ClientLinks::nextTurn(kj::StringPtr peer) {
+  for (auto queued: queue) {
+    if (queued->peer == peer && queued->turn.fulfiller->isWaiting()) {
+      return queued->turn.fulfiller->fulfill(true);
+    }
   }
 }
 
@@ -213,15 +317,9 @@ kj::Promise<void> ClientLinks::run(kj::Own<Link> link) {
   KJ_DEFER(link->close());
   logger.log(LogLevel::DEBUG, "a client is here", {{"client", link->name()}});
   link->askEarly();
-  auto& ref = *link;
-  auto inTime = timer.afterDelay(limits.toGraft).then([this, &ref]() -> kj::Promise<void> {
-    if (ref.hasGrafted()) return kj::NEVER_DONE;
-    logger.log(LogLevel::DEBUG, "a client did not graft in time; its link is ended",
-               {{"client", ref.name()}});
-    return kj::READY_NOW;
-  });
-  co_await link->onDisconnect().catch_([](kj::Exception&&) {}).exclusiveJoin(kj::mv(inTime))
-      .exclusiveJoin(link->onPushedOut());
+  auto flushed = link->onEnd().then([this]() { return timer.afterDelay(limits.toFlush); });
+  co_await link->onDisconnect().catch_([](kj::Exception&&) {})
+      .exclusiveJoin(link->onPushedOut()).exclusiveJoin(kj::mv(flushed));
   logger.log(LogLevel::DEBUG, "a client is gone", {{"client", link->name()}});
 }
 

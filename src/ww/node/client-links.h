@@ -1,6 +1,7 @@
 #pragma once
 // A node's clients: links from outside, each with a Membrane of its own. The owner's need no
-// signer; all others graft by a key, and until they have, a link of theirs is held to little.
+// signer; all others graft by a key, and until they have, a link of theirs is held to little. One
+// whose last session was revoked, or went with its epoch, has to graft again in time.
 //
 // A session ends with its link, and its cells a grace later, but for those that were detached.
 //
@@ -16,13 +17,23 @@ constexpr kj::StringPtr RPC_PROTOCOL = "/ww/rpc/0.1.0"_kj;
 struct ClientLimits {
   kj::uint ungrafted = 64;      // links that have not grafted yet
   kj::uint ungraftedOfPeer = 2;
-  kj::Duration toGraft = 10 * kj::SECONDS;  // then an ungrafted link is ended
+  kj::uint graftedOfPeer = 8;
+  kj::Duration toGraft = 10 * kj::SECONDS;  // then a link is ended
+
+  // Streams of peers that have ungraftedOfPeer already: they are not read before it is their turn,
+  // within toGraft.
+  kj::uint queued = 64;
+  kj::uint queuedOfPeer = 8;
 
   // Before the first graft.
   LinkLimits first = beforeGraft();
-  LinkLimits after = linkLimits();
+  LinkLimits after = afterGraft();
+
+  // For what a peer has not read when its link is over for another reason.
+  kj::Duration toFlush = 5 * kj::SECONDS;
 
   static LinkLimits beforeGraft();
+  static LinkLimits afterGraft();
 };
 
 class ClientLinks final: private kj::TaskSet::ErrorHandler {
@@ -36,17 +47,23 @@ class ClientLinks final: private kj::TaskSet::ErrorHandler {
 
   void serveOwner(kj::Own<kj::AsyncIoStream> stream);
 
-  // From a peer that proved its id. Dropped at once where that peer has too many already that have
-  // not grafted. Above the limit of all, the oldest of the address that has most makes room.
+  // From a peer that proved its id. It has to wait where that peer has too many already that have
+  // not grafted. Above the limit of all, of links as of those that wait, the oldest of the address
+  // that has most makes room.
   void servePeer(PeerStream peer);
 
   size_t count() const { return links; }
   size_t ungraftedCount() const { return waiting.size(); }
+  size_t queuedCount() const { return queue.size(); }
 
  private:
   class Link;
-  void makeRoom();
+  struct Queued;
+  class Tally;
+
+  kj::Promise<void> enqueue(PeerStream peer);
   kj::Promise<void> run(kj::Own<Link> link);
+  void nextTurn(kj::StringPtr peer);
   void taskFailed(kj::Exception&& exception) override;
 
   Node& node;
@@ -57,8 +74,9 @@ class ClientLinks final: private kj::TaskSet::ErrorHandler {
   Logger& logger;
   const ClientLimits limits;
   size_t links = 0;
-  kj::HashMap<kj::String, kj::uint> ungraftedOf;  // by peer id, in text
-  kj::Vector<Link*> waiting;                      // those that have not grafted, by age
+  kj::Own<Tally> ungrafted, grafted;  // links by peer id
+  kj::Vector<Link*> waiting;          // those that have not grafted, by age
+  kj::Vector<Queued*> queue;          // likewise
   kj::TaskSet tasks;
 };
 

@@ -88,6 +88,9 @@ kj::Promise<kj::Own<NodeClient>> connectRemote(kj::AsyncIoContext& io, ClientOpt
     kj::throwFatalException(badInput(kj::str("--on ", options.target, ": it does not say who is "
         "there, and nothing is signed for a stranger; it must end in /p2p/PEERID")));
   }
+  KJ_IF_MAYBE(obstacle, addr.findObstacle(Multiaddr::Use::DIAL)) {
+    kj::throwFatalException(badInput(kj::str("--on ", options.target, ": ", *obstacle)));
+  }
   auto peer = kj::mv(KJ_ASSERT_NONNULL(found));
   requireAnother(identity, peer);
   auto swarm = makeClientSwarm(io, options, identity, false, logger);

@@ -64,6 +64,21 @@ KJ_TEST("what an operator wrote wrong is named with its option; nothing is liste
   KJ_EXPECT(problem("/ip4/127.0.0.1/tcp/0", "", "/no/such/file").startsWith(
       "--private-network /no/such/file: cannot be read"));
   KJ_EXPECT(problem("/ip4/127.0.0.1/sctp/1", "").findFirst('/') != nullptr);
+  constexpr auto WHO = "/p2p/12D3KooWBc9BTk3VhEyBCCYF3fMs56ayW3uZMoQyMfZU42KTMgyq"_kj;
+  for (auto listen: {"/ip4/127.0.0.1", "/ip4/127.0.0.1/udp/1", "/ip4/127.0.0.1/tcp/1/ws",
+                     "/dns4/localhost/tcp/1", "/tcp/1", "/p2p-circuit"}) {
+    KJ_EXPECT(problem(listen, "").startsWith(kj::str("--listen ", listen, ": ")), listen);
+  }
+  KJ_EXPECT(problem(kj::str("/ip4/127.0.0.1/tcp/0", WHO), "").endsWith(
+      ": who is there is this node; leave /p2p/PEERID out"));
+  for (auto where: {"/ip4/127.0.0.1/tcp/0", "/ip4/0.0.0.0/tcp/1", "/ip6/::/tcp/1", "/dns4/a/udp/1",
+                    "/ip4/127.0.0.1/tcp/1/ws", "/p2p-circuit", "/ip4/127.0.0.1"}) {
+    auto bootstrap = kj::str(where, WHO);
+    KJ_EXPECT(problem("/ip4/127.0.0.1/tcp/0", bootstrap)
+        .startsWith(kj::str("--bootstrap ", bootstrap, ": ")), bootstrap);
+  }
+  auto twice = kj::str("/ip4/127.0.0.1/tcp/1", WHO, WHO);
+  KJ_EXPECT(problem("/ip4/127.0.0.1/tcp/0", twice).endsWith("who is there"));
 }
 
 }  // namespace

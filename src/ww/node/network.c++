@@ -27,28 +27,35 @@ constexpr kj::StringPtr RPC_PORT = "2021"_kj;
 constexpr kj::StringPtr DEFAULT_TCP = "/ip4/0.0.0.0/tcp/2020"_kj;
 constexpr kj::StringPtr DEFAULT_QUIC = "/ip4/0.0.0.0/udp/2020/quic-v1"_kj;
 
-Multiaddr parse(kj::StringPtr option, kj::StringPtr text) {
+Multiaddr parse(kj::StringPtr option, kj::StringPtr text, Multiaddr::Use use) {
   auto parsed = parseMultiaddrText(text);
   KJ_IF_MAYBE(problem, parsed.tryGet<kj::String>()) {
     kj::throwFatalException(badInput(kj::str(option, " ", text, ": no multiaddr: ", *problem,
                                              "; one looks like ", DEFAULT_TCP)));
   }
-  return kj::mv(parsed.get<Multiaddr>());
+  auto addr = kj::mv(parsed.get<Multiaddr>());
+  KJ_IF_MAYBE(obstacle, addr.findObstacle(use)) {
+    kj::throwFatalException(badInput(kj::str(option, " ", text, ": ", *obstacle)));
+  }
+  return addr;
 }
 
 kj::Array<Multiaddr> listenAddrs(const NetworkOptions& options) {
   kj::Vector<Multiaddr> addrs;
-  for (auto& text: options.listen) addrs.add(parse("--listen", text));
+  auto add = [&](kj::StringPtr text) {
+    addrs.add(parse("--listen", text, Multiaddr::Use::LISTEN));
+  };
+  for (auto& text: options.listen) add(text);
   if (addrs.empty()) {
-    addrs.add(parse("--listen", DEFAULT_TCP));
-    if (options.privateNetwork == nullptr) addrs.add(parse("--listen", DEFAULT_QUIC));
+    add(DEFAULT_TCP);
+    if (options.privateNetwork == nullptr) add(DEFAULT_QUIC);
   }
   return addrs.releaseAsArray();
 }
 
 kj::Array<Multiaddr> bootstrapAddrs(const NetworkOptions& options) {
   return KJ_MAP(text, options.bootstrap) {
-    auto addr = parse("--bootstrap", text);
+    auto addr = parse("--bootstrap", text, Multiaddr::Use::DIAL);
     if (addr.findPeer() == nullptr) {
       kj::throwFatalException(badInput(kj::str("--bootstrap ", text,
           ": it does not say who is there; it must end in /p2p/PEERID")));
@@ -82,7 +89,9 @@ kj::Array<kj::byte> readNetworkKey(kj::StringPtr path) {
 
 kj::Array<Multiaddr> directAddrs(const NetworkOptions& options) {
   kj::Vector<Multiaddr> addrs;
-  KJ_IF_MAYBE(text, options.rpc) addrs.add(parse("--rpc", rpcAddr(*text)));
+  KJ_IF_MAYBE(text, options.rpc) {
+    addrs.add(parse("--rpc", rpcAddr(*text), Multiaddr::Use::LISTEN));
+  }
   return addrs.releaseAsArray();
 }
 
