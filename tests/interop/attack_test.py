@@ -26,6 +26,11 @@ def has_connection_to(port):
     return any(int(words[2].split(":")[1], 16) == port and words[9] != "0" for words in sockets)
 
 
+def memory_of(process, kind="VmRSS"):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) >> 10 for line in file if line.startswith(kind))
+
+
 def was_dialled(server):
     try:
         server.accept()[0].close()
@@ -42,8 +47,23 @@ class AttackTest(InteropCase):
         self.before = self.memory()
 
     def memory(self):
-        with open(f"/proc/{self.ours.process.pid}/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+        return memory_of(self.ours.process)
+
+    def node(self, *flags):
+        """A whole node, which allows the key in the file that is its third part."""
+        folder = tempfile.mkdtemp(prefix="ww-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        key = os.path.join(folder, "key")
+        made = subprocess.run([WW, "keygen", key], check=True, capture_output=True)
+        node = subprocess.Popen(
+            [WW, "run", "--no-mdns", "--data-dir", os.path.join(folder, "data"), *flags,
+             "--allow", made.stdout.decode().strip(), SHELL],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.addCleanup(put_away, node)
+        address = next(word.removeprefix("address=") for line in node.stderr
+                       if b" address=/" in line for word in line.decode().split()
+                       if word.startswith("address="))
+        return node, address, key
 
     def hostile(self, *flags):
         """A peer that knows ours."""
@@ -103,18 +123,7 @@ class AttackTest(InteropCase):
 
     def test_a_crowd_of_strangers_keeps_no_key_from_its_node(self):
         """They come from the same address, and each has a link on which it might graft."""
-        folder = tempfile.mkdtemp(prefix="ww-test-")
-        self.addCleanup(shutil.rmtree, folder)
-        key = os.path.join(folder, "key")
-        made = subprocess.run([WW, "keygen", key], check=True, capture_output=True)
-        node = subprocess.Popen(
-            [WW, "run", "--no-mdns", "--data-dir", os.path.join(folder, "data"), "--listen",
-             "/ip4/127.0.0.1/tcp/0", "--allow", made.stdout.decode().strip(), SHELL],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self.addCleanup(put_away, node)
-        address = next(word.removeprefix("address=") for line in node.stderr
-                       if b" listening " in line for word in line.decode().split()
-                       if word.startswith("address="))
+        _, address, key = self.node("--listen", "/ip4/127.0.0.1/tcp/0")
         for round_ in range(3):
             hostile = self.start(*GO)
             hostile.listening()
@@ -126,6 +135,19 @@ class AttackTest(InteropCase):
                              done.stderr)
             print(f"round {round_}: 80 strangers more, each with a link; the key's ww exec took "
                   f"{(time.monotonic() - began) * 1000:.0f} ms", flush=True)
+
+    def test_keys_that_call_without_end_and_read_nothing(self):
+        for way in (("--listen", "/ip4/127.0.0.1/tcp/0"), ("--rpc", "127.0.0.1:0")):
+            with self.subTest(way=way[0]):
+                node, address, key = self.node(*way)
+                before = memory_of(node)
+                deaf = [self.start(os.environ["WW_DEAF_CLIENT"], key, address) for _ in range(4)]
+                calls = [int(client.hear("left")[1]) for client in deaf]
+                print(f"{way[0]}: left after {calls} calls; memory {before} -> "
+                      f"{memory_of(node)} MiB, at most {memory_of(node, 'VmHWM')}", flush=True)
+                done = subprocess.run([WW, "exec", "--on", address, "--identity", key],
+                                      input=b"exit 3\n", capture_output=True, check=False)
+                self.assertEqual(done.returncode, 3, done.stderr)
 
     def test_eight_connections_a_peer(self):
         folder = tempfile.mkdtemp(prefix="ww-test-")

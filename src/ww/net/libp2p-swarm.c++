@@ -180,8 +180,9 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> Libp2pSwarm::reach(
   auto targets = KJ_MAP(addr, addrs) { return addr.asBytes(); };
   co_return co_await thread.openDirect(wanted.asBytes(), targets, protocol).catch_(
       [&](kj::Exception&& e) -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
-    return badInput(kj::str("it hung up before it said anything, as a node does that has all the "
-        "connections it takes, 8 of a key and 64 in all (", KJ_ASSERT_NONNULL(left).getDescription(),
+    return badInput(kj::str("it hung up before it said anything, as a node does that has all "
+        "the connections it takes, 8 of a key and 64 in all (",
+        KJ_ASSERT_NONNULL(left).getDescription(),
         "); nor is there RPC alone at that address: ", e.getDescription()));
   });
 }
