@@ -9,7 +9,7 @@ namespace {
 KJ_TEST("a link that does not graft within 10 s is ended; one that has is not") {
   Fixture f;
   Client idle(f.connect()), grafted(f.connect());
-  grafted.graft(f.signer()).wait(f.node.waitScope);
+  auto session = grafted.graft(f.signer()).wait(f.node.waitScope);
   f.advance(9 * kj::SECONDS);
   KJ_EXPECT(!isGone(f, idle));
   f.advance(1 * kj::SECONDS);
@@ -28,8 +28,7 @@ KJ_TEST("2 ungrafted links a peer; others of it wait for their turn, 10 s, 8 of 
   KJ_EXPECT(f.links.ungraftedCount() == 2 && f.links.queuedCount() == 8);
   auto next = others[0]->graft(f.signer()).eagerlyEvaluate(nullptr);
   KJ_EXPECT(!next.poll(f.node.waitScope));
-  first.graft(f.signer()).wait(f.node.waitScope);
-  next.wait(f.node.waitScope);
+  auto one = first.graft(f.signer()).wait(f.node.waitScope), two = next.wait(f.node.waitScope);
   f.node.waitScope.poll();
   KJ_EXPECT(f.links.count() == 4 && f.links.ungraftedCount() == 2 && f.links.queuedCount() == 6);
 
@@ -51,19 +50,31 @@ KJ_TEST("a link whose sessions were all revoked has 10 s again") {
   f.node.waitScope.poll();
   f.advance(9 * kj::SECONDS);
   KJ_EXPECT(!isGone(f, client));
-  again.graft(f.signer()).wait(f.node.waitScope);
+  other = again.graft(f.signer()).wait(f.node.waitScope);
   f.advance(1 * kj::SECONDS);
   KJ_EXPECT(isGone(f, client) && !isGone(f, again));
   f.advance(60 * kj::SECONDS);
   KJ_EXPECT(!isGone(f, again) && f.links.count() == 1);
 }
 
+KJ_TEST("and so has a link that dropped its session, or a removed key would keep its links") {
+  Fixture f;
+  Client client(f.connect());
+  { auto dropped = client.graft(f.signer()).wait(f.node.waitScope); }
+  f.node.waitScope.poll();
+  f.advance(9 * kj::SECONDS);
+  KJ_EXPECT(!isGone(f, client));
+  f.advance(1 * kj::SECONDS);
+  KJ_EXPECT(isGone(f, client));
+}
+
 KJ_TEST("as many at once as a key may have all graft; one more is told why it does not") {
   Fixture f;
   kj::Vector<kj::Own<Client>> clients;
   kj::Vector<kj::Promise<void>> grafts;
-  for (kj::uint i = 0; i < ClientLimits().graftedOfPeer; i++) {
-    clients.add(kj::heap<Client>(f.connect()));
+  for (kj::uint i = 0; i < ClientLimits().linksOfKey; i++) {
+    auto other = Identity::generate();  // a peer id costs nothing
+    clients.add(kj::heap<Client>(f.connect((i % 2 == 0 ? f.client : other).getPeerId())));
     grafts.add(clients.back()->graft(f.signer()).ignoreResult());
   }
   for (auto& graft: grafts) graft.wait(f.node.waitScope);
@@ -75,7 +86,7 @@ KJ_TEST("as many at once as a key may have all graft; one more is told why it do
   clients.removeLast();
   f.node.waitScope.poll();
   beyond.graft(f.signer()).wait(f.node.waitScope);
-  KJ_EXPECT(f.links.count() == ClientLimits().graftedOfPeer + 1);
+  KJ_EXPECT(f.links.count() == ClientLimits().linksOfKey + 1);
 }
 
 KJ_TEST("those that wait for their turn are 64 in all, of the address with most the fewest") {
@@ -94,6 +105,18 @@ KJ_TEST("those that wait for their turn are 64 in all, of the address with most 
   }
   KJ_EXPECT(f.links.queuedCount() == 64);
   KJ_EXPECT(!isGone(f, waits));
+}
+
+KJ_TEST("they are no more though many come at once") {
+  Fixture f;
+  kj::Vector<kj::Own<kj::AsyncIoStream>> streams;
+  auto peers = KJ_MAP(i, kj::zeroTo(32)) { return Identity::generate(); };
+  for (int i = 0; i < 10; i++) {
+    for (auto& peer: peers) streams.add(f.connect(peer.getPeerId(), "/ip4/192.0.2.2/tcp/1"));
+    KJ_EXPECT(f.links.queuedCount() <= 64);
+  }
+  f.node.waitScope.poll();
+  KJ_EXPECT(f.links.queuedCount() == 64 && f.links.ungraftedCount() == 64);
 }
 
 KJ_TEST("a peer that has hung up and reads no more is waited for, but not for long") {

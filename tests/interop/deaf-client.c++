@@ -71,7 +71,8 @@ kj::Promise<void> attack(kj::AsyncIoContext& io, Libp2pSwarm& swarm, const Ident
   auto hung = [&]() { return stream.left || calls.size() >= MOST; };
   while (!hung()) {
     for (kj::uint i = 0; i < AT_ONCE; i++) {
-      calls.add(host.idRequest().send().ignoreResult());
+      calls.add(i % 2 == 0 ? host.idRequest().send().ignoreResult()
+                           : host.addrsRequest().send().ignoreResult());
     }
     co_await io.provider->getTimer().afterDelay(0 * kj::SECONDS);  // they are written
   }

@@ -3,7 +3,7 @@
 use crate::reach::Reach;
 use futures::{StreamExt, stream};
 use libp2p::multiaddr::Protocol;
-use libp2p::{Multiaddr, PeerId, kad};
+use libp2p::{Multiaddr, PeerId};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -132,21 +132,6 @@ async fn resolve_one(address: &Multiaddr) -> Result<Vec<Multiaddr>, String> {
         .filter_map(|ip| address.replace(0, |_| Some(Protocol::from(ip))))
         .collect();
     if list.is_empty() { Err("the name has no such address".to_string()) } else { Ok(list) }
-}
-
-/// What the DHT knows of a peer's addresses.
-pub fn of_query(peer: PeerId, result: kad::QueryResult) -> Vec<Multiaddr> {
-    let kad::QueryResult::GetClosestPeers(result) = result else { return Vec::new() };
-    let peers = match result {
-        Ok(ok) => ok.peers,
-        Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
-    };
-    peers
-        .into_iter()
-        .filter(|p| p.peer_id == peer)
-        .flat_map(|p| p.addrs)
-        .take(MAX_OF_A_PEER)
-        .collect()
 }
 
 #[cfg(test)]

@@ -155,6 +155,8 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
     loop {
         match listener.accept().await {
             Ok((socket, from)) => {
+                // Of a listener on [::], IPv4 ones look like addresses of one IPv6 network.
+                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                 let welcome = server.clone().welcome(socket, from);
                 let handshake = tokio::spawn(timeout(HANDSHAKE, welcome));
                 pending.add(from.ip(), handshake.abort_handle());

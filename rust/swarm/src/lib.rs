@@ -18,6 +18,7 @@ mod code;
 mod command;
 mod crowd;
 mod direct;
+mod finds;
 mod half_open;
 mod inbox;
 mod keepalive;
@@ -177,7 +178,9 @@ fn start(
             }
         })
         .map_err(resources)?;
-    begun.recv().map_err(|_| other("the network's thread ended at its start"))??;
+    let begun =
+        begun.recv().unwrap_or_else(|_| Err(other("the network's thread ended at its start")));
+    begun.inspect_err(|_| drop(inbox.close()))?; // that thread may yet have something to say
     let (submitted, batch) = Default::default();
     Ok(WwSwarm { commands, submitted, inbox, watch, live, batch, thread: Some(thread) })
 }

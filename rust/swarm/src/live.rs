@@ -81,6 +81,10 @@ struct Connection {
 }
 
 impl Connection {
+    fn is_used(&self) -> bool {
+        self.streams.iter().any(|control| control.strong_count() > 0)
+    }
+
     fn wrap(
         &mut self,
         stream: impl Raw + 'static,
@@ -107,7 +111,20 @@ struct Table {
     connections: HashMap<ConnectionId, Connection>,
     peers: HashMap<PeerId, Peer>,
     inbound: Count,                    // streams
-    protected: HashMap<PeerId, usize>, // so many times
+    protected: HashMap<PeerId, usize>, // so many connections
+}
+
+impl Table {
+    /// Those with streams come first, which are what a peer is protected for, and then the oldest.
+    fn is_protected(&self, peer: &PeerId, connection: ConnectionId) -> bool {
+        let Some(times) = self.protected.get(peer) else { return false };
+        let all = self.peers.get(peer).map_or(&[][..], |known| &known.connections);
+        let has_streams =
+            |id: &&ConnectionId| self.connections.get(id).is_some_and(|c| c.is_used());
+        let used = all.iter().filter(has_streams);
+        let idle = all.iter().filter(|id| !has_streams(id));
+        used.chain(idle).take(*times).any(|other| *other == connection)
+    }
 }
 
 /// What is left of a connection that is lost.
@@ -275,7 +292,7 @@ impl Live {
         table.connections.get(&connection).is_some_and(|c| c.requests.take_heard())
     }
 
-    /// The connections of this peer make room for none, until `unprotect`: as often as this.
+    /// One connection of this peer makes room for none, until `unprotect`: one more each time.
     pub fn protect(&self, peer: PeerId) {
         *self.table().protected.entry(peer).or_default() += 1;
     }
@@ -289,12 +306,11 @@ impl Live {
         }
     }
 
-    /// Whether nobody here would miss it: the peer is not protected, and no stream of ours is on
-    /// it.
+    /// Whether nobody here would miss it: it is not protected, and no stream of ours is on it.
     pub fn is_spare(&self, connection: ConnectionId) -> bool {
         let table = self.table();
         let Some(known) = table.connections.get(&connection) else { return false };
-        let is_protected = |met: &Met| table.protected.contains_key(&met.peer);
+        let is_protected = |met: &Met| table.is_protected(&met.peer, connection);
         !known.met.as_ref().is_some_and(is_protected) && known.outbound.load(Ordering::SeqCst) == 0
     }
 }
@@ -378,6 +394,24 @@ mod tests {
         assert!(!live.is_spare(id));
         next(&requests);
         assert!(live.is_spare(id));
+    }
+
+    #[test]
+    fn a_peer_has_as_many_connections_protected_as_it_was_protected_for() {
+        let live = Live::new(Inbox::unheard());
+        let peer = PeerId::random();
+        let ids: Vec<_> = (0..3).map(ConnectionId::new_unchecked).collect();
+        for id in &ids {
+            live.begin(*id);
+            live.established(peer, *id, &at("/ip4/192.0.2.1/tcp/1"));
+        }
+        let spare = || ids.iter().map(|id| live.is_spare(*id)).collect::<Vec<_>>();
+        live.protect(peer);
+        assert_eq!(spare(), [false, true, true], "the oldest");
+        live.inbound(ids[2], &ECHO, Cursor::new(Vec::new()));
+        assert_eq!(spare(), [true, true, false], "but rather one that is used");
+        live.protect(peer);
+        assert_eq!(spare(), [false, true, false]);
     }
 
     #[test]

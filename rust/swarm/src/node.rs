@@ -6,6 +6,7 @@ use crate::code;
 use crate::command::Command;
 use crate::crowd::Crowd;
 use crate::direct;
+use crate::finds::Finds;
 use crate::half_open::ip_of;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::keepalive::{self, KeepAlive};
@@ -18,7 +19,7 @@ use crate::streams::{Opened, Whom};
 use futures::StreamExt;
 use libp2p::core::transport::ListenerId;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, DialError, Swarm, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, StreamUpgradeError, Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, kad, mdns, ping};
 use std::collections::HashMap;
 use std::num::NonZeroU8;
@@ -65,7 +66,7 @@ pub struct Node {
     inbox: Arc<Inbox>,
     bootstrap: Vec<(PeerId, Multiaddr)>,
     dials: HashMap<ConnectionId, Dial>,
-    finds: HashMap<kad::QueryId, (u64, PeerId)>,
+    finds: Finds,
     resolving: HashMap<u64, AbortHandle>,
     peers: HashMap<PeerId, Peer>,
     book: Book,
@@ -92,7 +93,7 @@ impl Node {
             inbox,
             bootstrap: settings.bootstrap,
             dials: HashMap::new(),
-            finds: HashMap::new(),
+            finds: Finds::default(),
             resolving: HashMap::new(),
             peers: HashMap::new(),
             book: Book::default(),
@@ -208,7 +209,7 @@ impl Node {
             Command::Forget { op } => {
                 self.direct.forget(op);
                 self.forget_dial(op);
-                self.finds.retain(|_, (other, _)| *other != op);
+                self.finds.forget(&mut self.swarm.behaviour_mut().kad, op);
                 if let Some(resolving) = self.resolving.remove(&op) {
                     resolving.abort();
                 }
@@ -234,8 +235,7 @@ impl Node {
             }
         }
         if addrs.is_empty() {
-            let query = self.swarm.behaviour_mut().kad.get_closest_peers(peer);
-            self.finds.insert(query, (op, peer));
+            self.finds.begin(&mut self.swarm.behaviour_mut().kad, op, peer);
         } else {
             self.resolve_names(op, addrs);
         }
@@ -400,10 +400,12 @@ impl Node {
             }) => {
                 self.identified(peer_id, connection_id, info);
             }
-            // No identify there: that it said so is an answer.
-            BehaviourEvent::Identify(identify::Event::Error { peer_id, .. }) => {
-                self.answered(peer_id);
-            }
+            // No identify there: that it said so is an answer, and so is what cannot be understood.
+            BehaviourEvent::Identify(identify::Event::Error {
+                peer_id,
+                error: StreamUpgradeError::NegotiationFailed | StreamUpgradeError::Apply(_),
+                ..
+            }) => self.answered(peer_id),
             BehaviourEvent::Mdns(mdns::Event::Discovered(list)) => {
                 for (peer, address) in list {
                     self.book.add(peer, address);
@@ -416,9 +418,9 @@ impl Node {
                 id, result, step, ..
             }) => {
                 if step.last
-                    && let Some((op, peer)) = self.finds.remove(&id)
+                    && let Some((op, addrs)) = self.finds.end(id, result)
                 {
-                    self.resolve_names(op, addresses::of_query(peer, result));
+                    self.resolve_names(op, addrs);
                 }
             }
             _ => {}

@@ -161,8 +161,8 @@ pub unsafe extern "C" fn ww_swarm_forget(swarm: *const WwSwarm, op: u64) {
     unsafe { submit(swarm, ptr::null_mut(), || Ok(Command::Forget { op })) };
 }
 
-/// The connections of this peer make room for none from now on, until this is called with `on`
-/// false: as often as with true.
+/// One connection of this peer makes room for none from now on, one more each time, until this is
+/// called with `on` false: as often as with true.
 ///
 /// # Safety
 /// The pointers are valid.

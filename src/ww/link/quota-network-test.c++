@@ -1,5 +1,7 @@
 #include "quota-fixture.h"
 
+#include <malloc.h>
+
 namespace ww {
 namespace {
 
@@ -246,6 +248,26 @@ KJ_TEST("a peer that reads nothing of what it is told is left") {
   for (; !peer.isOver() && answers < 2000; answers++) peer.finish(peer.bootstrap());
   // What is counted is what they take, which is more than the few words that they have.
   KJ_EXPECT(answers > 500 && answers < 1000, answers);
+}
+
+KJ_TEST("what is counted of it is what it takes, whatever it was told") {
+  RawPeer peer;
+  peer.open();
+  LinkLimits limits;
+  limits.unsentBytes = 4 << 20;
+  auto& link = *KJ_ASSERT_NONNULL(peer.link);
+  auto bootstrap = peer.bootstrap();
+  peer.waitScope.poll();
+  peer.reading = nullptr;
+  link.setLimits(limits);
+  auto before = mallinfo2().uordblks;
+  auto held = before;
+  for (int i = 0; !peer.isOver() && i < 20'000; i++) {
+    held = mallinfo2().uordblks;
+    peer.finish(peer.callOn(bootstrap));
+  }
+  KJ_EXPECT(peer.isOver());
+  KJ_EXPECT(held - before < 2 * limits.unsentBytes, held - before);
 }
 
 KJ_TEST("a peer that reads nothing of what it is asked is left, though it says nothing") {

@@ -12,6 +12,9 @@ using Message = capnp::rpc::Message;
 // Of a peer's, that others became and that have become nothing yet.
 constexpr size_t MAX_PROMISES = 10'000;
 
+// Words to begin a message with whose size nobody knows. The default is 8 KiB, used or not.
+constexpr kj::uint UNHINTED = 64;
+
 // What the RPC system gets in place of a message that was dealt with here: a Finish of a question
 // that nobody asked, which it ignores.
 class Nothing final: public capnp::IncomingRpcMessage {
@@ -48,7 +51,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     return inner->shutdown();
   }
   kj::Own<capnp::OutgoingRpcMessage> newOutgoingMessage(kj::uint words) override {
-    return kj::heap<Outgoing>(*this, inner->newOutgoingMessage(words));
+    return kj::heap<Outgoing>(*this, inner->newOutgoingMessage(words == 0 ? UNHINTED : words));
   }
 
   kj::Promise<kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>> receiveIncomingMessage() override {

@@ -18,8 +18,9 @@ struct LinkLimits {
   FrameLimits frame;
   QuotaLimits quota;
 
-  // For a peer that does not read: above it the link ends, and all of it is dropped. What is
-  // counted is memory: over a stream a message costs more than its words.
+  // For a peer that does not read: above it the link ends, and all of it is dropped. Over a stream
+  // a message is counted with what it costs beside its words; what is being written is not counted,
+  // which is less than as much again.
   size_t unsentBytes = size_t(32) << 20;
 };
 

@@ -108,9 +108,6 @@ kj::Promise<void> Libp2pSwarm::connect(const PeerId& wanted, kj::ArrayPtr<const 
 kj::Promise<void> Libp2pSwarm::meet(const PeerId& wanted, kj::ArrayPtr<const Multiaddr> addrs,
                                     DialScope scope) {
   if (wanted == id) return badInput("cannot connect to this node itself");
-  if (isConnected(wanted)) {
-    return thread.dial(wanted.asBytes(), nullptr);  // which waits until it has said something
-  }
   auto copy = KJ_MAP(addr, addrs) { return addr.clone(); };
   auto late = timer.afterDelay(dialTimeout).then(
       [wanted = wanted.clone(), timeout = dialTimeout,
@@ -121,7 +118,10 @@ kj::Promise<void> Libp2pSwarm::meet(const PeerId& wanted, kj::ArrayPtr<const Mul
     return badInput(kj::str("cannot connect to ", wanted.toText(), ": no answer within ", timeout,
                             " from ", kj::strArray(tried, ", ")));
   });
-  return resolveAndDial(wanted.clone(), kj::mv(copy), scope).exclusiveJoin(kj::mv(late));
+  auto met = isConnected(wanted)
+      ? thread.dial(wanted.asBytes(), nullptr)  // which waits until it has said something
+      : resolveAndDial(wanted.clone(), kj::mv(copy), scope);
+  return met.exclusiveJoin(kj::mv(late));
 }
 
 kj::Promise<void> Libp2pSwarm::resolveAndDial(PeerId wanted, kj::Array<Multiaddr> addrs,
@@ -180,8 +180,8 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> Libp2pSwarm::reach(
   auto targets = KJ_MAP(addr, addrs) { return addr.asBytes(); };
   co_return co_await thread.openDirect(wanted.asBytes(), targets, protocol).catch_(
       [&](kj::Exception&& e) -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
-    return badInput(kj::str("it hung up before it said anything, as a node does that has all "
-        "the connections it takes, 8 of a key and 64 in all (",
+    return badInput(kj::str("it hung up before it said anything, as a node does that has "
+        "all the connections that it takes, of one peer or in all (",
         KJ_ASSERT_NONNULL(left).getDescription(),
         "); nor is there RPC alone at that address: ", e.getDescription()));
   });

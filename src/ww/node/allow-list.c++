@@ -184,10 +184,11 @@ bool AllowList::isNamed(const inotify_event& event) const {
 // those in the rest.
 AllowList::Change AllowList::judge(const inotify_event& event) const {
   if (event.len == 0) return Change::DONE;
+  bool inPlace = (event.mask & (IN_MODIFY | IN_ATTRIB)) != 0;
   // A folder on the file's way leads to another.
-  if (!isNamed(event)) return isAnotherFile() ? Change::DONE : Change::NONE;
+  if (!isNamed(event)) return !inPlace && isAnotherFile() ? Change::DONE : Change::NONE;
   // No close follows on a truncate(2) or a chmod(2); on a write(2) one does.
-  if ((event.mask & ~(IN_MODIFY | IN_ATTRIB)) == 0) return Change::BEGUN;
+  if (inPlace) return Change::BEGUN;
   struct stat info;
   bool begun = (event.mask & IN_CREATE) != 0 &&
                lstat(KJ_ASSERT_NONNULL(path).cStr(), &info) == 0 && S_ISREG(info.st_mode) &&
@@ -195,22 +196,37 @@ AllowList::Change AllowList::judge(const inotify_event& event) const {
   return begun ? Change::BEGUN : Change::DONE;
 }
 
+// As far as this user may know.
+bool AllowList::isBeingWritten() const {
+  int raw = open(KJ_ASSERT_NONNULL(path).cStr(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (raw < 0) return false;
+  kj::AutoCloseFd file(raw);
+  bool refused = fcntl(file, F_SETLEASE, F_RDLCK) < 0 && errno == EAGAIN;
+  fcntl(file, F_SETLEASE, F_UNLCK);
+  return refused;
+}
+
 // Until there is something to read again.
 kj::Promise<void> AllowList::change(kj::AsyncInputStream& changes, kj::Timer& timer) {
   alignas(inotify_event) char events[4096];
-  for (bool begun = false;;) {
+  kj::Maybe<kj::TimePoint> quietAt;  // where it has begun
+  for (;;) {
     auto reading = changes.tryRead(events, 1, sizeof(events));
-    if (begun) {
-      reading = reading.exclusiveJoin(timer.afterDelay(QUIET).then([]() { return size_t(0); }));
+    KJ_IF_MAYBE(time, quietAt) {
+      reading = reading.exclusiveJoin(timer.atTime(*time).then([]() { return size_t(0); }));
     }
     auto size = co_await reading;
-    if (size == 0) co_return;  // nobody goes on with it
+    if (size == 0) {
+      if (!isBeingWritten()) co_return;
+      quietAt = nullptr;  // its writer's close will tell
+      continue;
+    }
     bool done = false;
     for (size_t at = 0; at < size;) {
       auto& event = *reinterpret_cast<const inotify_event*>(events + at);
       auto change = judge(event);
       done |= change == Change::DONE;
-      begun |= change == Change::BEGUN;
+      if (change == Change::BEGUN) quietAt = timer.now() + QUIET;
       at += sizeof(event) + event.len;
     }
     if (done) co_return;

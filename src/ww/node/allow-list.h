@@ -26,7 +26,7 @@ class AllowList final {
   KJ_DISALLOW_COPY_AND_MOVE(AllowList);
 
   // Reads the file again at each change: when its writer closes it or it is another file, else when
-  // nothing has been done to it for QUIET. Never resolves.
+  // nobody writes it and nothing has been done to it for QUIET. Never resolves.
   kj::Promise<void> follow(kj::LowLevelAsyncIoProvider& io, kj::Timer& timer);
 
  private:
@@ -36,6 +36,7 @@ class AllowList final {
   void read();
   void readLines(kj::StringPtr text, kj::Vector<AllowedKey>& to);
   bool watchPath(int watch);
+  bool isBeingWritten() const;
   bool isNamed(const inotify_event& event) const;
   Change judge(const inotify_event& event) const;
   kj::Promise<void> change(kj::AsyncInputStream& changes, kj::Timer& timer);

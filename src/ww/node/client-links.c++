@@ -67,11 +67,11 @@ void removeFrom(kj::Vector<T*>& all, T* item) {
 
 class ClientLinks::Tally {
  public:
-  kj::uint of(kj::StringPtr peer) const {
-    return counts.find(peer).map([](const kj::uint& n) { return n; }).orDefault(0);
+  kj::uint of(kj::StringPtr who) const {
+    return counts.find(who).map([](const kj::uint& n) { return n; }).orDefault(0);
   }
-  void add(kj::StringPtr peer) { addTo(counts, peer, 1); }
-  void remove(kj::StringPtr peer) { addTo(counts, peer, -1); }
+  void add(kj::StringPtr who) { addTo(counts, who, 1); }
+  void remove(kj::StringPtr who) { addTo(counts, who, -1); }
 
  private:
   kj::HashMap<kj::String, kj::uint> counts;  // none is 0
@@ -83,14 +83,30 @@ struct ClientLinks::Queued {
       : owner(owner), peer(stream.peer.toText()), at(placeOf(stream)) {
     owner.queue.add(this);
   }
-  ~Queued() noexcept(false) { removeFrom(owner.queue, this); }
+  ~Queued() noexcept(false) {
+    removeFrom(owner.queue, this);
+    if (hasPlace) owner.ungrafted->remove(peer);
+  }
   KJ_DISALLOW_COPY_AND_MOVE(Queued);
 
   kj::StringPtr place() const { return at; }
 
+  // No longer waits: its place among those who have yet to graft is kept for it, or it goes.
+  void serve() {
+    removeFrom(owner.queue, this);
+    owner.ungrafted->add(peer);
+    hasPlace = true;
+    turn.fulfiller->fulfill();
+  }
+  void refuse() {
+    removeFrom(owner.queue, this);
+    turn.fulfiller->fulfill();
+  }
+
   ClientLinks& owner;
   kj::String peer, at;
-  kj::PromiseFulfillerPair<bool> turn = kj::newPromiseAndFulfiller<bool>();  // false: never
+  bool hasPlace = false;
+  kj::PromiseFulfillerPair<void> turn = kj::newPromiseAndFulfiller<void>();
 };
 
 // One link, for as long as somebody holds its Membrane.
@@ -150,7 +166,7 @@ class ClientLinks::Link final: public kj::Refcounted {
   void close() {
     closed = true;
     stopWaiting();
-    if (grafted && origin != nullptr) owner.grafted->remove(peerId());
+    for (auto& key: keys) owner.grafted->remove(key);
     --owner.links;
     for (auto& session: sessions) {
       session.protection = nullptr;  // a session may outlive the swarm
@@ -175,7 +191,10 @@ class ClientLinks::Link final: public kj::Refcounted {
         this->link->requireSession();
       }).eagerlyEvaluate([](kj::Exception&&) {});
     }
-    ~Session() noexcept(false) { link->sessions.remove(*this); }
+    ~Session() noexcept(false) {
+      link->sessions.remove(*this);
+      link->requireSession();
+    }
     KJ_DISALLOW_COPY_AND_MOVE(Session);
     kj::Own<Link> link;
     SessionList::Entry& entry;
@@ -187,20 +206,27 @@ class ClientLinks::Link final: public kj::Refcounted {
 
   void onSession(SessionList::Entry& session) {
     if (closed) kj::throwFatalException(ended("the link of this session is gone"));
-    if (!grafted) countAsGrafted();
+    KJ_IF_MAYBE(key, session.getOrigin().key) countKey(*key);
     late = nullptr;
     session.getLease().attach(kj::heap<Session>(kj::addRef(*this), session));
   }
 
-  void countAsGrafted() {
-    auto most = owner.limits.graftedOfPeer;
-    if (owner.grafted->of(peerId()) >= most) {
+  // Links count for the key that signed: a peer id costs nothing.
+  void countKey(const PublicKey& key) {
+    auto name = kj::encodeHex(key.bytes);
+    for (auto& known: keys) {
+      if (known == name) return;
+    }
+    auto most = owner.limits.linksOfKey;
+    if (owner.grafted->of(name) >= most) {
       kj::throwFatalException(overloaded(kj::str("links: this key has ", most,
           " already, and there is no more; end one")));
     }
+    owner.grafted->add(name);
+    keys.add(kj::mv(name));
+    if (grafted) return;
     stopWaiting();
     grafted = true;
-    owner.grafted->add(peerId());
     rpc->setLimits(owner.limits.after);
   }
 
@@ -212,8 +238,8 @@ class ClientLinks::Link final: public kj::Refcounted {
     }).eagerlyEvaluate(nullptr);
   }
 
-  // A session was revoked, or is of an epoch that is over. What the client is sending meanwhile is
-  // still taken, or it would not hear why.
+  // A session is no more: it was dropped, or revoked, or its epoch is over. What the client is
+  // sending meanwhile is still taken, or it would not hear why.
   void requireSession() {
     if (closed || origin == nullptr) return;
     for (auto& session: sessions) {
@@ -239,6 +265,7 @@ class ClientLinks::Link final: public kj::Refcounted {
   kj::Own<RpcLink> rpc;
   kj::List<Session, &Session::listLink> sessions;
   kj::PromiseFulfillerPair<void> pushedOut = kj::newPromiseAndFulfiller<void>();
+  kj::Vector<kj::String> keys;       // that it grafted by, in hexadecimal
   kj::Promise<void> late = nullptr;  // a graft that is waited for
   bool isWaiting = false;            // for its first graft
   bool grafted = false;              // once
@@ -278,8 +305,12 @@ void ClientLinks::serveOwner(kj::Own<kj::AsyncIoStream> stream) {
 void ClientLinks::servePeer(PeerStream peer) {
   if (ungrafted->of(peer.peer.toText()) >= limits.ungraftedOfPeer) {
     tasks.add(enqueue(kj::mv(peer)));
-    return;
+  } else {
+    begin(kj::mv(peer));
   }
+}
+
+void ClientLinks::begin(PeerStream peer) {
   if (waiting.size() >= limits.ungrafted) findSurplus(waiting.asPtr().asConst()).pushOut();
   auto stream = kj::mv(peer.stream);
   tasks.add(run(kj::refcounted<Link>(*this, kj::mv(peer), kj::mv(stream))));
@@ -291,14 +322,14 @@ kj::Promise<void> ClientLinks::enqueue(PeerStream peer) {
   bool served = false;
   if (ofPeer < limits.queuedOfPeer) {
     if (queue.size() >= limits.queued) {
-      findSurplus(queue.asPtr().asConst()).turn.fulfiller->fulfill(false);
+      findSurplus(queue.asPtr().asConst()).refuse();
     }
     Queued place(*this, peer);
-    served = co_await place.turn.promise.exclusiveJoin(
-        timer.afterDelay(limits.toGraft).then([]() { return false; }));
+    co_await place.turn.promise.exclusiveJoin(timer.afterDelay(limits.toGraft));
+    served = place.hasPlace;
   }
   if (served) {
-    servePeer(kj::mv(peer));
+    begin(kj::mv(peer));
   } else {
     logger.log(LogLevel::DEBUG, "too many links of a peer that have not grafted; one is refused",
                {{"peer", peer.peer.toText()}, {"from", kj::str(peer.from)}});
@@ -307,9 +338,7 @@ kj::Promise<void> ClientLinks::enqueue(PeerStream peer) {
 
 void ClientLinks::nextTurn(kj::StringPtr peer) {
   for (auto queued: queue) {
-    if (queued->peer == peer && queued->turn.fulfiller->isWaiting()) {
-      return queued->turn.fulfiller->fulfill(true);
-    }
+    if (queued->peer == peer) return queued->serve();
   }
 }
 

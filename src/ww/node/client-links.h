@@ -1,7 +1,7 @@
 #pragma once
 // A node's clients: links from outside, each with a Membrane of its own. The owner's need no
 // signer; all others graft by a key, and until they have, a link of theirs is held to little. One
-// whose last session was revoked, or went with its epoch, has to graft again in time.
+// that has no session any more has to graft again in time.
 //
 // A session ends with its link, and its cells a grace later, but for those that were detached.
 //
@@ -17,7 +17,7 @@ constexpr kj::StringPtr RPC_PROTOCOL = "/ww/rpc/0.1.0"_kj;
 struct ClientLimits {
   kj::uint ungrafted = 64;      // links that have not grafted yet
   kj::uint ungraftedOfPeer = 2;
-  kj::uint graftedOfPeer = 8;
+  kj::uint linksOfKey = 8;  // that have grafted by it
   kj::Duration toGraft = 10 * kj::SECONDS;  // then a link is ended
 
   // Streams of peers that have ungraftedOfPeer already: they are not read before it is their turn,
@@ -61,6 +61,7 @@ class ClientLinks final: private kj::TaskSet::ErrorHandler {
   struct Queued;
   class Tally;
 
+  void begin(PeerStream peer);
   kj::Promise<void> enqueue(PeerStream peer);
   kj::Promise<void> run(kj::Own<Link> link);
   void nextTurn(kj::StringPtr peer);
@@ -74,7 +75,8 @@ class ClientLinks final: private kj::TaskSet::ErrorHandler {
   Logger& logger;
   const ClientLimits limits;
   size_t links = 0;
-  kj::Own<Tally> ungrafted, grafted;  // links by peer id
+  kj::Own<Tally> ungrafted;   // links, by peer id
+  kj::Own<Tally> grafted;     // likewise, by key
   kj::Vector<Link*> waiting;          // those that have not grafted, by age
   kj::Vector<Queued*> queue;          // likewise
   kj::TaskSet tasks;

@@ -144,9 +144,13 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> findAndReach(Libp2pSwarm& swarm, PeerId 
 kj::Promise<kj::Own<NodeClient>> connectPeer(kj::AsyncIoContext& io, ClientOptions options,
                                              PeerId peer, Identity identity, Logger& logger) {
   requireAnother(identity, peer);
+  // A node that is stopped takes the link and says nothing: time is left to ask the network too.
+  auto silent = io.provider->getTimer().afterDelay(options.timeout / 2).then([]() {
+    return kj::Array<Multiaddr>();
+  });
   auto known = co_await askLocalNode(io, options.local, peer).catch_([](kj::Exception&&) {
     return kj::Array<Multiaddr>();  // no node here
-  });
+  }).exclusiveJoin(kj::mv(silent));
   auto swarm = makeClientSwarm(io, options, identity, true, logger);
   kj::Maybe<kj::String> problem;
   auto late = io.provider->getTimer().afterDelay(options.timeout).then(
