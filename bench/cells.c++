@@ -103,11 +103,11 @@ void benchSpawn() {
   // Cold: the compiler with no code kept; and a new compiler each time, with code kept on disk.
   ffi::Engine engine({}, node.io.provider->getTimer(), node.waitScope);
   double compile = best([&]() {
-    ffi::ThreadCompiler compiler(engine, nullptr);
+    ffi::ThreadCompiler compiler(engine);
     return timed([&]() { compiler.compile(kj::heapArray<kj::byte>(wasm)).wait(node.waitScope); });
   });
   auto cold = best([&]() {
-    ffi::ThreadCompiler compiler(engine, nullptr);
+    ffi::ThreadCompiler compiler(engine);
     ffi::CachingCompiler fresh(compiler);
     return timed([&]() {
       fresh.compile(kj::heapArray<kj::byte>(wasm)).wait(node.waitScope);
@@ -117,8 +117,8 @@ void benchSpawn() {
   print("spawn -> first call -> exit, cold", us(cold), "its compilation alone", us(compile),
         ratio(compile / cold));
   auto load = [&]() {
-    ffi::ThreadCompiler compiler(engine, kj::heap<ffi::CodeStore>(
-        kj::heap<DirectoryStore>(WW_BENCH_CODE, uint64_t(1) << 30), engine.getHandle()));
+    ffi::ThreadCompiler compiler(engine, {kj::heap<ffi::CodeStore>(
+        kj::heap<DirectoryStore>(WW_BENCH_CODE, uint64_t(1) << 30), engine.getHandle())});
     auto bytes = kj::heapArray<kj::byte>(wasm);
     return timed([&]() { compiler.compile(kj::mv(bytes)).wait(node.waitScope); });
   };
@@ -130,7 +130,7 @@ void benchSpawn() {
     return shortest;
   });
   // What no load can do without: to know the component by its content, and the code to be whole.
-  auto artifact = ffi::ThreadCompiler(engine, nullptr).compile(kj::heapArray<kj::byte>(wasm))
+  auto artifact = ffi::ThreadCompiler(engine).compile(kj::heapArray<kj::byte>(wasm))
       .wait(node.waitScope)->artifact();
   double hashed = best([&]() {
     return timed([&]() { (void)kj::str(ffi::contentHash(wasm), ffi::checksum(artifact)); });

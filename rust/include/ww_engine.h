@@ -50,6 +50,7 @@ WwBytes ww_engine_version(const WwEngine* engine);
 typedef struct WwComponent WwComponent;
 
 WwComponent* ww_component_compile(const WwEngine* engine, WwSlice bytes, WwError* error);
+bool ww_compile(const WwEngineOptions* options, WwSlice bytes, WwBytes* artifact, WwError* error);
 WwComponent* ww_component_load(const WwEngine* engine, WwSlice artifact, WwError* error);
 WwComponent* ww_component_load_file(const WwEngine* engine, int32_t file, WwError* error);
 bool ww_component_artifact(const WwComponent* component, WwBytes* artifact, WwError* error);

@@ -27,7 +27,7 @@ kj::Array<kj::byte> component(kj::StringPtr name) {
 
 TestNode::TestNode(NodeOptions options)
     : swarm(network, testPeerId()),
-      node(options, io.provider->getTimer(), waitScope, heads, swarm, logger, codeStore()) {
+      node(options, io.provider->getTimer(), waitScope, heads, swarm, logger, {codeStore()}) {
   auto extension = node.openMembrane().graftRequest().send().getSession().getExtension();
   host = extension.getHost();
   executor = extension.getExecutor();
@@ -35,7 +35,7 @@ TestNode::TestNode(NodeOptions options)
 
 TestNode::TestNode(NodeOptions options, kj::Timer& timer)
     : swarm(network, testPeerId()),
-      node(options, timer, waitScope, heads, swarm, logger, codeStore()) {
+      node(options, timer, waitScope, heads, swarm, logger, {codeStore()}) {
   auto extension = node.openMembrane().graftRequest().send().getSession().getExtension();
   host = extension.getHost();
   executor = extension.getExecutor();

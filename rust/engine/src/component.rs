@@ -5,6 +5,7 @@ use crate::{EngineShared, State};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::RawFd;
 use wasmtime::component::Component;
+use wasmtime::{Config, Engine};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use ww_fence::{ErrorKind, Failure, guard, panic_text};
 
@@ -63,6 +64,20 @@ fn with_large_stack<T: Send>(
             .map_err(|e| Failure::new(ErrorKind::Resources, format!("no thread to compile: {e}")))?
             .join()
             .unwrap_or_else(|payload| Err(Failure::new(ErrorKind::Panic, panic_text(payload))))
+    })
+}
+
+/// What [`Runnable::artifact`] gives of a component under this configuration, without an engine to
+/// run it.
+pub fn compile_artifact(config: &Config, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    check_preamble(bytes)?;
+    shape::check(bytes)?;
+    let engine = Engine::new(config)
+        .map_err(|error| Failure::new(ErrorKind::Resources, format!("{error:#}")))?;
+    with_large_stack(|| {
+        engine
+            .precompile_component(bytes)
+            .map_err(|error| Failure::new(ErrorKind::NotComponent, line(&error)))
     })
 }
 

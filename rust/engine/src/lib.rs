@@ -208,6 +208,26 @@ pub unsafe extern "C" fn ww_component_compile(
     }
 }
 
+/// What `ww_component_artifact` gives, under an engine with these options. Any thread.
+///
+/// # Safety
+/// The pointers are valid; `artifact` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_compile(
+    options: *const WwEngineOptions,
+    bytes: WwSlice,
+    artifact: *mut WwBytes,
+    error: *mut WwError,
+) -> bool {
+    unsafe {
+        deliver(error, false, || {
+            let config = config(&*options);
+            artifact.write(component::compile_artifact(&config, bytes.bytes())?.into());
+            Ok(true)
+        })
+    }
+}
+
 /// # Safety
 /// `artifact` is what `ww_component_artifact` gave under the same engine version, unchanged.
 #[unsafe(no_mangle)]

@@ -237,13 +237,31 @@ void requireText(kj::StringPtr list, size_t index, kj::StringPtr value) {
   }
 }
 
+constexpr uint64_t NODES_OWN = 0, WITHOUT_KEY = 1;
+
+// Those of one key are one tenant, and the owner and pid0 are.
+uint64_t tenantOf(const CellOrigin& origin) {
+  if (origin.session == 0) return NODES_OWN;
+  KJ_IF_MAYBE(key, origin.key) {
+    uint64_t tenant;
+    memcpy(&tenant, key->bytes, sizeof(tenant));
+    return tenant;
+  }
+  return WITHOUT_KEY;
+}
+
+bool isOver(const kj::Exception& failure, kj::StringPtr limit) {
+  return failure.getDescription().startsWith(kj::str("overloaded: ", limit, ": "));
+}
+
 }  // namespace
 
 kj::Maybe<int32_t> findExitCode(const kj::Exception& failure) {
   auto reason = failure.getDescription();
   if (ffi::isComponentProblem(failure)) return EXIT_NOT_RUNNABLE;
   if (reason.startsWith(NOT_INSTANTIATED)) return EXIT_TRAP;
-  if (reason.startsWith(NOT_IN_TIME)) return EXIT_TIMEOUT;
+  if (reason.startsWith(NOT_IN_TIME) || isOver(failure, ffi::COMPILE_TIME)) return EXIT_TIMEOUT;
+  if (isOver(failure, ffi::COMPILE_MEMORY)) return EXIT_NOT_RUNNABLE;
   return nullptr;
 }
 
@@ -328,9 +346,27 @@ kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& 
   return cell;
 }
 
+kj::Promise<kj::Own<const ffi::Component>> CellBuilder::compile(kj::Array<const kj::byte> wasm,
+                                                                CellGroup& group) {
+  ffi::CompileTerms terms;
+  auto& limits = parts.limits.compile;
+  if (cellOrigin->session != 0) terms = {tenantOf(*cellOrigin), limits};
+  return parts.compiler.compile(kj::mv(wasm), terms).catch_(
+      [this, &group, limits](kj::Exception&& e) -> kj::Own<const ffi::Component> {
+    if (isOver(e, ffi::COMPILE_TIME)) {
+      parts.hits.hit(LimitKind::COMPILE_TIME, group.getParent(), kj::str(limits.cpu),
+                     hitsOf(group));
+    } else if (isOver(e, ffi::COMPILE_MEMORY)) {
+      parts.hits.hit(LimitKind::COMPILE_MEMORY, group.getParent(), kj::str(limits.memoryBytes),
+                     hitsOf(group));
+    }
+    kj::throwFatalException(kj::mv(e));
+  });
+}
+
 kj::Promise<kj::Own<Cell>> CellBuilder::start(kj::Array<const kj::byte> wasm,
                                               kj::Own<CellGroup> group) {
-  auto component = co_await parts.compiler.compile(kj::mv(wasm));
+  auto component = co_await compile(kj::mv(wasm), *group);
   KJ_IF_MAYBE(check, startCheck) (*check)();
 
   auto cell = makeCell(*component, *group);

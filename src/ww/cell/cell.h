@@ -222,6 +222,8 @@ class CellBuilder final {
   kj::Promise<kj::Own<Cell>> start(kj::Array<const kj::byte> wasm, kj::Own<CellGroup> group);
 
  private:
+  kj::Promise<kj::Own<const ffi::Component>> compile(kj::Array<const kj::byte> wasm,
+                                                     CellGroup& group);
   void requireRoom(CellGroup& group);
   CellHits& hitsOf(CellGroup& group);
   kj::Own<Cell> makeCell(const ffi::Component& component, CellGroup& group);

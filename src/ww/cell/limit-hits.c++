@@ -1,5 +1,7 @@
 #include <ww/cell/limit-hits.h>
 
+#include <ww/ffi/compiler.h>
+
 namespace ww {
 
 kj::StringPtr nameOf(LimitKind kind) {
@@ -12,6 +14,8 @@ kj::StringPtr nameOf(LimitKind kind) {
     case LimitKind::DEPTH: return "depth";
     case LimitKind::HELD: return "held";
     case LimitKind::INSTANTIATION: return "instantiation";
+    case LimitKind::COMPILE_TIME: return ffi::COMPILE_TIME;
+    case LimitKind::COMPILE_MEMORY: return ffi::COMPILE_MEMORY;
   }
   KJ_UNREACHABLE;
 }

@@ -11,11 +11,23 @@
 
 namespace ww {
 
-enum class LimitKind { MEMORY, TABLES, CPU, WALL, DESCENDANTS, DEPTH, HELD, INSTANTIATION };
+enum class LimitKind {
+  MEMORY,
+  TABLES,
+  CPU,
+  WALL,
+  DESCENDANTS,
+  DEPTH,
+  HELD,
+  INSTANTIATION,
+  COMPILE_TIME,
+  COMPILE_MEMORY,
+};
 
-constexpr size_t LIMIT_KINDS = 8;
+constexpr size_t LIMIT_KINDS = size_t(LimitKind::COMPILE_MEMORY) + 1;
 
-// As operators read it: memory, tables, cpu, timeout, descendants, depth, held, instantiation.
+// As operators read it: memory, tables, cpu, timeout, descendants, depth, held, instantiation,
+// compileTime, compileMemory.
 kj::StringPtr nameOf(LimitKind kind);
 
 // Those that one cell has hit.

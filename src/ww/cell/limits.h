@@ -6,6 +6,7 @@
 #include <kj/time.h>
 #include <stdint.h>
 #include <peer.capnp.h>
+#include <ww/ffi/compiler.h>
 #include <ww/link/rpc-link.h>
 
 namespace ww {
@@ -29,6 +30,7 @@ struct Limits {
   size_t pipeBytes = 64 * 1024;            // of each of its three pipes
   kj::Maybe<kj::Duration> cpu;             // computed; then it ends with 124
   kj::Maybe<kj::Duration> wall;            // passed since its start, whatever it does; likewise
+  ffi::CompileLimits compile;              // of its component, unless the node itself started it
   kj::Duration instantiation = 5 * kj::SECONDS;
   LinkLimits link = linkLimits();          // of its connection
 

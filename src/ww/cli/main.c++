@@ -9,6 +9,7 @@
 #include <ww/cli/exec.h>
 #include <ww/cli/options.h>
 #include <ww/cli/run.h>
+#include <ww/node/compile-worker.h>
 #include <ww/node/stdio.h>
 
 namespace {
@@ -48,6 +49,9 @@ int main(int argc, char** argv) {
   auto words = KJ_MAP(word, kj::arrayPtr(argv + 1, argc > 0 ? argc - 1 : 0)) -> kj::StringPtr {
     return word;
   };
+  if (words.size() > 0 && words[0] == ww::COMPILE_WORKER) {
+    return ww::compileWorkerMain(words.slice(1, words.size()));
+  }
   auto parsed = ww::parseOptions(words);
   int code;
   KJ_IF_MAYBE(ending, parsed.tryGet<ww::Ending>()) {

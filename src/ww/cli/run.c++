@@ -6,12 +6,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include <ww/base/random.h>
 #include <ww/cli/data-dir.h>
 #include <ww/cli/default-image.h>
 #include <ww/cli/stderr-logger.h>
 #include <ww/node/allow-list.h>
 #include <ww/node/client-links.h>
+#include <ww/node/compile-worker.h>
 #include <ww/node/directory-store.h>
 #include <ww/node/identity-file.h>
 #include <ww/node/image-file.h>
@@ -24,6 +26,12 @@ namespace {
 
 // Then somebody may wonder what it does.
 constexpr kj::Duration TO_BEGIN = 1 * kj::SECONDS;
+
+// So that a component that takes long holds no other up.
+kj::uint compileThreads() {
+  constexpr long FEWEST = 2, MOST = 8;
+  return kj::max(FEWEST, kj::min(MOST, sysconf(_SC_NPROCESSORS_ONLN)));
+}
 
 constexpr uint64_t MAX_CODE_BYTES = uint64_t(1) << 30;
 
@@ -63,7 +71,7 @@ class Run {
         swarm(makeSwarm(options.network, data.identity, io.provider->getTimer(),
                         io.unixEventPort, logger)),
         node(nodeOptions(options), io.provider->getTimer(), io.waitScope, heads, *swarm, logger,
-             kj::mv(data.code)),
+             {kj::mv(data.code), kj::heap<ProcessCompileWorker>(engineOptions(options))}),
         clients(node, *swarm, policy, io.provider->getTimer(), logger) {
     swarm->serve(RPC_PROTOCOL, [this](PeerStream peer) { clients.servePeer(kj::mv(peer)); });
   }
@@ -114,9 +122,16 @@ class Run {
                {{"what", kj::str(what)}, {"cause", kj::str(exception.getDescription())}});
   }
 
+  static ffi::EngineOptions engineOptions(const RunOptions& options) {
+    ffi::EngineOptions result;
+    result.debugInfo = options.wasmDebug;
+    return result;
+  }
+
   static NodeOptions nodeOptions(const RunOptions& options) {
     NodeOptions result;
-    result.engine.debugInfo = options.wasmDebug;
+    result.engine = engineOptions(options);
+    result.compileThreads = compileThreads();
     result.dial.allowPrivate = options.network.dialPrivate;
     KJ_IF_MAYBE(bytes, options.memoryBytes) result.cell.memoryBytes = *bytes;
     result.cell.cpu = options.cpu;

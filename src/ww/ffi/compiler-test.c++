@@ -2,7 +2,9 @@
 #include <ww/ffi/compiler.h>
 
 #include <kj/debug.h>
+#include <kj/mutex.h>
 #include <kj/test.h>
+#include <ww/ffi/caching-compiler.h>
 #include <ww/ffi/engine.h>
 
 namespace ww::ffi {
@@ -62,7 +64,7 @@ struct Fixture {
   }
   // With a compiler of its own, as after a restart.
   kj::Own<const Component> compile(Bytes wasm = WASM) {
-    ThreadCompiler compiler(engine, codeStore());
+    ThreadCompiler compiler(engine, {codeStore()});
     return compiler.compile(kj::heapArray(wasm)).wait(waitScope);
   }
   // What native code it is, in few words.
@@ -165,8 +167,12 @@ KJ_TEST("what is wrong with bytes is said, and is theirs") {
 
 KJ_TEST("components that wait take so much room and no more") {
   Fixture f;
-  ThreadCompiler small(f.engine, nullptr, sizeof(WASM) - 1);
-  ThreadCompiler enough(f.engine, nullptr, sizeof(WASM));
+  auto within = [](size_t bytes) {
+    ThreadCompilerOptions options;
+    options.maxWaitingBytes = bytes;
+    return options;
+  };
+  ThreadCompiler small(f.engine, within(sizeof(WASM) - 1)), enough(f.engine, within(sizeof(WASM)));
   auto compile = [&](Compiler& compiler) {
     kj::evalNow([&]() { return compiler.compile(kj::heapArray<kj::byte>(WASM)); })
         .wait(f.waitScope);
@@ -179,7 +185,7 @@ KJ_TEST("a compiler that goes with work before it leaves nobody waiting") {
   Fixture f;
   kj::Vector<kj::Promise<kj::Own<const Component>>> promises;
   {
-    ThreadCompiler compiler(f.engine, nullptr);
+    ThreadCompiler compiler(f.engine);
     for (int i = 0; i < 20; i++) promises.add(compiler.compile(kj::heapArray<kj::byte>(WASM)));
     { auto dropped = compiler.compile(kj::heapArray<kj::byte>(WASM)); }
   }
@@ -188,11 +194,153 @@ KJ_TEST("a compiler that goes with work before it leaves nobody waiting") {
   }
 }
 
+// Jobs that do nothing before the test says so, or before they are cancelled.
+class HeldWorker final: public CompileWorker {
+ public:
+  struct State {
+    kj::uint started = 0, cancelled = 0;
+    bool open = false;
+  };
+  const kj::MutexGuarded<State> state;
+
+  kj::Own<Job> start(Bytes wasm, const kj::Maybe<CompileLimits>& limits) const override {
+    ++state.lockExclusive()->started;
+    return kj::heap<HeldJob>(state, kj::heapArray(wasm), limits != nullptr);
+  }
+  void open() const { state.lockExclusive()->open = true; }
+  void untilStarted(kj::uint count) const {
+    state.when([count](const State& s) { return s.started >= count; }, [](State&) {});
+  }
+
+ private:
+  class HeldJob final: public Job {
+   public:
+    HeldJob(const kj::MutexGuarded<State>& state, kj::Array<const kj::byte> wasm, bool limited)
+        : state(state), wasm(kj::mv(wasm)), limited(limited) {}
+    kj::Own<const kj::ReadableFile> finish() override {
+      state.when([this](const State& s) { return s.open || *gone.lockShared(); }, [](State&) {});
+      if (*gone.lockShared()) kj::throwFatalException(KJ_EXCEPTION(FAILED, "cancelled"));
+      if (limited) kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "overloaded: compileTime: so"));
+      auto file = kj::newInMemoryFile(kj::nullClock());
+      file->writeAll(makeArtifact({}, wasm));
+      return kj::Own<const kj::ReadableFile>(kj::mv(file));
+    }
+    void cancel() override {
+      *gone.lockExclusive() = true;
+      ++state.lockExclusive()->cancelled;
+    }
+
+   private:
+    const kj::MutexGuarded<State>& state;
+    kj::Array<const kj::byte> wasm;
+    const bool limited;
+    kj::MutexGuarded<bool> gone{false};
+  };
+};
+
+struct WorkerFixture: Fixture {
+  const HeldWorker& worker;
+  ThreadCompiler compiler;
+
+  explicit WorkerFixture(kj::uint threads = 1): WorkerFixture(kj::heap<HeldWorker>(), threads) {}
+
+  kj::Promise<kj::Own<const Component>> ask(CompileTerms terms = {}, Bytes wasm = WASM) {
+    return compiler.compile(kj::heapArray(wasm), terms);
+  }
+
+ private:
+  WorkerFixture(kj::Own<HeldWorker> owned, kj::uint threads)
+      : worker(*owned), compiler(engine, options(kj::mv(owned), threads)) {}
+  ThreadCompilerOptions options(kj::Own<HeldWorker> worker, kj::uint threads) {
+    ThreadCompilerOptions result;
+    result.codeStore = codeStore();
+    result.worker = kj::mv(worker);
+    result.threads = threads;
+    return result;
+  }
+};
+
+KJ_TEST("a worker's code is kept and found, and without a store it is loaded as it is") {
+  WorkerFixture f;
+  f.worker.open();
+  auto compiled = f.ask().wait(f.waitScope);
+  KJ_EXPECT(f.shelf.puts == 1);
+  KJ_EXPECT(f.codeOf(*f.ask().wait(f.waitScope)) == f.codeOf(*compiled));
+  KJ_EXPECT(f.worker.state.lockShared()->started == 1);
+  f.shelf.broken = true;
+  KJ_EXPECT(f.codeOf(*f.ask().wait(f.waitScope)) == f.codeOf(*compiled));
+  KJ_EXPECT(f.worker.state.lockShared()->started == 2);
+  auto unlinkable = f.ask({}, UNLINKABLE);
+  KJ_EXPECT_THROW_MESSAGE("this component cannot run here: ", unlinkable.wait(f.waitScope));
+}
+
+KJ_TEST("what a worker says went wrong is what is told, and is tried again") {
+  WorkerFixture f;
+  f.worker.open();
+  for (int i = 0; i < 2; i++) {
+    KJ_EXPECT_THROW(OVERLOADED, f.ask({1, CompileLimits{}}).wait(f.waitScope));
+    KJ_EXPECT_THROW_MESSAGE("not a component", f.ask({}, nullptr).wait(f.waitScope));
+  }
+}
+
+KJ_TEST("a compilation that nobody waits for any more is given up, however it was asked for") {
+  WorkerFixture f;
+  CachingCompiler caching(f.compiler);
+  kj::Maybe<kj::Promise<kj::Own<const Component>>> one = f.ask();
+  f.worker.untilStarted(1);
+  one = nullptr;
+  KJ_EXPECT(f.worker.state.lockShared()->cancelled == 1);
+
+  one = caching.compile(kj::heapArray<kj::byte>(WASM));
+  kj::Maybe<kj::Promise<kj::Own<const Component>>> two =
+      caching.compile(kj::heapArray<kj::byte>(WASM));
+  f.worker.untilStarted(2);
+  one = nullptr;
+  KJ_EXPECT(f.worker.state.lockShared()->cancelled == 1, "somebody waits");
+  two = nullptr;
+  KJ_EXPECT(f.worker.state.lockShared()->cancelled == 2);
+  f.worker.open();
+  caching.compile(kj::heapArray<kj::byte>(WASM)).wait(f.waitScope);
+  KJ_EXPECT(f.worker.state.lockShared()->started == 3);
+}
+
+KJ_TEST("each tenant has one compilation at a time, and none waits behind another's") {
+  WorkerFixture f(2);
+  kj::byte other[sizeof(WASM) + 3] = {};  // the same with an empty custom section behind it
+  memcpy(other, WASM, sizeof(WASM));
+  other[sizeof(WASM) + 1] = 1;
+  auto slow = f.ask({7, nullptr}), behind = f.ask({7, nullptr}, UNLINKABLE);
+  f.worker.untilStarted(1);
+  auto passes = f.ask({8, nullptr}, other);
+  f.worker.untilStarted(2);
+  KJ_EXPECT(!behind.poll(f.waitScope));
+  f.worker.open();
+  passes.wait(f.waitScope);
+  slow.wait(f.waitScope);
+  KJ_EXPECT_THROW_MESSAGE("this component cannot run here", behind.wait(f.waitScope));
+  KJ_EXPECT(f.worker.state.lockShared()->started == 3);
+}
+
+KJ_TEST("a compiler that goes ends what its worker does, and tells all who wait") {
+  Fixture f;
+  auto owned = kj::heap<HeldWorker>();
+  auto& worker = *owned;
+  ThreadCompilerOptions options;
+  options.worker = kj::mv(owned);
+  auto compiler = kj::heap<ThreadCompiler>(f.engine, kj::mv(options));
+  kj::Vector<kj::Promise<kj::Own<const Component>>> promises;
+  for (int i = 0; i < 3; i++) promises.add(compiler->compile(kj::heapArray<kj::byte>(WASM)));
+  worker.untilStarted(1);
+  compiler = nullptr;  // its threads are joined
+  for (auto& promise: promises) KJ_EXPECT_THROW(FAILED, promise.wait(f.waitScope));
+}
+
 // Compiles when the test says so.
 class HeldCompiler final: public Compiler {
  public:
   explicit HeldCompiler(const EngineHandle& engine): engine(engine) {}
-  kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm) override {
+  kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm,
+                                                CompileTerms) override {
     ++calls;
     auto paf = kj::newPromiseAndFulfiller<void>();
     waiting.add(kj::mv(paf.fulfiller));

@@ -3,106 +3,93 @@
 #include <deque>
 #include <kj/debug.h>
 #include <kj/mutex.h>
-#include <kj/vector.h>
 #include <ww/base/error.h>
 #include <ww/ffi/engine.h>
-#include <ww/ffi/fence.h>
 
 namespace ww::ffi {
 
-// ---------------------------------------------------------------------------------- CodeStore
+// Shared by the loop, which may give it up at any time, and the thread that does it.
+class ThreadCompiler::Job final: public kj::AtomicRefcounted {
+ public:
+  using Fulfiller = kj::Own<kj::CrossThreadPromiseFulfiller<kj::Own<const Component>>>;
 
-namespace {
+  Job(kj::Array<const kj::byte> wasm, CompileTerms terms, Fulfiller fulfiller)
+      : wasm(kj::mv(wasm)), terms(terms), fulfiller(kj::mv(fulfiller)) {}
 
-// An entry: the artifact, at the front as mapping it needs it, and then what it claims to be. Who
-// could change it on purpose could change the node itself: the store is private to its user.
-constexpr kj::StringPtr ENTRY_MAGIC = "\nww compiled component 3\n"_kj;
+  const kj::Array<const kj::byte> wasm;
+  const CompileTerms terms;
 
-kj::String entryTail(kj::StringPtr name, kj::ArrayPtr<const kj::byte> artifact) {
-  return kj::str(ENTRY_MAGIC, name, '\n', checksum(artifact), '\n');
-}
+  void cancel() const {
+    auto lock = state.lockExclusive();
+    lock->cancelled = true;
+    KJ_IF_MAYBE(job, lock->running) job->cancel();
+  }
+  bool isWanted() const { return !state.lockShared()->cancelled; }
 
-}  // namespace
+  // On the thread. What `make` throws is what the promise gets.
+  template <typename Make>
+  void answer(Make&& make) const {
+    auto& to = const_cast<Fulfiller&>(fulfiller);  // one thread's
+    to->rejectIfThrows([&]() { to->fulfill(make()); });
+  }
 
-CodeStore::CodeStore(kj::Own<Store> store, const EngineHandle& engine)
-    : store(kj::mv(store)), engine(kj::atomicAddRef(engine)), version(engine.version()) {}
-
-// One name an engine version, so that two nodes of different versions do not fight over an entry.
-kj::String CodeStore::entryName(kj::StringPtr hash) const { return kj::str(hash, '.', version); }
-
-kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr hash) {
-  kj::Maybe<kj::Own<const Component>> found;
-  KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
-    auto name = entryName(hash);
-    KJ_IF_MAYBE(file, store->find(name)) {
-      auto entry = (*file)->mmap(0, (*file)->stat().size);
-      auto tailSize = entryTail(name, nullptr).size();
-      if (entry.size() < tailSize) return;
-      auto artifact = entry.slice(0, entry.size() - tailSize);
-      auto tail = entry.slice(artifact.size(), entry.size());
-      if (tail != entryTail(name, artifact).asBytes()) return;
-      found = Component::load(*engine, **file, hash);
+  kj::Own<const kj::ReadableFile> finish(CompileWorker::Job& job) const {
+    {
+      auto lock = state.lockExclusive();
+      lock->running = job;
+      if (lock->cancelled) job.cancel();
     }
-  })) {
-    KJ_LOG(WARNING, "cached code not used", hash, exception->getDescription());
+    KJ_DEFER(state.lockExclusive()->running = nullptr);
+    return job.finish();
   }
-  return found;
-}
 
-void CodeStore::keep(kj::StringPtr hash, const Component& component) {
-  KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
-    auto artifact = component.artifact();
-    auto name = entryName(hash);
-    auto tail = entryTail(name, artifact);
-    kj::Vector<kj::byte> entry(artifact.size() + tail.size());
-    entry.addAll(artifact);
-    entry.addAll(tail.asBytes());
-    store->put(name, entry);
-  })) {
-    KJ_LOG(WARNING, "compiled code not cached", hash, exception->getDescription());
-  }
-}
-
-// ----------------------------------------------------------------------------- ThreadCompiler
+ private:
+  struct State {
+    bool cancelled = false;
+    kj::Maybe<CompileWorker::Job&> running;
+  };
+  kj::MutexGuarded<State> state;
+  Fulfiller fulfiller;
+};
 
 class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
  public:
-  using Fulfiller = kj::Own<kj::CrossThreadPromiseFulfiller<kj::Own<const Component>>>;
-  struct Job {
-    kj::Array<const kj::byte> wasm;
-    Fulfiller fulfiller;
-  };
+  Queue(const EngineHandle& engine, ThreadCompilerOptions options)
+      : engine(kj::atomicAddRef(engine)), worker(kj::mv(options.worker)),
+        maxBytes(options.maxWaitingBytes), codeStore(kj::mv(options.codeStore)) {}
 
-  Queue(const EngineHandle& engine, kj::Maybe<kj::Own<CodeStore>> codeStore, size_t maxBytes)
-      : engine(kj::atomicAddRef(engine)), codeStore(kj::mv(codeStore)), maxBytes(maxBytes) {}
-
-  void add(Job job) const {
+  void add(kj::Own<const Job> job) const {
     auto lock = state.lockExclusive();
-    auto bytes = lock->bytes + job.wasm.size();
+    auto bytes = lock->bytes + job->wasm.size();
     if (bytes > maxBytes) {
       kj::throwFatalException(overloaded(kj::str("compilations: ", bytes,
           " bytes of components wait; the limit is ", maxBytes)));
     }
     lock->bytes = bytes;
-    lock->jobs.push_back(kj::mv(job));
+    lock->waiting.push_back(kj::mv(job));
   }
 
-  // Drops the jobs not begun. True if one is running.
+  // Gives all up. True if one is running that cannot be.
   bool stop() const {
     auto lock = state.lockExclusive();
     lock->stopped = true;
-    lock->jobs.clear();
-    return lock->running;
+    for (auto& job: lock->waiting) {
+      job->answer([]() -> kj::Own<const Component> {
+        kj::throwFatalException(ww::ended("the compiler is gone"));
+      });
+    }
+    lock->waiting.clear();
+    for (auto& job: lock->running) job->cancel();
+    return worker == nullptr && !lock->running.empty();
   }
 
-  // On the thread, until stop().
+  // On each thread, until stop().
   void run() const {
     for (;;) {
       KJ_IF_MAYBE(job, next()) {
-        // A promise that was dropped wants nothing any more.
-        if (job->fulfiller->isWaiting()) job->fulfiller->rejectIfThrows([&]() {
-          job->fulfiller->fulfill(findOrCompile(job->wasm));
-        });
+        auto& ref = **job;
+        if (ref.isWanted()) ref.answer([&]() { return findOrCompile(ref); });
+        ended(ref);
       } else {
         return;
       }
@@ -110,98 +97,103 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
   }
 
  private:
+  using Jobs = std::deque<kj::Own<const Job>>;
   struct State {
-    std::deque<Job> jobs;
-    size_t bytes = 0;  // of them
-    bool running = false;
+    Jobs waiting, running;
+    size_t bytes = 0;  // of those that wait
     bool stopped = false;
+
+    // The first of those that may run.
+    Jobs::iterator findNext() {
+      for (auto at = waiting.begin(); at != waiting.end(); ++at) {
+        if (!isBusy((*at)->terms.tenant)) return at;
+      }
+      return waiting.end();
+    }
+    bool isBusy(uint64_t tenant) const {
+      for (auto& job: running) {
+        if (job->terms.tenant == tenant) return true;
+      }
+      return false;
+    }
   };
 
-  kj::Maybe<Job> next() const {
-    state.lockExclusive()->running = false;
-    return state.when([](const State& s) { return s.stopped || !s.jobs.empty(); },
-                      [](State& s) -> kj::Maybe<Job> {
-      s.running = !s.jobs.empty();
-      if (!s.running) return nullptr;
-      auto job = kj::mv(s.jobs.front());
-      s.jobs.pop_front();
-      s.bytes -= job.wasm.size();
+  kj::Maybe<kj::Own<const Job>> next() const {
+    return state.when([](const State& s) {
+      return s.stopped || const_cast<State&>(s).findNext() != s.waiting.end();
+    }, [](State& s) -> kj::Maybe<kj::Own<const Job>> {
+      auto at = s.findNext();
+      if (at == s.waiting.end()) return nullptr;
+      auto job = kj::mv(*at);
+      s.waiting.erase(at);
+      s.bytes -= job->wasm.size();
+      s.running.push_back(kj::atomicAddRef(*job));
       return kj::mv(job);
     });
   }
 
-  kj::Own<const Component> findOrCompile(kj::ArrayPtr<const kj::byte> wasm) const {
-    KJ_IF_MAYBE(store, codeStore) {
-      // Only this thread uses it.
-      auto& codes = const_cast<CodeStore&>(**store);
-      auto hash = contentHash(wasm);
-      KJ_IF_MAYBE(component, codes.find(hash)) return kj::mv(*component);
-      auto component = Component::compile(*engine, wasm);
-      codes.keep(hash, *component);
-      return component;
+  void ended(const Job& job) const {
+    auto lock = state.lockExclusive();
+    for (auto at = lock->running.begin(); at != lock->running.end(); ++at) {
+      if (at->get() != &job) continue;
+      lock->running.erase(at);
+      return;
     }
-    return Component::compile(*engine, wasm);
+  }
+
+  kj::Own<const Component> findOrCompile(const Job& job) const {
+    auto hash = contentHash(job.wasm);
+    KJ_IF_MAYBE(component, find(hash)) return kj::mv(*component);
+    KJ_IF_MAYBE(w, worker) {
+      auto work = (*w)->start(job.wasm, job.terms.limits);
+      auto file = job.finish(*work);
+      keep(hash, file->mmap(0, file->stat().size));
+      KJ_IF_MAYBE(component, find(hash)) return kj::mv(*component);
+      return Component::load(*engine, *file, hash);
+    }
+    auto component = Component::compile(*engine, job.wasm);
+    keep(hash, component->artifact());
+    return component;
+  }
+
+  kj::Maybe<kj::Own<const Component>> find(kj::StringPtr hash) const {
+    auto store = codeStore.lockExclusive();
+    KJ_IF_MAYBE(s, *store) return (*s)->find(hash);
+    return nullptr;
+  }
+
+  void keep(kj::StringPtr hash, kj::ArrayPtr<const kj::byte> artifact) const {
+    auto store = codeStore.lockExclusive();
+    KJ_IF_MAYBE(s, *store) (*s)->keep(hash, artifact);
   }
 
   kj::Own<const EngineHandle> engine;
-  kj::Maybe<kj::Own<CodeStore>> codeStore;
+  kj::Maybe<kj::Own<const CompileWorker>> worker;
   const size_t maxBytes;
+  kj::MutexGuarded<kj::Maybe<kj::Own<CodeStore>>> codeStore;
   kj::MutexGuarded<State> state;
 };
 
-ThreadCompiler::ThreadCompiler(Engine& engine, kj::Maybe<kj::Own<CodeStore>> codeStore,
-                               size_t maxWaitingBytes)
-    : queue(kj::atomicRefcounted<Queue>(engine.getHandle(), kj::mv(codeStore), maxWaitingBytes)),
-      thread([queue = kj::atomicAddRef(*queue)]() { queue->run(); }) {}
+ThreadCompiler::ThreadCompiler(Engine& engine, ThreadCompilerOptions options) {
+  auto count = kj::max(options.threads, 1u);
+  queue = kj::atomicRefcounted<Queue>(engine.getHandle(), kj::mv(options));
+  for (kj::uint i = 0; i < count; i++) {
+    threads.add(kj::heap<kj::Thread>([queue = kj::atomicAddRef(*queue)]() { queue->run(); }));
+  }
+}
 
 ThreadCompiler::~ThreadCompiler() noexcept(false) {
-  if (queue->stop()) thread.detach();
+  if (queue->stop()) {
+    for (auto& thread: threads) thread->detach();
+  }
 }
 
-kj::Promise<kj::Own<const Component>> ThreadCompiler::compile(kj::Array<const kj::byte> wasm) {
+kj::Promise<kj::Own<const Component>> ThreadCompiler::compile(kj::Array<const kj::byte> wasm,
+                                                              CompileTerms terms) {
   auto paf = kj::newPromiseAndCrossThreadFulfiller<kj::Own<const Component>>();
-  queue->add({kj::mv(wasm), kj::mv(paf.fulfiller)});
-  return kj::mv(paf.promise);
-}
-
-// ---------------------------------------------------------------------------- CachingCompiler
-
-CachingCompiler::CachingCompiler(Compiler& inner, size_t maxEntries)
-    : inner(inner), maxEntries(kj::max(maxEntries, size_t(1))), forgetting(*this) {}
-
-kj::Promise<kj::Own<const Component>> CachingCompiler::compile(kj::Array<const kj::byte> wasm) {
-  auto hash = contentHash(wasm);
-  KJ_IF_MAYBE(entry, entries.find(hash)) {
-    entry->lastUse = ++uses;
-    return entry->promise.addBranch();
-  }
-  makeRoom();
-  auto promise = inner.compile(kj::mv(wasm)).catch_(
-      [this, hash = kj::str(hash)](kj::Exception&& exception) -> Shared {
-    // Later, since this very entry is what runs here.
-    forgetting.add(kj::evalLater([this, hash = kj::str(hash)]() { entries.erase(hash); }));
-    kj::throwFatalException(kj::mv(exception));
-  }).fork();
-  auto branch = promise.addBranch();
-  entries.insert(kj::mv(hash), Entry{kj::mv(promise), ++uses});
-  return branch;
-}
-
-void CachingCompiler::makeRoom() {
-  if (entries.size() < maxEntries) return;
-  kj::Maybe<kj::String> oldest;
-  uint64_t lastUse = kj::maxValue;
-  for (auto& entry: entries) {
-    if (entry.value.lastUse < lastUse) {
-      lastUse = entry.value.lastUse;
-      oldest = kj::str(entry.key);
-    }
-  }
-  KJ_IF_MAYBE(key, oldest) entries.erase(*key);
-}
-
-void CachingCompiler::taskFailed(kj::Exception&& exception) {
-  KJ_LOG(ERROR, "forgetting a failed compilation", exception);
+  auto job = kj::atomicRefcounted<Job>(kj::mv(wasm), terms, kj::mv(paf.fulfiller));
+  queue->add(kj::atomicAddRef(*job));
+  return paf.promise.attach(kj::defer([job = kj::mv(job)]() { job->cancel(); }));
 }
 
 }  // namespace ww::ffi

@@ -1,22 +1,37 @@
 #pragma once
 // From bytes to runnable components, off the loop's thread.
 //
-// Compiling takes long (about a second for each megabyte) and cannot be interrupted, so it happens
-// elsewhere: on a thread of ThreadCompiler's; a worker process can take its place behind the same
-// interface. CachingCompiler stands in front of either and makes a second run of the same bytes
-// cheap.
+// Compiling takes long (about a second for each megabyte), cannot be interrupted, and its input is
+// hostile: so it happens in a process of its own, behind CompileWorker. Without one it happens on a
+// thread of ThreadCompiler's, which nothing bounds.
 
 #include <kj/async.h>
-#include <kj/function.h>
-#include <kj/map.h>
+#include <kj/filesystem.h>
 #include <kj/thread.h>
+#include <kj/time.h>
+#include <kj/vector.h>
 #include <stdint.h>
-#include <ww/base/store.h>
-#include <ww/ffi/component.h>
+#include <ww/ffi/code-store.h>
 
 namespace ww::ffi {
 
 class Engine;
+
+// What one compilation may take.
+struct CompileLimits {
+  kj::Duration cpu = 10 * kj::SECONDS;        // in whole seconds; six times as much may pass
+  uint64_t memoryBytes = uint64_t(1) << 30;   // of address space; its code is no larger either
+};
+
+struct CompileTerms {
+  uint64_t tenant = 0;  // of each, one at a time: another's does not wait behind it
+  kj::Maybe<CompileLimits> limits = nullptr;  // none: whatever it takes
+};
+
+// Was a compilation given up at one of its limits? Its reason then begins with `overloaded: ` and
+// COMPILE_TIME or COMPILE_MEMORY.
+constexpr kj::StringPtr COMPILE_TIME = "compileTime"_kj;
+constexpr kj::StringPtr COMPILE_MEMORY = "compileMemory"_kj;
 
 // Lives on one loop, which gets the results.
 class Compiler {
@@ -24,80 +39,58 @@ class Compiler {
   virtual ~Compiler() noexcept(false) {}
 
   // Takes the bytes of a component. Rejects as Component::compile() throws; isComponentProblem()
-  // tells bad bytes from a failing node. Dropping the promise gives the result up.
-  virtual kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm) = 0;
+  // tells bad bytes from a failing node. Dropping the promise gives the compilation up.
+  virtual kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm,
+                                                        CompileTerms terms = {}) = 0;
 };
 
-// Where finished code is looked up and kept, by content. Used by one thread at a time, which need
-// not be the loop's.
-class CodeStore {
+// Where compilations happen that must not hurt this process. Any thread.
+class CompileWorker {
  public:
-  // `store` may be used by other processes at the same time; its content is checked, not trusted:
-  // an entry that is corrupt, foreign or of another engine is as good as none.
-  CodeStore(kj::Own<Store> store, const EngineHandle& engine);
-  KJ_DISALLOW_COPY_AND_MOVE(CodeStore);
+  class Job {
+   public:
+    virtual ~Job() noexcept(false) {}
 
-  // Never throw for what the store holds or cannot do: then nothing is found, nothing kept.
-  kj::Maybe<kj::Own<const Component>> find(kj::StringPtr hash);
-  void keep(kj::StringPtr hash, const Component& component);
+    // Waits for the end: a file that holds Component::artifact() and nothing else. Throws as
+    // Component::compile() does, `overloaded: compileTime` or `overloaded: compileMemory` at a
+    // limit, and when it is cancelled. Once.
+    virtual kj::Own<const kj::ReadableFile> finish() = 0;
 
- private:
-  kj::String entryName(kj::StringPtr hash) const;
+    // Has finish() return soon. Any thread.
+    virtual void cancel() = 0;
+  };
 
-  kj::Own<Store> store;
-  kj::Own<const EngineHandle> engine;
-  kj::String version;
+  virtual ~CompileWorker() noexcept(false) {}
+  virtual kj::Own<Job> start(kj::ArrayPtr<const kj::byte> wasm,
+                             const kj::Maybe<CompileLimits>& limits) const = 0;
 };
 
-// One worker thread; jobs run in the order they came.
+struct ThreadCompilerOptions {
+  kj::Maybe<kj::Own<CodeStore>> codeStore = nullptr;  // looked into first
+  kj::Maybe<kj::Own<const CompileWorker>> worker = nullptr;
+  kj::uint threads = 1;
+
+  // Of components that wait; above it, compile() rejects with `overloaded: compilations`.
+  size_t maxWaitingBytes = size_t(256) << 20;
+};
+
+// A few threads; each tenant's jobs run one at a time, in the order they came.
 class ThreadCompiler final: public Compiler {
  public:
-  static constexpr size_t DEFAULT_WAITING_BYTES = size_t(256) << 20;
+  explicit ThreadCompiler(Engine& engine, ThreadCompilerOptions options = {});
 
-  // Looks into `codeStore` before it compiles, if there is one. Above `maxWaitingBytes` of
-  // components not yet begun, compile() rejects with `overloaded: compilations`.
-  ThreadCompiler(Engine& engine, kj::Maybe<kj::Own<CodeStore>> codeStore,
-                 size_t maxWaitingBytes = DEFAULT_WAITING_BYTES);
-
-  // Drops the jobs not begun. One that is running goes on to its end on the thread, unheard.
+  // Gives all up. A compilation without a worker goes on to its end on its thread, unheard.
   ~ThreadCompiler() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(ThreadCompiler);
 
-  kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm) override;
+  kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm,
+                                                CompileTerms terms = {}) override;
 
  private:
+  class Job;
   class Queue;
   kj::Own<const Queue> queue;
-  kj::Thread thread;
-};
-
-// Keeps the latest components in memory, by content, and has each compiled once however many ask.
-class CachingCompiler final: public Compiler, private kj::TaskSet::ErrorHandler {
- public:
-  static constexpr size_t DEFAULT_ENTRIES = 64;
-
-  // Keeps `maxEntries` components at the most, the last used ones.
-  explicit CachingCompiler(Compiler& inner, size_t maxEntries = DEFAULT_ENTRIES);
-  KJ_DISALLOW_COPY_AND_MOVE(CachingCompiler);
-
-  // What failed is not kept: it is tried again.
-  kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm) override;
-
- private:
-  using Shared = kj::Own<const Component>;
-  struct Entry {
-    kj::ForkedPromise<Shared> promise;
-    uint64_t lastUse;
-  };
-
-  void makeRoom();
-  void taskFailed(kj::Exception&& exception) override;
-
-  Compiler& inner;
-  const size_t maxEntries;
-  uint64_t uses = 0;
-  kj::HashMap<kj::String, Entry> entries;
-  kj::TaskSet forgetting;
+  kj::Vector<kj::Own<kj::Thread>> threads;
 };
 
 }  // namespace ww::ffi

@@ -11,6 +11,10 @@ WakeInbox& asInbox(void* hub) { return *static_cast<WakeInbox*>(hub); }
 
 constexpr uint64_t LONG_NS = 100'000;
 
+WwEngineOptions rawOptions(const EngineOptions& options) {
+  return {uint64_t(options.slice / kj::MICROSECONDS), options.wasmStackBytes, options.debugInfo};
+}
+
 }  // namespace
 
 void ThreadCpuClock::begin() { begun = ww_clock_now(); }
@@ -34,14 +38,24 @@ EngineHandle::EngineHandle(const EngineOptions& options, WakeInbox& inbox) {
     [](void* hub) noexcept { asInbox(hub).unref(); },
     &PipeListener::tell,
   };
-  WwEngineOptions raw{uint64_t(options.slice / kj::MICROSECONDS), options.wasmStackBytes,
-                      options.debugInfo};
+  auto raw = rawOptions(options);
   WwError error{};
   this->raw = ww_engine_new(&raw, &hooks, &inbox, &error);
   if (this->raw == nullptr) kj::throwFatalException(takeError(error));
 }
 
 EngineHandle::~EngineHandle() noexcept(false) { ww_engine_drop(raw); }
+
+kj::Array<kj::byte> makeArtifact(const EngineOptions& options, kj::ArrayPtr<const kj::byte> wasm) {
+  auto raw = rawOptions(options);
+  WwError error{};
+  WwBytes artifact{};
+  if (!ww_compile(&raw, slice(wasm), &artifact, &error)) {
+    kj::throwFatalException(takeError(error));
+  }
+  return kj::Array<kj::byte>(artifact.ptr, artifact.len, kj::NullArrayDisposer::instance)
+      .attach(kj::defer([artifact]() { ww_bytes_drop(artifact); }));
+}
 
 kj::String EngineHandle::version() const { return takeText(ww_engine_version(raw)); }
 

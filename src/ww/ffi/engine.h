@@ -51,6 +51,10 @@ struct EngineOptions {
   kj::uint maxGuests = 8000;  // a guest takes about 6 memory mappings, a process has 65,530
 };
 
+// What Component::artifact() gives of these bytes under an engine with these options, made without
+// one. Throws as Component::compile() does. Any thread.
+kj::Array<kj::byte> makeArtifact(const EngineOptions& options, kj::ArrayPtr<const kj::byte> wasm);
+
 // The engine itself: shared by count with what may outlive the loop's view of it.
 class EngineHandle final: public kj::AtomicRefcounted {
  public:

@@ -47,12 +47,12 @@ struct Node::Holder {
 };
 
 Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, HeadSource& source,
-           Swarm& swarm, Logger& logger, kj::Maybe<kj::Own<Store>> codeStore)
+           Swarm& swarm, Logger& logger, CompileParts compile)
     : options(options), timer(timer), swarm(swarm), logger(logger), heads(source),
       engine(options.engine, timer, waitScope),
-      threadCompiler(engine, codeStore.map([&](kj::Own<Store>& store) {
+      threadCompiler(engine, {compile.codeStore.map([&](kj::Own<Store>& store) {
         return kj::heap<ffi::CodeStore>(kj::mv(store), engine.getHandle());
-      })),
+      }), kj::mv(compile.worker), options.compileThreads}),
       compiler(threadCompiler), cells(options.clock), hits(logger),
       root(kj::refcounted<CellGroup>()),
       gate(kj::refcounted<GraftGate>(heads)), tasks(*this) {

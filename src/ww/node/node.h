@@ -15,7 +15,7 @@
 #include <ww/cell/cell.h>
 #include <ww/cell/executor-server.h>
 #include <ww/epoch/head-watch.h>
-#include <ww/ffi/compiler.h>
+#include <ww/ffi/caching-compiler.h>
 #include <ww/ffi/engine.h>
 #include <ww/membrane/membrane-server.h>
 #include <ww/net/host-server.h>
@@ -29,7 +29,14 @@ struct NodeOptions {
   Limits cell;
   DialPolicy dial;
   kj::Duration grace = 5 * kj::SECONDS;  // for the cells of a session that has ended
+  kj::uint compileThreads = 1;
   const kj::Clock& clock = kj::systemPreciseCalendarClock();
+};
+
+// Where what does not fit on the loop's thread goes.
+struct CompileParts {
+  kj::Maybe<kj::Own<Store>> codeStore = nullptr;  // for compiled code, between runs
+  kj::Maybe<kj::Own<const ffi::CompileWorker>> worker = nullptr;
 };
 
 // What makes one Membrane differ from another.
@@ -45,9 +52,9 @@ struct MembraneParts {
 
 class Node final: private kj::TaskSet::ErrorHandler {
  public:
-  // All references outlive the node. `codeStore` is where compiled code is kept between runs.
+  // All references outlive the node.
   Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, HeadSource& heads,
-       Swarm& swarm, Logger& logger, kj::Maybe<kj::Own<Store>> codeStore);
+       Swarm& swarm, Logger& logger, CompileParts compile);
   ~Node() noexcept(false);  // ends all cells; let the loop turn once more before it goes
   KJ_DISALLOW_COPY_AND_MOVE(Node);
 
