@@ -70,21 +70,22 @@ kj::Promise<void> sendBack(kj::Own<kj::AsyncIoStream> stream) {
   co_await stream->pumpTo(*stream);
 }
 
-kj::Promise<void> serveRpc(kj::Own<kj::AsyncIoStream> stream) {
-  RpcLink link(kj::mv(stream), kj::heap<Echo>());
+kj::Promise<void> serveRpc(kj::Own<kj::AsyncIoStream> stream, kj::Timer& timer) {
+  RpcLink link(kj::mv(stream), kj::heap<Echo>(), timer);
   co_await link.onDisconnect();
 }
 
-kj::Promise<void> acceptAll(kj::Own<kj::ConnectionReceiver> receiver) {
-  for (;;) serveRpc(co_await receiver->accept()).detach([](kj::Exception&&) {});
+kj::Promise<void> acceptAll(kj::Own<kj::ConnectionReceiver> receiver, kj::Timer& timer) {
+  for (;;) serveRpc(co_await receiver->accept(), timer).detach([](kj::Exception&&) {});
 }
 
 int serve() {
   auto io = kj::setupAsyncIo();
   MemoryLogger logger;
   auto swarm = makeSwarm(io, logger, true);
-  swarm->serve(RPC, [](PeerStream peer) {
-    serveRpc(kj::mv(peer.stream)).detach([](kj::Exception&&) {});
+  auto& timer = io.provider->getTimer();
+  swarm->serve(RPC, [&timer](PeerStream peer) {
+    serveRpc(kj::mv(peer.stream), timer).detach([](kj::Exception&&) {});
   });
   swarm->serve(SINK, [](PeerStream peer) {
     drain(kj::mv(peer.stream)).detach([](kj::Exception&&) {});
@@ -94,12 +95,12 @@ int serve() {
   });
   auto tcp = io.provider->getNetwork().parseAddress("127.0.0.1").wait(io.waitScope)->listen();
   while (swarm->getListenAddrs().size() == 0) {
-    io.provider->getTimer().afterDelay(1 * kj::MILLISECONDS).wait(io.waitScope);
+    timer.afterDelay(1 * kj::MILLISECONDS).wait(io.waitScope);
   }
   printf("%s/p2p/%s\n%u\n", swarm->getListenAddrs()[0].toText().cStr(),
          swarm->getPeerId().toText().cStr(), tcp->getPort());
   fflush(stdout);
-  auto accepting = acceptAll(kj::mv(tcp)).eagerlyEvaluate(nullptr);
+  auto accepting = acceptAll(kj::mv(tcp), timer).eagerlyEvaluate(nullptr);
   auto in = io.lowLevelProvider->wrapInputFd(STDIN_FILENO);
   kj::byte byte;
   in->tryRead(&byte, 1, 1).wait(io.waitScope);

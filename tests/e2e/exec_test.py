@@ -216,6 +216,33 @@ class ExecTest(NodeCase):
         self.assertEqual(client.wait(60), 125)
         self.assertIn(b"revoked: ", client.stderr.read())
 
+    def test_a_file_of_keys_is_another_when_a_link_above_it_is(self):
+        me, real = self.keygen("me"), self.path("one")
+        os.mkdir(real)
+        os.mkdir(self.path("two"))
+        os.symlink("one", self.path("current"))
+        with open(os.path.join(real, "allowed"), "w", encoding="ascii") as file:
+            file.write(me + "\n")
+        _, address = self.start_listening("--allow-file", self.path("current/allowed"))
+        client = self.talk_to("--on", address, "--identity", self.path("me"))
+        self.assertEqual(client.stdout.read(4), b"ww> ")
+        os.symlink("two", self.path("next"))
+        os.rename(self.path("next"), self.path("current"))
+        self.assertEqual(client.wait(60), 125)
+        self.assertIn(b"revoked: ", client.stderr.read())
+
+    def test_a_file_of_keys_that_stays_open_for_writing_is_read_at_last(self):
+        me, allowed = self.keygen("me"), self.path("allowed")
+        with open(allowed, "w", encoding="ascii") as file:
+            file.write(me + "\n")
+        _, address = self.start_listening("--allow-file", allowed)
+        client = self.talk_to("--on", address, "--identity", self.path("me"))
+        self.assertEqual(client.stdout.read(4), b"ww> ")
+        with open(allowed, "r+", encoding="ascii") as file:
+            file.truncate(0)
+            self.assertEqual(client.wait(60), 125)
+            self.assertIn(b"revoked: ", client.stderr.read())
+
     def test_one_key_runs_eight_at_once_and_a_ninth_is_told_that_it_is_one_too_many(self):
         me = self.keygen("me")
         _, address = self.start_listening("--allow", me)

@@ -108,7 +108,7 @@ class NetworkTest(unittest.TestCase):
         data = ["--data-dir", f"{folder}/data"]
         self.assertIn("--listen nonsense: no multiaddr", refused(*data, "--listen", "nonsense"))
         self.assertIn("must end in /p2p/PEERID",
-                      refused(*data, "--listen", LOOPBACK, "--bootstrap", LOOPBACK))
+                      refused(*data, "--listen", LOOPBACK, "--bootstrap", "/ip4/127.0.0.1/tcp/1"))
         node = Node(self, "--listen", LOOPBACK)
         taken = node.address().rsplit("/p2p/", 1)[0]
         self.assertIn(f"cannot listen on {taken}", refused(*data, "--listen", taken))

@@ -161,6 +161,7 @@ inline kj::StringPtr name(Reach reach) {
 struct World {
   kj::EventLoop loop;
   kj::WaitScope waitScope{loop};
+  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
   StaticHeadSource source;
   HeadWatch watch{source};
   kj::Own<GraftGate> gate = kj::refcounted<GraftGate>(watch);
@@ -188,10 +189,10 @@ struct World {
       auto theirs = kj::heap<MemoryChannel>(toGuest, toNode, kj::maxValue);
       ours->setPeer(*theirs);
       theirs->setPeer(*ours);
-      link.emplace(kj::mv(ours), kj::mv(bootstrap));
+      link.emplace(kj::mv(ours), kj::mv(bootstrap), timer);
       system.emplace(capnp::makeRpcClient(ownNetwork.emplace(kj::mv(theirs), CLIENT)));
     } else {
-      link.emplace(kj::mv(pipe.ends[0]), kj::mv(bootstrap));
+      link.emplace(kj::mv(pipe.ends[0]), kj::mv(bootstrap), timer);
       system.emplace(capnp::makeRpcClient(network.emplace(*pipe.ends[1], CLIENT)));
     }
     auto& rpc = KJ_ASSERT_NONNULL(system);

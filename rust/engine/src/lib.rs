@@ -375,6 +375,12 @@ pub unsafe extern "C" fn ww_cell_budget(cell: *const WwCell) -> *mut WwBudget {
     boxed(WwBudget(unsafe { &*cell }.0.budget().clone()))
 }
 
+/// Of no cell, for several to have a part of. Given back with `ww_budget_drop`.
+#[unsafe(no_mangle)]
+pub extern "C" fn ww_budget_new(memory_bytes: u64, table_elements: u64) -> *mut WwBudget {
+    boxed(WwBudget(Budget::new(memory_bytes as usize, table_elements as usize, None)))
+}
+
 /// # Safety
 /// Given back once.
 #[unsafe(no_mangle)]

@@ -44,7 +44,8 @@ const MAX_PENDING: usize = 64;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 const MAX_LINKS: usize = 256;
-const MAX_LINKS_OF_A_PEER: usize = 8;
+/// More than may graft, so that whoever is one too many can be told.
+const MAX_LINKS_OF_A_PEER: usize = 26;
 
 const MUTE: Duration = Duration::from_secs(13);
 const PROBE_AFTER: Duration = Duration::from_secs(5);

@@ -8,16 +8,18 @@ namespace ww {
 
 // ---------------------------------------------------------------------------------- CellGroup
 
-CellGroup::CellGroup(): removals(*this) {}
+CellGroup::CellGroup(): account(kj::refcounted<CellAccount>()), removals(*this) {}
 
 CellGroup::CellGroup(uint64_t parent, kj::Own<ffi::GuestBudget> budget, CellGroup& of)
     : parent(parent), budget(kj::mv(budget)), depth(of.depth + 1), tree(kj::addRef(*of.tree)),
+      account(of.account->isKeys() ? kj::addRef(*of.account) : kj::refcounted<CellAccount>()),
       removals(*this) {}
 
-CellGroup::CellGroup(CellGroup& of)
+CellGroup::CellGroup(CellGroup& of, kj::Maybe<CellAccount&> key)
     : parent(of.parent),
-      budget(of.budget.map([](kj::Own<ffi::GuestBudget>& b) { return kj::addRef(*b); })),
-      depth(of.depth), held(kj::addRef(*of.held)), removals(*this) {}
+      budget((key == nullptr ? of.budget : KJ_ASSERT_NONNULL(key).budget).map(
+          [](kj::Own<ffi::GuestBudget>& b) { return kj::addRef(*b); })),
+      depth(of.depth), account(kj::addRef(key.orDefault(*of.account))), removals(*this) {}
 
 CellGroup::~CellGroup() noexcept(false) { end(); }
 
@@ -27,18 +29,18 @@ void CellGroup::requireOpen() const {
 
 void CellGroup::add(kj::Own<Cell> cell) {
   requireOpen();
-  auto place = kj::refcounted<Place>(kj::addRef(*held));
+  auto place = kj::refcounted<Place>(kj::addRef(*account));
   for (auto pipe: {cell->in.get(), cell->out.get(), cell->err.get()}) {
     pipe->attach(kj::addRef(*place));  // what is left in it is what is counted
   }
   cell->place = kj::mv(place);
-  cell->running = kj::refcounted<Place>(kj::addRef(*tree));
+  cell->running = kj::refcounted<Running>(kj::addRef(*tree));
   auto id = cell->getId();
   removals.add(cell->onExit().then([this, id](int32_t) { cells.erase(id); }));
   cells.insert(id, kj::mv(cell));
 }
 
-kj::Own<CellGroup> CellGroup::makeSubgroup() {
+kj::Own<CellGroup> CellGroup::makeSubgroup(kj::Maybe<CellAccount&> key) {
   requireOpen();
   // Those that nobody else holds and that hold nothing are of no use any more.
   kj::Vector<kj::Own<CellGroup>> used;
@@ -46,7 +48,7 @@ kj::Own<CellGroup> CellGroup::makeSubgroup() {
     if (subgroup->isShared() || subgroup->size() > 0) used.add(kj::mv(subgroup));
   }
   subgroups = kj::mv(used);
-  auto subgroup = kj::refcounted<CellGroup>(*this);
+  auto subgroup = kj::refcounted<CellGroup>(*this, key);
   subgroups.add(kj::addRef(*subgroup));
   return subgroup;
 }
@@ -292,9 +294,12 @@ void CellBuilder::requireRoom(CellGroup& group) {
     kj::throwFatalException(overloaded(kj::str(name, ": ", why, "; the limit is ", limit)));
   };
   auto& limits = parts.limits;
-  if (group.heldCount() >= limits.held) {
-    refuse(LimitKind::HELD, "cells", limits.held,
-           "so many are held by this parent, ended ones among them; drop some first");
+  auto& account = group.getAccount();
+  auto most = account.most.orDefault(limits.held);
+  if (account.held >= most) {
+    refuse(LimitKind::HELD, "cells", most, account.isKeys()
+        ? "so many of this key are held, over all its links, ended ones among them; drop some first"
+        : "so many are held by this parent, ended ones among them; drop some first");
   }
   bool isPid0 = cellOrigin->session == 0;
   if (!isPid0 && group.sessionCount() >= limits.descendants) {
@@ -337,7 +342,7 @@ kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& 
   auto cell = kj::refcounted<Cell>(task->getId(), kj::mv(task), parts.logger, parts.list, group);
   KJ_IF_MAYBE(factory, bootstrapFactory) {
     cell->link = kj::heap<RpcLink>(kj::mv(connection), (*factory)(*cell->children),
-                                   parts.limits.link);
+                                   parts.timer, parts.limits.link);
   }
   group.add(kj::addRef(*cell));
   cell->record = parts.list.add(*cell, cell->getId(), group.getParent(), *cellOrigin,

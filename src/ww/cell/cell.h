@@ -39,6 +39,22 @@ kj::Maybe<int32_t> findExitCode(const kj::Exception& startFailure);
 class Cell;
 struct CellParts;
 
+// On whose account cells are: that of a cell, which starts them, or of a client's key, whose
+// descendants are all on it.
+class CellAccount final: public kj::Refcounted {
+ public:
+  CellAccount() {}
+  // A key's: it holds so many, which have so much memory together.
+  CellAccount(kj::uint most, kj::Own<ffi::GuestBudget> budget)
+      : most(most), budget(kj::mv(budget)) {}
+
+  bool isKeys() const { return most != nullptr; }
+
+  size_t held = 0;  // cells of which somebody holds anything: an ended one, or its output, too
+  const kj::Maybe<kj::uint> most;  // of them; none: Limits says
+  kj::Maybe<kj::Own<ffi::GuestBudget>> budget;
+};
+
 class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler {
  public:
   CellGroup();  // of cells that no other cell started
@@ -46,8 +62,8 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   // Of the children of a cell of `of`.
   CellGroup(uint64_t parent, kj::Own<ffi::GuestBudget> budget, CellGroup& of);
 
-  // A session's, within `of`.
-  explicit CellGroup(CellGroup& of);
+  // A session's, within `of`, on the account of a key if there is one.
+  explicit CellGroup(CellGroup& of, kj::Maybe<CellAccount&> key = nullptr);
   ~CellGroup() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(CellGroup);
 
@@ -59,7 +75,7 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
 
   // A group that ends with this one, and may end before. A session's: what is started in it, and
   // by that, counts together.
-  kj::Own<CellGroup> makeSubgroup();
+  kj::Own<CellGroup> makeSubgroup(kj::Maybe<CellAccount&> key = nullptr);
 
   // Cells that run, of the session that this group belongs to.
   kj::uint sessionCount() const { return tree->value; }
@@ -82,9 +98,7 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
 
   size_t size() const { return cells.size(); }  // running, descendants not counted
 
-  // Cells of which somebody holds anything, over this group, the one it is a subgroup of, and that
-  // one's other subgroups: a cell that has ended keeps the output that was not read.
-  size_t heldCount() const { return held->value; }
+  const CellAccount& getAccount() const { return *account; }
 
  private:
   friend class CellBuilder;
@@ -92,9 +106,14 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
     size_t value = 0;
   };
   struct Place: public kj::Refcounted {
-    explicit Place(kj::Own<Count> count): count(kj::mv(count)) { ++this->count->value; }
-    ~Place() noexcept(false) { --count->value; }
-    kj::Own<Count> count;
+    explicit Place(kj::Own<CellAccount> of): of(kj::mv(of)) { ++this->of->held; }
+    ~Place() noexcept(false) { --of->held; }
+    kj::Own<CellAccount> of;
+  };
+  struct Running: public kj::Refcounted {
+    explicit Running(kj::Own<Count> of): of(kj::mv(of)) { ++this->of->value; }
+    ~Running() noexcept(false) { --of->value; }
+    kj::Own<Count> of;
   };
 
   void add(kj::Own<Cell> cell);
@@ -106,7 +125,7 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   kj::Own<Count> tree = kj::refcounted<Count>();
   CellHits hits;  // where it is not a cell that starts one
   bool ended = false;
-  kj::Own<Count> held = kj::refcounted<Count>();
+  kj::Own<CellAccount> account;
   kj::HashMap<uint64_t, kj::Own<Cell>> cells;
   kj::Vector<kj::Own<CellGroup>> subgroups;
   kj::TaskSet removals;

@@ -39,6 +39,10 @@ struct Limits {
   kj::uint depth = 8;                      // generations; pid0 is the first
 
   kj::uint held = 1024;  // cells of one parent, or their pipes, that somebody holds; ended ones too
+
+  // Of all that one client's key started, over all of its links.
+  kj::uint heldOfKey = 256;       // likewise
+  kj::uint cellsWorthOfKey = 4;   // as much memory and tables as so many cells may have
 };
 
 }  // namespace ww

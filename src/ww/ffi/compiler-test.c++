@@ -211,6 +211,9 @@ class HeldWorker final: public CompileWorker {
   void untilStarted(kj::uint count) const {
     state.when([count](const State& s) { return s.started >= count; }, [](State&) {});
   }
+  void untilCancelled(kj::uint count) const {
+    state.when([count](const State& s) { return s.cancelled >= count; }, [](State&) {});
+  }
 
  private:
   class HeldJob final: public Job {
@@ -289,7 +292,7 @@ KJ_TEST("a compilation that nobody waits for any more is given up, however it wa
   kj::Maybe<kj::Promise<kj::Own<const Component>>> one = f.ask();
   f.worker.untilStarted(1);
   one = nullptr;
-  KJ_EXPECT(f.worker.state.lockShared()->cancelled == 1);
+  f.worker.untilCancelled(1);
 
   one = caching.compile(kj::heapArray<kj::byte>(WASM));
   kj::Maybe<kj::Promise<kj::Own<const Component>>> two =
@@ -298,7 +301,7 @@ KJ_TEST("a compilation that nobody waits for any more is given up, however it wa
   one = nullptr;
   KJ_EXPECT(f.worker.state.lockShared()->cancelled == 1, "somebody waits");
   two = nullptr;
-  KJ_EXPECT(f.worker.state.lockShared()->cancelled == 2);
+  f.worker.untilCancelled(2);
   f.worker.open();
   caching.compile(kj::heapArray<kj::byte>(WASM)).wait(f.waitScope);
   KJ_EXPECT(f.worker.state.lockShared()->started == 3);

@@ -62,6 +62,9 @@ GuestTask::~GuestTask() noexcept(false) {
   ww_cell_drop(raw);
 }
 
+kj::Own<GuestBudget> GuestBudget::make(uint64_t memoryBytes, uint64_t tableElements) {
+  return kj::refcounted<GuestBudget>(ww_budget_new(memoryBytes, tableElements));
+}
 GuestBudget::~GuestBudget() noexcept(false) { ww_budget_drop(raw); }
 
 uint64_t GuestBudget::getMemory() const { return ww_budget_usage(raw).memory; }

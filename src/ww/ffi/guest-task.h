@@ -32,6 +32,9 @@ struct EnvVar {
 class GuestBudget final: public kj::Refcounted {
  public:
   explicit GuestBudget(WwBudget* raw): raw(raw) {}
+
+  // Of no guest, for several to have a part of.
+  static kj::Own<GuestBudget> make(uint64_t memoryBytes, uint64_t tableElements);
   ~GuestBudget() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(GuestBudget);
 

@@ -4,16 +4,46 @@
 
 namespace ww {
 
-FrameGuard::FrameGuard(kj::Own<kj::AsyncIoStream> inner, FrameLimits limits)
-    : inner(kj::mv(inner)), limits(limits) {}
+FrameGuard::FrameGuard(kj::Own<kj::AsyncIoStream> inner, FrameLimits limits,
+                       kj::Maybe<ReadObserver&> observer)
+    : inner(kj::mv(inner)), limits(limits), observer(observer) {}
 
+// The rest of a large message is read as it comes, so that it is seen to come.
 kj::Promise<size_t> FrameGuard::tryRead(void* buffer, size_t minBytes, size_t maxBytes) {
+  KJ_IF_MAYBE(exception, failure) return kj::cp(*exception);
   auto bytes = static_cast<kj::byte*>(buffer);
-  return inner->tryRead(buffer, minBytes, maxBytes).then(
-      [this, bytes](size_t n) -> kj::Promise<size_t> {
-    KJ_IF_MAYBE(exception, scan(kj::arrayPtr(bytes, n))) return kj::mv(*exception);
-    return n;
-  });
+  return reading.wrap(inner->tryRead(buffer, kj::min(minBytes, 1u), maxBytes).then(
+      [this, bytes, minBytes, maxBytes](size_t n) -> kj::Promise<size_t> {
+    KJ_IF_MAYBE(exception, take(kj::arrayPtr(bytes, n))) return kj::mv(*exception);
+    if (n == 0 || n >= minBytes) return n;
+    return readRest(bytes, n, minBytes, maxBytes);
+  }));
+}
+
+kj::Promise<size_t> FrameGuard::readRest(kj::byte* to, size_t have, size_t least, size_t most) {
+  while (have < least) {
+    auto n = co_await inner->tryRead(to + have, 1, most - have);
+    if (n == 0) break;
+    KJ_IF_MAYBE(exception, take(kj::arrayPtr(to + have, n))) {
+      kj::throwFatalException(kj::mv(*exception));
+    }
+    have += n;
+  }
+  co_return have;
+}
+
+void FrameGuard::fail(kj::Exception&& exception) {
+  if (failure != nullptr) return;
+  failure = kj::cp(exception);
+  reading.cancel(kj::mv(exception));
+}
+
+kj::Maybe<kj::Exception> FrameGuard::take(kj::ArrayPtr<const kj::byte> bytes) {
+  auto problem = scan(bytes);
+  KJ_IF_MAYBE(o, observer) {
+    o->onRead(bodyBytesLeft > 0 || headerValuesLeft > 0 || headerValueBytes > 0);
+  }
+  return problem;
 }
 
 kj::Maybe<kj::Exception> FrameGuard::scan(kj::ArrayPtr<const kj::byte> bytes) {

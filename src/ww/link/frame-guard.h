@@ -11,16 +11,22 @@
 #include <kj/vector.h>
 #include <stdint.h>
 #include <ww/link/frame-limits.h>
+#include <ww/link/read-observer.h>
 
 namespace ww {
 
 class FrameGuard final: public kj::AsyncIoStream {
  public:
-  FrameGuard(kj::Own<kj::AsyncIoStream> inner, FrameLimits limits);
+  // `observer` outlives it.
+  FrameGuard(kj::Own<kj::AsyncIoStream> inner, FrameLimits limits,
+             kj::Maybe<ReadObserver&> observer = nullptr);
   KJ_DISALLOW_COPY_AND_MOVE(FrameGuard);
 
   // For frames whose header is read from now on.
   void setLimits(FrameLimits to) { limits = to; }
+
+  // Whoever reads is told so, now or later, and reads nothing more.
+  void fail(kj::Exception&& exception);
 
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override;
   kj::Promise<void> write(const void* buffer, size_t size) override;
@@ -34,9 +40,14 @@ class FrameGuard final: public kj::AsyncIoStream {
   // Follows the frames' boundaries; the reason why the link must end, if there is one.
   kj::Maybe<kj::Exception> scan(kj::ArrayPtr<const kj::byte> bytes);
   kj::Maybe<kj::Exception> takeHeaderWord(uint32_t value);
+  kj::Maybe<kj::Exception> take(kj::ArrayPtr<const kj::byte> bytes);
+  kj::Promise<size_t> readRest(kj::byte* to, size_t have, size_t least, size_t most);
 
   kj::Own<kj::AsyncIoStream> inner;
   FrameLimits limits;
+  kj::Maybe<ReadObserver&> observer;
+  kj::Canceler reading;
+  kj::Maybe<kj::Exception> failure;
 
   uint64_t bodyBytesLeft = 0;
   uint32_t headerValue = 0;      // of the header word now being read, little endian

@@ -3,6 +3,7 @@
 #include <capnp/rpc.capnp.h>
 #include <kj/debug.h>
 #include <ww/base/error.h>
+#include <ww/link/cap-ledger.h>
 
 namespace ww {
 namespace {
@@ -46,6 +47,9 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
 
   capnp::rpc::twoparty::VatId::Reader getPeerVatId() override { return inner->getPeerVatId(); }
   kj::Own<capnp::RpcFlowController> newStream() override { return inner->newStream(); }
+  LinkUse getUse() const {
+    return {questions.size(), heldBytes, exports.size(), imports.size()};
+  }
   kj::Promise<void> shutdown() override {
     KJ_IF_MAYBE(w, network.watcher) w->heardLast();
     return inner->shutdown();
@@ -71,6 +75,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   struct Question {
     kj::uint depth = 0;
     uint64_t bytes = 0;  // that it holds: of the call, then of its answer
+    uint64_t brings = 0;  // capabilities
     bool isLarge = false;
     bool refused = false;
     bool unanswerable = false;  // the peer wants no answer, only to pipeline on it
@@ -78,6 +83,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     bool finished = false;
     kj::Vector<uint32_t> on;        // questions whose answers it waits for
     kj::Vector<uint32_t> promises;  // of the peer's, that it was given
+    CapLedger::Sent results;        // with its answer
   };
 
   class Outgoing final: public capnp::OutgoingRpcMessage {
@@ -106,7 +112,10 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   uint64_t heldBytes = 0;  // of those not refused, and of the unheard
   kj::uint large = 0;      // calls that carry components, of those not yet answered
   kj::uint unheard = 0;    // calls that were finished and will never be answered
-  uint64_t exports = 0;    // capabilities that the peer has sent, ever
+  uint64_t sentCaps = 0;   // by the peer, ever
+  CapLedger exports, imports;  // sent to the peer, and by it
+  kj::HashMap<uint32_t, CapLedger::Sent> params;  // sent with questions that the peer is to answer
+  kj::HashSet<uint32_t> given;  // such questions that were given up: what comes is dropped
   kj::HashMap<uint32_t, kj::Array<uint32_t>> promises;  // of the peer's, with what became each
 
   bool mayGoOn() {
@@ -121,14 +130,21 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       case Message::BOOTSTRAP: return admitQuestion(message.getBootstrap().getQuestionId(), {});
       case Message::CALL:
         return admitCall(message.getCall(), incoming.sizeInWords() * sizeof(capnp::word));
-      case Message::FINISH: return finish(message.getFinish().getQuestionId());
-      case Message::RETURN: {
-        auto ret = message.getReturn();
-        if (ret.isResults()) countExports(ret.getResults().getCapTable());
-        return true;
+      case Message::FINISH: {
+        auto finished = message.getFinish();
+        return finish(finished.getQuestionId(), finished.getReleaseResultCaps());
       }
+      case Message::RETURN:
+        receiveReturn(message.getReturn());
+        return true;
       case Message::RESOLVE:
         checkResolve(message.getResolve());
+        return true;
+      case Message::RELEASE:
+        exports.release(message.getRelease().getId(), message.getRelease().getReferenceCount());
+        return true;
+      case Message::UNIMPLEMENTED:
+        receiveUnimplemented(message.getUnimplemented());
         return true;
       default: return true;
     }
@@ -154,23 +170,51 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       question.on.add(answer.getQuestionId());
     }
     // A call holds what it was given until it ends: a chain of these is freed by recursion too.
-    countExports(call.getParams().getCapTable());
-    for (auto cap: call.getParams().getCapTable()) {
+    auto caps = call.getParams().getCapTable();
+    countCaps(CapLedger::countIn(caps));
+    for (auto cap: caps) {
       if (cap.isSenderPromise()) question.promises.add(cap.getSenderPromise());
       if (!cap.isReceiverAnswer()) continue;
       follow(question, cap.getReceiverAnswer());
       question.on.add(cap.getReceiverAnswer().getQuestionId());
     }
-    return admitQuestion(call.getQuestionId(), kj::mv(question), refusable);
+    question.brings = CapLedger::countIn(caps);
+    if (!admitQuestion(call.getQuestionId(), kj::mv(question), refusable)) return false;
+    imports.add(caps);
+    return true;
   }
 
-  void countExports(capnp::List<capnp::rpc::CapDescriptor>::Reader caps) {
-    for (auto cap: caps) countExport(cap);
+  void countCaps(uint64_t more) {
+    sentCaps += more;
+    if (sentCaps > limits.sentCaps) kj::throwFatalException(overloaded("sentCaps"));
   }
 
-  void countExport(capnp::rpc::CapDescriptor::Reader cap) {
-    exports += cap.isSenderHosted() || cap.isSenderPromise();
-    if (exports > limits.exports) kj::throwFatalException(overloaded("exports"));
+  // What only the peer can undo.
+  void requireFewCaps() {
+    auto most = uint64_t(limits.exports) * limits.tolerance;
+    if (exports.size() > most || imports.size() > most) {
+      kj::throwFatalException(overloaded("exports"));
+    }
+  }
+
+  void receiveReturn(capnp::rpc::Return::Reader ret) {
+    KJ_IF_MAYBE(sent, params.find(ret.getAnswerId())) {
+      if (ret.getReleaseParamCaps()) exports.release(*sent);
+      params.erase(ret.getAnswerId());
+    }
+    if (given.eraseMatch(ret.getAnswerId()) || !ret.isResults()) return;
+    auto caps = ret.getResults().getCapTable();
+    countCaps(CapLedger::countIn(caps));
+    imports.add(caps);
+    requireFewCaps();
+  }
+
+  // The RPC system lets go of what it told such a peer.
+  void receiveUnimplemented(Message::Reader message) {
+    if (!message.isResolve() || !message.getResolve().isCap()) return;
+    auto cap = message.getResolve().getCap();
+    if (cap.isSenderHosted()) exports.release(cap.getSenderHosted());
+    if (cap.isSenderPromise()) exports.release(cap.getSenderPromise());
   }
 
   // What became of a promise of the peer's. One that becomes another promise is wrapped once more,
@@ -182,7 +226,9 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     promises.erase(resolve.getPromiseId());
     if (!resolve.isCap()) return;
     auto cap = resolve.getCap();
-    countExport(cap);
+    countCaps(cap.isSenderHosted() || cap.isSenderPromise());
+    imports.add(cap);
+    requireFewCaps();
     before.add(resolve.getPromiseId());
     auto depth = before.size();
     if (cap.isReceiverAnswer()) {
@@ -257,6 +303,11 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       limit = "answers"_kj;
       question.refused = true;
     }
+    if (imports.size() + question.brings > limits.exports || exports.size() >= limits.exports) {
+      limit = "exports"_kj;
+      question.refused = true;
+    }
+    requireFewCaps();
     if (heldBytes > limits.tolerance * limits.heldBytes) kj::throwFatalException(overloaded(limit));
     question.refused |= questions.size() - refused - answered >= most;
     question.refused |= question.unanswerable && unheard >= limits.unheard();
@@ -289,7 +340,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     answer->send();
   }
 
-  bool finish(uint32_t id) {
+  bool finish(uint32_t id, bool releasesResults) {
     KJ_IF_MAYBE(question, questions.find(id)) {
       if (question->refused) {
         --refused;
@@ -297,6 +348,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         return false;
       }
       if (question->answered) {
+        if (releasesResults) exports.release(question->results);
         --answered;
         heldBytes -= question->bytes;
         questions.erase(id);
@@ -312,12 +364,42 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   }
 
   void sending(Message::Reader message, uint64_t words) {
-    if (!message.isReturn()) return;
-    auto id = message.getReturn().getAnswerId();
+    switch (message.which()) {
+      case Message::CALL: {
+        auto call = message.getCall();
+        auto sent = exports.add(call.getParams().getCapTable());
+        // What nobody answers is released one by one.
+        if (!sent.empty() && !call.getOnlyPromisePipeline()) {
+          params.upsert(call.getQuestionId(), kj::mv(sent));
+        }
+        break;
+      }
+      case Message::FINISH:
+        // The RPC system does so only where it has no answer yet, and then drops what comes.
+        if (message.getFinish().getReleaseResultCaps()) {
+          given.upsert(message.getFinish().getQuestionId(), [](auto&, auto&&) {});
+        }
+        break;
+      case Message::RESOLVE:
+        if (message.getResolve().isCap()) exports.add(message.getResolve().getCap());
+        break;
+      case Message::RELEASE:
+        imports.release(message.getRelease().getId(), message.getRelease().getReferenceCount());
+        break;
+      case Message::RETURN:
+        sendingReturn(message.getReturn(), words);
+        break;
+      default: break;
+    }
+  }
+
+  void sendingReturn(capnp::rpc::Return::Reader ret, uint64_t words) {
+    auto id = ret.getAnswerId();
     KJ_IF_MAYBE(question, questions.find(id)) {
       heldBytes -= question->bytes;
       large -= question->isLarge;
-      if (question->finished || message.getReturn().getNoFinishNeeded()) {
+      if (ret.isResults()) question->results = exports.add(ret.getResults().getCapTable());
+      if (question->finished || ret.getNoFinishNeeded()) {
         questions.erase(id);
       } else {
         question->answered = true;
@@ -328,6 +410,10 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     }
   }
 };
+
+LinkUse QuotaNetwork::getUse() const {
+  return current.map([](const CountedConnection& c) { return c.getUse(); }).orDefault({});
+}
 
 // There is but one connection, whoever asks first.
 kj::Own<QuotaNetwork::Connection> QuotaNetwork::counted(kj::Own<Connection> connection) {

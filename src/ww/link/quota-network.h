@@ -28,10 +28,14 @@ struct QuotaLimits {
   uint64_t largeInterface = 0;  // none
   uint16_t largeMethod = 0;
 
-  // At so many times heldBytes the link ends: answers came to it that only the peer can free.
+  // At so many times heldBytes the link ends: only the peer can free what is held.
   kj::uint tolerance = 4;
 
-  kj::uint exports = kj::maxValue;  // capabilities that the peer has sent; one more ends the link
+  // Capabilities that either party has sent and the other has not released. At so many a call is
+  // refused; at `tolerance` times so many the link ends.
+  kj::uint exports = 10'000;
+
+  kj::uint sentCaps = kj::maxValue;  // by the peer, ever; one more ends the link
 
   // Calls, over a link's life, that the peer sent for pipelining only and has finished: they may
   // run on, and nothing tells of their end, so they and their bytes count for good.
@@ -39,6 +43,13 @@ struct QuotaLimits {
 
   // Refused calls that the peer has not finished: what only it can free ends the link.
   kj::uint refused() const { return 4 * calls; }
+};
+
+// What a link holds now.
+struct LinkUse {
+  size_t calls = 0;  // of the peer's, unanswered or unfinished, refused ones too
+  uint64_t heldBytes = 0;
+  size_t exports = 0, imports = 0;  // that the peer, and this side, has yet to release
 };
 
 class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
@@ -65,6 +76,8 @@ class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
 
   // For what comes from now on. What was counted stays counted.
   void setLimits(QuotaLimits to) { limits = to; }
+
+  LinkUse getUse() const;
 
  private:
   class CountedConnection;

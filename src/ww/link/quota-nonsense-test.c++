@@ -1,4 +1,4 @@
-#include "quota-fixture.h"
+#include "quota-fixture-test.h"
 
 namespace ww {
 namespace {

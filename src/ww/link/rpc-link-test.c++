@@ -1,6 +1,8 @@
 #include <ww/link/rpc-link.h>
 
 #include <capnp/rpc-twoparty.h>
+#include <capnp/rpc.capnp.h>
+#include <capnp/serialize.h>
 #include <kj/test.h>
 #include <peer.capnp.h>
 
@@ -25,9 +27,10 @@ class Sizes final: public peer::Executor::Server {
 struct Fixture {
   kj::EventLoop loop;
   kj::WaitScope waitScope{loop};
+  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
   kj::TwoWayPipe pipe = kj::newTwoWayPipe();
   kj::Maybe<kj::Own<RpcLink>> link =
-      kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Sizes>(), limits());
+      kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Sizes>(), timer, limits());
   capnp::TwoPartyVatNetwork network{*pipe.ends[1], capnp::rpc::twoparty::Side::CLIENT,
                                     capnp::ReaderOptions{uint64_t(1) << 30, 64}};
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> system = capnp::makeRpcClient(network);
@@ -67,6 +70,69 @@ KJ_TEST("a message up to the frame limit arrives, one above it ends the link, sa
   auto after = f.send(executor, 1);
   KJ_EXPECT(after.size() > 0 && !after.endsWith("1 bytes"), after);
   KJ_ASSERT_NONNULL(f.link)->onDisconnect().wait(f.waitScope);
+}
+
+// Raw bytes at the other end, and what they hear.
+struct RawBytes {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope{loop};
+  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
+  kj::TwoWayPipe pipe = kj::newTwoWayPipe();
+  RpcLink link{kj::mv(pipe.ends[0]), kj::heap<Sizes>(), timer};
+  kj::Promise<kj::String> heard = pipe.ends[1]->readAllText().eagerlyEvaluate(nullptr);
+
+  void send(kj::ArrayPtr<const kj::byte> bytes) {
+    pipe.ends[1]->write(bytes.begin(), bytes.size()).wait(waitScope);
+    waitScope.poll();
+  }
+  void pass(kj::Duration time) {
+    timer.advanceTo(timer.now() + time);
+    waitScope.poll();
+  }
+  bool isOver() { return link.onDisconnect().poll(waitScope); }
+};
+
+kj::Array<const kj::byte> message(size_t bytes) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<capnp::rpc::Message>().initBootstrap().initDeprecatedObjectId()
+      .initAs<capnp::Data>(bytes);
+  auto words = capnp::messageToFlatArray(message);
+  return kj::heapArray<const kj::byte>(words.asBytes());
+}
+
+KJ_TEST("a message that was begun and does not go on ends the link, saying so") {
+  for (size_t part: {1ul, 4ul, 8ul, 20ul, 100'000ul}) {
+    RawBytes raw;
+    auto bytes = message(200'000);
+    raw.send(bytes);
+    raw.pass(60 * kj::SECONDS);
+    KJ_EXPECT(!raw.isOver(), "it is idle");
+    raw.send(bytes.slice(0, part));
+    raw.pass(9 * kj::SECONDS);
+    KJ_EXPECT(!raw.isOver());
+    raw.pass(1 * kj::SECONDS);
+    raw.pass(10 * kj::SECONDS);
+    KJ_EXPECT(raw.isOver(), part);
+    auto heard = raw.heard.wait(raw.waitScope);
+    KJ_EXPECT(memmem(heard.begin(), heard.size(), "overloaded: stalled", 19) != nullptr);
+  }
+}
+
+KJ_TEST("one that goes on is waited for, however slowly, and ends nothing") {
+  RawBytes raw;
+  auto bytes = message(200'000);
+  raw.send(bytes.slice(0, 100));
+  for (size_t i = 100; i < 140; i++) {
+    raw.pass(9 * kj::SECONDS);
+    raw.send(bytes.slice(i, i + 1));
+  }
+  raw.send(bytes.slice(140, bytes.size()));
+  raw.pass(60 * kj::SECONDS);
+  KJ_EXPECT(!raw.isOver());
+  raw.send(bytes.slice(0, 3));
+  raw.pass(10 * kj::SECONDS);
+  raw.pass(10 * kj::SECONDS);
+  KJ_EXPECT(raw.isOver());
 }
 
 KJ_TEST("dropping the link tells the peer") {

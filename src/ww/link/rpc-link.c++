@@ -5,6 +5,7 @@
 #include <kj/debug.h>
 #include <ww/base/error.h>
 #include <ww/link/frame-guard.h>
+#include <ww/link/stall-watch.h>
 #include <ww/link/two-party-network.h>
 
 namespace ww {
@@ -16,6 +17,7 @@ class RpcLink::Impl {
  public:
   virtual ~Impl() noexcept(false) {}
   virtual kj::Promise<void> onDisconnect() = 0;
+  virtual LinkUse getUse() const = 0;
   virtual kj::Promise<void> onEnd() { KJ_UNIMPLEMENTED("a cell's link ends with the cell"); }
   virtual capnp::Capability::Client bootstrap() {
     KJ_UNIMPLEMENTED("a cell offers nothing of its own");
@@ -25,14 +27,18 @@ class RpcLink::Impl {
 
 class RpcLink::OverChannel final: public Impl {
  public:
-  OverChannel(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap, LinkLimits limits)
-      : network(kj::mv(channel), Side::SERVER, {limits.frame, limits.unsentBytes}),
+  OverChannel(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap, kj::Timer& timer,
+              LinkLimits limits)
+      : watch(timer, limits.patience, [this](kj::Exception&& e) { network.fail(kj::mv(e)); }),
+        network(kj::mv(channel), Side::SERVER, {limits.frame, limits.unsentBytes}, watch),
         counted(network, limits.quota),
         system(capnp::makeRpcServer(counted, kj::mv(bootstrap))) {}
 
   kj::Promise<void> onDisconnect() override { return network.onDisconnect(); }
+  LinkUse getUse() const override { return counted.getUse(); }
 
  private:
+  StallWatch watch;
   TwoPartyNetwork network;
   QuotaNetwork counted;
   RpcSystem system;
@@ -40,8 +46,10 @@ class RpcLink::OverChannel final: public Impl {
 
 class RpcLink::OverStream final: public Impl, private QuotaNetwork::Watcher {
  public:
-  OverStream(kj::Own<kj::AsyncIoStream> raw, capnp::Capability::Client bootstrap, LinkLimits limits)
-      : stream(kj::mv(raw), limits.frame),
+  OverStream(kj::Own<kj::AsyncIoStream> raw, capnp::Capability::Client bootstrap, kj::Timer& timer,
+             LinkLimits limits)
+      : watch(timer, limits.patience, [this](kj::Exception&& e) { stream.fail(kj::mv(e)); }),
+        stream(kj::mv(raw), limits.frame, watch),
         messages(stream, capnp::IncomingRpcMessage::getShortLivedCallback()),
         network(messages, Side::SERVER, readerOptions(limits)),
         unsentBytes(limits.unsentBytes), counted(network, limits.quota, *this),
@@ -51,6 +59,7 @@ class RpcLink::OverStream final: public Impl, private QuotaNetwork::Watcher {
     return network.onDisconnect().exclusiveJoin(overflow.addBranch());
   }
   kj::Promise<void> onEnd() override { return end.addBranch(); }
+  LinkUse getUse() const override { return counted.getUse(); }
   capnp::Capability::Client bootstrap() override {
     capnp::MallocMessageBuilder message(4);
     auto peer = message.initRoot<capnp::rpc::twoparty::VatId>();
@@ -83,6 +92,7 @@ class RpcLink::OverStream final: public Impl, private QuotaNetwork::Watcher {
     return options;
   }
 
+  StallWatch watch;
   FrameGuard stream;
   capnp::BufferedMessageStream messages;
   capnp::TwoPartyVatNetwork network;
@@ -96,12 +106,12 @@ class RpcLink::OverStream final: public Impl, private QuotaNetwork::Watcher {
 };
 
 RpcLink::RpcLink(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap,
-                 LinkLimits limits)
-    : impl(kj::heap<OverChannel>(kj::mv(channel), kj::mv(bootstrap), limits)) {}
+                 kj::Timer& timer, LinkLimits limits)
+    : impl(kj::heap<OverChannel>(kj::mv(channel), kj::mv(bootstrap), timer, limits)) {}
 
 RpcLink::RpcLink(kj::Own<kj::AsyncIoStream> stream, capnp::Capability::Client bootstrap,
-                 LinkLimits limits)
-    : impl(kj::heap<OverStream>(kj::mv(stream), kj::mv(bootstrap), limits)) {}
+                 kj::Timer& timer, LinkLimits limits)
+    : impl(kj::heap<OverStream>(kj::mv(stream), kj::mv(bootstrap), timer, limits)) {}
 
 RpcLink::~RpcLink() noexcept(false) {}
 
@@ -110,6 +120,8 @@ void RpcLink::setLimits(LinkLimits limits) { impl->setLimits(limits); }
 capnp::Capability::Client RpcLink::bootstrap() { return impl->bootstrap(); }
 
 kj::Promise<void> RpcLink::onDisconnect() { return impl->onDisconnect(); }
+
+LinkUse RpcLink::getUse() const { return impl->getUse(); }
 
 kj::Promise<void> RpcLink::onEnd() { return impl->onEnd(); }
 

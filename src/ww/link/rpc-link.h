@@ -8,6 +8,7 @@
 
 #include <capnp/capability.h>
 #include <kj/async-io.h>
+#include <kj/timer.h>
 #include <ww/base/byte-channel.h>
 #include <ww/link/frame-limits.h>
 #include <ww/link/quota-network.h>
@@ -22,15 +23,18 @@ struct LinkLimits {
   // a message is counted with what it costs beside its words; what is being written is not counted,
   // which is less than as much again.
   size_t unsentBytes = size_t(32) << 20;
+
+  // Nothing of a message that was begun comes for so long: the link ends.
+  kj::Duration patience = 10 * kj::SECONDS;
 };
 
 class RpcLink final {
  public:
   // Each takes its bytes over, and speaks as the server. A cell's are a channel; a stream is for
-  // what comes from elsewhere.
-  RpcLink(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap,
+  // what comes from elsewhere. `timer` outlives it.
+  RpcLink(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap, kj::Timer& timer,
           LinkLimits limits = {});
-  RpcLink(kj::Own<kj::AsyncIoStream> stream, capnp::Capability::Client bootstrap,
+  RpcLink(kj::Own<kj::AsyncIoStream> stream, capnp::Capability::Client bootstrap, kj::Timer& timer,
           LinkLimits limits = {});
   ~RpcLink() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(RpcLink);
@@ -38,6 +42,8 @@ class RpcLink final {
   // Of a link over a stream: takes these from now on, at most those that it was made with. A link
   // whose peer has yet to say who it is starts with less.
   void setLimits(LinkLimits limits);
+
+  LinkUse getUse() const;
 
   // What the peer offers of its own, over a stream. Its first call fails where that is nothing.
   capnp::Capability::Client bootstrap();

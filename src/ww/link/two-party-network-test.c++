@@ -34,6 +34,7 @@ peer::Executor::Client bootstrapOf(capnp::RpcSystem<capnp::rpc::twoparty::VatId>
 struct Both {
   kj::EventLoop loop;
   kj::WaitScope waitScope{loop};
+  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
   MemoryPipe up, down;
   size_t step;
   kj::Maybe<kj::Own<TwoPartyNetwork>> clientNetwork;
@@ -45,7 +46,7 @@ struct Both {
     auto client = kj::heap<MemoryChannel>(down, up, step);
     server->setPeer(*client);
     client->setPeer(*server);
-    link = kj::heap<RpcLink>(kj::mv(server), kj::heap<Echo>());
+    link = kj::heap<RpcLink>(kj::mv(server), kj::heap<Echo>(), timer);
     auto& network = *clientNetwork.emplace(kj::heap<TwoPartyNetwork>(
         kj::mv(client), capnp::rpc::twoparty::Side::CLIENT));
     system.emplace(capnp::makeRpcClient(network));

@@ -294,12 +294,14 @@ class TwoPartyNetwork::Receiver {
 };
 
 TwoPartyNetwork::TwoPartyNetwork(kj::Own<ByteChannel> channel, capnp::rpc::twoparty::Side side,
-                                 NetworkLimits limits)
-    : TwoPartyNetwork(kj::mv(channel), side, limits, kj::newPromiseAndFulfiller<void>()) {}
+                                 NetworkLimits limits, kj::Maybe<ReadObserver&> observer)
+    : TwoPartyNetwork(kj::mv(channel), side, limits, observer,
+                      kj::newPromiseAndFulfiller<void>()) {}
 
 TwoPartyNetwork::TwoPartyNetwork(kj::Own<ByteChannel> bytes, capnp::rpc::twoparty::Side side,
-                                 NetworkLimits limits, kj::PromiseFulfillerPair<void> paf)
-    : limits(limits), side(side), peerVatId(8), inbox(limits.frame),
+                                 NetworkLimits limits, kj::Maybe<ReadObserver&> observer,
+                                 kj::PromiseFulfillerPair<void> paf)
+    : limits(limits), observer(observer), side(side), peerVatId(8), inbox(limits.frame),
       scratch(kj::refcounted<ScratchPool>()), disconnected(paf.promise.fork()),
       channel(kj::mv(bytes)) {
   using capnp::rpc::twoparty::Side;
@@ -396,7 +398,9 @@ void TwoPartyNetwork::onReadable() {
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     for (;;) {
       KJ_IF_MAYBE(waiting, receiver) {
-        if (!readMore(*waiting)) return;
+        if (readMore(*waiting)) continue;
+        KJ_IF_MAYBE(o, observer) o->onRead(!inbox.isEmpty());
+        return;
       } else {
         return;
       }

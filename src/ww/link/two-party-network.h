@@ -13,6 +13,7 @@
 #include <capnp/rpc.h>
 #include <ww/base/byte-channel.h>
 #include <ww/link/frame-limits.h>
+#include <ww/link/read-observer.h>
 
 #include <list>
 
@@ -20,20 +21,24 @@ namespace ww {
 
 struct NetworkLimits {
   FrameLimits frame;
-  size_t unsentBytes = size_t(32) << 20;
+  size_t unsentBytes = size_t(128) << 20;  // more than the largest message
 };
 
 class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
                              private capnp::TwoPartyVatNetworkBase::Connection,
                              private ByteChannel::User {
  public:
+  // `observer` outlives it.
   TwoPartyNetwork(kj::Own<ByteChannel> channel, capnp::rpc::twoparty::Side side,
-                  NetworkLimits limits = {});
+                  NetworkLimits limits = {}, kj::Maybe<ReadObserver&> observer = nullptr);
   ~TwoPartyNetwork() noexcept(false);  // what is unsent goes out as far as there is room
   KJ_DISALLOW_COPY_AND_MOVE(TwoPartyNetwork);
 
   // Resolves when the RPC system has let go of the connection. Any number of callers.
   kj::Promise<void> onDisconnect() { return disconnected.addBranch(); }
+
+  // Nothing more is received: whoever waits for a message is told so.
+  void fail(kj::Exception&& exception);
 
   kj::Maybe<kj::Own<Connection>> connect(capnp::rpc::twoparty::VatId::Reader ref) override;
   kj::Promise<kj::Own<Connection>> accept() override;
@@ -56,6 +61,8 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
 
     // The next whole message, if it is here. Throws for a frame over the limits.
     kj::Maybe<Message> next();
+
+    bool isEmpty() const { return begin == end; }
 
     // Throws if a part of one is here: at the end there must be none.
     void requireWhole() const;
@@ -101,7 +108,6 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
   void post(kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments, size_t words);
   bool readMore(Receiver& waiting);  // false: the channel has no more now
   void stopSending(kj::Exception&& exception);
-  void fail(kj::Exception&& exception);
 
   // Of Connection.
   capnp::rpc::twoparty::VatId::Reader getPeerVatId() override;
@@ -114,6 +120,7 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
   void onWritable() override;
 
   const NetworkLimits limits;
+  kj::Maybe<ReadObserver&> observer;
   const capnp::rpc::twoparty::Side side;
   capnp::MallocMessageBuilder peerVatId;
   bool accepted = false;
@@ -132,7 +139,8 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
   kj::Own<ByteChannel> channel;
 
   TwoPartyNetwork(kj::Own<ByteChannel> channel, capnp::rpc::twoparty::Side side,
-                  NetworkLimits limits, kj::PromiseFulfillerPair<void> paf);
+                  NetworkLimits limits, kj::Maybe<ReadObserver&> observer,
+                  kj::PromiseFulfillerPair<void> paf);
 };
 
 }  // namespace ww

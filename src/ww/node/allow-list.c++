@@ -23,12 +23,11 @@ constexpr kj::StringPtr BOM = "\xEF\xBB\xBF"_kj;
 constexpr kj::StringPtr NODE = ",node"_kj;
 
 // The file's text, or why there is none.
-kj::OneOf<kj::String, kj::Exception> readText(kj::StringPtr path, struct stat& info) {
+kj::OneOf<kj::String, kj::Exception> readText(kj::StringPtr path) {
   auto none = [](kj::StringPtr why) { return badInput(why); };
   int raw = open(path.cStr(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (raw < 0) return none(strerror(errno));
   kj::AutoCloseFd file(raw);
-  if (fstat(file, &info) < 0) return none(strerror(errno));
   auto bytes = kj::heapArray<char>(MAX_FILE_BYTES + 1);
   size_t n = 0;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
@@ -88,6 +87,14 @@ AllowList::AllowList(kj::ArrayPtr<const kj::String> words, kj::Maybe<kj::StringP
   read();
 }
 
+AllowList::Stamp AllowList::Stamp::of(kj::StringPtr path) {
+  struct stat info;
+  if (stat(path.cStr(), &info) < 0) return {};
+  auto time = [](const timespec& at) { return uint64_t(at.tv_sec) * 1'000'000'000 + at.tv_nsec; };
+  return {info.st_dev, info.st_ino, uint64_t(info.st_size), time(info.st_mtim),
+          time(info.st_ctim)};
+}
+
 void AllowList::readLines(kj::StringPtr text, kj::Vector<AllowedKey>& to) {
   kj::ArrayPtr<const char> rest = text.startsWith(BOM) ? text.slice(BOM.size()) : text;
   kj::uint wrong = 0;
@@ -119,10 +126,8 @@ void AllowList::read() {
   kj::Vector<AllowedKey> all;
   all.addAll(fixed);
   KJ_IF_MAYBE(name, path) {
-    struct stat info = {};
-    auto now = readText(*name, info);
-    device = info.st_dev;
-    inode = info.st_ino;
+    seen = Stamp::of(*name);  // before it is read, or what comes meanwhile is lost
+    auto now = readText(*name);
     kj::Maybe<kj::String> text;
     KJ_IF_MAYBE(found, now.tryGet<kj::String>()) text = kj::mv(*found);
     bool same = (text == nullptr) == (lastText == nullptr);
@@ -152,8 +157,7 @@ bool AllowList::watchPath(int watch) {
     auto folder = folderOf(name);
     names.add(baseOf(name));
     if (inotify_add_watch(watch, folder.cStr(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
-                                                    IN_CREATE | IN_DELETE | IN_MOVE_SELF |
-                                                    IN_MODIFY | IN_ATTRIB) < 0) {
+                                                    IN_CREATE | IN_DELETE | IN_MOVE_SELF) < 0) {
       return hops > 0;
     }
     char target[PATH_MAX];
@@ -165,14 +169,8 @@ bool AllowList::watchPath(int watch) {
   return true;
 }
 
-bool AllowList::isAnotherFile() const {
-  struct stat info;
-  if (stat(KJ_ASSERT_NONNULL(path).cStr(), &info) < 0) return lastText != nullptr;
-  return lastText == nullptr || info.st_dev != device || info.st_ino != inode;
-}
-
 bool AllowList::isNamed(const inotify_event& event) const {
-  if (event.len == 0) return false;  // a folder itself
+  if (event.len == 0) return true;  // a folder itself
   kj::StringPtr base = event.name;
   for (auto& name: names) {
     if (base == name) return true;
@@ -180,20 +178,15 @@ bool AllowList::isNamed(const inotify_event& event) const {
   return false;
 }
 
-// A file that somebody is writing is left alone until it is complete: a part of it would revoke
-// those in the rest.
-AllowList::Change AllowList::judge(const inotify_event& event) const {
-  if (event.len == 0) return Change::DONE;
-  bool inPlace = (event.mask & (IN_MODIFY | IN_ATTRIB)) != 0;
-  // A folder on the file's way leads to another.
-  if (!isNamed(event)) return !inPlace && isAnotherFile() ? Change::DONE : Change::NONE;
-  // No close follows on a truncate(2) or a chmod(2); on a write(2) one does.
-  if (inPlace) return Change::BEGUN;
+// Is the file complete, as far as this event tells? One that somebody is writing is left alone: a
+// part of it would revoke those in the rest.
+bool AllowList::isDone(const inotify_event& event) const {
+  if (!isNamed(event)) return false;
   struct stat info;
   bool begun = (event.mask & IN_CREATE) != 0 &&
                lstat(KJ_ASSERT_NONNULL(path).cStr(), &info) == 0 && S_ISREG(info.st_mode) &&
                info.st_nlink == 1;  // by another name it was complete already
-  return begun ? Change::BEGUN : Change::DONE;
+  return !begun;
 }
 
 // As far as this user may know.
@@ -206,30 +199,28 @@ bool AllowList::isBeingWritten() const {
   return refused;
 }
 
-// Until there is something to read again.
+// Until there is something to read again. What no event tells is looked for: a truncate(2) has no
+// close, and what happens to the folders above, or to the file by another name, no event here.
 kj::Promise<void> AllowList::change(kj::AsyncInputStream& changes, kj::Timer& timer) {
   alignas(inotify_event) char events[4096];
-  kj::Maybe<kj::TimePoint> quietAt;  // where it has begun
-  for (;;) {
-    auto reading = changes.tryRead(events, 1, sizeof(events));
-    KJ_IF_MAYBE(time, quietAt) {
-      reading = reading.exclusiveJoin(timer.atTime(*time).then([]() { return size_t(0); }));
-    }
-    auto size = co_await reading;
-    if (size == 0) {
-      if (!isBeingWritten()) co_return;
-      quietAt = nullptr;  // its writer's close will tell
-      continue;
-    }
+  auto next = timer.now() + LOOK;
+  auto last = seen;
+  for (kj::uint unchanged = 0;;) {
+    auto size = co_await changes.tryRead(events, 1, sizeof(events)).exclusiveJoin(
+        timer.atTime(next).then([]() { return size_t(0); }));
     bool done = false;
     for (size_t at = 0; at < size;) {
       auto& event = *reinterpret_cast<const inotify_event*>(events + at);
-      auto change = judge(event);
-      done |= change == Change::DONE;
-      if (change == Change::BEGUN) quietAt = timer.now() + QUIET;
+      done |= isDone(event);
       at += sizeof(event) + event.len;
     }
     if (done) co_return;
+    if (size > 0) continue;
+    next = timer.now() + LOOK;
+    auto now = Stamp::of(KJ_ASSERT_NONNULL(path));
+    unchanged = now == last ? unchanged + 1 : 0;
+    last = now;
+    if (now != seen && unchanged >= (isBeingWritten() ? PATIENCE : 1)) co_return;
   }
 }
 

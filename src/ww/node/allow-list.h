@@ -25,27 +25,34 @@ class AllowList final {
             AllowedKeys& keys, Logger& logger);
   KJ_DISALLOW_COPY_AND_MOVE(AllowList);
 
-  // Reads the file again at each change: when its writer closes it or it is another file, else when
-  // nobody writes it and nothing has been done to it for QUIET. Never resolves.
+  // Reads the file again at each change: when its writer closes it or another takes its place. What
+  // no event tells is seen by looking every LOOK, and read when the file looked the same twice; one
+  // that somebody has open for writing, PATIENCE times. Never resolves.
   kj::Promise<void> follow(kj::LowLevelAsyncIoProvider& io, kj::Timer& timer);
 
  private:
-  static constexpr kj::Duration QUIET = 5 * kj::SECONDS;
-  enum class Change { NONE, BEGUN, DONE };
+  static constexpr kj::Duration LOOK = 3 * kj::SECONDS;
+  static constexpr kj::uint PATIENCE = 10;
+
+  // What a file looks like from outside. None: all zero.
+  struct Stamp {
+    uint64_t device = 0, inode = 0, size = 0, modifiedNs = 0, changedNs = 0;
+    bool operator==(const Stamp&) const = default;
+    static Stamp of(kj::StringPtr path);
+  };
 
   void read();
   void readLines(kj::StringPtr text, kj::Vector<AllowedKey>& to);
   bool watchPath(int watch);
   bool isBeingWritten() const;
   bool isNamed(const inotify_event& event) const;
-  Change judge(const inotify_event& event) const;
+  bool isDone(const inotify_event& event) const;
   kj::Promise<void> change(kj::AsyncInputStream& changes, kj::Timer& timer);
-  bool isAnotherFile() const;
 
   kj::Vector<AllowedKey> fixed;
   kj::Maybe<kj::String> lastText;  // none: there was no file, or it was not read yet
   bool wasRead = false;
-  uint64_t device = 0, inode = 0;  // of the file that was read
+  Stamp seen;                      // of the file that was read
   kj::Maybe<kj::String> path;
   kj::Vector<kj::String> names;  // of the file and of the links that lead to it
   AllowedKeys& keys;

@@ -126,7 +126,7 @@ class ClientLinks::Link final: public kj::Refcounted {
       onSession(session);
     };
     rpc = kj::heap<RpcLink>(kj::mv(raw), owner.node.serveMembrane(*group, kj::mv(parts)),
-                            owner.limits.after);
+                            owner.timer, owner.limits.after);
     if (isOwner) {
       grafted = true;
     } else {
@@ -279,7 +279,7 @@ LinkLimits ClientLimits::beforeGraft() {
   limits.quota.heldBytes = 1 << 20;
   limits.quota.answers = 64;
   limits.quota.tolerance = 1;
-  limits.quota.exports = 16;
+  limits.quota.sentCaps = 16;
   limits.unsentBytes = 1 << 20;
   return limits;
 }

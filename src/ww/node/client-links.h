@@ -23,7 +23,7 @@ struct ClientLimits {
   // Streams of peers that have ungraftedOfPeer already: they are not read before it is their turn,
   // within toGraft.
   kj::uint queued = 64;
-  kj::uint queuedOfPeer = 8;
+  kj::uint queuedOfPeer = 16;
 
   // Before the first graft.
   LinkLimits first = beforeGraft();

@@ -95,25 +95,32 @@ stem::Membrane<membrane::WetwareSession>::Client Node::serveMembrane(CellGroup& 
   }, parts.limits);
 }
 
-DialCount& Node::dialsOf(const AllowedKey& key, const Holder& holder) {
+Node::KeyUse& Node::useOf(const AllowedKey& key, const Holder& holder) {
   auto name = kj::encodeHex(kj::arrayPtr(key.key.bytes, sizeof(key.key.bytes)));
-  return *keyDials.findOrCreate(name, [&]() {
-    using Entry = kj::HashMap<kj::String, kj::Own<DialCount>>::Entry;
-    return Entry{kj::str(name), kj::refcounted<DialCount>(holder.dials->policy, timer)};
+  return keyUses.findOrCreate(name, [&]() {
+    auto& limits = options.cell;
+    auto budget = ffi::GuestBudget::make(limits.memoryBytes * limits.cellsWorthOfKey,
+                                         limits.tableElements * limits.cellsWorthOfKey);
+    return kj::HashMap<kj::String, KeyUse>::Entry{kj::str(name), KeyUse{
+        kj::refcounted<DialCount>(holder.dials->policy, timer),
+        kj::refcounted<CellAccount>(limits.heldOfKey, kj::mv(budget))}};
   });
 }
 
 SessionOffer Node::offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder& holder) {
-  auto group = holder.group->makeSubgroup();
   SessionList::Facts facts{holder.kind, nullptr, kj::str(holder.from),
                            holder.kind == HolderKind::OWNER};
   DialCount* dials = holder.dials;
+  kj::Maybe<CellAccount&> account;
   KJ_IF_MAYBE(k, key) {
-    dials = &dialsOf(*k, holder);
+    auto& use = useOf(*k, holder);
+    dials = use.dials;
+    account = *use.cells;
     facts.key = k->key;
     facts.hasNode = k->node;
   }
   bool hasNode = facts.hasNode;
+  auto group = holder.group->makeSubgroup(account);
   auto& entry = sessions->add(lease, kj::addRef(*group), kj::mv(facts));
   holder.onSession(entry);
   tasks.add(endWithLease(lease.onEnded(), kj::addRef(*group)));

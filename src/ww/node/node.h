@@ -88,7 +88,12 @@ class Node final: private kj::TaskSet::ErrorHandler {
   class Session;
   struct Holder;
 
-  DialCount& dialsOf(const AllowedKey& key, const Holder& holder);
+  // Of a key, over all of its links.
+  struct KeyUse {
+    kj::Own<DialCount> dials;
+    kj::Own<CellAccount> cells;
+  };
+  KeyUse& useOf(const AllowedKey& key, const Holder& holder);
   SessionOffer offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder& holder);
   kj::Promise<void> outliveLink(kj::Own<Lease> lease, kj::Own<CellGroup> group);
   kj::Promise<void> endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group);
@@ -108,7 +113,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   ffi::CachingCompiler compiler;
   CellList cells;
   LimitHits hits;
-  kj::HashMap<kj::String, kj::Own<DialCount>> keyDials;  // by the key, in hexadecimal
+  kj::HashMap<kj::String, KeyUse> keyUses;  // by the key, in hexadecimal; of those ever allowed
   kj::Own<SessionList> sessions = kj::refcounted<SessionList>();
   kj::Own<CellGroup> root;
   kj::Own<GraftGate> gate;

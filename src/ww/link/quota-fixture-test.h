@@ -36,9 +36,10 @@ struct Fixture {
   kj::PromiseFulfillerPair<void> paf = kj::newPromiseAndFulfiller<void>();
   kj::ForkedPromise<void> gate = paf.promise.fork();
   kj::uint calls = 0;  // that arrived
+  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
   kj::TwoWayPipe pipe = kj::newTwoWayPipe();
   kj::Maybe<kj::Own<RpcLink>> link =
-      kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Gated>(gate, calls));
+      kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Gated>(gate, calls), timer);
 
   void open() { paf.fulfiller->fulfill(); }
 };

@@ -1,0 +1,35 @@
+#pragma once
+// Notices a peer that begins a message and does not go on: nothing of it comes for `patience`,
+// which is told after that at the earliest and twice that at the latest. A link that is idle
+// between messages costs nothing here.
+//
+// One event loop. `timer` outlives it.
+
+#include <kj/async.h>
+#include <kj/function.h>
+#include <kj/timer.h>
+#include <ww/link/read-observer.h>
+
+namespace ww {
+
+class StallWatch final: public ReadObserver {
+ public:
+  // `onStall` is called once, from an event of the loop, with what the peer is to be told.
+  StallWatch(kj::Timer& timer, kj::Duration patience, kj::Function<void(kj::Exception&&)> onStall);
+  KJ_DISALLOW_COPY_AND_MOVE(StallWatch);
+
+  void onRead(bool midMessage) override;
+
+ private:
+  kj::Promise<void> watch();
+
+  kj::Timer& timer;
+  const kj::Duration patience;
+  kj::Function<void(kj::Exception&&)> onStall;
+  uint64_t reads = 0;
+  bool isMid = false;
+  bool isWatching = false;
+  kj::Promise<void> watching = nullptr;
+};
+
+}  // namespace ww
