@@ -24,6 +24,8 @@ KJ_TEST("2 ungrafted links a peer; others of it wait for their turn, 10 s, 16 of
   Client first(f.connect()), second(f.connect());
   kj::Vector<kj::Own<Client>> others;
   for (int i = 0; i < 17; i++) others.add(kj::heap<Client>(f.connect()));
+  auto why = f.failure(others[16]->graft(f.signer()).ignoreResult());
+  KJ_EXPECT(contains(why, "overloaded: links: "), why);
   KJ_EXPECT(isGone(f, *others[16]));
   KJ_EXPECT(f.links.ungraftedCount() == 2 && f.links.queuedCount() == 16);
   auto next = others[0]->graft(f.signer()).eagerlyEvaluate(nullptr);

@@ -18,12 +18,13 @@ struct Fixture {
   kj::TimerImpl clock{kj::origin<kj::TimePoint>()};
   Identity client = Identity::generate(), other = Identity::generate();  // both are allowed
   AllowedKeys keys;
-  TestNode node{NodeOptions{}, clock};
+  TestNode node;
   kj::Own<SignedGraftPolicy> policy;
   ClientLinks links;
 
-  Fixture()
-      : policy(kj::heap<SignedGraftPolicy>(node.swarm.getPeerId().toText(), keys, clock,
+  explicit Fixture(NodeOptions options = {})
+      : node(options, clock),
+        policy(kj::heap<SignedGraftPolicy>(node.swarm.getPeerId().toText(), keys, clock,
                                            randomNonce)),
         links(node.node, node.swarm, *policy, clock, node.logger) {
     allow();

@@ -243,6 +243,56 @@ KJ_TEST("a key runs 64 detached cells, over all of its links") {
   other.process.detachRequest().send().wait(f.node.waitScope);
 }
 
+KJ_TEST("cells of a key are so many over all of its links and sessions; those of others are not") {
+  NodeOptions options;
+  options.cell.heldOfKey = 5;
+  Fixture f(options);
+  kj::Vector<kj::Own<Busy>> busy;
+  for (int i = 0; i < 4; i++) busy.add(kj::heap<Busy>(f, f.client));
+  auto more = [&](Busy& of) {
+    auto process = runOn(of.session.getExecutor(), "cell-plain", {"sleep", "1000000000"});
+    return process.stdinRequest().send().then([process](auto&&) mutable {
+      return kj::mv(process);
+    });
+  };
+  auto fifth = more(*busy[0]).wait(f.node.waitScope);
+  auto why = f.failure(more(*busy[1]).ignoreResult());
+  KJ_EXPECT(contains(why, "overloaded: cells: so many of this key"), why);
+  KJ_EXPECT(contains(why, "the limit is 5"), why);
+  Busy other(f, f.other);
+  more(other).wait(f.node.waitScope);
+  fifth.killRequest().send().wait(f.node.waitScope);
+  fifth = nullptr;
+  f.node.waitScope.poll();
+  more(*busy[1]).wait(f.node.waitScope);
+}
+
+KJ_TEST("cells of a key have so much memory together") {
+  NodeOptions options;
+  options.cell.memoryBytes = 8 << 20;
+  options.cell.cellsWorthOfKey = 2;
+  Fixture f(options);
+  Client one(f.connect()), another(f.connect());
+  auto first = one.graft(f.signer()).wait(f.node.waitScope);
+  auto second = another.graft(f.signer()).wait(f.node.waitScope);
+  kj::Vector<Process::Client> running;
+  kj::uint started = 0;
+  auto start = [&](auto& graft) {
+    running.add(runOn(graft.getSession().getExtension().getExecutor(), "cell-plain",
+                      {"sleep", "1000000000"}));
+    auto why = f.failure(running.back().stdinRequest().send().ignoreResult());
+    started += why.size() == 0;
+    return kj::mv(why);
+  };
+  kj::String why;
+  while (why.size() == 0 && started < 1000) why = start(started % 2 == 0 ? first : second);
+  KJ_EXPECT(started > 2 && started < 1000, started);
+  KJ_EXPECT(contains(why, "memory"), why);
+  Client other(f.connect(f.other.getPeerId()));
+  auto third = other.graft(f.signer(f.other)).wait(f.node.waitScope);
+  KJ_EXPECT(start(third) == "");
+}
+
 KJ_TEST("a key sees and reaches its own cells alone; with the right to the node, all") {
   Fixture f;
   Busy mine(f, f.client), others(f, f.other);

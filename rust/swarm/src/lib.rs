@@ -105,7 +105,10 @@ fn begin(
     live: Arc<Live>,
 ) -> Result<(direct::Dialer, Option<Parts>), Failure> {
     let failed = |address: &Multiaddr, e: &dyn std::error::Error| {
-        other(format!("cannot listen on {address}: {}", reasons::chain(e)))
+        let why = reasons::chain(e);
+        let foreign = why.contains("(os error 99)"); // EADDRNOTAVAIL
+        let hint = if foreign { "; this machine has no such address" } else { "" };
+        other(format!("cannot listen on {address}: {why}{hint}"))
     };
     let direct = direct::begin(&key, settings, inbox).map_err(|(a, e)| failed(&a, &e))?;
     if !settings.network {

@@ -3,7 +3,7 @@
 use crate::behaviour::{Dht, Settings};
 use crate::other;
 use libp2p::identity::Keypair;
-use libp2p::multiaddr::Protocol;
+use libp2p::multiaddr::{self, Protocol};
 use libp2p::pnet::PreSharedKey;
 use libp2p::swarm::StreamProtocol;
 use libp2p::{Multiaddr, PeerId};
@@ -96,6 +96,22 @@ impl WwSwarmOptions {
     }
 }
 
+/// What is wrong with an address, for whoever wrote it.
+fn malformed(error: &multiaddr::Error) -> String {
+    match error {
+        multiaddr::Error::UnknownProtocolString(name) if name.is_empty() => {
+            "a part of it is empty".to_string()
+        }
+        multiaddr::Error::UnknownProtocolString(name) => format!("there is no protocol {name}"),
+        multiaddr::Error::InvalidProtocolString => "it is cut short".to_string(),
+        multiaddr::Error::InvalidMultiaddr => "it does not begin with a slash".to_string(),
+        multiaddr::Error::ParsingError(_) => {
+            "a part of it is not the number, address or peer id that belongs there".to_string()
+        }
+        other => other.to_string(),
+    }
+}
+
 /// The binary form of an address that a person wrote.
 ///
 /// # Safety
@@ -108,7 +124,7 @@ pub unsafe extern "C" fn ww_multiaddr_parse(
 ) -> bool {
     unsafe {
         deliver(error, false, || {
-            let address: Multiaddr = text.text()?.parse().map_err(other)?;
+            let address: Multiaddr = text.text()?.parse().map_err(|e| other(malformed(&e)))?;
             bytes.write(address.to_vec().into());
             Ok(true)
         })

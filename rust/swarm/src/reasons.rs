@@ -34,6 +34,9 @@ fn reason(text: &str) -> String {
     if text.contains("Timeout has been reached") {
         return NO_ANSWER.to_string();
     }
+    if text.contains("no records found") {
+        return "that name has no such record".to_string();
+    }
     if text.starts_with("Unsupported resolved address") {
         return NOT_DIALLED.to_string();
     }
@@ -66,5 +69,7 @@ mod tests {
             ": Multiple dial errors occurred:\n - Unsupported resolved address: /ip4/1.2.3.4/udp/1";
         assert_eq!(reason(unsupported), NOT_DIALLED);
         assert_eq!(reason("timed out"), "timed out");
+        let nowhere = "DNS error: no records found for Query { name: Name(\"_dnsaddr.x.\") }";
+        assert_eq!(reason(nowhere), "that name has no such record");
     }
 }

@@ -36,5 +36,15 @@ KJ_TEST("what could end a line or command a terminal is shown, not done") {
   KJ_EXPECT(escapeText("\xc2\x9b" "2J").findFirst('\x9b') == nullptr);
 }
 
+KJ_TEST("what is long is shown in part, in whole characters") {
+  KJ_EXPECT(shorten("") == "" && shorten("short") == "short");
+  kj::String text = kj::str("");
+  for (int i = 0; i < 150; i++) text = kj::str(text, "\xc3\xa9");
+  for (auto& one: {kj::str(text), kj::str("a", text)}) {
+    auto shown = shorten(one);
+    KJ_EXPECT(shown.size() < 210 && shown.endsWith("[...]") && isUtf8(shown.asBytes()), shown);
+  }
+}
+
 }  // namespace
 }  // namespace ww

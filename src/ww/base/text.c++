@@ -78,6 +78,14 @@ kj::String escapeText(kj::StringPtr text) {
   return kj::String(out.releaseAsArray());
 }
 
+kj::String shorten(kj::StringPtr text) {
+  constexpr size_t MOST = 200;
+  if (text.size() <= MOST) return kj::str(text);
+  size_t end = MOST;
+  while (end > 0 && (text[end] & 0xc0) == 0x80) end--;  // not within a character
+  return kj::str(text.slice(0, end), "[...]");
+}
+
 kj::String quoteJson(kj::StringPtr value) {
   // The escapes of text are JSON's own for \n and \t; a backslash of it becomes two.
   auto escaped = isUtf8(value.asBytes()) ? kj::str(value) : escapeText(value);

@@ -14,6 +14,9 @@ bool isUtf8(kj::ArrayPtr<const kj::byte> bytes);
 // \n, \t, \\ or \xHH.
 kj::String escapeText(kj::StringPtr text);
 
+// As much of what a person wrote as an error has to show of it.
+kj::String shorten(kj::StringPtr text);
+
 // `value` as a JSON string, with its quotes.
 kj::String quoteJson(kj::StringPtr value);
 

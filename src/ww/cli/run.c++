@@ -73,6 +73,7 @@ class Run {
         node(nodeOptions(options), io.provider->getTimer(), io.waitScope, heads, *swarm, logger,
              {kj::mv(data.code), kj::heap<ProcessCompileWorker>(engineOptions(options))}),
         clients(node, *swarm, policy, io.provider->getTimer(), logger) {
+    sayWhoGetsIn();
     swarm->serve(RPC_PROTOCOL, [this](PeerStream peer) { clients.servePeer(kj::mv(peer)); });
   }
 
@@ -115,6 +116,17 @@ class Run {
 
   static kj::Maybe<kj::StringPtr> fileOf(const RunOptions& options) {
     return options.allowFile.map([](const kj::String& path) -> kj::StringPtr { return path; });
+  }
+
+  // A key without a way in, or a way in that no key has, is seldom what somebody wanted.
+  void sayWhoGetsIn() {
+    bool isOpen = options.network.enabled || options.network.rpc != nullptr;
+    bool hasKeys = options.allow.size() > 0 || options.allowFile != nullptr;
+    if (isOpen && !hasKeys) {
+      logger.log(LogLevel::INFO, "no key may graft from elsewhere: --allow KEY names one");
+    } else if (!isOpen && hasKeys) {
+      logger.log(LogLevel::WARNING, "no key can come in: --listen or --rpc opens a way");
+    }
   }
 
   void complainOf(kj::StringPtr what, const kj::Exception& exception) {

@@ -1,5 +1,6 @@
 #include <ww/net/libp2p-swarm.h>
 
+#include <string.h>
 #include <ww/base/error.h>
 
 namespace ww {
@@ -180,10 +181,12 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> Libp2pSwarm::reach(
   auto targets = KJ_MAP(addr, addrs) { return addr.asBytes(); };
   co_return co_await thread.openDirect(wanted.asBytes(), targets, protocol).catch_(
       [&](kj::Exception&& e) -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
-    return badInput(kj::str("it hung up before it said anything, as a node does that has "
-        "all the connections that it takes, of one peer or in all (",
-        KJ_ASSERT_NONNULL(left).getDescription(),
-        "); nor is there RPC alone at that address: ", e.getDescription()));
+    auto why = kj::str("it hung up before it said anything, as a node does that has all the "
+        "connections that it takes, of one peer or in all (",
+        KJ_ASSERT_NONNULL(left).getDescription(), ')');
+    // Where both speak, the second may say more.
+    if (strstr(e.getDescription().cStr(), "does not serve") != nullptr) return badInput(why);
+    return badInput(kj::str(why, "; and as RPC alone: ", e.getDescription()));
   });
 }
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <ww/base/error.h>
+#include <ww/base/text.h>
 #include <ww/net/peer-id.h>
 
 namespace ww {
@@ -80,7 +81,7 @@ AllowList::AllowList(kj::ArrayPtr<const kj::String> words, kj::Maybe<kj::StringP
   for (auto& word: words) {
     auto parsed = parseAllowedKey(word);
     KJ_IF_MAYBE(problem, parsed.tryGet<kj::String>()) {
-      kj::throwFatalException(badInput(kj::str("--allow ", word, ": ", *problem)));
+      kj::throwFatalException(badInput(kj::str("--allow ", shorten(word), ": ", *problem)));
     }
     fixed.add(parsed.get<AllowedKey>());
   }

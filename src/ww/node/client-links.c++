@@ -1,6 +1,8 @@
 #include <ww/node/client-links.h>
 
 #include <arpa/inet.h>
+#include <capnp/rpc.capnp.h>
+#include <capnp/serialize-async.h>
 #include <kj/debug.h>
 #include <kj/encoding.h>
 #include <kj/list.h>
@@ -61,6 +63,24 @@ void removeFrom(kj::Vector<T*>& all, T* item) {
     if (other != item) others.add(other);
   }
   all = kj::mv(others);
+}
+
+}  // namespace
+
+namespace {
+
+// For a peer to take a few bytes.
+constexpr kj::Duration TO_TELL = 1 * kj::SECONDS;
+
+// What an RPC system says before it hangs up. Nothing is read.
+kj::Promise<void> tellRefused(kj::AsyncOutputStream& stream) {
+  capnp::MallocMessageBuilder message;
+  auto why = overloaded("links: this key has too many that have yet to graft; they are waited for, "
+                        "and this one was one too many, or waited too long");
+  auto abort = message.initRoot<capnp::rpc::Message>().initAbort();
+  abort.setType(capnp::rpc::Exception::Type::OVERLOADED);
+  abort.setReason(why.getDescription());
+  co_await capnp::writeMessage(stream, message).catch_([](kj::Exception&&) {});
 }
 
 }  // namespace
@@ -331,6 +351,7 @@ kj::Promise<void> ClientLinks::enqueue(PeerStream peer) {
   if (served) {
     begin(kj::mv(peer));
   } else {
+    co_await tellRefused(*peer.stream).exclusiveJoin(timer.afterDelay(TO_TELL));
     logger.log(LogLevel::DEBUG, "too many links of a peer that have not grafted; one is refused",
                {{"peer", peer.peer.toText()}, {"from", kj::str(peer.from)}});
   }

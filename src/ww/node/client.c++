@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 #include <unistd.h>
 #include <ww/base/error.h>
+#include <ww/base/text.h>
 #include <ww/membrane/key-signer.h>
 #include <ww/net/libp2p-swarm.h>
 #include <ww/node/client-links.h>
@@ -79,17 +80,17 @@ kj::Promise<kj::Own<NodeClient>> connectRemote(kj::AsyncIoContext& io, ClientOpt
                                                Identity identity, Logger& logger) {
   auto parsed = parseMultiaddrText(options.target);
   KJ_IF_MAYBE(problem, parsed.tryGet<kj::String>()) {
-    kj::throwFatalException(badInput(kj::str("--on ", options.target, ": no multiaddr: ",
+    kj::throwFatalException(badInput(kj::str("--on ", shorten(options.target), ": no multiaddr: ",
                                              *problem)));
   }
   auto& addr = parsed.get<Multiaddr>();
   auto found = addr.findPeer();
   if (found == nullptr) {
-    kj::throwFatalException(badInput(kj::str("--on ", options.target, ": it does not say who is "
-        "there, and nothing is signed for a stranger; it must end in /p2p/PEERID")));
+    kj::throwFatalException(badInput(kj::str("--on ", shorten(options.target), ": it does not say "
+        "who is there, and nothing is signed for a stranger; it must end in /p2p/PEERID")));
   }
   KJ_IF_MAYBE(obstacle, addr.findObstacle(Multiaddr::Use::DIAL)) {
-    kj::throwFatalException(badInput(kj::str("--on ", options.target, ": ", *obstacle)));
+    kj::throwFatalException(badInput(kj::str("--on ", shorten(options.target), ": ", *obstacle)));
   }
   auto peer = kj::mv(KJ_ASSERT_NONNULL(found));
   requireAnother(identity, peer);
@@ -214,8 +215,9 @@ kj::Promise<kj::Own<NodeClient>> connectToNode(kj::AsyncIoContext& io, ClientOpt
   }
   // A folder or socket that is there, or is written like one.
   if (name.findFirst('/') == nullptr && access(options.target.cStr(), F_OK) < 0) {
-    return badInput(kj::str("--on ", options.target, ": neither a multiaddr nor a peer id, and no "
-                            "folder or socket of that name is here"));
+    return badInput(kj::str("--on ", shorten(options.target), ": neither a multiaddr nor a peer "
+        "id, and no folder or socket of that name is here; an address is written "
+        "/ip4/IP/tcp/PORT/p2p/PEERID"));
   }
   return connectLocal(*io.lowLevelProvider, options.target).then(
       [](kj::Own<kj::AsyncIoStream>&& stream) -> kj::Own<NodeClient> {

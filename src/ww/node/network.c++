@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <ww/base/error.h>
+#include <ww/base/text.h>
 #include <ww/net/libp2p-swarm.h>
 #include <ww/node/client-links.h>
 
@@ -30,12 +31,13 @@ constexpr kj::StringPtr DEFAULT_QUIC = "/ip4/0.0.0.0/udp/2020/quic-v1"_kj;
 Multiaddr parse(kj::StringPtr option, kj::StringPtr text, Multiaddr::Use use) {
   auto parsed = parseMultiaddrText(text);
   KJ_IF_MAYBE(problem, parsed.tryGet<kj::String>()) {
-    kj::throwFatalException(badInput(kj::str(option, " ", text, ": no multiaddr: ", *problem,
-                                             "; one looks like ", DEFAULT_TCP)));
+    kj::throwFatalException(badInput(kj::str(option, " ", shorten(text), ": no multiaddr: ",
+        *problem, "; one looks like ",
+        use == Multiaddr::Use::LISTEN ? DEFAULT_TCP : "/ip4/IP/tcp/PORT/p2p/PEERID"_kj)));
   }
   auto addr = kj::mv(parsed.get<Multiaddr>());
   KJ_IF_MAYBE(obstacle, addr.findObstacle(use)) {
-    kj::throwFatalException(badInput(kj::str(option, " ", text, ": ", *obstacle)));
+    kj::throwFatalException(badInput(kj::str(option, " ", shorten(text), ": ", *obstacle)));
   }
   return addr;
 }
