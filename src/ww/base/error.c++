@@ -30,4 +30,14 @@ kj::Exception overloaded(kj::StringPtr limit) {
       kj::str("overloaded: ", limit));
 }
 
+kj::Maybe<kj::String> findLimit(const kj::Exception& exception) {
+  constexpr auto PREFIX = "overloaded: "_kj;
+  auto text = exception.getDescription();
+  if (exception.getType() != kj::Exception::Type::OVERLOADED || !text.startsWith(PREFIX)) {
+    return nullptr;
+  }
+  auto rest = text.slice(PREFIX.size());
+  return kj::str(rest.slice(0, rest.findFirst(':').orDefault(rest.size())));
+}
+
 }  // namespace ww

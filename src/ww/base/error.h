@@ -32,4 +32,7 @@ kj::String systemReason(const kj::Exception& exception);
 // `overloaded: limit`, of type OVERLOADED: over a quota; later, or less.
 kj::Exception overloaded(kj::StringPtr limit);
 
+// The limit's name, without what may follow it after another colon, if it is such a one.
+kj::Maybe<kj::String> findLimit(const kj::Exception& exception);
+
 }  // namespace ww

@@ -63,6 +63,14 @@ kj::Own<CellRecord> CellList::add(Cell& cell, uint64_t id, uint64_t parent,
   return record;
 }
 
+uint64_t CellList::getMemory() const {
+  uint64_t bytes = 0;
+  for (auto& entry: records) {
+    KJ_IF_MAYBE(cell, entry.value->cell) bytes += cell->getUsage().memory;
+  }
+  return bytes;
+}
+
 void CellList::end(CellRecord& record, int32_t exitCode, kj::StringPtr cause) {
   record.cell = nullptr;
   record.usage.memory = 0;

@@ -65,6 +65,9 @@ class CellList final {
     return records.find(id).map([](auto& record) -> CellRecord& { return *record; });
   }
 
+  // Bytes of linear memory, of the cells that run.
+  uint64_t getMemory() const;
+
   // Of a cell of this list, at its end.
   void end(CellRecord& record, int32_t exitCode, kj::StringPtr cause);
 

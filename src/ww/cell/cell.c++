@@ -347,6 +347,12 @@ kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& 
   group.add(kj::addRef(*cell));
   cell->record = parts.list.add(*cell, cell->getId(), group.getParent(), *cellOrigin,
                                 component.getHash(), argValues);
+  KJ_IF_MAYBE(link, cell->link) {
+    (*link)->onHits([&hits = parts.hits, id = cell->getId(),
+                     record = kj::addRef(*cell->record)](kj::StringPtr limit) mutable {
+      KJ_IF_MAYBE(kind, findLimitKind(limit)) hits.hit(*kind, id, "its link", record->hits);
+    });
+  }
   cell->watch(parts);
   return cell;
 }

@@ -16,24 +16,48 @@ kj::StringPtr nameOf(LimitKind kind) {
     case LimitKind::INSTANTIATION: return "instantiation";
     case LimitKind::COMPILE_TIME: return ffi::COMPILE_TIME;
     case LimitKind::COMPILE_MEMORY: return ffi::COMPILE_MEMORY;
+    case LimitKind::LINK_CALLS: return "calls";
+    case LimitKind::LINK_ANSWERS: return "answers";
+    case LimitKind::LINK_HELD_BYTES: return "heldBytes";
+    case LimitKind::LINK_MESSAGE: return "message";
+    case LimitKind::LINK_SEGMENTS: return "segments";
+    case LimitKind::LINK_DEPTH: return "pipelining";
+    case LimitKind::LINK_PROMISES: return "promises";
+    case LimitKind::LINK_EXPORTS: return "exports";
+    case LimitKind::LINK_SENT_CAPS: return "sentCaps";
+    case LimitKind::LINK_UNSENT_BYTES: return "unsentBytes";
+    case LimitKind::LINK_STALLED: return "stalled";
   }
   KJ_UNREACHABLE;
 }
 
-void LimitHits::hit(LimitKind kind, uint64_t cell, kj::StringPtr limit, CellHits& of) {
+kj::Maybe<LimitKind> findLimitKind(kj::StringPtr name) {
+  for (size_t i = 0; i < LIMIT_KINDS; i++) {
+    if (nameOf(LimitKind(i)) == name) return LimitKind(i);
+  }
+  return nullptr;
+}
+
+bool LimitHits::count(LimitKind kind, CellHits& of) {
+  ++counts[size_t(kind)];
   ++of.count;
   auto bit = 1u << kj::uint(kind);
   bool isFirst = (of.kinds & bit) == 0;
   of.kinds |= bit;
-  if (isFirst) return hit(kind, cell, limit);
-  ++counts[size_t(kind)];
+  return isFirst;
 }
 
-void LimitHits::hit(LimitKind kind, uint64_t cell, kj::StringPtr limit) {
-  ++counts[size_t(kind)];
+void LimitHits::hit(LimitKind kind, uint64_t cell, kj::StringPtr limit, CellHits& of) {
+  if (!count(kind, of)) return;
   logger.log(LogLevel::WARNING, "a limit was hit",
              {{"limit", kj::str(nameOf(kind))}, {"cell", kj::str(cell)},
               {"value", kj::str(limit)}});
+}
+
+void LimitHits::hit(LimitKind kind, kj::StringPtr client, CellHits& of) {
+  if (!count(kind, of)) return;
+  logger.log(LogLevel::WARNING, "a limit was hit",
+             {{"limit", kj::str(nameOf(kind))}, {"client", kj::str(client)}});
 }
 
 }  // namespace ww

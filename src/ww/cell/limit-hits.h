@@ -22,13 +22,25 @@ enum class LimitKind {
   INSTANTIATION,
   COMPILE_TIME,
   COMPILE_MEMORY,
+  LINK_CALLS,  // of a link: those that link/quota-network.h and its kin name
+  LINK_ANSWERS,
+  LINK_HELD_BYTES,
+  LINK_MESSAGE,
+  LINK_SEGMENTS,
+  LINK_DEPTH,
+  LINK_PROMISES,
+  LINK_EXPORTS,
+  LINK_SENT_CAPS,
+  LINK_UNSENT_BYTES,
+  LINK_STALLED,
 };
 
-constexpr size_t LIMIT_KINDS = size_t(LimitKind::COMPILE_MEMORY) + 1;
+constexpr size_t LIMIT_KINDS = size_t(LimitKind::LINK_STALLED) + 1;
+static_assert(LIMIT_KINDS <= 32, "CellHits has a bit for each");
 
-// As operators read it: memory, tables, cpu, timeout, descendants, depth, held, instantiation,
-// compileTime, compileMemory.
+// As operators read it, and as refusals say it: memory, compileTime, heldBytes.
 kj::StringPtr nameOf(LimitKind kind);
+kj::Maybe<LimitKind> findLimitKind(kj::StringPtr name);
 
 // Those that one cell has hit.
 struct CellHits {
@@ -41,13 +53,17 @@ class LimitHits final {
   explicit LimitHits(Logger& logger): logger(logger) {}
   KJ_DISALLOW_COPY_AND_MOVE(LimitHits);
 
-  // `cell` 0: none, a client's own session.
+  // `limit` is its value. `cell` 0: none, a client's own session.
   void hit(LimitKind kind, uint64_t cell, kj::StringPtr limit, CellHits& of);
-  void hit(LimitKind kind, uint64_t cell, kj::StringPtr limit);
+
+  // Of a client's link.
+  void hit(LimitKind kind, kj::StringPtr client, CellHits& of);
 
   uint64_t count(LimitKind kind) const { return counts[size_t(kind)]; }
 
  private:
+  bool count(LimitKind kind, CellHits& of);  // whether it is the first
+
   Logger& logger;
   std::array<uint64_t, LIMIT_KINDS> counts{};
 };

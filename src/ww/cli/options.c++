@@ -94,6 +94,7 @@ struct Raw {
   bool noNetwork = false;
   bool noMdns = false;
   std::string rpc;
+  std::string metrics;
   bool dialPrivate = false;
   std::vector<std::string> allow;
   std::string allowFile;
@@ -204,6 +205,10 @@ void addRunOptions(CLI::App& run, Raw& raw) {
          "--advance-on-signal", raw.advanceOnSignal,
          "Move the epoch by one at each SIGUSR1, to see a session end and the image graft again")
       ->envname("WW_ADVANCE_ON_SIGNAL");
+  run.add_option("--metrics", raw.metrics,
+                 "Serve Prometheus metrics, /healthz and /readyz over HTTP: IP:PORT, or :2022 for\n"
+                 "loopback alone [not served]")
+      ->type_name("ADDR")->check(isNotEmpty)->envname("WW_METRICS");
   addLimitOptions(run, raw);
   addNetworkOptions(run, raw);
   run.footer(RUN_EXAMPLES);
@@ -294,6 +299,7 @@ RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   options.maxChildren = raw.maxChildren;
   options.allow = strs(raw.allow);
   if (!raw.allowFile.empty()) options.allowFile = str(raw.allowFile);
+  if (!raw.metrics.empty()) options.metrics = str(raw.metrics);
   return options;
 }
 

@@ -24,6 +24,7 @@ struct RunOptions {
   kj::uint maxChildren = 64;        // running cells of one session
   kj::Array<kj::String> allow;      // keys that may graft from elsewhere: KEY or KEY,node
   kj::Maybe<kj::String> allowFile;  // with more of them
+  kj::Maybe<kj::String> metrics;    // [IP][:PORT]: where metrics and health are served
 };
 
 // Which node a command is for, and as whom.

@@ -18,6 +18,7 @@
 #include <ww/node/identity-file.h>
 #include <ww/node/image-file.h>
 #include <ww/node/local-endpoint.h>
+#include <ww/node/metrics-server.h>
 #include <ww/node/node.h>
 #include <ww/node/wiring.h>
 
@@ -32,6 +33,8 @@ kj::uint compileThreads() {
   constexpr long FEWEST = 2, MOST = 8;
   return kj::max(FEWEST, kj::min(MOST, sysconf(_SC_NPROCESSORS_ONLN)));
 }
+
+constexpr kj::StringPtr VERSION = WW_VERSION ""_kj;
 
 constexpr uint64_t MAX_CODE_BYTES = uint64_t(1) << 30;
 
@@ -89,10 +92,11 @@ class Run {
     }).eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the local socket", e); });
     auto following = allowList.follow(*io.lowLevelProvider, io.provider->getTimer())
         .eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the allowed keys", e); });
+    auto watching = serveMetrics();
     auto exit = runCell(kj::mv(wasm));
     auto code = co_await exit.exclusiveJoin(signal.addBranch().then([](int number) {
       return EXIT_SIGNAL_BASE + number;
-    }));
+    })).exclusiveJoin(kj::mv(watching));
     // What the end itself answered, a kill of pid0 say, is sent when the loop has nothing to do.
     co_await io.provider->getTimer().afterDelay(0 * kj::SECONDS);
     co_return code;
@@ -113,9 +117,20 @@ class Run {
   kj::Own<Swarm> swarm;
   Node node;
   ClientLinks clients;
+  NodeMetrics metrics{node, clients, *swarm, VERSION};
+  MetricsServer metricsServer{io.provider->getTimer(), metrics, logger};
 
   static kj::Maybe<kj::StringPtr> fileOf(const RunOptions& options) {
     return options.allowFile.map([](const kj::String& path) -> kj::StringPtr { return path; });
+  }
+
+  // Rejects if it cannot be done; does not resolve.
+  kj::Promise<int> serveMetrics() {
+    KJ_IF_MAYBE(address, options.metrics) {
+      co_await metricsServer.serve(io.provider->getNetwork(), *address);
+    }
+    co_await kj::Promise<void>(kj::NEVER_DONE);
+    co_return 0;
   }
 
   // A key without a way in, or a way in that no key has, is seldom what somebody wanted.
@@ -160,6 +175,7 @@ class Run {
     }).eagerlyEvaluate(nullptr);
     auto cell = co_await node.boot(kj::mv(wasm), kj::mv(args), kj::mv(env));
     slow = nullptr;
+    metricsServer.setReady();
     Wiring wiring(*io.lowLevelProvider, *cell, logger);
     auto code = co_await cell->wait();
     co_await wiring.drain();

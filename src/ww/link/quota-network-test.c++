@@ -88,7 +88,7 @@ KJ_TEST("a chain of pipelined calls is refused from the limit on, to its end") {
   peer.waitScope.poll();
   peer.open();
   // Each step counts twice: the call, and the field of its answer.
-  KJ_EXPECT(peer.answered(calls, "overloaded: depth") == LIMITS.depth / 2 + 1);
+  KJ_EXPECT(peer.answered(calls, "overloaded: pipelining") == LIMITS.depth / 2 + 1);
   call(peer.host).wait(peer.waitScope);
 }
 

@@ -51,7 +51,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     return {questions.size(), heldBytes, exports.size(), imports.size()};
   }
   kj::Promise<void> shutdown() override {
-    KJ_IF_MAYBE(w, network.watcher) w->heardLast();
+    network.watcher.heardLast();
     return inner->shutdown();
   }
   kj::Own<capnp::OutgoingRpcMessage> newOutgoingMessage(kj::uint words) override {
@@ -63,10 +63,18 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         [this](kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>&& received)
             -> kj::Maybe<kj::Own<capnp::IncomingRpcMessage>> {
       KJ_IF_MAYBE(message, received) {
-        if (!mayGoOn()) kj::throwFatalException(overloaded("unsentBytes"));
-        if (!admit(**message)) return kj::Own<capnp::IncomingRpcMessage>(kj::heap<Nothing>());
+        bool isAdmitted = true;
+        KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+          if (!mayGoOn()) kj::throwFatalException(overloaded("unsentBytes"));
+          isAdmitted = admit(**message);
+        })) {
+          end(kj::mv(*e));
+        }
+        if (!isAdmitted) return kj::Own<capnp::IncomingRpcMessage>(kj::heap<Nothing>());
       }
       return kj::mv(received);
+    }, [this](kj::Exception&& e) -> kj::Maybe<kj::Own<capnp::IncomingRpcMessage>> {
+      end(kj::mv(e));
     });
   }
 
@@ -118,9 +126,11 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   kj::HashSet<uint32_t> given;  // such questions that were given up: what comes is dropped
   kj::HashMap<uint32_t, kj::Array<uint32_t>> promises;  // of the peer's, with what became each
 
-  bool mayGoOn() {
-    KJ_IF_MAYBE(w, network.watcher) return w->mayGoOn();
-    return true;
+  bool mayGoOn() { return network.watcher.mayGoOn(); }
+
+  [[noreturn]] void end(kj::Exception&& reason) {
+    KJ_IF_MAYBE(limit, findLimit(reason)) network.watcher.onHit(*limit);
+    kj::throwFatalException(kj::mv(reason));
   }
 
   // False: dealt with here. Throws to end the link.
@@ -237,7 +247,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       depth += on.depth;
       becomeAnswer(before, cap.getReceiverAnswer().getQuestionId());
     }
-    if (depth > limits.depth) kj::throwFatalException(overloaded("depth"));
+    if (depth > limits.depth) kj::throwFatalException(overloaded("pipelining"));
     if (!cap.isSenderPromise()) return;
     for (auto id: before) {
       if (id == cap.getSenderPromise()) {
@@ -292,7 +302,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     if (!refusable) question.refused = false;
     auto most = refusable ? limits.calls : limits.calls + limits.refused();
     if (question.depth > limits.depth) {
-      limit = "depth"_kj;
+      limit = "pipelining"_kj;
       question.refused = true;
     }
     if (!question.isLarge && heldBytes + question.bytes > limits.heldBytes) {
@@ -329,6 +339,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   }
 
   void refuse(uint32_t id, kj::StringPtr limit) {
+    network.watcher.onHit(limit);
     auto exception = overloaded(limit);
     auto answer = inner->newOutgoingMessage(32);
     auto ret = answer->getBody().initAs<Message>().initReturn();

@@ -63,11 +63,13 @@ class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
 
     // Nothing that the peer says is heard any more. What is unsent still goes out.
     virtual void heardLast() = 0;
+
+    // The peer came up against the limit of this name: a call was refused, or the link ends.
+    virtual void onHit(kj::StringPtr limit) = 0;
   };
 
   // The watcher outlives it.
-  QuotaNetwork(capnp::TwoPartyVatNetworkBase& inner, QuotaLimits limits,
-               kj::Maybe<Watcher&> watcher = nullptr)
+  QuotaNetwork(capnp::TwoPartyVatNetworkBase& inner, QuotaLimits limits, Watcher& watcher)
       : inner(inner), limits(limits), watcher(watcher) {}
   KJ_DISALLOW_COPY_AND_MOVE(QuotaNetwork);
 
@@ -85,7 +87,7 @@ class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
 
   capnp::TwoPartyVatNetworkBase& inner;
   QuotaLimits limits;
-  kj::Maybe<Watcher&> watcher;
+  Watcher& watcher;
   kj::Maybe<CountedConnection&> current;
 };
 

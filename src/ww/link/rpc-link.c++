@@ -13,9 +13,10 @@ namespace ww {
 using RpcSystem = capnp::RpcSystem<capnp::rpc::twoparty::VatId>;
 using capnp::rpc::twoparty::Side;
 
-class RpcLink::Impl {
+class RpcLink::Impl: private QuotaNetwork::Watcher {
  public:
   virtual ~Impl() noexcept(false) {}
+  void onHits(kj::Function<void(kj::StringPtr)> tell) { tellHit = kj::mv(tell); }
   virtual kj::Promise<void> onDisconnect() = 0;
   virtual LinkUse getUse() const = 0;
   virtual kj::Promise<void> onEnd() { KJ_UNIMPLEMENTED("a cell's link ends with the cell"); }
@@ -23,6 +24,15 @@ class RpcLink::Impl {
     KJ_UNIMPLEMENTED("a cell offers nothing of its own");
   }
   virtual void setLimits(LinkLimits) { KJ_UNIMPLEMENTED("limits of a cell's own link are fixed"); }
+
+ protected:
+  QuotaNetwork::Watcher& asWatcher() { return *this; }
+  bool mayGoOn() override { return true; }
+  void heardLast() override {}
+
+ private:
+  kj::Function<void(kj::StringPtr)> tellHit = [](kj::StringPtr) {};
+  void onHit(kj::StringPtr limit) override { tellHit(limit); }
 };
 
 class RpcLink::OverChannel final: public Impl {
@@ -31,7 +41,7 @@ class RpcLink::OverChannel final: public Impl {
               LinkLimits limits)
       : watch(timer, limits.patience, [this](kj::Exception&& e) { network.fail(kj::mv(e)); }),
         network(kj::mv(channel), Side::SERVER, {limits.frame, limits.unsentBytes}, watch),
-        counted(network, limits.quota),
+        counted(network, limits.quota, asWatcher()),
         system(capnp::makeRpcServer(counted, kj::mv(bootstrap))) {}
 
   kj::Promise<void> onDisconnect() override { return network.onDisconnect(); }
@@ -44,7 +54,7 @@ class RpcLink::OverChannel final: public Impl {
   RpcSystem system;
 };
 
-class RpcLink::OverStream final: public Impl, private QuotaNetwork::Watcher {
+class RpcLink::OverStream final: public Impl {
  public:
   OverStream(kj::Own<kj::AsyncIoStream> raw, capnp::Capability::Client bootstrap, kj::Timer& timer,
              LinkLimits limits)
@@ -52,7 +62,7 @@ class RpcLink::OverStream final: public Impl, private QuotaNetwork::Watcher {
         stream(kj::mv(raw), limits.frame, watch),
         messages(stream, capnp::IncomingRpcMessage::getShortLivedCallback()),
         network(messages, Side::SERVER, readerOptions(limits)),
-        unsentBytes(limits.unsentBytes), counted(network, limits.quota, *this),
+        unsentBytes(limits.unsentBytes), counted(network, limits.quota, asWatcher()),
         system(capnp::makeRpcServer(counted, kj::mv(bootstrap))) {}
 
   kj::Promise<void> onDisconnect() override {
@@ -122,6 +132,8 @@ capnp::Capability::Client RpcLink::bootstrap() { return impl->bootstrap(); }
 kj::Promise<void> RpcLink::onDisconnect() { return impl->onDisconnect(); }
 
 LinkUse RpcLink::getUse() const { return impl->getUse(); }
+
+void RpcLink::onHits(kj::Function<void(kj::StringPtr limit)> tell) { impl->onHits(kj::mv(tell)); }
 
 kj::Promise<void> RpcLink::onEnd() { return impl->onEnd(); }
 

@@ -8,6 +8,7 @@
 
 #include <capnp/capability.h>
 #include <kj/async-io.h>
+#include <kj/function.h>
 #include <kj/timer.h>
 #include <ww/base/byte-channel.h>
 #include <ww/link/frame-limits.h>
@@ -44,6 +45,10 @@ class RpcLink final {
   void setLimits(LinkLimits limits);
 
   LinkUse getUse() const;
+
+  // Called with the name of a limit that the peer came up against: a call was refused, or the link
+  // ends. Not to drop the link.
+  void onHits(kj::Function<void(kj::StringPtr limit)> tell);
 
   // What the peer offers of its own, over a stream. Its first call fails where that is nothing.
   capnp::Capability::Client bootstrap();

@@ -147,6 +147,9 @@ class ClientLinks::Link final: public kj::Refcounted {
     };
     rpc = kj::heap<RpcLink>(kj::mv(raw), owner.node.serveMembrane(*group, kj::mv(parts)),
                             owner.timer, owner.limits.after);
+    rpc->onHits([this](kj::StringPtr limit) {
+      KJ_IF_MAYBE(kind, findLimitKind(limit)) this->owner.node.getHits().hit(*kind, name(), hits);
+    });
     if (isOwner) {
       grafted = true;
     } else {
@@ -285,6 +288,7 @@ class ClientLinks::Link final: public kj::Refcounted {
   kj::Own<RpcLink> rpc;
   kj::List<Session, &Session::listLink> sessions;
   kj::PromiseFulfillerPair<void> pushedOut = kj::newPromiseAndFulfiller<void>();
+  CellHits hits;                     // of limits of its link
   kj::Vector<kj::String> keys;       // that it grafted by, in hexadecimal
   kj::Promise<void> late = nullptr;  // a graft that is waited for
   bool isWaiting = false;            // for its first graft

@@ -1,6 +1,5 @@
 #include <ww/node/network.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/encoding.h>
@@ -13,6 +12,7 @@
 #include <ww/base/text.h>
 #include <ww/net/libp2p-swarm.h>
 #include <ww/node/client-links.h>
+#include <ww/node/ip-port.h>
 
 namespace ww {
 namespace {
@@ -22,7 +22,7 @@ constexpr size_t MAX_KEY_FILE_BYTES = 4096;
 constexpr kj::StringPtr KEY_HEADER = "/key/swarm/psk/1.0.0/\n/base16/\n"_kj;
 
 // By custom; of --rpc.
-constexpr kj::StringPtr RPC_PORT = "2021"_kj;
+constexpr uint16_t RPC_PORT = 2021;
 
 // Port 2020, over all that the machine has. A shared key leaves TCP alone.
 constexpr kj::StringPtr DEFAULT_TCP = "/ip4/0.0.0.0/tcp/2020"_kj;
@@ -122,38 +122,8 @@ kj::Array<kj::byte> parseNetworkKey(kj::StringPtr text) {
 }
 
 kj::String rpcAddr(kj::StringPtr text) {
-  auto fail = [&]() {
-    kj::throwFatalException(badInput(kj::str("--rpc ", text, ": no address; it takes IP:PORT, such "
-        "as 127.0.0.1:2021, [::1]:2021 or, on loopback, :2021")));
-  };
-  kj::StringPtr ip = text, port = RPC_PORT;
-  auto colon = text.findLast(':');
-  bool bare = !text.startsWith("[") && text.findFirst(':').map([&](size_t at) {
-    return at != KJ_ASSERT_NONNULL(colon);
-  }).orDefault(false);  // an IPv6 address alone
-  kj::String host;
-  KJ_IF_MAYBE(at, colon) {
-    if (!bare && !text.endsWith("]")) {
-      host = kj::str(text.slice(0, *at));
-      ip = host;
-      port = text.slice(*at + 1);
-    }
-  }
-  kj::String inside;
-  if (ip.startsWith("[") && ip.endsWith("]")) {
-    inside = kj::str(ip.slice(1, ip.size() - 1));
-    ip = inside;
-    bare = true;
-  }
-  if (ip.size() == 0) ip = "127.0.0.1"_kj;
-  kj::byte binary[sizeof(in6_addr)];
-  if (inet_pton(bare ? AF_INET6 : AF_INET, ip.cStr(), binary) != 1) fail();
-  for (char c: port) {
-    if (c < '0' || c > '9') fail();  // or hexadecimal would do
-  }
-  auto number = port.tryParseAs<uint16_t>();
-  if (number == nullptr) fail();
-  return kj::str(bare ? "/ip6/" : "/ip4/", ip, "/tcp/", KJ_ASSERT_NONNULL(number));
+  auto place = parseIpPort("--rpc", text, RPC_PORT);
+  return kj::str(place.isIp6 ? "/ip6/" : "/ip4/", place.ip, "/tcp/", place.port);
 }
 
 kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity,

@@ -82,7 +82,9 @@ class Node final: private kj::TaskSet::ErrorHandler {
   // Whether a cell may dial private addresses, whoever started it.
   bool dialsPrivate() const { return options.dial.allowPrivate; }
   ffi::Engine& getEngine() { return engine; }
-  const LimitHits& getHits() const { return hits; }
+  LimitHits& getHits() { return hits; }
+  uint64_t getMemory() const { return cells.getMemory(); }  // bytes, of the cells that run
+  size_t sessionCount() const { return sessions->size(); }
 
  private:
   class Session;

@@ -1,0 +1,51 @@
+#pragma once
+// Metrics and health over HTTP, for whoever watches the node: GET /metrics, /healthz, /readyz. It
+// answers to the address that it is bound to (`localhost`, on loopback; any IP address, where it is
+// bound to all) and no other name, so that no web page reaches it through a browser. Nothing is
+// read but heads of requests; a few connections at a time.
+//
+// One event loop.
+
+#include <kj/compat/http.h>
+#include <ww/base/log.h>
+#include <ww/node/ip-port.h>
+#include <ww/node/metrics.h>
+
+namespace ww {
+
+class MetricsServer final: private kj::HttpService, private kj::TaskSet::ErrorHandler {
+ public:
+  static constexpr kj::uint MAX_CONNECTIONS = 16;
+  static constexpr uint16_t PORT = 2022;  // where the address has none
+
+  // References outlive it.
+  MetricsServer(kj::Timer& timer, NodeMetrics& metrics, Logger& logger);
+  KJ_DISALLOW_COPY_AND_MOVE(MetricsServer);
+
+  // pid0 runs from now on: the node is ready.
+  void setReady() { isReady = true; }
+
+  // IP:PORT, as `--rpc` takes it. Listens when this returns, and says where; throws if it cannot.
+  // The promise does not resolve.
+  kj::Promise<void> serve(kj::Network& network, kj::StringPtr address);
+
+ private:
+  kj::Promise<void> request(kj::HttpMethod method, kj::StringPtr url,
+                            const kj::HttpHeaders& headers, kj::AsyncInputStream& body,
+                            Response& response) override;
+  kj::Promise<void> acceptAll(kj::Own<kj::ConnectionReceiver> receiver);
+  bool isMeant(kj::StringPtr name) const;
+  kj::Promise<void> talk(kj::Own<kj::AsyncIoStream> stream);
+  void taskFailed(kj::Exception&& exception) override;
+
+  NodeMetrics& metrics;
+  Logger& logger;
+  bool isReady = false;
+  IpPort place;
+  kj::uint connections = 0;
+  kj::HttpHeaderTable headerTable;
+  kj::HttpServer server;
+  kj::TaskSet tasks;
+};
+
+}  // namespace ww
