@@ -24,13 +24,17 @@ kj::String us(double seconds);
 kj::String perSecond(double seconds);   // one in that time
 kj::String ratio(double value);
 
-// native.c++: seconds a call of stock Cap'n Proto between two ends of a pipe in this process.
-double nativeEcho(kj::WaitScope& waitScope, kj::uint calls, kj::uint inFlight, size_t bytes);
+// native.c++: seconds a call of stock Cap'n Proto between two ends of a pipe in this process; with
+// our quotas at the serving end or without.
+enum class Quota { OFF, ON };
+double nativeEcho(kj::WaitScope& waitScope, kj::uint calls, kj::uint inFlight, size_t bytes,
+                  Quota quota = Quota::OFF);
 // Bytes a second through a pipe of KJ's, in 64 KiB pieces.
 double nativePipe(kj::WaitScope& waitScope, size_t bytes);
 
 // cells.c++: each prints its lines.
 void benchEcho();
+void benchQuota();
 void benchGraft();
 void benchSpawn();
 void benchStreams();

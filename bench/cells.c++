@@ -70,6 +70,20 @@ void benchEcho() {
   }
 }
 
+void benchQuota() {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope(loop);
+  for (kj::uint inFlight: {1, 64}) {
+    double off = 1e9, on = 1e9;
+    for (int i = 0; i < 3 * TRIALS; i++) {
+      off = kj::min(off, nativeEcho(waitScope, 40000, inFlight, 16));
+      on = kj::min(on, nativeEcho(waitScope, 40000, inFlight, 16, Quota::ON));
+    }
+    print(kj::str("native echo under quotas, ", inFlight, " in flight, 16 B"), perSecond(on),
+          "without them", perSecond(off), ratio(off / on));
+  }
+}
+
 void benchGraft() {
   TestNode node;
   double graft = 1e9, echo = 1e9;

@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   struct Part {
     kj::StringPtr name;
     void (*run)();
-  } parts[] = {{"echo", benchEcho}, {"graft", benchGraft}, {"spawn", benchSpawn},
+  } parts[] = {{"echo", benchEcho}, {"quota", benchQuota}, {"graft", benchGraft}, {"spawn", benchSpawn},
                {"streams", benchStreams}, {"idle", benchIdle}, {"kill", benchKill}};
   print("figure", "value", "ceiling", "value", "part");
   for (auto& part: parts) {

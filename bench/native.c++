@@ -2,6 +2,7 @@
 #include <capnp/rpc-twoparty.h>
 #include <kj/async-io.h>
 #include <peer.capnp.h>
+#include <ww/link/quota-network.h>
 #include "bench.h"
 
 namespace ww::bench {
@@ -30,11 +31,24 @@ struct Callers {
   }
 };
 
+class Unwatched final: public QuotaNetwork::Watcher {
+  bool mayGoOn() override { return true; }
+  void heardLast() override {}
+  void onHit(kj::StringPtr) override {}
+};
+
+capnp::TwoPartyVatNetworkBase& asBase(capnp::TwoPartyVatNetworkBase& network) { return network; }
+
 }  // namespace
 
-double nativeEcho(kj::WaitScope& waitScope, kj::uint calls, kj::uint inFlight, size_t bytes) {
+double nativeEcho(kj::WaitScope& waitScope, kj::uint calls, kj::uint inFlight, size_t bytes,
+                  Quota quota) {
   auto pipe = kj::newTwoWayPipe();
-  capnp::TwoPartyClient server(*pipe.ends[0], kj::heap<Echo>(), capnp::rpc::twoparty::Side::SERVER);
+  capnp::TwoPartyVatNetwork network(*pipe.ends[0], capnp::rpc::twoparty::Side::SERVER);
+  Unwatched watcher;
+  QuotaNetwork counted(network, {}, watcher);
+  capnp::TwoPartyVatNetworkBase& used = quota == Quota::ON ? counted : asBase(network);
+  auto server = capnp::makeRpcServer(used, kj::heap<Echo>());
   capnp::TwoPartyClient client(*pipe.ends[1]);
   auto message = kj::heapString(bytes);
   memset(message.begin(), 'x', bytes);

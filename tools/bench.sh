@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # bench.sh BUILD_DIR [FIGURE...]: every figure beside its ceiling from the same run; then whole runs
-# of the main job. Figures: echo graft spawn streams idle kill; all of them, and those between nodes,
+# of the main job. Figures: echo quota graft spawn streams idle kill; all of them, and those between nodes,
 # if none is named.
 . "$(dirname "$0")/common.sh"
 build=$1; shift
