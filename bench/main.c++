@@ -16,7 +16,8 @@ int main(int argc, char** argv) {
     kj::StringPtr name;
     void (*run)();
   } parts[] = {{"echo", benchEcho}, {"quota", benchQuota}, {"graft", benchGraft},
-               {"spawn", benchSpawn}, {"streams", benchStreams}, {"idle", benchIdle}, {"kill", benchKill}};
+               {"spawn", benchSpawn}, {"streams", benchStreams}, {"idle", benchIdle},
+               {"kill", benchKill}};
   print("figure", "value", "ceiling", "value", "part");
   for (auto& part: parts) {
     bool wanted = argc == 1;

@@ -158,7 +158,8 @@ bool AllowList::watchPath(int watch) {
     auto folder = folderOf(name);
     names.add(baseOf(name));
     if (inotify_add_watch(watch, folder.cStr(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM |
-                                                    IN_CREATE | IN_DELETE | IN_MOVE_SELF) < 0) {
+                                                    IN_CREATE | IN_DELETE | IN_MOVE_SELF |
+                                                    IN_MODIFY) < 0) {
       return hops > 0;
     }
     char target[PATH_MAX];
@@ -182,7 +183,7 @@ bool AllowList::isNamed(const inotify_event& event) const {
 // Is the file complete, as far as this event tells? One that somebody is writing is left alone: a
 // part of it would revoke those in the rest.
 bool AllowList::isDone(const inotify_event& event) const {
-  if (!isNamed(event)) return false;
+  if (!isNamed(event) || event.mask == IN_MODIFY) return false;
   struct stat info;
   bool begun = (event.mask & IN_CREATE) != 0 &&
                lstat(KJ_ASSERT_NONNULL(path).cStr(), &info) == 0 && S_ISREG(info.st_mode) &&
@@ -190,38 +191,31 @@ bool AllowList::isDone(const inotify_event& event) const {
   return !begun;
 }
 
-// As far as this user may know.
-bool AllowList::isBeingWritten() const {
-  int raw = open(KJ_ASSERT_NONNULL(path).cStr(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (raw < 0) return false;
-  kj::AutoCloseFd file(raw);
-  bool refused = fcntl(file, F_SETLEASE, F_RDLCK) < 0 && errno == EAGAIN;
-  fcntl(file, F_SETLEASE, F_UNLCK);
-  return refused;
-}
-
-// Until there is something to read again. What no event tells is looked for: a truncate(2) has no
-// close, and what happens to the folders above, or to the file by another name, no event here.
+// Until there is something to read again. What no event tells is looked for: what happens to the
+// folders above, or to the file by another name, or what changes it without a close.
 kj::Promise<void> AllowList::change(kj::AsyncInputStream& changes, kj::Timer& timer) {
   alignas(inotify_event) char events[4096];
   auto next = timer.now() + LOOK;
   auto last = seen;
-  for (kj::uint unchanged = 0;;) {
+  bool isOpen = false;  // for writing, it seems
+  for (kj::uint looks = 0;;) {
     auto size = co_await changes.tryRead(events, 1, sizeof(events)).exclusiveJoin(
         timer.atTime(next).then([]() { return size_t(0); }));
     bool done = false;
     for (size_t at = 0; at < size;) {
       auto& event = *reinterpret_cast<const inotify_event*>(events + at);
       done |= isDone(event);
+      isOpen |= isNamed(event) && (event.mask & IN_MODIFY) != 0;
       at += sizeof(event) + event.len;
     }
     if (done) co_return;
-    if (size > 0) continue;
+    if (timer.now() < next) continue;
     next = timer.now() + LOOK;
     auto now = Stamp::of(KJ_ASSERT_NONNULL(path));
-    unchanged = now == last ? unchanged + 1 : 0;
+    looks = now == seen ? 0 : looks + 1;
+    bool isQuiet = now == last && looks > 1 && !isOpen;
     last = now;
-    if (now != seen && unchanged >= (isBeingWritten() ? PATIENCE : 1)) co_return;
+    if (isQuiet || looks >= PATIENCE) co_return;
   }
 }
 

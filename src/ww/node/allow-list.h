@@ -26,8 +26,8 @@ class AllowList final {
   KJ_DISALLOW_COPY_AND_MOVE(AllowList);
 
   // Reads the file again at each change: when its writer closes it or another takes its place. What
-  // no event tells is seen by looking every LOOK, and read when the file looked the same twice; one
-  // that somebody has open for writing, PATIENCE times. Never resolves.
+  // no event tells is seen by looking every LOOK, and read when it looked the same twice; one that
+  // is changed without being closed, or again and again, after PATIENCE looks. Never resolves.
   kj::Promise<void> follow(kj::LowLevelAsyncIoProvider& io, kj::Timer& timer);
 
  private:
@@ -44,7 +44,6 @@ class AllowList final {
   void read();
   void readLines(kj::StringPtr text, kj::Vector<AllowedKey>& to);
   bool watchPath(int watch);
-  bool isBeingWritten() const;
   bool isNamed(const inotify_event& event) const;
   bool isDone(const inotify_event& event) const;
   kj::Promise<void> change(kj::AsyncInputStream& changes, kj::Timer& timer);
