@@ -115,6 +115,11 @@ struct CellInfo {
 
   limitHits @14 :UInt64;
   # How often it was refused something, or ended, since it had as much of it as it may.
+
+  bytesIn @15 :UInt64;
+  bytesOut @16 :UInt64;
+  # That it was given and that it wrote, over its connection and its stdio, those included that
+  # nobody read.
 }
 
 interface Process {

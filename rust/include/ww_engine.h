@@ -112,6 +112,8 @@ typedef struct WwPipe WwPipe;
 
 enum WwPipeKind { WW_CONNECTION_IN, WW_CONNECTION_OUT, WW_STDIN, WW_STDOUT, WW_STDERR };
 
+typedef struct WwTraffic { uint64_t to_cell, from_cell; } WwTraffic;
+WwTraffic ww_cell_traffic(const WwCell* cell);
 WwPipe* ww_cell_pipe(const WwCell* cell, uint32_t which);
 ssize_t ww_pipe_read(WwPipe* pipe, uint8_t* buffer, size_t len);
 ssize_t ww_pipe_write(WwPipe* pipe, const WwSlice* pieces, size_t count);

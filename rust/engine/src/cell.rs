@@ -149,6 +149,13 @@ impl Cell {
         self.pipes.get(which)
     }
 
+    /// Bytes that were ever put into its pipes: to it, and by it.
+    pub fn traffic(&self) -> (u64, u64) {
+        let [connection_in, connection_out, stdin, stdout, stderr] = &self.pipes;
+        let sum = |pipes: &[&Arc<Pipe>]| pipes.iter().map(|pipe| pipe.total()).sum();
+        (sum(&[connection_in, stdin]), sum(&[connection_out, stdout, stderr]))
+    }
+
     /// Frees the store, its memory and its stack at once, then tells the host's ends: end of file
     /// for reads, a closed pipe for writes.
     pub fn finish(&mut self) {

@@ -27,6 +27,7 @@ struct Inner {
     permit: usize,  // what the guest was last told that it may write
     discards: bool, // what does not fit is dropped, and counted
     discarded: u64,
+    total: u64,           // bytes that were ever put in, the dropped ones too
     wanted: bool,         // the guest has looked for what was not there
     guest: Option<Waker>, // the guest waits
     host: Option<HostEnd>,
@@ -137,6 +138,7 @@ impl Pipe {
                 left -= k;
             }
             i.len += room;
+            i.total += room as u64;
             i.host_waits = room < total;
             if room > 0 {
                 wakes.guest = i.guest.take();
@@ -186,6 +188,10 @@ impl Pipe {
     /// Bytes dropped so far for want of a reader.
     pub fn discarded(&self) -> u64 {
         self.lock().discarded
+    }
+
+    pub fn total(&self) -> u64 {
+        self.lock().total
     }
 
     // ---- the guest's end
@@ -269,6 +275,7 @@ impl Pipe {
                     return Err(());
                 }
                 i.discarded += (size - taken) as u64;
+                i.total += (size - taken) as u64;
             }
             if taken > 0 {
                 i.push(bytes.slice(..taken));
@@ -300,6 +307,7 @@ impl Inner {
 
     fn push(&mut self, bytes: Bytes) {
         self.len += bytes.len();
+        self.total += bytes.len() as u64;
         if bytes.len() < SMALL {
             self.gathered.extend_from_slice(&bytes);
         } else {

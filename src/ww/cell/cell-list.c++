@@ -46,6 +46,8 @@ void CellRecord::describe(peer::CellInfo::Builder info) const {
   info.setCpuNs(now.cpu / kj::NANOSECONDS);
   info.setChildren(now.children);
   info.setLimitHits(hits.count);
+  info.setBytesIn(now.bytesIn);
+  info.setBytesOut(now.bytesOut);
 }
 
 kj::Own<CellRecord> CellList::add(Cell& cell, uint64_t id, uint64_t parent,

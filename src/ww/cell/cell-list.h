@@ -30,6 +30,7 @@ struct CellUsage {
   uint64_t memoryPeak = 0;
   kj::Duration cpu = 0 * kj::NANOSECONDS;
   size_t children = 0;      // that run
+  uint64_t bytesIn = 0, bytesOut = 0;  // over its connection and its stdio
 };
 
 struct CellRecord final: public kj::Refcounted {

@@ -164,6 +164,9 @@ CellUsage Cell::getUsage() const {
     usage.memoryPeak = budget.getMemoryPeak();
     usage.cpu = (*guest)->getCpuTime();
     usage.children = children->size();
+    auto traffic = (*guest)->getTraffic();
+    usage.bytesIn = traffic.toGuest;
+    usage.bytesOut = traffic.fromGuest;
   }
   return usage;
 }

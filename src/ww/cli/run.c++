@@ -30,7 +30,7 @@ constexpr kj::Duration TO_BEGIN = 1 * kj::SECONDS;
 
 // So that a component that takes long holds no other up.
 kj::uint compileThreads() {
-  constexpr long FEWEST = 2, MOST = 8;
+  constexpr long FEWEST = 4, MOST = 8;
   return kj::max(FEWEST, kj::min(MOST, sysconf(_SC_NPROCESSORS_ONLN)));
 }
 

@@ -52,7 +52,8 @@ kj::String cellJson(peer::CellInfo::Reader cell) {
   if (cell.getCause().size() > 0) json.add("cause", cell.getCause());
   json.add("memoryBytes", cell.getMemoryBytes()).add("memoryPeakBytes", cell.getMemoryPeakBytes())
       .add("cpuNs", cell.getCpuNs()).add("children", uint64_t(cell.getChildren()))
-      .add("limitHits", cell.getLimitHits());
+      .add("limitHits", cell.getLimitHits())
+      .add("bytesIn", cell.getBytesIn()).add("bytesOut", cell.getBytesOut());
   return json.toText();
 }
 
@@ -108,6 +109,7 @@ kj::String showCell(peer::CellInfo::Reader cell, bool json) {
       line("memory     ", kj::str(mebibytes(cell.getMemoryBytes()), " now, ",
                                   mebibytes(cell.getMemoryPeakBytes()), " at most")),
       line("cpu        ", kj::str(double(cell.getCpuNs() / 1000) / 1e6, " s")),
+      line("bytes      ", kj::str(cell.getBytesIn(), " in, ", cell.getBytesOut(), " out")),
       line("children   ", kj::str(cell.getChildren())),
       line("limit hits ", kj::str(cell.getLimitHits())));
 }

@@ -7,24 +7,30 @@ namespace ww::ffi {
 // Held by all who wait for one compilation. The last to go gives it up.
 class CachingCompiler::Interest final: public kj::Refcounted {
  public:
-  Interest(CachingCompiler& owner, kj::StringPtr hash): owner(owner), hash(kj::str(hash)) {}
+  Interest(CachingCompiler& owner, kj::StringPtr key): owner(owner), key(kj::str(key)) {}
   ~Interest() noexcept(false) {
     KJ_IF_MAYBE(entry, findEntry()) {
       entry->interest = nullptr;
-      if (!done) owner.entries.erase(hash);
+      if (!done) owner.pending.erase(key);
     }
   }
   KJ_DISALLOW_COPY_AND_MOVE(Interest);
 
-  void onDone() { done = true; }
+  // The entry goes later, since it is what runs then.
+  void onDone() {
+    done = true;
+    owner.forgetting.add(kj::evalLater([&owner = owner, key = kj::str(key)]() {
+      owner.pending.erase(key);
+    }));
+  }
 
  private:
   CachingCompiler& owner;
-  kj::String hash;
+  kj::String key;
   bool done = false;
 
-  kj::Maybe<Entry&> findEntry() {
-    KJ_IF_MAYBE(entry, owner.entries.find(hash)) {
+  kj::Maybe<Pending&> findEntry() {
+    KJ_IF_MAYBE(entry, owner.pending.find(key)) {
       KJ_IF_MAYBE(interest, entry->interest) {
         if (interest == this) return *entry;
       }
@@ -39,44 +45,48 @@ CachingCompiler::CachingCompiler(Compiler& inner, size_t maxEntries)
 kj::Promise<kj::Own<const Component>> CachingCompiler::compile(kj::Array<const kj::byte> wasm,
                                                                CompileTerms terms) {
   auto hash = contentHash(wasm);
-  KJ_IF_MAYBE(entry, entries.find(hash)) {
-    entry->lastUse = ++uses;
-    return join(*entry);
+  KJ_IF_MAYBE(known, kept.find(hash)) {
+    known->lastUse = ++uses;
+    return known->component->addRef();
   }
-  makeRoom();
-  auto interest = kj::refcounted<Interest>(*this, hash);
+  auto key = kj::str(terms.tenant, ':', hash);
+  KJ_IF_MAYBE(entry, pending.find(key)) return join(*entry);
+  auto interest = kj::refcounted<Interest>(*this, key);
   auto& waiters = *interest;  // there is one, or nobody is told of the end
-  auto promise = inner.compile(kj::mv(wasm), terms).then([&waiters](Shared&& component) {
+  auto promise = inner.compile(kj::mv(wasm), terms).then(
+      [this, &waiters, hash = kj::mv(hash)](Shared&& component) {
     waiters.onDone();
+    keep(hash, component->addRef());
     return kj::mv(component);
-  }, [this, &waiters, hash = kj::str(hash)](kj::Exception&& exception) -> Shared {
+  }, [&waiters](kj::Exception&& exception) -> Shared {
     waiters.onDone();
-    // Later, since this very entry is what runs here.
-    forgetting.add(kj::evalLater([this, hash = kj::str(hash)]() { entries.erase(hash); }));
     kj::throwFatalException(kj::mv(exception));
   }).fork();
-  auto& entry =
-      entries.insert(kj::mv(hash), Entry{kj::mv(promise), ++uses, *interest}).value;
-  return join(entry);
+  return join(pending.insert(kj::mv(key), Pending{kj::mv(promise), *interest}).value);
 }
 
-kj::Promise<CachingCompiler::Shared> CachingCompiler::join(Entry& entry) {
+kj::Promise<CachingCompiler::Shared> CachingCompiler::join(Pending& entry) {
   auto branch = entry.promise.addBranch();
   KJ_IF_MAYBE(interest, entry.interest) return branch.attach(kj::addRef(*interest));
   return branch;
 }
 
+void CachingCompiler::keep(kj::StringPtr hash, Shared component) {
+  makeRoom();
+  kept.upsert(kj::str(hash), Kept{kj::mv(component), ++uses});
+}
+
 void CachingCompiler::makeRoom() {
-  if (entries.size() < maxEntries) return;
+  if (kept.size() < maxEntries) return;
   kj::Maybe<kj::String> oldest;
   uint64_t lastUse = kj::maxValue;
-  for (auto& entry: entries) {
+  for (auto& entry: kept) {
     if (entry.value.lastUse < lastUse) {
       lastUse = entry.value.lastUse;
       oldest = kj::str(entry.key);
     }
   }
-  KJ_IF_MAYBE(key, oldest) entries.erase(*key);
+  KJ_IF_MAYBE(key, oldest) kept.erase(*key);
 }
 
 void CachingCompiler::taskFailed(kj::Exception&& exception) {

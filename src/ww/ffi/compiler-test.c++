@@ -169,7 +169,7 @@ KJ_TEST("components that wait take so much room and no more") {
   Fixture f;
   auto within = [](size_t bytes) {
     ThreadCompilerOptions options;
-    options.maxWaitingBytes = bytes;
+    options.maxTenantBytes = bytes;
     return options;
   };
   ThreadCompiler small(f.engine, within(sizeof(WASM) - 1)), enough(f.engine, within(sizeof(WASM)));
@@ -263,6 +263,22 @@ struct WorkerFixture: Fixture {
   }
 };
 
+KJ_TEST("one tenant's components keep no room from another's") {
+  WorkerFixture f;
+  ThreadCompilerOptions options;
+  options.maxTenantBytes = 3 * sizeof(WASM);
+  options.maxWaitingBytes = 5 * sizeof(WASM);
+  options.worker = kj::heap<HeldWorker>();
+  ThreadCompiler compiler(f.engine, kj::mv(options));
+  kj::Vector<kj::Promise<kj::Own<const Component>>> promises;
+  auto ask = [&](uint64_t tenant) {
+    promises.add(compiler.compile(kj::heapArray<kj::byte>(WASM), {tenant, nullptr}));
+  };
+  auto held = kj::runCatchingExceptions([&]() { for (int i = 0; i < 9; i++) ask(1); });
+  KJ_EXPECT(KJ_ASSERT_NONNULL(held).getDescription().startsWith("overloaded: compilations: "));
+  ask(2);
+}
+
 KJ_TEST("a worker's code is kept and found, and without a store it is loaded as it is") {
   WorkerFixture f;
   f.worker.open();
@@ -322,6 +338,46 @@ KJ_TEST("each tenant has one compilation at a time, and none waits behind anothe
   slow.wait(f.waitScope);
   KJ_EXPECT_THROW_MESSAGE("this component cannot run here", behind.wait(f.waitScope));
   KJ_EXPECT(f.worker.state.lockShared()->started == 3);
+}
+
+KJ_TEST("what is stored, or waited for by another tenant too, is not waited for behind it") {
+  WorkerFixture f(2);
+  CachingCompiler caching(f.compiler, 1);
+  f.worker.open();
+  f.ask().wait(f.waitScope);  // it is stored
+  f.worker.state.lockExclusive()->open = false;
+  auto slow = caching.compile(kj::heapArray<const kj::byte>(UNLINKABLE), {7, nullptr});
+  f.worker.untilStarted(2);
+  f.ask({7, nullptr}).wait(f.waitScope);  // behind its own even
+  auto same = caching.compile(kj::heapArray<const kj::byte>(UNLINKABLE), {8, nullptr});
+  f.worker.untilStarted(3);
+  f.worker.open();
+  KJ_EXPECT_THROW_MESSAGE("this component cannot run here", slow.wait(f.waitScope));
+  KJ_EXPECT_THROW_MESSAGE("this component cannot run here", same.wait(f.waitScope));
+}
+
+KJ_TEST("tenants take turns, however much one of them has waiting") {
+  WorkerFixture f;  // one thread
+  kj::Vector<kj::Promise<void>> others;
+  kj::uint done = 0;
+  auto wasmOf = [](kj::byte which) {
+    kj::Vector<kj::byte> wasm;
+    wasm.addAll(kj::arrayPtr(WASM, sizeof(WASM)));
+    for (kj::byte b: {kj::byte(0), kj::byte(2), kj::byte(1), which}) wasm.add(b);
+    return wasm.releaseAsArray();
+  };
+  for (kj::byte i = 0; i < 20; i++) {
+    others.add(f.compiler.compile(wasmOf(i), {7, nullptr}).then([&](auto&&) { ++done; })
+        .eagerlyEvaluate(nullptr));
+  }
+  f.worker.untilStarted(1);
+  auto mine = f.compiler.compile(wasmOf(100), {8, nullptr});
+  auto another = f.compiler.compile(wasmOf(101), {8, nullptr});
+  f.compiler.untilLookedUp();
+  f.worker.open();
+  mine.wait(f.waitScope);
+  another.wait(f.waitScope);
+  KJ_EXPECT(done < 10, done);
 }
 
 KJ_TEST("a compiler that goes ends what its worker does, and tells all who wait") {

@@ -56,34 +56,66 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
  public:
   Queue(const EngineHandle& engine, ThreadCompilerOptions options)
       : engine(kj::atomicAddRef(engine)), worker(kj::mv(options.worker)),
-        maxBytes(options.maxWaitingBytes), codeStore(kj::mv(options.codeStore)) {}
+        maxTenantBytes(options.maxTenantBytes), maxBytes(options.maxWaitingBytes),
+        hasStore(options.codeStore != nullptr), codeStore(kj::mv(options.codeStore)) {}
 
   void add(kj::Own<const Job> job) const {
     auto lock = state.lockExclusive();
-    auto bytes = lock->bytes + job->wasm.size();
-    if (bytes > maxBytes) {
-      kj::throwFatalException(overloaded(kj::str("compilations: ", bytes,
-          " bytes of components wait; the limit is ", maxBytes)));
-    }
-    lock->bytes = bytes;
-    lock->waiting.push_back(kj::mv(job));
+    auto& tenant = lock->tenants.findOrCreate(job->terms.tenant, [&]() {
+      return kj::HashMap<uint64_t, Tenant>::Entry{job->terms.tenant, {}};
+    });
+    auto refuseAbove = [&](size_t bytes, size_t most, kj::StringPtr whose) {
+      if (bytes <= most) return;
+      kj::throwFatalException(overloaded(kj::str("compilations: ", bytes, " bytes of components ",
+                                                 whose, " wait; the limit is ", most)));
+    };
+    refuseAbove(tenant.bytes + job->wasm.size(), maxTenantBytes, "of this key");
+    refuseAbove(lock->bytes + job->wasm.size(), maxBytes, "in all");
+    tenant.bytes += job->wasm.size();
+    ++tenant.jobs;
+    lock->bytes += job->wasm.size();
+    (hasStore ? lock->lookups : lock->waiting).push_back(kj::mv(job));
   }
 
   // Gives all up. True if one is running that cannot be.
   bool stop() const {
     auto lock = state.lockExclusive();
     lock->stopped = true;
-    for (auto& job: lock->waiting) {
-      job->answer([]() -> kj::Own<const Component> {
-        kj::throwFatalException(ww::ended("the compiler is gone"));
-      });
+    for (auto jobs: {&lock->lookups, &lock->waiting}) {
+      for (auto& job: *jobs) {
+        job->answer([]() -> kj::Own<const Component> {
+          kj::throwFatalException(ww::ended("the compiler is gone"));
+        });
+      }
+      jobs->clear();
     }
-    lock->waiting.clear();
     for (auto& job: lock->running) job->cancel();
     return worker == nullptr && !lock->running.empty();
   }
 
-  // On each thread, until stop().
+  void untilLookedUp() const {
+    state.when([](const State& s) { return s.lookups.empty() && !s.isLookingUp; }, [](State&) {});
+  }
+
+  // On a thread of its own, until stop().
+  void lookUp() const {
+    for (;;) {
+      KJ_IF_MAYBE(job, nextLookup()) {
+        kj::Maybe<kj::Own<const Component>> found;
+        if ((*job)->isWanted()) found = find(contentHash((*job)->wasm));
+        KJ_IF_MAYBE(component, found) {
+          forget(**job);
+          (*job)->answer([&]() { return kj::mv(*component); });
+        } else {
+          passOn(kj::mv(*job));
+        }
+      } else {
+        return;
+      }
+    }
+  }
+
+  // On each other thread, until stop().
   void run() const {
     for (;;) {
       KJ_IF_MAYBE(job, next()) {
@@ -98,17 +130,38 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
 
  private:
   using Jobs = std::deque<kj::Own<const Job>>;
+  struct Tenant {
+    size_t jobs = 0, bytes = 0;  // that wait, to be looked up or compiled
+    uint64_t lastTurn = 0;
+  };
   struct State {
-    Jobs waiting, running;
-    size_t bytes = 0;  // of those that wait
+    Jobs lookups, waiting, running;
+    bool isLookingUp = false;
+    uint64_t turns = 0;
+    size_t bytes = 0;  // of those that wait, to be looked up or compiled
+    kj::HashMap<uint64_t, Tenant> tenants;  // of those that have any
     bool stopped = false;
 
-    // The first of those that may run.
+    // Of those that may run, the first of the tenant whose last turn is longest ago.
     Jobs::iterator findNext() {
+      auto next = waiting.end();
+      uint64_t oldest = kj::maxValue;
       for (auto at = waiting.begin(); at != waiting.end(); ++at) {
-        if (!isBusy((*at)->terms.tenant)) return at;
+        auto tenant = (*at)->terms.tenant;
+        auto turn = tenants.find(tenant).map([](Tenant& t) { return t.lastTurn; }).orDefault(0);
+        if (turn >= oldest || isBusy(tenant)) continue;
+        oldest = turn;
+        next = at;
       }
-      return waiting.end();
+      return next;
+    }
+    void leaves(const Job& job) {
+      bytes -= job.wasm.size();
+      KJ_IF_MAYBE(tenant, tenants.find(job.terms.tenant)) {
+        tenant->bytes -= job.wasm.size();
+        tenant->lastTurn = ++turns;
+        if (--tenant->jobs == 0) tenants.erase(job.terms.tenant);
+      }
     }
     bool isBusy(uint64_t tenant) const {
       for (auto& job: running) {
@@ -126,9 +179,31 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
       if (at == s.waiting.end()) return nullptr;
       auto job = kj::mv(*at);
       s.waiting.erase(at);
-      s.bytes -= job->wasm.size();
+      s.leaves(*job);
       s.running.push_back(kj::atomicAddRef(*job));
       return kj::mv(job);
+    });
+  }
+
+  kj::Maybe<kj::Own<const Job>> nextLookup() const {
+    state.lockExclusive()->isLookingUp = false;
+    return state.when([](const State& s) { return s.stopped || !s.lookups.empty(); },
+                      [](State& s) -> kj::Maybe<kj::Own<const Job>> {
+      if (s.lookups.empty()) return nullptr;
+      s.isLookingUp = true;
+      auto job = kj::mv(s.lookups.front());
+      s.lookups.pop_front();
+      return kj::mv(job);
+    });
+  }
+
+  void forget(const Job& job) const { state.lockExclusive()->leaves(job); }
+
+  void passOn(kj::Own<const Job> job) const {
+    auto lock = state.lockExclusive();
+    if (!lock->stopped) return lock->waiting.push_back(kj::mv(job));
+    job->answer([]() -> kj::Own<const Component> {
+      kj::throwFatalException(ww::ended("the compiler is gone"));
     });
   }
 
@@ -169,16 +244,21 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
 
   kj::Own<const EngineHandle> engine;
   kj::Maybe<kj::Own<const CompileWorker>> worker;
-  const size_t maxBytes;
+  const size_t maxTenantBytes, maxBytes;
+  const bool hasStore;
   kj::MutexGuarded<kj::Maybe<kj::Own<CodeStore>>> codeStore;
   kj::MutexGuarded<State> state;
 };
 
 ThreadCompiler::ThreadCompiler(Engine& engine, ThreadCompilerOptions options) {
   auto count = kj::max(options.threads, 1u);
+  bool hasStore = options.codeStore != nullptr;
   queue = kj::atomicRefcounted<Queue>(engine.getHandle(), kj::mv(options));
   for (kj::uint i = 0; i < count; i++) {
     threads.add(kj::heap<kj::Thread>([queue = kj::atomicAddRef(*queue)]() { queue->run(); }));
+  }
+  if (hasStore) {
+    threads.add(kj::heap<kj::Thread>([queue = kj::atomicAddRef(*queue)]() { queue->lookUp(); }));
   }
 }
 
@@ -187,6 +267,8 @@ ThreadCompiler::~ThreadCompiler() noexcept(false) {
     for (auto& thread: threads) thread->detach();
   }
 }
+
+void ThreadCompiler::untilLookedUp() const { queue->untilLookedUp(); }
 
 kj::Promise<kj::Own<const Component>> ThreadCompiler::compile(kj::Array<const kj::byte> wasm,
                                                               CompileTerms terms) {

@@ -70,11 +70,14 @@ struct ThreadCompilerOptions {
   kj::Maybe<kj::Own<const CompileWorker>> worker = nullptr;
   kj::uint threads = 1;
 
-  // Of components that wait; above it, compile() rejects with `overloaded: compilations`.
-  size_t maxWaitingBytes = size_t(256) << 20;
+  // Of components that wait, of one tenant and in all; above it, compile() rejects with
+  // `overloaded: compilations`.
+  size_t maxTenantBytes = size_t(128) << 20;
+  size_t maxWaitingBytes = size_t(1) << 30;
 };
 
-// A few threads; each tenant's jobs run one at a time, in the order they came.
+// A few threads. Tenants take turns; each one's jobs run one at a time, in the order they came. One
+// thread more looks for what is stored, which nobody waits behind compilations for.
 class ThreadCompiler final: public Compiler {
  public:
   explicit ThreadCompiler(Engine& engine, ThreadCompilerOptions options = {});
@@ -85,6 +88,9 @@ class ThreadCompiler final: public Compiler {
 
   kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm,
                                                 CompileTerms terms = {}) override;
+
+  // Waits until all that came is looked up. For tests.
+  void untilLookedUp() const;
 
  private:
   class Job;

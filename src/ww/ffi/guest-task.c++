@@ -62,6 +62,11 @@ GuestTask::~GuestTask() noexcept(false) {
   ww_cell_drop(raw);
 }
 
+GuestTask::Traffic GuestTask::getTraffic() const {
+  auto traffic = ww_cell_traffic(raw);
+  return {traffic.to_cell, traffic.from_cell};
+}
+
 kj::Own<GuestBudget> GuestBudget::make(uint64_t memoryBytes, uint64_t tableElements) {
   return kj::refcounted<GuestBudget>(ww_budget_new(memoryBytes, tableElements));
 }

@@ -112,6 +112,12 @@ class GuestTask final: private kj::_::Event {
   const GuestBudget& getBudget() const { return *budget; }
   kj::Duration getCpuTime() const { return int64_t(cpuNs) * kj::NANOSECONDS; }
 
+  // Bytes over all its pipes, its connection among them.
+  struct Traffic {
+    uint64_t toGuest, fromGuest;
+  };
+  Traffic getTraffic() const;
+
   // The host's ends. Each may be taken once.
   kj::Own<PipeChannel> takeConnection();
   kj::Own<PipeStream> takeStdin();

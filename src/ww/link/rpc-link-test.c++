@@ -3,6 +3,7 @@
 #include <capnp/rpc-twoparty.h>
 #include <capnp/rpc.capnp.h>
 #include <capnp/serialize.h>
+#include <kj/encoding.h>
 #include <kj/test.h>
 #include <peer.capnp.h>
 
@@ -116,6 +117,24 @@ KJ_TEST("a message that was begun and does not go on ends the link, saying so") 
     auto heard = raw.heard.wait(raw.waitScope);
     KJ_EXPECT(memmem(heard.begin(), heard.size(), "overloaded: stalled", 19) != nullptr);
   }
+}
+
+KJ_TEST("what breaks the protocol is told nothing of this process's insides") {
+  RawBytes raw;
+  capnp::MallocMessageBuilder first, builder;
+  first.initRoot<capnp::rpc::Message>().initBootstrap();
+  raw.send(capnp::messageToFlatArray(first).asBytes());
+  auto disembargo = builder.initRoot<capnp::rpc::Message>().initDisembargo();
+  disembargo.initTarget().setImportedCap(0);
+  disembargo.getContext().setSenderLoopback(0);
+  raw.send(capnp::messageToFlatArray(builder).asBytes());
+  KJ_EXPECT(raw.isOver());
+  auto heard = raw.heard.wait(raw.waitScope);
+  auto says = [&](kj::StringPtr text) {
+    return memmem(heard.begin(), heard.size(), text.begin(), text.size()) != nullptr;
+  };
+  KJ_EXPECT(says("a message that breaks the protocol") && !says("expected ") && !says(" == "),
+            kj::encodeCEscape(heard));
 }
 
 KJ_TEST("one that goes on is waited for, however slowly, and ends nothing") {

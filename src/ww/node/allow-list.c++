@@ -219,10 +219,20 @@ kj::Promise<void> AllowList::change(kj::AsyncInputStream& changes, kj::Timer& ti
   }
 }
 
+// Where the system tells of no changes at all: too many look for them already.
+kj::Promise<void> AllowList::lookOnly(kj::Timer& timer) {
+  logger.log(LogLevel::WARNING, "changes of the allowed keys take a while to be seen",
+             {{"cause", kj::str("inotify: ", strerror(errno))}});
+  for (;;) {
+    read();
+    co_await timer.afterDelay(LOOK);
+  }
+}
+
 kj::Promise<void> AllowList::follow(kj::LowLevelAsyncIoProvider& io, kj::Timer& timer) {
   if (path == nullptr) co_return co_await kj::Promise<void>(kj::NEVER_DONE);
   int raw = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  KJ_SYSCALL(raw);
+  if (raw < 0) co_return co_await lookOnly(timer);
   kj::AutoCloseFd watch(raw);
   int number = watch.get();
   auto changes = io.wrapInputFd(kj::mv(watch), kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |

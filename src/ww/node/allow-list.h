@@ -46,6 +46,7 @@ class AllowList final {
   bool watchPath(int watch);
   bool isNamed(const inotify_event& event) const;
   bool isDone(const inotify_event& event) const;
+  kj::Promise<void> lookOnly(kj::Timer& timer);
   kj::Promise<void> change(kj::AsyncInputStream& changes, kj::Timer& timer);
 
   kj::Vector<AllowedKey> fixed;

@@ -159,12 +159,16 @@ class ProcessCompileWorker::Process final: public Job {
 
   [[noreturn]] void throwSignal(int signal) const {
     KJ_IF_MAYBE(some, limits) {
-      if (signal == SIGXCPU || signal == SIGKILL) throwTimeout();
+      if (signal == SIGXCPU) throwTimeout();
       // So a failed allocation ends, and a file that grows too large.
       if (signal == SIGABRT || signal == SIGXFSZ) {
         kj::throwFatalException(overloaded(kj::str(ffi::COMPILE_MEMORY, ": it takes more than ",
             some->memoryBytes, " bytes to compile this component")));
       }
+    }
+    if (signal == SIGKILL) {  // as the kernel does where memory is short
+      kj::throwFatalException(badInput("somebody on the node's machine killed the compilation; "
+                                       "try again"));
     }
     kj::throwFatalException(ffi::componentProblem(kj::str("the compiler was ended by ",
         strsignal(signal))));
@@ -185,8 +189,8 @@ kj::Own<ffi::CompileWorker::Job> ProcessCompileWorker::start(
 
 namespace {
 
-void setLimit(__rlimit_resource which, rlim_t value) {
-  struct rlimit limit{value, value};
+void setLimit(__rlimit_resource which, rlim_t value, rlim_t more = 0) {
+  struct rlimit limit{value, value + more};
   KJ_SYSCALL(setrlimit(which, &limit));
 }
 
@@ -196,7 +200,7 @@ void confine(uint64_t seconds, uint64_t memory) {
   KJ_SYSCALL(setpriority(PRIO_PROCESS, 0, PRIORITY));
   setLimit(RLIMIT_CORE, 0);
   setLimit(RLIMIT_NOFILE, MAX_DESCRIPTORS);
-  if (seconds > 0) setLimit(RLIMIT_CPU, seconds);
+  if (seconds > 0) setLimit(RLIMIT_CPU, seconds, 1);  // SIGXCPU at the first, SIGKILL at the next
   if (memory > 0) {
     setLimit(RLIMIT_AS, memory);
     setLimit(RLIMIT_FSIZE, memory);

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <ww/base/error.h>
+#include <ww/cell/cell.h>
 #include <ww/node/stdio.h>
 
 namespace ww {
@@ -158,9 +159,13 @@ kj::Promise<int32_t> graftAndRun(NodeClient& client, kj::Timer& timer, RemoteRun
   RemoteRun run(running.getProcess(), kj::mv(streams));
   // All that follows is sent at once, but why it failed is told by the first that did.
   auto granted = client.mustGraftFirst() ? answered.addBranch() : kj::READY_NOW;
-  auto code = run.run(kj::mv(granted), kj::mv(kill), timer);
+  auto killed = kill.fork();
+  auto code = run.run(kj::mv(granted), killed.addBranch(), timer);
   co_await answered.addBranch();
-  co_await running;
+  // Before it runs there is nothing to be asked to end: whoever drops the link gives it up.
+  auto begun = running.then([](auto&&) { return true; })
+      .exclusiveJoin(killed.addBranch().then([]() { return false; }));
+  if (!co_await begun) co_return EXIT_KILLED;
   co_return co_await code;
 }
 
