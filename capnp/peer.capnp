@@ -48,7 +48,9 @@ interface Executor {
   # is not UTF-8 or holds a NUL, on a variable without `=`, and on a component that traps at its
   # start or takes more than 5 s for it. `overloaded:` above 48 MiB of wasm, above 4,096 texts or
   # 1 MiB in either list, while 1,024 cells of this parent are held (ended ones among them: drop
-  # their Process), and while the node has too many cells or too much to compile.
+  # their Process; of a key, over all its links, 256), while 64 run in this session, in the 8th
+  # generation, where compiling takes more than 10 s or 1 GiB, and while the node has too many cells
+  # or too much to compile.
 
   echo @1 (message :Text) -> (response :Text);
   # Answers `Echo: ` and the message.

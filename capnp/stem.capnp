@@ -12,10 +12,14 @@
 # `unauthorized:`, `revoked:`, `ended:`, `denied:` (all of type `failed`) and `overloaded:` (of
 # type `overloaded`; later, or less). A C++ receiver puts `remote exception: ` in front.
 #
-# On one connection 1,000 calls of 128 MiB in all may be unanswered, and 64 steps (calls, and fields
-# of their answers) pipelined in a chain; those beyond are refused with `overloaded: calls`,
-# `overloaded: callBytes` and `overloaded: depth`. A connection on which 4,000 refused calls wait to
-# be finished is ended.
+# After `overloaded:` comes the name of the limit. Those of one connection: `calls` (1,000
+# unanswered), `answers` (1,000 that were not finished), `heldBytes` (16 MiB by both), `message` (a
+# call above 8 MiB, but for runBytes), `pipelining` (64 steps in a chain, calls and fields of their
+# answers) and `exports` (10,000 capabilities that one side has sent and the other not released):
+# such a call is refused, and nothing else. At four times heldBytes or exports, with 4,000 refused
+# calls not finished, with more unread than 32 MiB, with a message above 64 MiB, or with one that
+# was begun and does not go on for 10 s, the connection is ended. Others stand where they apply, and
+# all in docs/security.md.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("ww::stem");

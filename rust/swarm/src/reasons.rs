@@ -34,6 +34,12 @@ fn reason(text: &str) -> String {
     if text.contains("Timeout has been reached") {
         return NO_ANSWER.to_string();
     }
+    if text.contains("oneshot canceled") {
+        return "the relay that it names was not reached".to_string();
+    }
+    if text.contains("circuit/relay") && text.contains("does not support") {
+        return "whom it names as a relay is none".to_string();
+    }
     if text.contains("no records found") {
         return "that name has no such record".to_string();
     }
@@ -69,6 +75,8 @@ mod tests {
             ": Multiple dial errors occurred:\n - Unsupported resolved address: /ip4/1.2.3.4/udp/1";
         assert_eq!(reason(unsupported), NOT_DIALLED);
         assert_eq!(reason("timed out"), "timed out");
+        let relay = ": Response from behaviour was canceled: oneshot canceled";
+        assert_eq!(reason(relay), "the relay that it names was not reached");
         let nowhere = "DNS error: no records found for Query { name: Name(\"_dnsaddr.x.\") }";
         assert_eq!(reason(nowhere), "that name has no such record");
     }

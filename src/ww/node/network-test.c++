@@ -22,6 +22,19 @@ KJ_TEST("the key of a private network, as Kubo writes it") {
   }
 }
 
+KJ_TEST("a node that is told nothing else listens on port 2020, over QUIC too where it can") {
+  auto texts = [](const NetworkOptions& options) {
+    return kj::strArray(KJ_MAP(addr, listenAddrs(options)) { return addr.toText(); }, " ");
+  };
+  NetworkOptions options;
+  KJ_EXPECT(texts(options) == "/ip4/0.0.0.0/tcp/2020 /ip4/0.0.0.0/udp/2020/quic-v1");
+  options.privateNetwork = kj::str("a key");
+  KJ_EXPECT(texts(options) == "/ip4/0.0.0.0/tcp/2020");
+  options.listen = kj::heapArray<kj::String>(1);
+  options.listen[0] = kj::str("/ip4/127.0.0.1/tcp/7");
+  KJ_EXPECT(texts(options) == "/ip4/127.0.0.1/tcp/7");
+}
+
 KJ_TEST("--rpc: loopback and port 2021 unless it says otherwise") {
   struct { kj::StringPtr text, addr; } good[] = {
     {":2021"_kj, "/ip4/127.0.0.1/tcp/2021"_kj},     {""_kj, "/ip4/127.0.0.1/tcp/2021"_kj},

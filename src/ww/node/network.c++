@@ -42,19 +42,6 @@ Multiaddr parse(kj::StringPtr option, kj::StringPtr text, Multiaddr::Use use) {
   return addr;
 }
 
-kj::Array<Multiaddr> listenAddrs(const NetworkOptions& options) {
-  kj::Vector<Multiaddr> addrs;
-  auto add = [&](kj::StringPtr text) {
-    addrs.add(parse("--listen", text, Multiaddr::Use::LISTEN));
-  };
-  for (auto& text: options.listen) add(text);
-  if (addrs.empty()) {
-    add(DEFAULT_TCP);
-    if (options.privateNetwork == nullptr) add(DEFAULT_QUIC);
-  }
-  return addrs.releaseAsArray();
-}
-
 kj::Array<Multiaddr> bootstrapAddrs(const NetworkOptions& options) {
   return KJ_MAP(text, options.bootstrap) {
     auto addr = parse("--bootstrap", text, Multiaddr::Use::DIAL);
@@ -104,6 +91,19 @@ DhtMode dhtMode(kj::StringPtr name) {
 }
 
 }  // namespace
+
+kj::Array<Multiaddr> listenAddrs(const NetworkOptions& options) {
+  kj::Vector<Multiaddr> addrs;
+  auto add = [&](kj::StringPtr text) {
+    addrs.add(parse("--listen", text, Multiaddr::Use::LISTEN));
+  };
+  for (auto& text: options.listen) add(text);
+  if (addrs.empty()) {
+    add(DEFAULT_TCP);
+    if (options.privateNetwork == nullptr) add(DEFAULT_QUIC);
+  }
+  return addrs.releaseAsArray();
+}
 
 kj::Array<kj::byte> parseNetworkKey(kj::StringPtr text) {
   if (!text.startsWith(KEY_HEADER)) {

@@ -4,6 +4,7 @@
 #include <kj/timer.h>
 #include <ww/base/log.h>
 #include <ww/net/identity.h>
+#include <ww/net/multiaddr.h>
 #include <ww/net/swarm.h>
 
 namespace ww {
@@ -26,6 +27,9 @@ struct NetworkOptions {
 // outlive the swarm.
 kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity,
                          kj::Timer& timer, kj::UnixEventPort& port, Logger& logger);
+
+// Where a swarm listens. Throws what is wrong, naming the option. For makeSwarm().
+kj::Array<Multiaddr> listenAddrs(const NetworkOptions& options);
 
 // The multiaddr of an [IP][:PORT] as --rpc takes it: loopback without an IP, port 2021 without a
 // port. Throws what is wrong, with an example.
