@@ -248,6 +248,14 @@ class ExecTest(NodeCase):
         self.assertEqual(client.wait(60), 125)
         self.assertIn(b"revoked: ", client.stderr.read())
 
+    def test_why_it_trapped_is_said_to_whoever_ran_it(self):
+        self.start()
+        done = self.exec(cell("cell-plain"), "--", "trap")
+        self.assertEqual(done.returncode, 134)
+        self.assertIn(b"it trapped: wasm trap: ", done.stderr)
+        done = self.exec(cell("cell-plain"), "--", "exit", "134")
+        self.assertEqual((done.returncode, done.stderr), (134, b""))
+
     def test_one_key_runs_eight_at_once_and_a_ninth_is_told_that_it_is_one_too_many(self):
         me = self.keygen("me")
         _, address = self.start_listening("--allow", me)

@@ -130,6 +130,7 @@ void Cell::onGuestEnd(ffi::GuestEnd guestEnd) {
     }
     KJ_CASE_ONEOF(spent, ffi::GuestSpent) {
       KJ_IF_MAYBE(hit, onSpent) (*hit)();
+      isOutOfTime = true;
       end(EXIT_TIMEOUT);
     }
   }
@@ -189,6 +190,7 @@ void Cell::watch(CellParts& parts) {
     clock = parts.timer.afterDelay(*wall).then([this, hit, wall = *wall]() {
       if (exitCode != nullptr) return;
       hit(LimitKind::WALL, kj::str(wall));
+      isOutOfTime = true;
       end(EXIT_TIMEOUT);
     }).eagerlyEvaluate(nullptr);
   }

@@ -144,6 +144,9 @@ class Cell final: public kj::Refcounted {
   // The exit code, for any number of callers, before or after the end.
   kj::Promise<int32_t> wait();
 
+  // Did it end since it had computed, or run, for as long as it may?
+  bool wasOutOfTime() const { return isOutOfTime; }
+
   // Ends it, and what it started, with this exit code; does nothing once it has ended.
   void end(int32_t code);
 
@@ -187,6 +190,7 @@ class Cell final: public kj::Refcounted {
   kj::Own<CellGroup> children;
   kj::Own<PipeEnd> in, out, err;
   kj::Maybe<kj::Own<ffi::GuestTask>> task;  // while it runs
+  bool isOutOfTime = false;
   kj::Maybe<kj::Own<RpcLink>> link;         // while it runs
   kj::Maybe<int32_t> exitCode;
   kj::Maybe<kj::String> trapCause;

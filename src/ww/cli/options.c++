@@ -45,7 +45,8 @@ constexpr const char* EXEC_EXAMPLES =
     "\n"
     "Exit code: the component's own; 125 the node could not be reached, refused, or was lost; 126\n"
     "not a component, or one that imports what the node does not have; 127 no such component; 124\n"
-    "not begun within 5 s; 134 it trapped; 137 it was killed (ctrl-C does).\n"
+    "out of time: of the node's --cpu or --timeout, to compile, or 5 s to begin; 134 it trapped;\n"
+    "137 it was killed (ctrl-C does).\n"
     "\n"
     "Examples:\n"
     "  ww exec ./task.wasm -- input.txt\n"
@@ -183,7 +184,8 @@ void addLimitOptions(CLI::App& run, Raw& raw) {
       ->type_name("SIZE")->envname("WW_MEMORY")->group(group)->check(checkSize);
   run.add_option("--cpu", raw.cpu, "What it may compute; then it ends with 124 [no limit]")
       ->type_name("DURATION")->envname("WW_CPU")->group(group)->check(checkDuration);
-  run.add_option("--timeout", raw.timeout, "How long it may run; likewise [no limit]")
+  run.add_option("--timeout", raw.timeout,
+                 "How long it may run; likewise, and with the image the node [no limit]")
       ->type_name("DURATION")->envname("WW_TIMEOUT")->group(group)->check(checkDuration);
   run.add_option("--max-children", raw.maxChildren,
                  "Cells that run in one session, those that they start among them")
@@ -206,7 +208,7 @@ void addRunOptions(CLI::App& run, Raw& raw) {
          "Move the epoch by one at each SIGUSR1, to see a session end and the image graft again")
       ->envname("WW_ADVANCE_ON_SIGNAL");
   run.add_option("--metrics", raw.metrics,
-                 "Serve Prometheus metrics, /healthz and /readyz over HTTP: IP:PORT, or :2022 for\n"
+                 "Serve Prometheus metrics, /healthz and /readyz over HTTP: IP:PORT, or :2030 for\n"
                  "loopback alone [not served]")
       ->type_name("ADDR")->check(isNotEmpty)->envname("WW_METRICS");
   addLimitOptions(run, raw);
@@ -255,7 +257,8 @@ std::string namesOfVariables() {
                    "WW_ADVANCE_ON_SIGNAL", "WW_LISTEN", "WW_BOOTSTRAP", "WW_PRIVATE_NETWORK",
                    "WW_DHT", "WW_DIAL_TIMEOUT", "WW_DIAL_PRIVATE", "WW_NO_MDNS",
                    "WW_NO_NETWORK", "WW_RPC", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON",
-                   "WW_IDENTITY", "WW_MEMORY", "WW_CPU", "WW_TIMEOUT", "WW_MAX_CHILDREN"}) {
+                   "WW_IDENTITY", "WW_MEMORY", "WW_CPU", "WW_TIMEOUT", "WW_MAX_CHILDREN",
+                   "WW_METRICS"}) {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";

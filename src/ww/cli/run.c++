@@ -182,6 +182,9 @@ class Run {
     KJ_IF_MAYBE(cause, cell->findTrapCause()) {
       logger.log(LogLevel::ERROR, "the image trapped", {{"cause", kj::str(*cause)}});
     }
+    if (cell->wasOutOfTime()) {
+      logger.log(LogLevel::ERROR, "the image was out of time, and the node ends with it");
+    }
     co_return code;
   }
 };

@@ -16,7 +16,7 @@ namespace ww {
 class MetricsServer final: private kj::HttpService, private kj::TaskSet::ErrorHandler {
  public:
   static constexpr kj::uint MAX_CONNECTIONS = 16;
-  static constexpr uint16_t PORT = 2022;  // where the address has none
+  static constexpr uint16_t PORT = 2030;  // where the address has none
 
   // References outlive it.
   MetricsServer(kj::Timer& timer, NodeMetrics& metrics, Logger& logger);

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <ww/base/error.h>
+#include <ww/base/text.h>
 #include <ww/cell/cell.h>
 #include <ww/node/stdio.h>
 
@@ -88,6 +89,7 @@ class RemoteRun {
     KJ_IF_MAYBE(what, lost) {
       kj::throwFatalException(badInput(kj::str("it ended with ", exit, ", but ", *what)));
     }
+    if (exit == EXIT_TRAP) co_await sayWhy().exclusiveJoin(late.addBranch());
     co_return exit;
   }
 
@@ -95,6 +97,17 @@ class RemoteRun {
   Process::Client process;
   StandardStreams streams;
   kj::Maybe<kj::String> lost;  // what could not be read or written here, and why
+
+  // Behind what it wrote itself: why it trapped, if it did.
+  kj::Promise<void> sayWhy() {
+    auto cause = process.infoRequest().send().then([](auto&& answer) {
+      return kj::str(answer.getInfo().getCause());
+    }, [](kj::Exception&&) { return kj::String(); });
+    auto why = co_await cause;
+    if (why.size() == 0) co_return;
+    auto line = kj::str("it trapped: ", escapeText(why), '\n');
+    co_await streams.err->write(line.begin(), line.size()).catch_([](kj::Exception&&) {});
+  }
 
   void lose(kj::String what) {
     if (lost == nullptr) lost = kj::mv(what);
