@@ -24,6 +24,7 @@ mod inbox;
 mod keepalive;
 mod listening;
 mod live;
+mod muxer;
 mod node;
 mod operations;
 mod options;

@@ -1,7 +1,8 @@
 //! A connection's task is the network's thread's until the loop writes to one of its streams. From
 //! then on it is the loop's: that thread itself sends what it has written, and reads what comes
 //! (`watch.rs`), where otherwise each would wake another thread. What the network's thread has to
-//! do to it, and more than a turn's work of the loop, is done there all the same.
+//! do to it, and more than a turn's work of the loop, is done there all the same. The loop polls no
+//! more of it than its muxer, where that is enough (`muxer.rs`).
 
 use futures::task::AtomicWaker;
 use std::cell::RefCell;
@@ -32,7 +33,30 @@ thread_local! {
     /// Of the task that this thread polls.
     static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
     /// What was woken on this thread within `here`.
-    static WOKEN: RefCell<Option<Vec<Arc<Task>>>> = const { RefCell::new(None) };
+    static WOKEN: RefCell<Option<Vec<Arc<dyn Part>>>> = const { RefCell::new(None) };
+}
+
+/// A connection's task, or what of it can be polled without the rest.
+pub trait Part: Send + Sync {
+    /// On the loop's thread, once.
+    fn poll_here(self: Arc<Self>);
+    /// The network's thread is to poll it.
+    fn go_home(&self);
+}
+
+/// Within `here`, keeps what was woken for this thread to poll. False elsewhere, and in a turn that
+/// is spent.
+pub fn gather(part: &Arc<impl Part + 'static>) -> bool {
+    let spent = of_turn(|turn| turn.spent).unwrap_or(false);
+    !spent
+        && WOKEN.with_borrow_mut(|woken| {
+            let Some(list) = woken else { return false };
+            let part: Arc<dyn Part> = part.clone();
+            if !list.iter().any(|other| Arc::ptr_eq(other, &part)) {
+                list.push(part);
+            }
+            true
+        })
 }
 
 struct Task {
@@ -56,9 +80,7 @@ impl Task {
         }
     }
 
-    fn poll(self: &Arc<Self>, work: &mut Option<Work>) -> Poll<()> {
-        let waker = Waker::from(self.clone());
-        let Some(future) = work else { return Poll::Ready(()) };
+    fn in_turn<T>(self: &Arc<Self>, act: impl FnOnce() -> T) -> T {
         struct Over;
         impl Drop for Over {
             fn drop(&mut self) {
@@ -66,28 +88,21 @@ impl Task {
             }
         }
         TURN.set(Some(Turn { task: self.clone(), reads: READS_A_TURN, spent: false }));
-        let over = Over; // even where the future panics
-        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-        drop(over);
+        let _over = Over; // even where it panics
+        act()
+    }
+
+    fn poll(self: &Arc<Self>, work: &mut Option<Work>) -> Poll<()> {
+        let waker = Waker::from(self.clone());
+        let Some(future) = work else { return Poll::Ready(()) };
+        let polled = self.in_turn(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
         if polled.is_ready() {
             *work = None;
         }
         polled
     }
 
-    /// On the loop's thread, once, within tokio's budget.
-    fn poll_here(self: &Arc<Self>) {
-        struct Panicked<'a>(&'a Task);
-        impl Drop for Panicked<'_> {
-            fn drop(&mut self) {
-                self.0.home.wake(); // whose the task is
-            }
-        }
-        let panicked = Panicked(self);
-        self.poll_once();
-        std::mem::forget(panicked);
-    }
-
+    /// Within tokio's budget.
     fn poll_once(self: &Arc<Self>) {
         let mut work = match self.work.try_lock() {
             Ok(work) => work,
@@ -104,19 +119,31 @@ impl Task {
 
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
-        let spent = of_turn(|turn| turn.spent && Arc::ptr_eq(&turn.task, &self));
-        let left = WOKEN.with_borrow_mut(|woken| match woken {
-            Some(list) if spent != Some(true) => {
-                self.loops.store(true, Ordering::Relaxed);
-                if !list.iter().any(|other| Arc::ptr_eq(other, &self)) {
-                    list.push(self);
-                }
-                None
-            }
-            _ => Some(self),
-        });
-        if let Some(task) = left {
-            task.home.wake();
+        if gather(&self) {
+            self.loops.store(true, Ordering::Relaxed);
+        } else {
+            self.home.wake();
+        }
+    }
+}
+
+impl Part for Task {
+    fn poll_here(self: Arc<Self>) {
+        self.poll_once();
+    }
+
+    fn go_home(&self) {
+        self.home.wake();
+    }
+}
+
+/// Sends it home unless it is done: also where its poll panics.
+struct Polling(Option<Arc<dyn Part>>);
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        if let Some(part) = self.0.take() {
+            part.go_home();
         }
     }
 }
@@ -155,19 +182,19 @@ struct Gathering;
 
 impl Drop for Gathering {
     fn drop(&mut self) {
-        for task in WOKEN.take().unwrap_or_default() {
-            task.home.wake();
+        for part in WOKEN.take().unwrap_or_default() {
+            part.go_home();
         }
     }
 }
 
 /// What was woken and not polled, since another panicked, is the network's thread's to poll.
-struct Left(VecDeque<Arc<Task>>);
+struct Left(VecDeque<Arc<dyn Part>>);
 
 impl Drop for Left {
     fn drop(&mut self) {
-        for task in self.0.drain(..) {
-            task.home.wake();
+        for part in self.0.drain(..) {
+            part.go_home();
         }
     }
 }
@@ -182,7 +209,7 @@ pub fn here<T>(act: impl FnOnce() -> T) -> T {
     outcome
 }
 
-fn take_woken() -> Vec<Arc<Task>> {
+fn take_woken() -> Vec<Arc<dyn Part>> {
     WOKEN.with_borrow_mut(|woken| woken.as_mut().map(mem::take)).unwrap_or_default()
 }
 
@@ -191,8 +218,10 @@ pub fn work() -> bool {
     let mut left = Left(take_woken().into());
     let any = !left.0.is_empty();
     for _ in 0..TURNS {
-        while let Some(task) = left.0.pop_front() {
-            task.poll_here();
+        while let Some(part) = left.0.pop_front() {
+            let mut polling = Polling(Some(part.clone()));
+            part.poll_here();
+            polling.0 = None;
         }
         left.0 = take_woken().into();
     }
@@ -206,6 +235,21 @@ impl Watched {
     /// Whether its socket was read from since this was asked last.
     pub fn take_heard(&self) -> bool {
         self.0.upgrade().is_some_and(|task| task.heard.swap(false, Ordering::Relaxed))
+    }
+
+    /// The loop's thread watches over it from now on.
+    pub fn set_the_loops(&self) {
+        if let Some(task) = self.0.upgrade() {
+            task.loops.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// `act` in a turn of the task's, without the task. Nothing once it has ended.
+    pub fn apart(&self, act: impl FnOnce()) {
+        if let Some(task) = self.0.upgrade() {
+            let _runtime = task.network.enter();
+            task.in_turn(act);
+        }
     }
 
     /// Its socket fails from now on: closing waits for what the peer does not take otherwise.

@@ -3,6 +3,7 @@
 
 use crate::half_open::Bounded;
 use crate::keepalive;
+use crate::muxer::Apart;
 use crate::watch::{Socket, Watch};
 use futures::future::{BoxFuture, Either, FutureExt, TryFutureExt};
 use futures::{AsyncRead, AsyncWrite};
@@ -63,7 +64,7 @@ pub fn public(
     let over_quic = quic::tokio::Transport::new(quic::Config::new(key))
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
     let either = over_tcp
-        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(Apart::new(muxer))))
         .or_transport(over_quic)
         .map(|either, _| either.into_inner());
     Ok(Bounded::new(either.boxed()))
@@ -82,7 +83,9 @@ pub fn private(
         .authenticate(noise::Config::new(key)?)
         .multiplex(muxer())
         .timeout(timeout);
-    Ok(Bounded::new(muxed.map(|(peer, c), _| (peer, StreamMuxerBox::new(c))).boxed()))
+    Ok(Bounded::new(
+        muxed.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(Apart::new(muxer)))).boxed(),
+    ))
 }
 
 /// Noise, or TLS with who would rather.
