@@ -79,7 +79,16 @@ typedef struct WwCellOptions {
   const struct WwBudget* parent;  // or null
 } WwCellOptions;
 
-enum { WW_HIT_MEMORY = 1, WW_HIT_TABLES = 2 };
+enum {
+  WW_HIT_MEMORY = 1,
+  WW_HIT_TABLES = 2,
+  WW_HIT_MEMORIES = 4,
+  WW_HIT_INSTANCES = 8,
+  WW_HIT_RESOURCES = 16,
+  WW_HIT_HOSTCALL = 32,
+  WW_HIT_RANDOM = 64,
+  WW_HIT_STACK = 128,
+};
 enum { WW_POLL_PENDING = 0, WW_POLL_EXITED = 1, WW_POLL_TRAPPED = 2, WW_POLL_REFUSED = 3 };
 typedef struct WwPoll {
   uint32_t state;

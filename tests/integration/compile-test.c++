@@ -10,22 +10,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "test-node.h"
+#include "wasm-bytes.h"
 
 namespace ww {
 namespace {
-
-using Bytes = kj::Vector<kj::byte>;
-
-void addLeb(Bytes& to, uint64_t value) {
-  for (; value >= 0x80; value >>= 7) to.add(kj::byte(value) | 0x80);
-  to.add(kj::byte(value));
-}
-
-void addSection(Bytes& to, kj::byte id, kj::ArrayPtr<const kj::byte> content) {
-  to.add(id);
-  addLeb(to, content.size());
-  to.addAll(content);
-}
 
 // A function of so many steps over 200 locals, each of which depends on others and is looked at.
 Bytes slowFunction(kj::uint steps) {
@@ -50,11 +38,10 @@ Bytes slowFunction(kj::uint steps) {
 
 // A component of one module that nobody instantiates.
 kj::Array<kj::byte> componentOf(kj::uint functions, kj::uint steps) {
-  constexpr kj::byte MODULE[] = {0, 'a', 's', 'm', 1, 0, 0, 0};
-  constexpr kj::byte COMPONENT[] = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
   constexpr kj::byte TYPES[] = {1, 0x60, 0, 0};                  // () -> ()
   constexpr kj::byte GLOBALS[] = {1, 0x7e, 1, 0x42, 0, 0x0b};  // a mutable i64
-  Bytes declared, code, module, component;
+  Bytes declared, code;
+  auto module = emptyModule(), component = emptyComponent();
   auto body = slowFunction(steps);
   addLeb(declared, functions);
   addLeb(code, functions);
@@ -63,12 +50,10 @@ kj::Array<kj::byte> componentOf(kj::uint functions, kj::uint steps) {
     addLeb(code, body.size());
     code.addAll(body);
   }
-  module.addAll(kj::arrayPtr(MODULE, sizeof(MODULE)));
   addSection(module, 1, kj::arrayPtr(TYPES, sizeof(TYPES)));
   addSection(module, 3, declared);
   addSection(module, 6, kj::arrayPtr(GLOBALS, sizeof(GLOBALS)));
   addSection(module, 10, code);
-  component.addAll(kj::arrayPtr(COMPONENT, sizeof(COMPONENT)));
   addSection(component, 1, module);
   return component.releaseAsArray();
 }

@@ -82,6 +82,33 @@ KJ_TEST("reads that wait are answered in the order they came") {
   KJ_EXPECT(second.wait(node.waitScope).getData() == "cd"_kj.asBytes());
 }
 
+KJ_TEST("16 reads of a stream may wait; one more is refused, and those given up make room") {
+  TestNode node;
+  auto process = node.run("cell-plain", {"park"});
+  auto out = node.stdout(process);
+  KJ_EXPECT(node.read(out, 100) == "parked\n"_kj.asBytes());
+  auto ask = [&]() {
+    auto request = out.readRequest();
+    request.setMaxBytes(kj::maxValue);
+    return request.send().ignoreResult();
+  };
+  kj::Vector<kj::Promise<void>> waiting;
+  for (int i = 0; i < 16; i++) waiting.add(ask());
+  for (int i = 0; i < 2; i++) {
+    auto why = failureOf([&]() { ask().wait(node.waitScope); });
+    KJ_EXPECT(contains(why, "overloaded: reads: 16 reads of this cell's stdout wait"), why);
+  }
+  KJ_EXPECT(node.node.getHits().count(LimitKind::READS) == 2);
+  for (int round = 0; round < 1000; round++) {
+    waiting.clear();
+    for (int i = 0; i < 16; i++) waiting.add(ask());
+    node.waitScope.poll();
+  }
+  KJ_EXPECT(node.node.getHits().count(LimitKind::READS) == 2);
+  node.close(node.stdin(process));
+  for (auto& promise: waiting) promise.wait(node.waitScope);
+}
+
 KJ_TEST("a read that is given up takes nothing") {
   TestNode node;
   auto process = node.run("cell-plain", {"cat"});

@@ -2,6 +2,7 @@
 #include <kj/test.h>
 #include <random>
 #include "test-node.h"
+#include "wasm-bytes.h"
 
 namespace ww {
 namespace {
@@ -38,19 +39,9 @@ KJ_TEST("bytes that are no component") {
   expectRefused(node, noise, {"not a component: "});
 }
 
-// WebAssembly's way with sizes: seven bits a byte, the least significant first.
-void addLeb(kj::Vector<kj::byte>& to, size_t value) {
-  for (; value >= 0x80; value >>= 7) to.add(kj::byte(value) | 0x80);
-  to.add(value);
-}
-
 kj::Array<kj::byte> withSection(kj::byte id, kj::ArrayPtr<const kj::byte> body) {
-  constexpr kj::byte HEAD[] = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
-  kj::Vector<kj::byte> bytes;
-  bytes.addAll(kj::arrayPtr(HEAD, sizeof(HEAD)));
-  bytes.add(id);
-  addLeb(bytes, body.size());
-  bytes.addAll(body);
+  auto bytes = emptyComponent();
+  addSection(bytes, id, body);
   return bytes.releaseAsArray();
 }
 

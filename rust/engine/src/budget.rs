@@ -7,6 +7,12 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 /// Limits that were hit, a bit each.
 pub const HIT_MEMORY: u32 = 1;
 pub const HIT_TABLES: u32 = 2;
+pub const HIT_MEMORIES: u32 = 4;
+pub const HIT_INSTANCES: u32 = 8;
+pub const HIT_RESOURCES: u32 = 16;
+pub const HIT_HOSTCALL: u32 = 32;
+pub const HIT_RANDOM: u32 = 64;
+pub const HIT_STACK: u32 = 128;
 
 pub struct Budget {
     memory: AtomicUsize, // bytes that are left
@@ -54,9 +60,14 @@ impl Budget {
 
     fn told(&self, granted: bool, hit: u32) -> bool {
         if !granted {
-            self.hits.fetch_or(hit, Relaxed);
+            self.tell(hit);
         }
         granted
+    }
+
+    /// Of the limits that are not this one's to keep.
+    pub fn tell(&self, hits: u32) {
+        self.hits.fetch_or(hits, Relaxed);
     }
 
     pub fn take_memory(&self, bytes: usize) -> bool {

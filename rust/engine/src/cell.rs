@@ -3,7 +3,7 @@
 use crate::budget::Budget;
 use crate::clock::Deadline;
 use crate::component::Runnable;
-use crate::limits::{CellLimiter, Most};
+use crate::limits::{self, CellLimiter, Most};
 use crate::pipe::Pipe;
 use crate::streams::{Pipes, Streams, new_table};
 use crate::ticker::TickClock;
@@ -123,6 +123,7 @@ impl Cell {
     }
 
     fn failed(&self, error: wasmtime::Error) -> Outcome {
+        self.budget.tell(limits::hit_by(&error));
         let cause = bounded(error.root_cause());
         // A guest that has run, its start function included, has a stack to show.
         let ran = self.is_instantiated() || error.is::<Trap>() || error.is::<WasmBacktrace>();

@@ -1,9 +1,12 @@
 //! What one cell may make the engine allocate: one budget over all of its memories and tables.
 
-use crate::budget::Budget;
+use crate::budget::{
+    Budget, HIT_HOSTCALL, HIT_INSTANCES, HIT_MEMORIES, HIT_RANDOM, HIT_RESOURCES, HIT_STACK,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use wasmtime::{ResourceLimiter, Result, bail};
+use wasmtime::component::ResourceTableError;
+use wasmtime::{ResourceLimiter, Result, Trap, bail};
 
 const MAX_TABLES: usize = 100;
 
@@ -45,6 +48,29 @@ impl CellLimiter {
         self.memories += 1;
         Ok(())
     }
+}
+
+/// What the engine says where it has no type for it. The tests of these limits hold it to that.
+const SAID: [(&str, u32); 6] = [
+    ("memory count too high", HIT_MEMORIES),
+    ("overloaded: memories", HIT_MEMORIES),
+    ("instance count too high", HIT_INSTANCES),
+    ("store handle limit exceeded", HIT_RESOURCES),
+    ("fuel allocated for hostcalls has been exhausted", HIT_HOSTCALL),
+    ("exceeds limit", HIT_RANDOM),
+];
+
+/// The limit that a cell was ended by; none for another reason.
+pub fn hit_by(error: &wasmtime::Error) -> u32 {
+    if error.downcast_ref() == Some(&Trap::StackOverflow) {
+        return HIT_STACK;
+    }
+    let cause = error.root_cause();
+    if matches!(cause.downcast_ref(), Some(ResourceTableError::Full)) {
+        return HIT_RESOURCES;
+    }
+    let text = cause.to_string();
+    SAID.iter().find(|(said, _)| text.contains(said)).map_or(0, |(_, hit)| *hit)
 }
 
 impl Drop for CellLimiter {

@@ -49,6 +49,7 @@ class MemoryLogger final: public Logger {
   using Logger::log;
   void log(LogLevel level, kj::StringPtr event, kj::ArrayPtr<const LogField> fields) override;
   kj::ArrayPtr<const kj::String> getLines() const { return lines; }
+  void clear() { lines.clear(); }
 
  private:
   kj::Vector<kj::String> lines;

@@ -152,6 +152,8 @@ void Cell::end(int32_t code) {
   }
   children->end();
   if (record.get() != nullptr) list.end(*record, code, findTrapCause().orDefault(nullptr));
+  out->onRefusedRead(nullptr);
+  err->onRefusedRead(nullptr);
   logDropped(*out, "stdout");
   logDropped(*err, "stderr");
   exitFulfiller->fulfill(kj::mv(code));
@@ -178,11 +180,21 @@ void Cell::watch(CellParts& parts) {
     hits.hit(kind, id, limit, record->hits);
   };
   auto& limits = parts.limits;
-  KJ_ASSERT_NONNULL(task)->onHits([hit, memory = limits.memoryBytes,
-                                   tables = limits.tableElements](ffi::GuestHits hits) {
-    if (hits.memory) hit(LimitKind::MEMORY, kj::str(memory));
-    if (hits.tables) hit(LimitKind::TABLES, kj::str(tables));
+  KJ_ASSERT_NONNULL(task)->onHits([hit, &limits](ffi::GuestHits hits) {
+    if (hits.memory) hit(LimitKind::MEMORY, kj::str(limits.memoryBytes));
+    if (hits.tables) hit(LimitKind::TABLES, kj::str(limits.tableElements));
+    if (hits.memories) hit(LimitKind::MEMORIES, kj::str(limits.memories));
+    if (hits.instances) hit(LimitKind::INSTANCES, kj::str(limits.instances));
+    if (hits.resources) hit(LimitKind::RESOURCES, kj::str(limits.resources));
+    if (hits.hostcallBytes) hit(LimitKind::HOSTCALL_BYTES, kj::str(limits.hostcallBytes));
+    if (hits.randomBytes) hit(LimitKind::RANDOM_BYTES, kj::str(limits.randomBytes));
+    if (hits.stack) hit(LimitKind::STACK, "the engine's");
   });
+  for (auto pipe: {out.get(), err.get()}) {
+    pipe->onRefusedRead(kj::Function<void()>([hit]() {
+      hit(LimitKind::READS, kj::str(MAX_PENDING_READS));
+    }));
+  }
   KJ_IF_MAYBE(cpu, limits.cpu) {
     onSpent = [hit, cpu = *cpu]() { hit(LimitKind::CPU, kj::str(cpu)); };
   }

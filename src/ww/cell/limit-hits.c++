@@ -8,6 +8,13 @@ kj::StringPtr nameOf(LimitKind kind) {
   switch (kind) {
     case LimitKind::MEMORY: return "memory";
     case LimitKind::TABLES: return "tables";
+    case LimitKind::MEMORIES: return "memories";
+    case LimitKind::INSTANCES: return "instances";
+    case LimitKind::RESOURCES: return "resources";
+    case LimitKind::HOSTCALL_BYTES: return "hostcallBytes";
+    case LimitKind::RANDOM_BYTES: return "randomBytes";
+    case LimitKind::STACK: return "stack";
+    case LimitKind::READS: return "reads";
     case LimitKind::CPU: return "cpu";
     case LimitKind::WALL: return "timeout";
     case LimitKind::DESCENDANTS: return "descendants";

@@ -14,6 +14,13 @@ namespace ww {
 enum class LimitKind {
   MEMORY,
   TABLES,
+  MEMORIES,
+  INSTANCES,
+  RESOURCES,
+  HOSTCALL_BYTES,
+  RANDOM_BYTES,
+  STACK,
+  READS,
   CPU,
   WALL,
   DESCENDANTS,

@@ -39,6 +39,11 @@ kj::Promise<kj::Array<kj::byte>> PipeEnd::read(uint32_t maxBytes) {
     return badInput(kj::str("read: ", name, " can only be written to"));
   }
   if (maxBytes == 0 || closed) return kj::Array<kj::byte>();
+  if (turnstile->countPending() >= MAX_PENDING_READS) {
+    KJ_IF_MAYBE(told, refusedRead) (*told)();
+    return overloaded(kj::str("reads: ", MAX_PENDING_READS, " reads of this cell's ", name,
+                              " wait already"));
+  }
   return readInTurn(kj::min(maxBytes, MAX_READ_BYTES));
 }
 

@@ -3,6 +3,7 @@
 // writes take turns, in the order they came. It outlives the cell: what was written is still read.
 
 #include <kj/async-io.h>
+#include <kj/function.h>
 #include <kj/refcount.h>
 #include <ww/cell/turnstile.h>
 #include <ww/epoch/lease.h>
@@ -12,6 +13,9 @@ namespace ww {
 
 // The most that one read gives, whatever was asked for.
 constexpr uint32_t MAX_READ_BYTES = 64 * 1024;
+
+// Reads of one stream that may wait.
+constexpr kj::uint MAX_PENDING_READS = 16;
 
 class PipeEnd final: public kj::Refcounted {
  public:
@@ -36,7 +40,7 @@ class PipeEnd final: public kj::Refcounted {
   kj::Own<Holder> hold() { return kj::heap<Holder>(kj::addRef(*this)); }
 
   // Waits for at least one byte; gives at most `maxBytes`, and MAX_READ_BYTES. Empty is the end,
-  // for ever. Rejects on a pipe to the cell.
+  // for ever. Rejects on a pipe to the cell, and with `overloaded: reads` where so many wait.
   kj::Promise<kj::Array<kj::byte>> read(uint32_t maxBytes);
 
   // Resolves when the pipe has taken all of it; both live until then. Asks the lease once its turn
@@ -47,6 +51,9 @@ class PipeEnd final: public kj::Refcounted {
   // To the cell: it reads the end, after what was written before. From the cell: reads here give
   // the end at once, and the cell's next write finds a closed stream. Again: nothing.
   kj::Promise<void> close();
+
+  // `told` of each read that is one too many, or nothing. It must not drop this.
+  void onRefusedRead(kj::Maybe<kj::Function<void()>> told) { refusedRead = kj::mv(told); }
 
   // Somebody waits for the cell's end: while that is so and nobody holds this pipe, what does not
   // fit into it is dropped.
@@ -70,6 +77,7 @@ class PipeEnd final: public kj::Refcounted {
   const kj::StringPtr name;
   const Direction direction;
   kj::Own<ffi::PipeStream> stream;
+  kj::Maybe<kj::Function<void()>> refusedRead;
   kj::Own<Turnstile> turnstile = kj::refcounted<Turnstile>();
   kj::uint holders = 0;
   bool awaited = false;

@@ -7,9 +7,23 @@ kj::Promise<kj::Own<Turnstile::Pass>> Turnstile::enter() {
     occupied = true;
     return kj::heap<Pass>(kj::addRef(*this));
   }
+  if (waiting.size() >= forgetAt) {
+    forgetGivenUp();
+    forgetAt = kj::max(forgetAt, 2 * waiting.size());
+  }
   auto paf = kj::newPromiseAndFulfiller<kj::Own<Pass>>();
   waiting.push_back(kj::mv(paf.fulfiller));
   return kj::mv(paf.promise);
+}
+
+// Those that come and give up without end would fill the queue behind one that stays.
+void Turnstile::forgetGivenUp() {
+  std::erase_if(waiting, [](auto& fulfiller) { return !fulfiller->isWaiting(); });
+}
+
+size_t Turnstile::countPending() {
+  forgetGivenUp();
+  return waiting.size() + occupied;
 }
 
 void Turnstile::leave() {

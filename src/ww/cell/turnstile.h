@@ -23,10 +23,15 @@ class Turnstile final: public kj::Refcounted {
   // Resolves when it is the caller's turn, which lasts as long as the pass.
   kj::Promise<kj::Own<Pass>> enter();
 
+  // Whose turn it is, and those that wait for theirs.
+  size_t countPending();
+
  private:
   void leave();
+  void forgetGivenUp();
 
   bool occupied = false;
+  size_t forgetAt = 16;
   std::deque<kj::Own<kj::PromiseFulfiller<kj::Own<Pass>>>> waiting;
 };
 

@@ -151,7 +151,10 @@ void GuestTask::poll() {
 
 void GuestTask::tellHits(uint32_t hits) {
   KJ_IF_MAYBE(handler, hitHandler) {
-    (*handler)({(hits & WW_HIT_MEMORY) != 0, (hits & WW_HIT_TABLES) != 0});
+    auto has = [hits](uint32_t bit) { return (hits & bit) != 0; };
+    (*handler)({has(WW_HIT_MEMORY), has(WW_HIT_TABLES), has(WW_HIT_MEMORIES),
+                has(WW_HIT_INSTANCES), has(WW_HIT_RESOURCES), has(WW_HIT_HOSTCALL),
+                has(WW_HIT_RANDOM), has(WW_HIT_STACK)});
   }
 }
 

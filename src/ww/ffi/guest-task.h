@@ -81,10 +81,10 @@ struct GuestSpent {};
 
 using GuestEnd = kj::OneOf<GuestExit, GuestTrap, GuestRefusal, GuestSpent>;
 
-// What it was refused, and went on without.
+// What it was refused, and went on without: of memory and tables. What it was ended by: the rest.
 struct GuestHits {
-  bool memory;
-  bool tables;
+  bool memory, tables;
+  bool memories, instances, resources, hostcallBytes, randomBytes, stack;
 };
 
 class GuestTask final: private kj::_::Event {

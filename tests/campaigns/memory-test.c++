@@ -1,0 +1,133 @@
+// Cells that take what they can get: memory, tables, instances, handles.
+#include "campaign.h"
+#include "wasm-bytes.h"
+
+namespace ww {
+namespace {
+
+constexpr uint64_t MIB = 1 << 20;
+
+int32_t runBomb(TestNode& node, Words args) { return node.wait(node.run("bombs", args)); }
+
+struct Hits {
+  TestNode& node;
+  LimitKind kind;
+  uint64_t before = node.node.getHits().count(kind);
+  uint64_t now() const { return node.node.getHits().count(kind) - before; }
+};
+
+KJ_TEST("cells that touch all the memory they get, 4 GiB in all, take no more than they may") {
+  TestNode node;
+  campaign("memory", node, [&]() {
+    Hits hits{node, LimitKind::MEMORY};
+    auto before = residentBytes();
+    uint64_t most = 0;
+    for (int i = 0; i < 8; i++) {  // and again in the second round
+      auto cell = node.run("bombs", {"memory"});
+      KJ_EXPECT(node.read(TestNode::stdout(cell), 100) == "full"_kj.asBytes());
+      most = kj::max(most, residentBytes());
+      cell.killRequest().send().wait(node.waitScope);
+    }
+    KJ_EXPECT(hits.now() == 8);
+    auto taken = most > before ? most - before : 0;
+    KJ_EXPECT(taken > 200 * MIB && taken <= (256 + 16) * MIB, taken / MIB);
+  });
+}
+
+KJ_TEST("tables are refused above 65,536 elements, and not below") {
+  TestNode node;
+  campaign("tables", node, [&]() {
+    Hits hits{node, LimitKind::TABLES};
+    KJ_EXPECT(runBomb(node, {"tables", "65000"}) == 0);
+    KJ_EXPECT(hits.now() == 0);
+    KJ_EXPECT(runBomb(node, {"tables", "65537"}) == 1);
+    KJ_EXPECT(runBomb(node, {"tables", "2000000000"}) == 1);
+    KJ_EXPECT(hits.now() == 2);
+  });
+}
+
+Bytes moduleWithMemory(kj::byte flags, uint64_t pages) {
+  auto module = emptyModule();
+  Bytes memory;
+  memory.add(1);
+  memory.add(flags);
+  addLeb(memory, pages);
+  addSection(module, 5, memory);
+  return module;
+}
+
+KJ_TEST("more instances and memories than a cell may have are refused, and as many are not") {
+  TestNode node;
+  auto ok = component("bare-ok");
+  auto runs = [&](kj::ArrayPtr<const kj::byte> module, kj::uint count) {
+    return failureOf([&]() { node.run(withInstances(ok, module, count), {}); });
+  };
+  auto nothing = emptyModule(), memory = moduleWithMemory(0, 1);
+  campaign("instances", node, [&]() {
+    Hits instances{node, LimitKind::INSTANCES}, memories{node, LimitKind::MEMORIES};
+    KJ_EXPECT(runs(nothing, 90) == "" && runs(memory, 7) == "");
+    KJ_EXPECT(instances.now() == 0 && memories.now() == 0);
+    auto why = runs(nothing, 101);
+    KJ_EXPECT(contains(why, "instance"), why);
+    KJ_EXPECT(instances.now() == 1);
+    why = runs(memory, 9);
+    KJ_EXPECT(contains(why, "memory"), why);
+    KJ_EXPECT(memories.now() == 1);
+  });
+}
+
+KJ_TEST("a memory of 64 bits has the limits of any other") {
+  TestNode node;
+  auto ok = component("bare-ok");
+  campaign("memory64", node, [&]() {
+    auto runs = [&](uint64_t pages) {
+      return failureOf([&]() {
+        node.run(withInstances(ok, moduleWithMemory(4, pages), 1), {});
+      });
+    };
+    KJ_EXPECT(runs(1) == "" && runs(1000) == "");
+    for (uint64_t pages: {uint64_t(4096), uint64_t(1) << 16, uint64_t(1) << 47}) {
+      auto why = runs(pages);
+      KJ_EXPECT(contains(why, "exceeds memory limits"), why, pages);
+    }
+  });
+}
+
+KJ_TEST("a million timers and streams that are held trap at the limit; those let go do not") {
+  TestNode node;
+  campaign("handles", node, [&]() {
+    Hits hits{node, LimitKind::RESOURCES};
+    for (int i = 0; i < 50; i++) {
+      KJ_EXPECT(runBomb(node, {"timers", "1000000"}) == EXIT_TRAP);
+      KJ_EXPECT(runBomb(node, {"streams", "1000000"}) == EXIT_TRAP);
+    }
+    KJ_EXPECT(hits.now() == 100);
+    KJ_EXPECT(runBomb(node, {"timers", "4900"}) == 0);  // each a timer, and what waits for it
+    KJ_EXPECT(runBomb(node, {"streams", "9900"}) == 0);
+    KJ_EXPECT(runBomb(node, {"timers-dropped", "1000000"}) == 0);
+    KJ_EXPECT(runBomb(node, {"drop-twice"}) == EXIT_TRAP);
+    KJ_EXPECT(hits.now() == 100);
+  });
+}
+
+KJ_TEST("what one call may ask for, and hand over, is bounded") {
+  TestNode node;
+  campaign("calls", node, [&]() {
+    Hits random{node, LimitKind::RANDOM_BYTES}, bytes{node, LimitKind::HOSTCALL_BYTES};
+    KJ_EXPECT(runBomb(node, {"random", "65536"}) == 0);
+    KJ_EXPECT(random.now() == 0);
+    KJ_EXPECT(runBomb(node, {"random", "65537"}) == EXIT_TRAP);
+    KJ_EXPECT(runBomb(node, {"random", "4000000000"}) == EXIT_TRAP);
+    KJ_EXPECT(random.now() == 2);
+    // As much as a pipe takes; more than that, which is the guest's own mistake; more than a call
+    // may hand over.
+    KJ_EXPECT(runBomb(node, {"write", "65536"}) == 0);
+    KJ_EXPECT(runBomb(node, {"write", "4000000"}) == EXIT_TRAP);
+    KJ_EXPECT(bytes.now() == 0);
+    KJ_EXPECT(runBomb(node, {"write", "4194305"}) == EXIT_TRAP);
+    KJ_EXPECT(bytes.now() == 1);
+  });
+}
+
+}  // namespace
+}  // namespace ww
