@@ -65,7 +65,7 @@ class MetricsTest(NodeCase):
             self.addCleanup(one.close)
         for one in held[:16]:
             one.sendall(b"\x00\xff nonsense\r\n\r\n" + b"x" * 100_000)
-        # Above 16 at once they are closed; those 16 end by their own nonsense.
+        # 16 at once stay, until they end by their own nonsense or their time; older ones make room.
         for one in held:
             try:
                 while one.recv(4096):
@@ -73,6 +73,44 @@ class MetricsTest(NodeCase):
             except ConnectionResetError:
                 pass
         self.assertEqual(self.get("/healthz")[0], 200)
+
+    def answer_to(self, request):
+        place = self.address.split(":")
+        with socket.create_connection(place, 60) as connection:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            try:
+                while piece := connection.recv(4096):
+                    answer += piece
+            except ConnectionResetError:
+                pass
+            return answer.decode()
+
+    def test_who_asks_wrongly_learns_nothing_of_the_process(self):
+        for request in (
+            "CONNECT /metrics HTTP/1.1\r\nHost: {0}\r\n\r\n",
+            "GET /healthz HTTP/1.1\r\nHost: {0}\r\nContent-Length: -1\r\n\r\n",
+            "GET /healthz HTTP/1.1\r\nHost: {0}\r\nTransfer-Encoding: x\r\n\r\n",
+            "GET /healthz HTTP/1.1\r\nHost: {0}\r\nUpgrade: websocket\r\n\r\n",
+            "NONSENSE / HTTP/1.1\r\n\r\n",
+            "GET /healthz HTTP/1.1\r\nX: " + "x" * 1_000_000 + "\r\n\r\n",
+        ):
+            answer = self.answer_to(request.format(self.address).encode())
+            self.assertNotRegex(answer, r"stack|\.c\+\+|failed|exception", request[:60])
+        self.assertIn("405", self.answer_to(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"))
+        self.assertEqual(self.get("/healthz")[0], 200)
+        self.node.terminate()
+        self.assertNotRegex(self.node.stderr.read().decode(), r"http\.c\+\+|error")
+
+    def test_who_finishes_no_request_makes_room_for_who_does(self):
+        place = self.address.split(":")
+        for _ in range(3):
+            for _ in range(20):
+                one = socket.create_connection(place, 60)
+                self.addCleanup(one.close)
+                one.sendall(b"GET /healthz HTTP/1.1\r\nHost:")
+            self.assertEqual(self.get("/healthz")[0], 200)
 
     def test_a_node_is_ready_once_its_image_runs(self):
         node = self.begin("--metrics", "127.0.0.1:0", data=self.path("other"))

@@ -5,35 +5,88 @@
 namespace ww {
 namespace {
 
-kj::HttpServerSettings settings() {
-  kj::HttpServerSettings settings;
-  settings.headerTimeout = 5 * kj::SECONDS;
-  settings.pipelineTimeout = 30 * kj::SECONDS;  // between scrapes nobody needs a connection
-  return settings;
-}
-
 struct Answer {
   kj::uint status;
   kj::StringPtr text;
 };
-constexpr Answer OK{200, "OK"_kj}, NOT_FOUND{404, "Not Found"_kj},
-    WRONG_METHOD{405, "Method Not Allowed"_kj}, WRONG_HOST{421, "Misdirected Request"_kj},
+constexpr Answer OK{200, "OK"_kj}, BAD_REQUEST{400, "Bad Request"_kj},
+    NOT_FOUND{404, "Not Found"_kj}, WRONG_METHOD{405, "Method Not Allowed"_kj}, WRONG_HOST{421, "Misdirected Request"_kj},
     NOT_READY{503, "Service Unavailable"_kj};
 
-kj::Promise<void> answer(kj::HttpService::Response& response, const kj::HttpHeaderTable& table,
-                         Answer with, kj::StringPtr type, kj::String text) {
+constexpr auto PLAIN_TEXT = "text/plain; charset=utf-8"_kj;
+constexpr auto GET_ALONE = "GET alone"_kj;
+
+kj::HttpHeaders headersOf(const kj::HttpHeaderTable& table, Answer with, kj::StringPtr type) {
   kj::HttpHeaders headers(table);
   headers.set(kj::HttpHeaderId::CONTENT_TYPE, type);
   if (with.status == WRONG_METHOD.status) headers.add("Allow"_kj, "GET"_kj);
-  auto body = response.send(with.status, with.text, headers, text.size());
+  return headers;
+}
+
+kj::Promise<void> send(kj::HttpService::Response& response, const kj::HttpHeaderTable& table,
+                       Answer with, kj::StringPtr type, kj::String text) {
+  auto body = response.send(with.status, with.text, headersOf(table, with, type), text.size());
   co_await body->write(text.begin(), text.size());
 }
 
 }  // namespace
 
+class MetricsServer::Connection final: public kj::HttpService {
+ public:
+  Connection(MetricsServer& server, kj::PromiseFulfillerPair<void> paf)
+      : server(server), leave(kj::mv(paf.fulfiller)), left(kj::mv(paf.promise)) {}
+
+  bool isIdle() const { return answering == 0; }
+  bool isLeaving() const { return leaving; }
+  void giveWay() {
+    leaving = true;
+    leave->fulfill();
+  }
+  kj::Promise<void> onGiveWay() { return kj::mv(left); }
+
+  kj::ListLink<Connection> link;
+
+ private:
+  kj::Promise<void> request(kj::HttpMethod method, kj::StringPtr url,
+                            const kj::HttpHeaders& headers, kj::AsyncInputStream&,
+                            Response& response) override {
+    ++answering;
+    return server.answer(method, url, headers, response).attach(kj::defer([this]() {
+      --answering;
+    }));
+  }
+
+  kj::Promise<void> connect(kj::StringPtr, const kj::HttpHeaders&, kj::AsyncIoStream&,
+                            ConnectResponse& response, kj::HttpConnectSettings) override {
+    auto headers = headersOf(server.headerTable, WRONG_METHOD, PLAIN_TEXT);
+    auto body = response.reject(WRONG_METHOD.status, WRONG_METHOD.text, headers, GET_ALONE.size());
+    co_await body->write(GET_ALONE.begin(), GET_ALONE.size());
+  }
+
+  MetricsServer& server;
+  kj::uint answering = 0;
+  bool leaving = false;
+  kj::Own<kj::PromiseFulfiller<void>> leave;
+  kj::Promise<void> left;
+};
+
+struct MetricsServer::Connections {
+  kj::List<Connection, &Connection::link> list;
+};
+
 MetricsServer::MetricsServer(kj::Timer& timer, NodeMetrics& metrics, Logger& logger)
-    : metrics(metrics), logger(logger), server(timer, headerTable, *this, settings()),
+    : timer(timer), metrics(metrics), logger(logger), connections(kj::heap<Connections>()),
       tasks(*this) {}
+
+MetricsServer::~MetricsServer() noexcept(false) {}
+
+kj::HttpServerSettings MetricsServer::settings() {
+  kj::HttpServerSettings settings;
+  settings.headerTimeout = 5 * kj::SECONDS;
+  settings.pipelineTimeout = 30 * kj::SECONDS;  // between scrapes nobody needs a connection
+  settings.errorHandler = *this;
+  return settings;
+}
 
 kj::Promise<void> MetricsServer::serve(kj::Network& network, kj::StringPtr address) {
   place = parseIpPort("--metrics", address, PORT);
@@ -50,31 +103,46 @@ kj::Promise<void> MetricsServer::serve(kj::Network& network, kj::StringPtr addre
 }
 
 kj::Promise<void> MetricsServer::acceptAll(kj::Own<kj::ConnectionReceiver> receiver) {
-  for (;;) {
-    auto stream = co_await receiver->accept();
-    if (connections < MAX_CONNECTIONS) tasks.add(talk(kj::mv(stream)));
-  }
+  for (;;) tasks.add(talk(co_await receiver->accept()));
 }
 
 kj::Promise<void> MetricsServer::talk(kj::Own<kj::AsyncIoStream> stream) {
-  ++connections;
-  KJ_DEFER(--connections);
-  co_await server.listenHttp(kj::mv(stream));
+  if (!makeRoom()) co_return;
+  Connection connection(*this, kj::newPromiseAndFulfiller<void>());
+  connections->list.add(connection);
+  KJ_DEFER(connections->list.remove(connection));
+  kj::HttpServer server(timer, headerTable, connection, settings());
+  co_await server.listenHttp(kj::mv(stream)).exclusiveJoin(connection.onGiveWay());
 }
 
-kj::Promise<void> MetricsServer::request(kj::HttpMethod method, kj::StringPtr url,
-                                         const kj::HttpHeaders& headers, kj::AsyncInputStream&,
-                                         Response& response) {
+// False where all are being answered.
+bool MetricsServer::makeRoom() {
+  kj::uint count = 0;
+  kj::Maybe<Connection&> oldestIdle;
+  for (auto& connection: connections->list) {
+    if (connection.isLeaving()) continue;
+    ++count;
+    if (connection.isIdle() && oldestIdle == nullptr) oldestIdle = connection;
+  }
+  if (count < MAX_CONNECTIONS) return true;
+  KJ_IF_MAYBE(oldest, oldestIdle) {
+    oldest->giveWay();
+    return true;
+  }
+  return false;
+}
+
+kj::Promise<void> MetricsServer::answer(kj::HttpMethod method, kj::StringPtr url,
+                                        const kj::HttpHeaders& headers, Response& response) {
   auto say = [&](Answer with, kj::StringPtr text) {
-    return answer(response, headerTable, with, "text/plain; charset=utf-8"_kj,
-                  kj::str(text, '\n'));
+    return send(response, headerTable, with, PLAIN_TEXT, kj::str(text, '\n'));
   };
   if (!isMeant(headers.get(kj::HttpHeaderId::HOST).orDefault(nullptr))) {
     return say(WRONG_HOST, kj::str("this is ", place.toText(), ", and no other name"));
   }
-  if (method != kj::HttpMethod::GET) return say(WRONG_METHOD, "GET alone");
+  if (method != kj::HttpMethod::GET) return say(WRONG_METHOD, GET_ALONE);
   if (url == "/metrics") {
-    return answer(response, headerTable, OK, NodeMetrics::CONTENT_TYPE, metrics.toText());
+    return send(response, headerTable, OK, NodeMetrics::CONTENT_TYPE, metrics.toText());
   }
   if (url == "/healthz") return say(OK, "ok");
   if (url == "/readyz") return isReady ? say(OK, "ready") : say(NOT_READY, "pid0 does not run yet");
@@ -92,6 +160,24 @@ bool MetricsServer::isMeant(kj::StringPtr name) const {
     isIp = name.size() > 0 && name[0] != ':' && other.port == place.port;
   });
   return isIp;
+}
+
+kj::Promise<void> MetricsServer::handleClientProtocolError(kj::HttpHeaders::ProtocolError,
+                                                           Response& response) {
+  return send(response, headerTable, BAD_REQUEST, PLAIN_TEXT, kj::str("this is no request\n"));
+}
+
+kj::Promise<void> MetricsServer::handleApplicationError(kj::Exception exception,
+                                                        kj::Maybe<Response&> response) {
+  taskFailed(kj::mv(exception));
+  KJ_IF_MAYBE(r, response) {
+    return send(*r, headerTable, BAD_REQUEST, PLAIN_TEXT, kj::str("this cannot be answered\n"));
+  }
+  return kj::READY_NOW;
+}
+
+kj::Promise<void> MetricsServer::handleNoResponse(Response& response) {
+  return send(response, headerTable, BAD_REQUEST, PLAIN_TEXT, kj::str("this has no answer\n"));
 }
 
 void MetricsServer::taskFailed(kj::Exception&& exception) {

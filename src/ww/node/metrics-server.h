@@ -2,7 +2,8 @@
 // Metrics and health over HTTP, for whoever watches the node: GET /metrics, /healthz, /readyz. It
 // answers to the address that it is bound to (`localhost`, on loopback; any IP address, where it is
 // bound to all) and no other name, so that no web page reaches it through a browser. Nothing is
-// read but heads of requests; a few connections at a time.
+// read but heads of requests. A few connections at a time: above that the oldest that has asked for
+// nothing makes room. Who asks wrongly learns that, and nothing of this process.
 //
 // One event loop.
 
@@ -13,13 +14,15 @@
 
 namespace ww {
 
-class MetricsServer final: private kj::HttpService, private kj::TaskSet::ErrorHandler {
+class MetricsServer final: private kj::HttpServerErrorHandler,
+                           private kj::TaskSet::ErrorHandler {
  public:
   static constexpr kj::uint MAX_CONNECTIONS = 16;
   static constexpr uint16_t PORT = 2030;  // where the address has none
 
   // References outlive it.
   MetricsServer(kj::Timer& timer, NodeMetrics& metrics, Logger& logger);
+  ~MetricsServer() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(MetricsServer);
 
   // pid0 runs from now on: the node is ready.
@@ -30,21 +33,31 @@ class MetricsServer final: private kj::HttpService, private kj::TaskSet::ErrorHa
   kj::Promise<void> serve(kj::Network& network, kj::StringPtr address);
 
  private:
-  kj::Promise<void> request(kj::HttpMethod method, kj::StringPtr url,
-                            const kj::HttpHeaders& headers, kj::AsyncInputStream& body,
-                            Response& response) override;
+  class Connection;
+  using Response = kj::HttpService::Response;
+
+  kj::Promise<void> answer(kj::HttpMethod method, kj::StringPtr url,
+                           const kj::HttpHeaders& headers, Response& response);
+  kj::HttpServerSettings settings();
+  bool makeRoom();
+  kj::Promise<void> handleClientProtocolError(kj::HttpHeaders::ProtocolError error,
+                                              Response& response) override;
+  kj::Promise<void> handleApplicationError(kj::Exception exception,
+                                           kj::Maybe<Response&> response) override;
+  kj::Promise<void> handleNoResponse(Response& response) override;
   kj::Promise<void> acceptAll(kj::Own<kj::ConnectionReceiver> receiver);
   bool isMeant(kj::StringPtr name) const;
   kj::Promise<void> talk(kj::Own<kj::AsyncIoStream> stream);
   void taskFailed(kj::Exception&& exception) override;
 
+  kj::Timer& timer;
   NodeMetrics& metrics;
   Logger& logger;
   bool isReady = false;
   IpPort place;
-  kj::uint connections = 0;
   kj::HttpHeaderTable headerTable;
-  kj::HttpServer server;
+  struct Connections;
+  kj::Own<Connections> connections;  // the oldest first
   kj::TaskSet tasks;
 };
 
