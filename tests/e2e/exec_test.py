@@ -393,6 +393,16 @@ class ExecTest(NodeCase):
         self.assertEqual(client.returncode, 125)
         self.assertIn(b"interrupted twice", client.stderr.read())
 
+    def test_ctrl_c_gives_up_a_node_that_does_not_answer_its_graft(self):
+        node = self.start()
+        node.send_signal(signal.SIGSTOP)
+        client = self.talk_to("--data-dir", self.data, "--log-level", "debug", "--dial-timeout",
+                              "600", cell("cell-plain"), "--", "park")
+        self.assertIn(b"linked to the node", client.stderr.readline())
+        client.send_signal(signal.SIGINT)
+        self.assertEqual(client.wait(60), 125)
+        self.assertIn(b"interrupted before the node answered", client.stderr.read())
+
     def test_ctrl_c_gives_up_a_dial(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port, peer = silent.getsockname()[1], self.keygen("somebody")

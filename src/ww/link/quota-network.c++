@@ -45,7 +45,16 @@ void hideInsides(Message::Builder message) {
     auto context = strstr(reason.cStr(), "\ncontext: ");
     if (context != nullptr) exception.setReason(kj::str(reason.slice(0, context - reason.begin())));
   };
-  if (message.isAbort()) hide(message.getAbort());
+  if (message.isAbort()) {
+    auto abort = message.getAbort();
+    hide(abort);
+    // A check that says what it found adds `; NAME = VALUE`. No reason of the node's own does.
+    kj::StringPtr reason = abort.asReader().getReason();
+    auto values = strstr(reason.cStr(), "; ");
+    if (values != nullptr && strstr(values, " = ") != nullptr) {
+      abort.setReason(kj::str(reason.slice(0, values - reason.begin())));
+    }
+  }
   if (message.isReturn() && message.getReturn().isException()) {
     hide(message.getReturn().getException());
   }

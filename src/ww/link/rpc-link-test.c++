@@ -137,6 +137,19 @@ KJ_TEST("what breaks the protocol is told nothing of this process's insides") {
             kj::encodeCEscape(heard));
 }
 
+KJ_TEST("nor is who sends what no message is") {
+  RawBytes raw;
+  constexpr uint32_t NULL_ROOT[] = {0, 1, 0, 0};
+  raw.send(kj::arrayPtr(NULL_ROOT, 4).asBytes());
+  KJ_EXPECT(raw.isOver());
+  auto heard = raw.heard.wait(raw.waitScope);
+  auto says = [&](kj::StringPtr text) {
+    return memmem(heard.begin(), heard.size(), text.begin(), text.size()) != nullptr;
+  };
+  KJ_EXPECT(says("required RPC message type") && !says("which") && !says(" = "),
+            kj::encodeCEscape(heard));
+}
+
 KJ_TEST("one that goes on is waited for, however slowly, and ends nothing") {
   RawBytes raw;
   auto bytes = message(200'000);

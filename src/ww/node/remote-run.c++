@@ -166,13 +166,16 @@ kj::Promise<int32_t> graftAndRun(NodeClient& client, kj::Timer& timer, RemoteRun
                                  StandardStreams streams, kj::Promise<void> kill) {
   auto graft = client.graftRequest().send();
   auto executor = graft.getSession().getExtension().getExecutor();
-  auto answered = inTime(graft.ignoreResult(), timer, options.timeout).fork();
+  auto killed = kill.fork();
+  auto answered = inTime(graft.ignoreResult(), timer, options.timeout)
+      .exclusiveJoin(killed.addBranch().then([]() -> kj::Promise<void> {
+    return badInput("interrupted before the node answered");
+  })).fork();
   if (isTooLarge(client, options)) co_await answered.addBranch();
   auto running = start(kj::mv(executor), options);
   RemoteRun run(running.getProcess(), kj::mv(streams));
   // All that follows is sent at once, but why it failed is told by the first that did.
   auto granted = client.mustGraftFirst() ? answered.addBranch() : kj::READY_NOW;
-  auto killed = kill.fork();
   auto code = run.run(kj::mv(granted), killed.addBranch(), timer);
   co_await answered.addBranch();
   // Before it runs there is nothing to be asked to end: whoever drops the link gives it up.
