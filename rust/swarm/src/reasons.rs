@@ -40,6 +40,10 @@ fn reason(text: &str) -> String {
     if text.contains("circuit/relay") && text.contains("does not support") {
         return "whom it names as a relay is none".to_string();
     }
+    if text.contains("Missing relay") {
+        return "no relay is named, with its address and its peer id, before /p2p-circuit"
+            .to_string();
+    }
     if text.contains("no records found") {
         return "that name has no such record".to_string();
     }
@@ -77,6 +81,7 @@ mod tests {
         assert_eq!(reason("timed out"), "timed out");
         let relay = ": Response from behaviour was canceled: oneshot canceled";
         assert_eq!(reason(relay), "the relay that it names was not reached");
+        assert!(reason(": Missing relay address.").starts_with("no relay is named"));
         let nowhere = "DNS error: no records found for Query { name: Name(\"_dnsaddr.x.\") }";
         assert_eq!(reason(nowhere), "that name has no such record");
     }

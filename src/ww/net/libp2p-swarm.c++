@@ -57,8 +57,8 @@ kj::Array<Multiaddr> keepPublic(kj::Array<Multiaddr> addrs, kj::ArrayPtr<const f
     KJ_IF_MAYBE(range, addr.findPrivateRange()) {
       bool wasGiven = false;
       for (auto bytes: given) wasGiven |= bytes == addr.asBytes();
-      refusals.add(kj::str(wasGiven ? addr.toText() : kj::str("one that a name stands for"), ": a ",
-                           *range, " address, which a cell may not dial"));
+      refusals.add(kj::str(wasGiven ? addr.toText() : kj::str("one that a name stands for"),
+                           ": not public but ", *range, ": a cell may not dial it"));
     } else if (addr.toText().startsWith("/dnsaddr/")) {
       refusals.add(kj::str(addr.toText(), ": may name any address, so a cell may not dial it"));
     } else {

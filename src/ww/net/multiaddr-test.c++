@@ -117,6 +117,9 @@ KJ_TEST("places that a stranger's code has no business with") {
       {"29 20010000000000000000000000000001", "tunnel"},
       {"29 3fff0000000000000000000000000001", "documentation"},
       {"29 0000000000000000ffff00007f000001", "loopback"},
+      {"29 5f000000000000000000000000000001", "special"},
+      {"29 260000000000000000005efe7f000001", "loopback"},
+      {"29 260000000000000002005efe0a000001", "private"},
       // Behind a relay, or a name: whatever stands there literally.
       {"04 08080808 060001 04 7f000001", "loopback"},
   };

@@ -178,7 +178,7 @@ constexpr Range IP6_RANGES[] = {
   {"site-local"_kj, {0xfe, 0xc0}, 10},    {"multicast"_kj, {0xff}, 8},
   {"private"_kj, {0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48},  // a local NAT64
   {"tunnel"_kj, {0x20, 0x01, 0, 0}, 32},                     // Teredo
-  {"documentation"_kj, {0x3f, 0xff}, 20},
+  {"documentation"_kj, {0x3f, 0xff}, 20}, {"special"_kj, {0x5f}, 16},  // segment routing
 };
 // Prefixes under which an IPv4 address stands in an IPv6 one, and where.
 struct Embedding {
@@ -209,8 +209,16 @@ kj::Maybe<kj::StringPtr> findRange(const Range (&ranges)[n], Bytes address) {
   return nullptr;
 }
 
+// ISATAP: under any prefix, an IPv4 address behind this.
+bool isIsatap(Bytes address) {
+  constexpr kj::byte MARK[] = {0, 0, 0x5e, 0xfe}, MARK_UNIVERSAL[] = {2, 0, 0x5e, 0xfe};
+  auto interface = address.slice(8, 16);
+  return hasPrefix(interface, MARK, 32) || hasPrefix(interface, MARK_UNIVERSAL, 32);
+}
+
 kj::Maybe<kj::StringPtr> findIp6Range(Bytes address) {
   KJ_IF_MAYBE(name, findRange(IP6_RANGES, address)) return *name;
+  if (isIsatap(address)) return findRange(IP4_RANGES, address.slice(12, 16));
   for (auto& embedding: EMBEDDINGS) {
     if (hasPrefix(address, embedding.prefix, embedding.bits)) {
       return findRange(IP4_RANGES, address.slice(embedding.offset, embedding.offset + 4));
