@@ -10,8 +10,8 @@ struct Answer {
   kj::StringPtr text;
 };
 constexpr Answer OK{200, "OK"_kj}, BAD_REQUEST{400, "Bad Request"_kj},
-    NOT_FOUND{404, "Not Found"_kj}, WRONG_METHOD{405, "Method Not Allowed"_kj}, WRONG_HOST{421, "Misdirected Request"_kj},
-    NOT_READY{503, "Service Unavailable"_kj};
+    NOT_FOUND{404, "Not Found"_kj}, WRONG_METHOD{405, "Method Not Allowed"_kj},
+    WRONG_HOST{421, "Misdirected Request"_kj}, NOT_READY{503, "Service Unavailable"_kj};
 
 constexpr auto PLAIN_TEXT = "text/plain; charset=utf-8"_kj;
 constexpr auto GET_ALONE = "GET alone"_kj;
