@@ -91,8 +91,8 @@ kj::Promise<void> HostServer::connect(ConnectContext context) {
   if (!dials->policy.allowPrivate) {
     for (size_t i = 0; i < addrs.size(); i++) {
       KJ_IF_MAYBE(range, addrs[i].findPrivateRange()) {
-        return denied(kj::str("connect: addrs[", i, "] (", addrs[i].toText(), ") is not public but ", *range,
-                              ": a cell may not dial it"));
+        return denied(kj::str("connect: addrs[", i, "] (", addrs[i].toText(),
+                              ") is not public but ", *range, ": a cell may not dial it"));
       }
     }
   }
