@@ -2,6 +2,7 @@
 // What the figures are made with: the best of several trials, since the machine is shared; the
 // ceiling is measured in turn with what it stands beside.
 
+#include <kj/array.h>
 #include <kj/async.h>
 #include <kj/common.h>
 #include <kj/function.h>
@@ -16,6 +17,15 @@ double timed(kj::FunctionParam<void()> work);
 
 // The smallest of TRIALS results.
 double best(kj::FunctionParam<double()> trial);
+
+// One round of what is compared: rates of it and of its ceiling, measured in turn, so that the
+// machine's moods hit both alike.
+struct Round {
+  double value, ceiling;
+};
+
+// The one whose ratio is in the middle.
+Round median(kj::ArrayPtr<Round> rounds);
 
 // A figure a line: its value, its ceiling, and what part of the ceiling it reaches.
 void print(kj::StringPtr name, kj::StringPtr value, kj::StringPtr ceilingName = nullptr,

@@ -74,13 +74,16 @@ void benchQuota() {
   kj::EventLoop loop;
   kj::WaitScope waitScope(loop);
   for (kj::uint inFlight: {1, 64}) {
-    double off = 1e9, on = 1e9;
+    kj::Vector<Round> rounds;
     for (int i = 0; i < 3 * TRIALS; i++) {
-      off = kj::min(off, nativeEcho(waitScope, 40000, inFlight, 16));
-      on = kj::min(on, nativeEcho(waitScope, 40000, inFlight, 16, Quota::ON));
+      auto off = nativeEcho(waitScope, 40000, inFlight, 16);
+      auto on = nativeEcho(waitScope, 40000, inFlight, 16, Quota::ON);
+      rounds.add(Round{1 / on, 1 / off});
     }
-    print(kj::str("native echo under quotas, ", inFlight, " in flight, 16 B"), perSecond(on),
-          "without them", perSecond(off), ratio(off / on));
+    auto round = median(rounds);
+    print(kj::str("native echo under quotas, ", inFlight, " in flight, 16 B"),
+          perSecond(1 / round.value), "without them", perSecond(1 / round.ceiling),
+          ratio(round.value / round.ceiling));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "bench.h"
 
+#include <algorithm>
 #include <kj/time.h>
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +18,13 @@ double best(kj::FunctionParam<double()> trial) {
   double result = INFINITY;
   for (int i = 0; i < TRIALS; i++) result = kj::min(result, trial());
   return result;
+}
+
+Round median(kj::ArrayPtr<Round> rounds) {
+  std::sort(rounds.begin(), rounds.end(), [](Round a, Round b) {
+    return a.value / a.ceiling < b.value / b.ceiling;
+  });
+  return rounds[rounds.size() / 2];
 }
 
 void print(kj::StringPtr name, kj::StringPtr value, kj::StringPtr ceilingName,

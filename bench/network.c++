@@ -4,7 +4,6 @@
 //
 //   ww-bench-network RUST_BENCH     every figure
 //   ww-bench-network serve          the server: says its addresses, ends with its input
-#include <algorithm>
 #include <capnp/rpc-twoparty.h>
 #include <fcntl.h>
 #include <kj/debug.h>
@@ -198,16 +197,6 @@ struct Rust {
   double trips, bytes;
 };
 
-struct Round {
-  double ours, rust;
-};
-
-Round median(kj::ArrayPtr<Round> rounds) {
-  std::sort(rounds.begin(), rounds.end(),
-            [](Round a, Round b) { return a.ours / a.rust < b.ours / b.rust; });
-  return rounds[rounds.size() / 2];
-}
-
 class Client {
  public:
   Client(const Child& server, kj::Function<Rust()> runRust)
@@ -308,11 +297,11 @@ class Client {
       bytes.add(Round{ours.bytes, rust.bytes});
     }
     auto trip = median(trips);
-    print("node -> node ping-pong on a bare stream", perSecond(1 / trip.ours),
-          "with Rust at both ends", perSecond(1 / trip.rust), ratio(trip.ours / trip.rust));
+    print("node -> node ping-pong on a bare stream", perSecond(1 / trip.value),
+          "with Rust at both ends", perSecond(1 / trip.ceiling), ratio(trip.value / trip.ceiling));
     auto bulk = median(bytes);
-    print("node -> node bulk", kj::str(int(bulk.ours / 1e6), " MB/s"), "with Rust at both ends",
-          kj::str(int(bulk.rust / 1e6), " MB/s"), ratio(bulk.ours / bulk.rust));
+    print("node -> node bulk", kj::str(int(bulk.value / 1e6), " MB/s"), "with Rust at both ends",
+          kj::str(int(bulk.ceiling / 1e6), " MB/s"), ratio(bulk.value / bulk.ceiling));
   }
 
   void benchOpen() {
