@@ -13,6 +13,10 @@
 //                     prints nanoseconds a call; COUNT calls, IN_FLIGHT at a time
 //   late-timer        computes for a while, then waits; fails if it did not wait for as long
 //   hold-host         holds its Host and Executor until they fail; traps if all of them are stale
+//   flood             starts a child that reads nothing and says nothing more; 1 GiB of writes to it,
+//                     in pieces of 64 KiB, and 1,000 reads of 0xFFFFFFFF bytes, without waiting for
+//                     any; says what became of them, and exits with 0
+//   fork              starts children that wait until one is refused; says how many, and why
 //   idle              says `idle` once a call was answered, waits for the end of the host
 #include <kj/debug.h>
 #include <membrane.capnp.h>
@@ -139,6 +143,69 @@ kj::Promise<void> big(ww::Guest& guest, Executor::Client executor) {
   }
 }
 
+// What became of calls that nobody waits for one by one.
+struct Tally {
+  kj::uint done = 0, refused = 0, waiting = 0;
+  kj::String why;
+  kj::Vector<kj::Promise<void>> calls;
+
+  void add(kj::Promise<void> call) {
+    ++waiting;
+    calls.add(call.then([this]() {
+      --waiting;
+      ++done;
+    }, [this](kj::Exception&& e) {
+      --waiting;
+      ++refused;
+      if (why.size() == 0) why = kj::str(ww::reason(e));
+    }).eagerlyEvaluate(nullptr));
+  }
+  kj::String toText(kj::StringPtr name) const {
+    return kj::str(name, ": ", done, " done, ", waiting, " waiting, the others: ", why, '\n');
+  }
+};
+
+kj::Promise<void> flood(ww::Guest& guest, Executor::Client executor) {
+  constexpr kj::uint PIECE = 64 * 1024, WRITES = (1u << 30) / PIECE, READS = 1000;
+  auto child = start(executor, co_await guest.input().readAllBytes(), {"idle"});
+  auto out = child.stdoutRequest().send().getStream();
+  co_await readLine(out, "idle");
+  Tally writes, reads;
+  for (kj::uint i = 0; i < READS; i++) {
+    auto request = out.readRequest();
+    request.setMaxBytes(kj::maxValue);
+    reads.add(request.send().ignoreResult());
+  }
+  co_await executor.echoRequest().send();  // behind which they are
+  auto in = child.stdinRequest().send().getStream();
+  for (kj::uint i = 0; i < WRITES; i++) {
+    auto request = in.writeRequest(capnp::MessageSize{PIECE / 8 + 16, 0});
+    request.initData(PIECE);
+    writes.add(request.send().ignoreResult());
+    // What is refused is freed before more is sent: the guest's own memory is 256 MiB.
+    if (i % 64 == 63) co_await executor.echoRequest().send().ignoreResult().catch_([](auto&&) {});
+  }
+  co_await executor.echoRequest().send().ignoreResult().catch_([](auto&&) {});
+  ww::print(writes.toText("writes"));
+  ww::print(reads.toText("reads"));
+  guest.exitWith(0);
+}
+
+kj::Promise<void> fork(ww::Guest& guest, Executor::Client executor) {
+  auto self = co_await guest.input().readAllBytes();
+  kj::Vector<ww::peer::Process::Client> children;
+  for (;;) {
+    auto child = start(executor, self, {"idle"});
+    auto outcome = co_await ww::attempt(child.infoRequest().send().ignoreResult());
+    KJ_IF_MAYBE(exception, outcome) {
+      ww::print(kj::str(children.size(), ": ", ww::reason(*exception), '\n'));
+      break;
+    }
+    children.add(kj::mv(child));
+  }
+  co_await guest.onDisconnect();
+}
+
 struct Bench {
   Executor::Client executor;
   kj::String message;
@@ -190,6 +257,10 @@ WW_GUEST_MAIN(guest) {
     co_await orphan(guest, executor);
   } else if (mode == "big") {
     co_await big(guest, executor);
+  } else if (mode == "flood") {
+    co_await flood(guest, executor);
+  } else if (mode == "fork") {
+    co_await fork(guest, executor);
   } else if (mode == "bench-echo") {
     co_await benchEcho(guest, executor);
   } else if (mode == "late-timer") {

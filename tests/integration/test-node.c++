@@ -28,20 +28,29 @@ kj::Array<kj::byte> component(kj::StringPtr name) {
 TestNode::TestNode(NodeOptions options)
     : swarm(network, testPeerId()),
       node(options, io.provider->getTimer(), waitScope, heads, swarm, logger, {codeStore()}) {
-  auto extension = node.openMembrane().graftRequest().send().getSession().getExtension();
-  host = extension.getHost();
-  executor = extension.getExecutor();
+  graft();
+}
+
+TestNode::TestNode(NodeOptions options, kj::Own<const ffi::CompileWorker> worker)
+    : swarm(network, testPeerId()),
+      node(options, io.provider->getTimer(), waitScope, heads, swarm, logger,
+           {codeStore(), kj::mv(worker)}) {
+  graft();
 }
 
 TestNode::TestNode(NodeOptions options, kj::Timer& timer)
     : swarm(network, testPeerId()),
       node(options, timer, waitScope, heads, swarm, logger, {codeStore()}) {
+  graft();
+}
+
+TestNode::~TestNode() noexcept(false) {}
+
+void TestNode::graft() {
   auto extension = node.openMembrane().graftRequest().send().getSession().getExtension();
   host = extension.getHost();
   executor = extension.getExecutor();
 }
-
-TestNode::~TestNode() noexcept(false) {}
 
 Process::Client TestNode::run(kj::ArrayPtr<const kj::byte> wasm, Words args, Words env) {
   auto request = executor.runBytesRequest();

@@ -23,6 +23,9 @@ class TestNode {
 
   // The same with a clock that only the test moves. Guests that wait for a time never wake.
   TestNode(NodeOptions options, kj::Timer& timer);
+
+  // The same with a compiler elsewhere, for what is not compiled yet.
+  TestNode(NodeOptions options, kj::Own<const ffi::CompileWorker> worker);
   ~TestNode() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(TestNode);
 
@@ -77,6 +80,9 @@ class TestNode {
   bool answers();
 
   bool logged(kj::StringPtr text) const;
+
+ private:
+  void graft();
 };
 
 // Why `code` throws; empty if it does not.

@@ -67,4 +67,47 @@ inline kj::Array<kj::byte> withInstances(kj::ArrayPtr<const kj::byte> component,
   return bytes.releaseAsArray();
 }
 
+// A function of so many steps over 200 locals, each of which depends on others and is looked at.
+inline Bytes slowFunction(kj::uint steps) {
+  Bytes body;
+  addLeb(body, 1);  // one run of locals
+  addLeb(body, 200);
+  body.add(0x7e);  // i64
+  for (kj::uint i = 0; i < steps; i++) {
+    body.add(0x20);  // local.get
+    addLeb(body, i * 7 % 200);
+    body.add(0x20);
+    addLeb(body, i * 13 % 200);
+    body.add(0x7e);  // i64.mul
+    body.add(0x22);  // local.tee
+    addLeb(body, i * 31 % 200);
+    body.add(0x24);  // global.set
+    body.add(0);
+  }
+  body.add(0x0b);  // end
+  return body;
+}
+
+// A component of one module that nobody instantiates.
+inline kj::Array<kj::byte> componentOf(kj::uint functions, kj::uint steps) {
+  constexpr kj::byte TYPES[] = {1, 0x60, 0, 0};                  // () -> ()
+  constexpr kj::byte GLOBALS[] = {1, 0x7e, 1, 0x42, 0, 0x0b};  // a mutable i64
+  Bytes declared, code;
+  auto module = emptyModule(), component = emptyComponent();
+  auto body = slowFunction(steps);
+  addLeb(declared, functions);
+  addLeb(code, functions);
+  for (kj::uint i = 0; i < functions; i++) {
+    declared.add(0);
+    addLeb(code, body.size());
+    code.addAll(body);
+  }
+  addSection(module, 1, kj::arrayPtr(TYPES, sizeof(TYPES)));
+  addSection(module, 3, declared);
+  addSection(module, 6, kj::arrayPtr(GLOBALS, sizeof(GLOBALS)));
+  addSection(module, 10, code);
+  addSection(component, 1, module);
+  return component.releaseAsArray();
+}
+
 }  // namespace ww

@@ -37,7 +37,10 @@ kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr hash) {
       found = Component::load(*engine, **file, hash);
     }
   })) {
-    KJ_LOG(WARNING, "cached code not used", hash, exception->getDescription());
+    // What is wrong with the component itself is told to whoever wants to run it.
+    if (!isComponentProblem(*exception)) {
+      KJ_LOG(WARNING, "cached code not used", hash, exception->getDescription());
+    }
   }
   return found;
 }

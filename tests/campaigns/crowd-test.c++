@@ -1,0 +1,76 @@
+// Cells that flood their pipes, start others without end, or send bombs to the compiler.
+#include <ww/node/compile-worker.h>
+#include "campaign.h"
+#include "wasm-bytes.h"
+
+namespace ww {
+namespace {
+
+// Its own component is what it starts others from.
+kj::String runOnItself(TestNode& node, Process::Client process) {
+  auto stdin = node.stdin(process);
+  node.write(stdin, component("cell-rpc")).wait(node.waitScope);
+  node.close(stdin);
+  return node.readAll(node.stdout(process));
+}
+
+KJ_TEST("1 GiB of writes that nobody reads, and reads without end, hold a pipe and what a link may") {
+  TestNode node;
+  campaign("floods", node, [&]() {
+    auto before = residentBytes();
+    auto cell = node.run("cell-rpc", {"flood"});
+    auto said = runOnItself(node, cell);
+    auto after = residentBytes();
+    say(kj::str(said, "resident: ", (int64_t(after) - int64_t(before)) >> 20, " MiB more"));
+    KJ_EXPECT(contains(said, "writes: 1 done, "), said);
+    KJ_EXPECT(contains(said, "waiting, the others: overloaded: heldBytes"), said);
+    KJ_EXPECT(contains(said, "reads: 0 done, 16 waiting, the others: overloaded: reads"), said);
+    KJ_EXPECT(node.wait(cell) == 0);
+  });
+}
+
+KJ_TEST("a cell that starts others without end is refused the 65th, and its end ends them") {
+  TestNode node;
+  campaign("forks", node, [&]() {
+    auto cell = node.run("cell-rpc", {"fork"});
+    auto stdin = node.stdin(cell);
+    node.write(stdin, component("cell-rpc")).wait(node.waitScope);
+    node.close(stdin);
+    auto said = kj::str(node.read(node.stdout(cell), 1000).asChars());
+    // With itself and the victim they are 64.
+    KJ_EXPECT(said.startsWith("62: overloaded: descendants"), said);
+    cell.killRequest().send().wait(node.waitScope);
+    KJ_EXPECT(node.wait(cell) == EXIT_KILLED);
+    node.untilGuests(1);
+  });
+}
+
+KJ_TEST("bombs for the compiler are refused or given up, and what is honest is compiled beside them") {
+  NodeOptions options;
+  options.cell.compile.cpu = 1 * kj::SECONDS;
+  options.cell.compile.memoryBytes = 400 << 20;
+  TestNode node(options, kj::heap<ProcessCompileWorker>(options.engine, WW_PROGRAM));
+  auto huge = kj::heapArray<kj::byte>(64 << 20);
+  memset(huge.begin(), 0, huge.size());
+  auto slow = componentOf(2000, 1000), many = componentOf(100'000, 30),
+       large = componentOf(1, 500'000);
+  kj::uint rounds = 0;
+  campaign("compile bombs", node, [&]() {
+    auto refusal = [&](kj::ArrayPtr<const kj::byte> wasm) {
+      return failureOf([&]() { node.run(wasm, {}); });
+    };
+    auto why = refusal(huge);
+    KJ_EXPECT(contains(why, "overloaded: wasm"), why);
+    for (auto& bomb: {slow.asPtr(), many.asPtr(), large.asPtr()}) {
+      why = refusal(bomb);
+      KJ_EXPECT(contains(why, "overloaded: compileTime") ||
+                contains(why, "overloaded: compileMemory"), why);
+    }
+    // Compiled, and found to be no program.
+    why = refusal(componentOf(1, 1000 + ++rounds));
+    KJ_EXPECT(contains(why, "does not export wasi:cli/run"), why);
+  });
+}
+
+}  // namespace
+}  // namespace ww
