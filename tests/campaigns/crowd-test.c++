@@ -14,7 +14,7 @@ kj::String runOnItself(TestNode& node, Process::Client process) {
   return node.readAll(node.stdout(process));
 }
 
-KJ_TEST("1 GiB of writes that nobody reads, and reads without end, hold a pipe and what a link may") {
+KJ_TEST("1 GiB of writes that nobody reads, and 1,000 reads, hold no more than a link may") {
   TestNode node;
   campaign("floods", node, [&]() {
     auto before = residentBytes();
@@ -45,7 +45,7 @@ KJ_TEST("a cell that starts others without end is refused the 65th, and its end 
   });
 }
 
-KJ_TEST("bombs for the compiler are refused or given up, and what is honest is compiled beside them") {
+KJ_TEST("bombs for the compiler are refused or given up; what is honest is compiled beside them") {
   NodeOptions options;
   options.cell.compile.cpu = 1 * kj::SECONDS;
   options.cell.compile.memoryBytes = 400 << 20;
