@@ -14,8 +14,8 @@
 //   late-timer        computes for a while, then waits; fails if it did not wait for as long
 //   hold-host         holds its Host and Executor until they fail; traps if all of them are stale
 //   flood             reads its own component from stdin, starts a child that idles; 1 GiB of
-//                     writes to it in pieces of 64 KiB, and 1,000 reads of 0xFFFFFFFF bytes, without
-//                     waiting for any; says what became of them, exits with 0
+//                     writes to it in pieces of 64 KiB, and 1,000 reads of 0xFFFFFFFF bytes,
+//                     without waiting for any; says what became of them, exits with 0
 //   fork              reads its own component from stdin, starts children that idle until one is
 //                     refused; says how many there are, and why; waits for the end of the host
 //   idle              says `idle` once a call was answered, waits for the end of the host

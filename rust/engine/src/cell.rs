@@ -1,7 +1,7 @@
 //! One running component: a future that the foreign loop polls.
 
 use crate::budget::Budget;
-use crate::clock::Deadline;
+use crate::clock::{self, Deadline};
 use crate::component::Runnable;
 use crate::limits::{self, CellLimiter, Most};
 use crate::pipe::Pipe;
@@ -52,6 +52,7 @@ struct Progress {
     instantiated: Arc<AtomicBool>,
     yielded: Arc<AtomicBool>, // this poll ended because its slice was used up
     slice_start: Arc<AtomicU64>, // the tick in which this poll began
+    slice_cpu: Arc<AtomicU64>, // what the thread had computed at this poll's first tick; 0: no tick
 }
 
 pub struct Cell {
@@ -79,6 +80,7 @@ impl Cell {
             instantiated: Arc::new(AtomicBool::new(false)),
             yielded: Arc::new(AtomicBool::new(false)),
             slice_start: Arc::new(AtomicU64::new(0)),
+            slice_cpu: Arc::new(AtomicU64::new(0)),
         };
         let budget =
             Budget::new(options.memory_bytes, options.table_elements, options.parent.clone());
@@ -110,6 +112,7 @@ impl Cell {
         self.deadline.clear();
         self.progress.yielded.store(false, Relaxed);
         self.progress.slice_start.store(self.ticks.begin_poll(), Relaxed);
+        self.progress.slice_cpu.store(0, Relaxed);
         let polling = self.ticks.polling(); // ends with it, also by a panic
         let polled = run.as_mut().poll(&mut Context::from_waker(&self.waker));
         drop(polling);
@@ -213,9 +216,15 @@ fn new_store(
     store.set_max_component_handles(2 * options.resources);
     store.set_epoch_deadline(1);
     // The engine's tick is global: a guest that was parked for a tick must not yield as soon as it
-    // wakes, so what counts is the tick in which this poll began.
+    // wakes, so what counts is the tick in which this poll began. Nor must one whose thread did not
+    // run meanwhile, on a machine with others to serve: it would wait behind those that compute.
     store.epoch_deadline_callback(move |_| {
-        if ticks.now() > progress.slice_start.load(Relaxed) + 1 {
+        let (cpu, first) = (clock::cpu(), progress.slice_cpu.load(Relaxed));
+        if first == 0 {
+            progress.slice_cpu.store(cpu, Relaxed);
+        }
+        let computed = first > 0 && cpu - first >= ticks.half_a_tick_ns();
+        if computed && ticks.now() > progress.slice_start.load(Relaxed) + 1 {
             progress.yielded.store(true, Relaxed);
             Ok(UpdateDeadline::Yield(1))
         } else {

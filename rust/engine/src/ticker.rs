@@ -13,6 +13,7 @@ const IDLE_TICKS: u32 = 50;
 
 #[derive(Default)]
 struct Shared {
+    period: Duration,
     ticks: AtomicU64,
     begun: AtomicU64, // polls
     ended: AtomicU64,
@@ -27,11 +28,9 @@ pub struct Ticker {
 
 impl Ticker {
     pub fn start(engine: EngineWeak, period: Duration) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { period, ..Shared::default() });
         let inner = shared.clone();
-        std::thread::Builder::new()
-            .name("ww-tick".into())
-            .spawn(move || inner.run(engine, period))?;
+        std::thread::Builder::new().name("ww-tick".into()).spawn(move || inner.run(engine))?;
         Ok(Ticker { shared })
     }
 
@@ -69,6 +68,10 @@ impl TickClock {
     pub fn now(&self) -> u64 {
         self.0.ticks.load(Relaxed)
     }
+
+    pub fn half_a_tick_ns(&self) -> u64 {
+        self.0.period.as_nanos() as u64 / 2
+    }
 }
 
 pub struct Polling<'a>(&'a Shared);
@@ -80,11 +83,11 @@ impl Drop for Polling<'_> {
 }
 
 impl Shared {
-    fn run(&self, engine: EngineWeak, period: Duration) {
+    fn run(&self, engine: EngineWeak) {
         let mut seen = 0;
         let mut idle = 0;
         while !self.stop.load(SeqCst) {
-            std::thread::sleep(period);
+            std::thread::sleep(self.period);
             let Some(engine) = engine.upgrade() else {
                 break;
             };

@@ -65,7 +65,7 @@ Engine::Engine(EngineOptions options, kj::Timer& timer, kj::WaitScope& waitScope
     : options(options),
       cpuClock(options.cpuClock.orDefault(threadClock)), timer(timer),
       handle(kj::atomicRefcounted<EngineHandle>(options, *inbox)),
-      runQueue(kj::refcounted<RunQueue>(waitScope)),
+      runQueue(kj::refcounted<RunQueue>(timer, waitScope)),
       draining(drainInbox().eagerlyEvaluate([](kj::Exception&& exception) {
         KJ_LOG(ERROR, "wakes from other threads stopped", exception);
       })) {}

@@ -20,8 +20,9 @@ struct RunQueue::Lists {
   bool empty() const { return writers.empty() && tasks.empty(); }
 };
 
-RunQueue::RunQueue(kj::WaitScope& waitScope)
-    : kj::_::Event(kj::SourceLocation()), waitScope(waitScope), lists(kj::heap<Lists>()) {
+RunQueue::RunQueue(kj::Timer& timer, kj::WaitScope& waitScope)
+    : kj::_::Event(kj::SourceLocation()), timer(timer), waitScope(waitScope),
+      lists(kj::heap<Lists>()) {
   waitScope.setBusyPollInterval(POLL_INTERVAL);
 }
 
@@ -38,9 +39,15 @@ void RunQueue::remove(Writer& writer) {
 
 void RunQueue::add(GuestTask& task) {
   if (task.queueLink.isLinked()) return;
-  if (lists->tasks.empty()) waitScope.setBusyPollInterval(POLL_INTERVAL_BUSY);
+  if (lists->tasks.empty()) {
+    waitScope.setBusyPollInterval(POLL_INTERVAL_BUSY);
+    waitingSinceNs = ww_clock_now();
+  }
   lists->tasks.add(task);
   schedule();
+  if (isPatient) return;
+  isPatient = true;
+  patience = bePatient().eagerlyEvaluate(nullptr);
 }
 
 void RunQueue::remove(GuestTask& task) {
@@ -52,10 +59,22 @@ void RunQueue::schedule() {
   if (scheduled || lists->empty()) return;
   scheduled = true;
   armLast();
-  waitingSinceNs = ww_clock_now();
 }
 
 void RunQueue::onOtherPoll() {
+  if (!lists->tasks.empty()) hurry();
+}
+
+// The loop may serve others for ever without polling a guest, or coming to rest.
+kj::Promise<void> RunQueue::bePatient() {
+  KJ_DEFER(isPatient = false);
+  while (!lists->tasks.empty()) {
+    co_await timer.afterDelay(PATIENCE);
+    if (!lists->tasks.empty()) hurry();
+  }
+}
+
+void RunQueue::hurry() {
   if (!scheduled || overdue) return;
   if (ww_clock_now() - waitingSinceNs < uint64_t(PATIENCE / kj::NANOSECONDS)) return;
   overdue = true;
@@ -84,6 +103,7 @@ kj::Maybe<kj::Own<kj::_::Event>> RunQueue::fire() {
     auto& task = lists->tasks.front();
     remove(task);
     task.poll();  // puts it back at the end, if it used up this slice too
+    waitingSinceNs = ww_clock_now();
   }
   schedule();
   return nullptr;

@@ -11,7 +11,7 @@
 #include <kj/async.h>
 #include <kj/list.h>
 #include <kj/refcount.h>
-#include <kj/time.h>
+#include <kj/timer.h>
 
 namespace ww::ffi {
 
@@ -34,7 +34,7 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
 
   // With guests queued the loop never comes to rest, and KJ looks at timers and sockets only then:
   // `waitScope` is told to look in between, often while a guest is queued.
-  explicit RunQueue(kj::WaitScope& waitScope);
+  RunQueue(kj::Timer& timer, kj::WaitScope& waitScope);
   ~RunQueue() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(RunQueue);
 
@@ -46,7 +46,8 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   // A guest that is not queued is polled: has the queue waited for too long?
   void onOtherPoll();
 
-  // So long at the most does the queue wait for guests that never rest.
+  // So long at the most does a queued guest's slice wait for what never rests: guests, or calls of
+  // others that are answered at once.
   static constexpr kj::Duration PATIENCE = 10 * kj::MILLISECONDS;
 
  private:
@@ -56,12 +57,17 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   void traceEvent(kj::_::TraceBuilder& builder) override {}
   bool write();
   void schedule();
+  void hurry();
+  kj::Promise<void> bePatient();
 
+  kj::Timer& timer;
   kj::WaitScope& waitScope;
   kj::Own<Lists> lists;
   bool scheduled = false;
   bool overdue = false;  // and armed to be served in turn with the others
-  uint64_t waitingSinceNs = 0;
+  uint64_t waitingSinceNs = 0;  // the guest whose turn is next
+  bool isPatient = false;
+  kj::Promise<void> patience = nullptr;
 };
 
 }  // namespace ww::ffi
