@@ -2,6 +2,7 @@
 
 BUILD_DIR ?= build
 export BUILD_DIR
+export SAN
 
 .PHONY: help build run test guests lint bench fuzz-smoke clean
 
@@ -15,7 +16,7 @@ run:  ## The main job: boot the default image (ARGS="..." goes to `ww run`)
 	@tools/build.sh ww
 	@"$(BUILD_DIR)/ww" run $(ARGS)
 
-test: build  ## Every test; ends with ctest's summary
+test: build  ## Every test; with SAN=address our own code's, under sanitizers
 	@tools/test.sh "$(BUILD_DIR)"
 
 guests:  ## The guests alone: schemas, libraries, components, images

@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
 # build.sh [TARGET...]: sets everything up, builds the guests and then the host, in build/.
-# BUILD_DIR and CMAKE_ARGS can be given in the environment.
+# BUILD_DIR and CMAKE_ARGS can be given in the environment. SAN=address: the host is built once more,
+# in build/address, under AddressSanitizer and UndefinedBehaviorSanitizer; the guests are the same.
 . "$(dirname "$0")/common.sh"
 
 build=${BUILD_DIR:-$WW_ROOT/build}
+san=${SAN:-}
 
 "$WW_ROOT/tools/setup.sh"
 capnp=$("$WW_ROOT/tools/build-capnp-host.sh")
 "$WW_ROOT/tools/build-guests.sh" "$build/guests"
+if [ -n "$san" ]; then
+  mkdir -p "$build/$san"
+  ln -sfn ../guests "$build/$san/guests"
+  build=$build/$san
+  CMAKE_ARGS="${CMAKE_ARGS:-} -DWW_SANITIZE=$san"
+fi
 
 # Configured anew when what it was configured with has changed; CMake itself sees the rest.
 stamp="$WW_ROOT $capnp ${CMAKE_ARGS:-}"

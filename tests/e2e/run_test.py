@@ -99,8 +99,21 @@ class RunTest(unittest.TestCase):
         done = self.run_ww("--cpu", "1h", "--timeout", "1h", "--memory", "64m", "--max-children",
                            "1", plain, "--", "args", "fits")
         self.assertEqual((done.returncode, done.stdout), (0, b"4:fits\n"))
+        bombs = os.path.join(COMPONENTS, "bombs.wasm")
+        for limit, code in (("randomBytes=100", 0), ("randomBytes=99", 134)):
+            done = self.run_ww("--limit", limit, bombs, "--", "random", "100")
+            self.assertEqual(done.returncode, code, done.stderr)
+        self.assertIn(b"a limit was hit limit=randomBytes cell=1 value=99", done.stderr)
         done = self.run_ww("--max-children", "0")
         self.assertIn("overloaded: descendants", done.stdout.decode() + done.stderr.decode())
+
+    def test_the_limits_are_listed(self):
+        listed = subprocess.run([WW, "limits", "--limit", "calls=7", "-o", "json"],
+                                capture_output=True, timeout=60, check=True)
+        values = {line["limit"]: line["value"] for line in json.loads(listed.stdout)}
+        self.assertEqual((values["calls"], values["memory"], values["cpu"]), ("7", "256m", "none"))
+        text = subprocess.run([WW, "limits"], capture_output=True, timeout=60, check=True).stdout
+        self.assertRegex(text.decode(), r"(?m)^calls +1000 +unanswered calls of a link$")
 
     def test_image_as_directory_and_as_file(self):
         for path in (os.path.join(IMAGES, "hello"), os.path.join(IMAGES, "hello", "main.wasm")):

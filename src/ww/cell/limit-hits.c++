@@ -19,7 +19,7 @@ kj::StringPtr nameOf(LimitKind kind) {
     case LimitKind::WALL: return "timeout";
     case LimitKind::DESCENDANTS: return "descendants";
     case LimitKind::DEPTH: return "depth";
-    case LimitKind::HELD: return "held";
+    case LimitKind::HELD: return "cells";
     case LimitKind::INSTANTIATION: return "instantiation";
     case LimitKind::COMPILE_TIME: return ffi::COMPILE_TIME;
     case LimitKind::COMPILE_MEMORY: return ffi::COMPILE_MEMORY;

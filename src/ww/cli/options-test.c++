@@ -145,6 +145,13 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
                {{"run", "--dial-timeout", "0"}, "--dial-timeout"},
                {{"run", "--data-dir"}, "--data-dir"},
                {{"run", "--env"}, "--env"},
+               {{"run", "--memory", "0"}, "memory is between 64k and 1024g"},
+               {{"run", "--memory", "much"}, "memory takes a size, such as 64m"},
+               {{"run", "--cpu", "-1s"}, "cpu takes a duration"},
+               {{"run", "--max-children", "x"}, "descendants takes a number"},
+               {{"run", "--limit", "resources"}, "resources has no `=`: it takes NAME=VALUE"},
+               {{"run", "--limit", "wishes=3"}, "there is no such limit; `ww limits` lists them"},
+               {{"run", "--limit", "exports=1"}, "exports is between 16 and 10000000"},
                {{"run", "--env", "A=1", "-e", "X"}, "--env: X has no `=`: it takes KEY=VALUE"}};
   for (auto& c: cases) {
     auto ending = end(c.words);
@@ -160,9 +167,9 @@ KJ_TEST("help and version go to stdout; each command's help has an example") {
   for (Words words: {Words{"--help"}, Words{"run", "--help"}, Words{"run", "-h"},
                      Words{"exec", "--help"}, Words{"keygen", "-h"}, Words{"ps", "-h"},
                      Words{"kill", "-h"}, Words{"logs", "-h"}, Words{"inspect", "-h"},
-                     Words{"caps", "-h"}, Words{"peer", "-h"}, Words{"peer", "id", "-h"},
-                     Words{"peer", "ls", "-h"}, Words{"peer", "connect", "-h"},
-                     Words{"peer", "ping", "-h"}}) {
+                     Words{"caps", "-h"}, Words{"limits", "-h"}, Words{"peer", "-h"},
+                     Words{"peer", "id", "-h"}, Words{"peer", "ls", "-h"},
+                     Words{"peer", "connect", "-h"}, Words{"peer", "ping", "-h"}}) {
     auto ending = end(words);
     KJ_EXPECT(ending.exitCode == 0);
     KJ_EXPECT(ending.toStderr == "");

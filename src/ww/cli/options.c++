@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string>
 #include <vector>
-#include <ww/base/quantity.h>
 #include <ww/base/text.h>
+#include <ww/cli/limit-options.h>
+#include <ww/cli/show.h>
 
 namespace ww {
 namespace {
@@ -59,6 +60,14 @@ constexpr const char* KEYGEN_EXAMPLES =
     "Example:\n"
     "  ww keygen me.key\n";
 
+constexpr const char* LIMITS_EXAMPLES =
+    "A limit's name is that under which it is refused, logged and counted. With the words of\n"
+    "`ww run` it lists what those would set.\n"
+    "\n"
+    "Example:\n"
+    "  ww limits -o json\n"
+    "  ww limits --limit resources=20000 --memory 1g\n";
+
 constexpr const char* ABOUT_CELLS =
     "Without the right to the node itself (`--allow KEY,node` there; the owner has it), the cells\n"
     "are those of your own sessions.\n"
@@ -79,8 +88,7 @@ std::string checkSeconds(const std::string& word) {
 
 struct Raw {
   std::string image;
-  std::string memory, cpu, timeout;
-  uint32_t maxChildren = 64;
+  RawLimits limits;
   std::vector<std::string> env;
   std::string dataDir;
   std::string logLevel = "info";
@@ -169,30 +177,6 @@ void addNetworkOptions(CLI::App& run, Raw& raw) {
       ->envname("WW_NO_NETWORK")->group(group);
 }
 
-std::string checkSize(const std::string& word) {
-  return parseSize(word.c_str()) != nullptr ? "" : word + " is no size, such as 64m or 1g";
-}
-std::string checkDuration(const std::string& word) {
-  return parseDuration(word.c_str()) != nullptr
-      ? "" : word + " is no duration, such as 1.5s or 1h30m";
-}
-
-void addLimitOptions(CLI::App& run, Raw& raw) {
-  auto group = "Limits, of each cell (docs/security.md has them all)";
-  run.add_option("--memory,-m", raw.memory,
-                 "Of linear memory; what a cell starts has a part of its own [256m]")
-      ->type_name("SIZE")->envname("WW_MEMORY")->group(group)->check(checkSize);
-  run.add_option("--cpu", raw.cpu, "What it may compute; then it ends with 124 [no limit]")
-      ->type_name("DURATION")->envname("WW_CPU")->group(group)->check(checkDuration);
-  run.add_option("--timeout", raw.timeout,
-                 "How long it may run; likewise, and with the image the node [no limit]")
-      ->type_name("DURATION")->envname("WW_TIMEOUT")->group(group)->check(checkDuration);
-  run.add_option("--max-children", raw.maxChildren,
-                 "Cells that run in one session, those that they start among them")
-      ->type_name("N")->envname("WW_MAX_CHILDREN")->capture_default_str()->group(group)
-      ->check(CLI::Range(0u, 100'000u));
-}
-
 void addRunOptions(CLI::App& run, Raw& raw) {
   run.add_option("IMAGE", raw.image,
                  "A folder with main.wasm, or a .wasm file [the built-in image]")
@@ -211,7 +195,7 @@ void addRunOptions(CLI::App& run, Raw& raw) {
                  "Serve Prometheus metrics, /healthz and /readyz over HTTP: IP:PORT, or :2030 for\n"
                  "loopback alone [not served]")
       ->type_name("ADDR")->check(isNotEmpty)->envname("WW_METRICS");
-  addLimitOptions(run, raw);
+  addLimitOptions(run, raw.limits);
   addNetworkOptions(run, raw);
   run.footer(RUN_EXAMPLES);
 }
@@ -250,6 +234,16 @@ void addKeygenOptions(CLI::App& keygen, Raw& raw) {
   keygen.footer(KEYGEN_EXAMPLES);
 }
 
+void addLimitsOptions(CLI::App& limits, Raw& raw) {
+  addLimitOptions(limits, raw.limits);
+  addOutputOption(limits, raw);
+  limits.footer(LIMITS_EXAMPLES);
+}
+
+Ending list(const Raw& raw) {
+  return {0, showLimits(listLimits(makeLimits(raw.limits)), raw.output == "json"), nullptr};
+}
+
 // What else had a say, where something is wrong.
 std::string namesOfVariables() {
   std::string names;
@@ -258,7 +252,7 @@ std::string namesOfVariables() {
                    "WW_DHT", "WW_DIAL_TIMEOUT", "WW_DIAL_PRIVATE", "WW_NO_MDNS",
                    "WW_NO_NETWORK", "WW_RPC", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON",
                    "WW_IDENTITY", "WW_MEMORY", "WW_CPU", "WW_TIMEOUT", "WW_MAX_CHILDREN",
-                   "WW_METRICS"}) {
+                   "WW_LIMIT", "WW_METRICS"}) {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";
@@ -296,10 +290,7 @@ RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   options.wasmDebug = raw.wasmDebug;
   options.advanceOnSignal = raw.advanceOnSignal;
   options.network = makeNetworkOptions(raw);
-  options.memoryBytes = parseSize(raw.memory.c_str());
-  options.cpu = parseDuration(raw.cpu.c_str());
-  options.timeout = parseDuration(raw.timeout.c_str());
-  options.maxChildren = raw.maxChildren;
+  options.limits = makeLimits(raw.limits);
   options.allow = strs(raw.allow);
   if (!raw.allowFile.empty()) options.allowFile = str(raw.allowFile);
   if (!raw.metrics.empty()) options.metrics = str(raw.metrics);
@@ -449,11 +440,13 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   auto& run = *app.add_subcommand("run", "Boot an image and run it to its end");
   addRunOptions(run, raw);
   auto& exec = *app.add_subcommand("exec", "Run a component on a node that runs already");
-  Raw execRaw, keygenRaw;  // CLI11 reads variables for the other commands too
+  Raw execRaw, keygenRaw, limitsRaw;  // CLI11 reads variables for the other commands too
   addExecOptions(exec, execRaw);
   AskCommands asks(app);
   auto& keygen = *app.add_subcommand("keygen", "Make a key to prove yourself with elsewhere");
   addKeygenOptions(keygen, keygenRaw);
+  auto& limits = *app.add_subcommand("limits", "List every limit of a node, with its value");
+  addLimitsOptions(limits, limitsRaw);
 
   KJ_IF_MAYBE(mistake, findMistake(app, words.slice(0, own), args)) {
     return Ending{USAGE_EXIT, nullptr, kj::mv(*mistake)};
@@ -487,6 +480,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   }
   if (exec.parsed()) return makeExecOptions(execRaw, args);
   KJ_IF_MAYBE(options, asks.findParsed()) return kj::mv(*options);
+  if (limits.parsed()) return list(limitsRaw);
   if (keygen.parsed()) return KeygenOptions{str(keygenRaw.keyFile), keygenRaw.output == "json"};
   return makeOptions(raw, args);
 }

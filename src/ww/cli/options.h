@@ -5,6 +5,7 @@
 #include <kj/array.h>
 #include <kj/one-of.h>
 #include <kj/string.h>
+#include <ww/node/limit-table.h>
 #include <ww/node/network.h>
 
 namespace ww {
@@ -19,9 +20,7 @@ struct RunOptions {
   bool wasmDebug = false;
   bool advanceOnSignal = false;
   NetworkOptions network;
-  kj::Maybe<uint64_t> memoryBytes;  // of each cell, as the next two
-  kj::Maybe<kj::Duration> cpu, timeout;
-  kj::uint maxChildren = 64;        // running cells of one session
+  NodeLimits limits;
   kj::Array<kj::String> allow;      // keys that may graft from elsewhere: KEY or KEY,node
   kj::Maybe<kj::String> allowFile;  // with more of them
   kj::Maybe<kj::String> metrics;    // [IP][:PORT]: where metrics and health are served

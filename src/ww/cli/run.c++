@@ -75,7 +75,7 @@ class Run {
                         io.unixEventPort, logger)),
         node(nodeOptions(options), io.provider->getTimer(), io.waitScope, heads, *swarm, logger,
              {kj::mv(data.code), kj::heap<ProcessCompileWorker>(engineOptions(options))}),
-        clients(node, *swarm, policy, io.provider->getTimer(), logger) {
+        clients(node, *swarm, policy, io.provider->getTimer(), logger, options.limits.clients) {
     sayWhoGetsIn();
     swarm->serve(RPC_PROTOCOL, [this](PeerStream peer) { clients.servePeer(kj::mv(peer)); });
   }
@@ -151,6 +151,8 @@ class Run {
 
   static ffi::EngineOptions engineOptions(const RunOptions& options) {
     ffi::EngineOptions result;
+    result.slice = options.limits.slice;
+    result.wasmStackBytes = options.limits.stackBytes;
     result.debugInfo = options.wasmDebug;
     return result;
   }
@@ -159,11 +161,9 @@ class Run {
     NodeOptions result;
     result.engine = engineOptions(options);
     result.compileThreads = compileThreads();
+    result.dial = options.limits.dial;
     result.dial.allowPrivate = options.network.dialPrivate;
-    KJ_IF_MAYBE(bytes, options.memoryBytes) result.cell.memoryBytes = *bytes;
-    result.cell.cpu = options.cpu;
-    result.cell.wall = options.timeout;
-    result.cell.descendants = options.maxChildren;
+    result.cell = options.limits.cell;
     return result;
   }
 

@@ -166,4 +166,19 @@ kj::String showLog(uint64_t cell, kj::ArrayPtr<const kj::byte> bytes) {
   return kj::str(json.toText(), '\n');
 }
 
+kj::String showLimits(kj::ArrayPtr<const LimitLine> limits, bool json) {
+  if (json) {
+    auto objects = KJ_MAP(limit, limits) {
+      return JsonObject().add("limit", limit.name).add("value", limit.value.asPtr())
+          .add("of", limit.of).toText();
+    };
+    return kj::str(jsonArray(objects), '\n');
+  }
+  Table table({"LIMIT", "VALUE", "OF"});
+  for (auto& limit: limits) {
+    table.row(kj::arr(kj::str(limit.name), kj::str(limit.value), kj::str(limit.of)));
+  }
+  return table.toText();
+}
+
 }  // namespace ww

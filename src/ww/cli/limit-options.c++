@@ -1,0 +1,48 @@
+#include <ww/cli/limit-options.h>
+
+namespace ww {
+namespace {
+
+std::string check(const std::string& text) {
+  NodeLimits scratch;
+  return setLimit(scratch, text.c_str()).map([](kj::String problem) -> std::string {
+    return problem.cStr();
+  }).orDefault("");
+}
+
+auto checkNamed(const char* name) {
+  return [name](const std::string& word) { return check(std::string(name) + "=" + word); };
+}
+
+}  // namespace
+
+void addLimitOptions(CLI::App& command, RawLimits& raw) {
+  auto group = "Limits (`ww limits` lists them all)";
+  command.add_option("--memory,-m", raw.memory,
+                     "Linear memory of a cell; what it starts has a part of it [256m]")
+      ->type_name("SIZE")->envname("WW_MEMORY")->group(group)->check(checkNamed("memory"));
+  command.add_option("--cpu", raw.cpu, "What a cell may compute; then it ends with 124 [no limit]")
+      ->type_name("DURATION")->envname("WW_CPU")->group(group)->check(checkNamed("cpu"));
+  command.add_option("--timeout", raw.timeout,
+                     "How long it may run; likewise, and with the image the node [no limit]")
+      ->type_name("DURATION")->envname("WW_TIMEOUT")->group(group)->check(checkNamed("timeout"));
+  command.add_option("--max-children", raw.maxChildren,
+                     "Cells that run in one session, those that they start among them [64]")
+      ->type_name("N")->envname("WW_MAX_CHILDREN")->group(group)->check(checkNamed("descendants"));
+  command.add_option("--limit", raw.others, "Any other limit; may be repeated")
+      ->type_name("NAME=VALUE")->envname("WW_LIMIT")->allow_extra_args(false)->group(group)
+      ->check(check);
+}
+
+NodeLimits makeLimits(const RawLimits& raw) {
+  NodeLimits limits;
+  auto set = [&](const std::string& text) { setLimit(limits, text.c_str()); };
+  if (!raw.memory.empty()) set("memory=" + raw.memory);
+  if (!raw.cpu.empty()) set("cpu=" + raw.cpu);
+  if (!raw.timeout.empty()) set("timeout=" + raw.timeout);
+  if (!raw.maxChildren.empty()) set("descendants=" + raw.maxChildren);
+  for (auto& other: raw.others) set(other);
+  return limits;
+}
+
+}  // namespace ww

@@ -1,0 +1,68 @@
+#include <ww/node/limit-table.h>
+
+#include <kj/test.h>
+#include <ww/cell/limit-hits.h>
+
+namespace ww {
+namespace {
+
+KJ_TEST("what is listed can be set, and is then what is listed") {
+  NodeLimits limits;
+  auto lines = listLimits(limits);
+  for (auto& line: lines) {
+    if (line.value == "none") continue;
+    auto problem = setLimit(limits, kj::str(line.name, '=', line.value));
+    KJ_EXPECT(problem == nullptr, line.name);
+  }
+  auto again = listLimits(limits);
+  for (size_t i = 0; i < lines.size(); i++) {
+    KJ_EXPECT(again[i].value == lines[i].value, lines[i].name, lines[i].value, again[i].value);
+  }
+}
+
+KJ_TEST("each sets its own, of cells and of clients") {
+  NodeLimits limits;
+  for (auto text: {"memory=1g", "cpu=1m30s", "resources=7000", "stack=1m", "calls=17", "stalled=2s",
+                   "dials=3", "links=5"}) {
+    KJ_EXPECT(setLimit(limits, text) == nullptr, text);
+  }
+  KJ_EXPECT(limits.cell.memoryBytes == 1u << 30);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(limits.cell.cpu) == 90 * kj::SECONDS);
+  KJ_EXPECT(limits.cell.resources == 7000);
+  KJ_EXPECT(limits.stackBytes == 1u << 20);
+  KJ_EXPECT(limits.cell.link.quota.calls == 17 && limits.clients.after.quota.calls == 17);
+  KJ_EXPECT(limits.clients.first.quota.calls == 16, "before a graft it is as it was");
+  KJ_EXPECT(limits.clients.first.patience == 2 * kj::SECONDS);
+  KJ_EXPECT(limits.dial.maxPending == 3);
+  KJ_EXPECT(limits.clients.linksOfKey == 5);
+}
+
+KJ_TEST("what cannot be set is said, and nothing is changed") {
+  NodeLimits limits;
+  auto problem = [&](kj::StringPtr text) {
+    return setLimit(limits, text).orDefault([]() { return kj::str("none"); });
+  };
+  KJ_EXPECT(problem("memory") ==
+            "memory has no `=`: it takes NAME=VALUE, as `ww limits` lists them");
+  KJ_EXPECT(problem("Memory=1g") == "Memory=1g: there is no such limit; `ww limits` lists them");
+  KJ_EXPECT(problem("memory=") == "memory=: memory takes a size, such as 64m");
+  KJ_EXPECT(problem("memory=1k") == "memory=1k: memory is between 64k and 1024g");
+  KJ_EXPECT(problem("calls=1.5") == "calls=1.5: calls takes a number, such as 100");
+  KJ_EXPECT(problem("calls=-1") == "calls=-1: calls takes a number, such as 100");
+  KJ_EXPECT(problem("timeout=none") == "timeout=none: timeout takes a duration, such as 1.5s");
+  KJ_EXPECT(limits.cell.memoryBytes == NodeLimits().cell.memoryBytes);
+}
+
+// So that an operator who reads of one in the log can look for it here.
+KJ_TEST("what is counted has the name of a limit, unless it is fixed") {
+  NodeLimits limits;
+  auto names = KJ_MAP(line, listLimits(limits)) { return line.name; };
+  auto all = kj::str(' ', kj::strArray(names, " "), " segments promises sentCaps reads ");
+  for (size_t i = 0; i < LIMIT_KINDS; i++) {
+    auto name = kj::str(' ', nameOf(LimitKind(i)), ' ');
+    KJ_EXPECT(strstr(all.cStr(), name.cStr()) != nullptr, name);
+  }
+}
+
+}  // namespace
+}  // namespace ww
