@@ -182,7 +182,8 @@ bool isMultiaddr(kj::StringPtr target) {
 
 kj::Exception noAnswer(kj::Duration timeout) {
   return badInput(kj::str("the node took the link and did not answer within ", timeout,
-                          ": it may be stopped or busy; --dial-timeout says how long to wait"));
+                          ": it may be stopped or busy, or this key has links there that have not "
+                          "grafted; --dial-timeout says how long to wait"));
 }
 
 kj::Exception NodeClient::linkGone(kj::Exception&& exception) {
