@@ -1,13 +1,9 @@
 // Whatever is called on a cell's streams, in any order: they give what was written, in its order,
 // and nothing breaks. Each byte of an input is a call on one of them, given up or waited for.
-#include <kj/async-io.h>
 #include <kj/debug.h>
-#include <kj/filesystem.h>
 #include <deque>
 #include <ww/cell/process-server.h>
-#include <ww/epoch/head-watch.h>
-#include <ww/ffi/caching-compiler.h>
-#include <ww/ffi/engine.h>
+#include "cell-host.h"
 
 namespace ww {
 namespace {
@@ -15,39 +11,15 @@ namespace {
 using peer::ByteStream;
 using peer::Process;
 
-kj::Array<const kj::byte> readCell() {
-  auto disk = kj::newDiskFilesystem();
-  return disk->getRoot().openFile(disk->getCurrentPath().eval(WW_CELL))->readAllBytes();
-}
-
-// One engine for all inputs, and a component that is compiled once.
-struct Host {
-  kj::AsyncIoContext io = kj::setupAsyncIo();
-  kj::WaitScope& waitScope = io.waitScope;
-  kj::Timer& timer = io.provider->getTimer();
-  MemoryLogger logger;
-  ffi::Engine engine{{}, timer, waitScope};
-  ffi::ThreadCompiler threads{engine};
-  ffi::CachingCompiler compiler{threads};
-  CellList list{kj::systemPreciseCalendarClock()};
-  LimitHits hits{logger};
-  ManualHeadSource source;
-  HeadWatch heads{source};
-  kj::Promise<void> following = heads.follow().eagerlyEvaluate(nullptr);
-  kj::Array<const kj::byte> wasm =
-      readCell();
-};
-
 // `cat`, and who calls its streams.
 class World {
  public:
-  explicit World(Host& host): host(host) {
-    CellBuilder builder({host.engine, host.compiler, host.timer, host.logger, host.list,
-                         host.hits, {}});
+  World(CellHost& host, kj::ArrayPtr<const kj::byte> cat): host(host) {
+    CellBuilder builder(host.parts());
     auto args = kj::heapArray<kj::String>(1);
     args[0] = kj::str("cat");
     builder.args(kj::mv(args));
-    auto cell = builder.start(kj::heapArray<const kj::byte>(host.wasm.asPtr()),
+    auto cell = builder.start(kj::heapArray<const kj::byte>(cat),
                               kj::addRef(*group)).wait(host.waitScope);
     process = kj::heap<ProcessServer>(*lease, kj::mv(cell));
   }
@@ -57,9 +29,7 @@ class World {
     process = nullptr;
     group->end();
     group = nullptr;
-    while (host.engine.guestCount() > 0) host.waitScope.poll(1);
-    host.waitScope.poll();
-    host.logger.clear();
+    host.settle();
   }
 
   void act(kj::byte choice, kj::byte more) {
@@ -83,7 +53,7 @@ class World {
   static constexpr kj::uint STREAMS = 3;
   static constexpr uint32_t SIZES[] = {0, 1, 100, 65536, 65537, 0xffffffff};
 
-  Host& host;
+  CellHost& host;
   kj::Own<CellGroup> group = kj::refcounted<CellGroup>();
   kj::Own<Lease> lease = host.heads.issue();
   Process::Client process = nullptr;
@@ -134,8 +104,9 @@ class World {
 }  // namespace ww
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static auto& host = *new ww::Host();
-  ww::World world(host);
+  static auto& host = *new ww::CellHost();
+  static const auto& cat = *new auto(ww::readFile(WW_CELL));
+  ww::World world(host, cat);
   for (size_t i = 0; i + 1 < size && i < 400; i += 2) world.act(data[i], data[i + 1]);
   return 0;
 }
