@@ -32,4 +32,8 @@ function(ww_test name)
   target_link_libraries(${name} PRIVATE ${TEST_DEPENDS} CapnProto::kj-test CapnProto::kj-async)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT})
+  if(WW_SANITIZE)  # KJ compares the addresses of what stands on the stack
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT
+      "ASAN_OPTIONS=detect_stack_use_after_return=0;UBSAN_OPTIONS=print_stacktrace=1")
+  endif()
 endfunction()

@@ -111,7 +111,7 @@ uint64_t ww_clock_cpu(void);
 typedef struct WwUsage { uint64_t memory; uint64_t memory_peak; } WwUsage;
 
 WwBudget* ww_cell_budget(const WwCell* cell);
-WwBudget* ww_budget_new(uint64_t memory_bytes, uint64_t table_elements);
+WwBudget* ww_budget_new(uint64_t memory_bytes, uint64_t table_elements, const WwBudget* parent);
 WwUsage ww_budget_usage(const WwBudget* budget);
 void ww_budget_drop(WwBudget* budget);
 

@@ -293,6 +293,29 @@ KJ_TEST("cells of a key have so much memory together") {
   KJ_EXPECT(start(third) == "");
 }
 
+KJ_TEST("all cells of a node have so much memory together, whoever started them") {
+  NodeOptions options;
+  options.cell.memoryBytes = 64 << 20;
+  options.memoryBytes = 80 << 20;
+  Fixture f(options);
+  Client mine(f.connect());
+  auto session = mine.graft(f.signer()).wait(f.node.waitScope);
+  auto executor = session.getSession().getExtension().getExecutor();
+  auto full = runOn(executor, "bombs", {"memory"});
+  KJ_EXPECT(f.node.read(TestNode::stdout(full), 100) == "full"_kj.asBytes());
+  // The owner's has what is left of the node's, though less than it might have by itself.
+  auto grown = [&]() {
+    auto cell = f.node.run("bombs", {"memory"});
+    KJ_EXPECT(f.node.read(TestNode::stdout(cell), 100) == "full"_kj.asBytes());
+    auto info = cell.infoRequest().send().wait(f.node.waitScope);
+    KJ_DEFER(cell.killRequest().send().wait(f.node.waitScope));
+    return info.getInfo().getMemoryBytes() >> 20;
+  };
+  KJ_EXPECT(grown() == 16, grown());
+  full.killRequest().send().wait(f.node.waitScope);
+  KJ_EXPECT(grown() == 64, grown());
+}
+
 KJ_TEST("a key sees and reaches its own cells alone; with the right to the node, all") {
   Fixture f;
   Busy mine(f, f.client), others(f, f.other);

@@ -37,7 +37,8 @@ KJ_TEST("who has computed for too long ends with 124; who waits does not") {
   Victim victim{node};
   auto spin = node.run("cell-plain", {"spin"});
   KJ_EXPECT(node.wait(spin) == EXIT_TIMEOUT);
-  auto info = infoOf(node, spin).getInfo();
+  auto response = infoOf(node, spin);
+  auto info = response.getInfo();
   KJ_EXPECT(info.getCpuNs() == 200'000'000, info.getCpuNs());
   KJ_EXPECT(info.getLimitHits() == 1);
   KJ_EXPECT(node.node.getHits().count(LimitKind::CPU) == 1);
@@ -135,10 +136,12 @@ KJ_TEST("what a cell starts has a part of its memory, and gives it back") {
   TestNode node(options);
   for (int i = 0; i < 3; i++) {
     auto two = startTree(node, "1");
-    auto info = infoOf(node, two).getInfo();
+    auto response = infoOf(node, two);
+    auto info = response.getInfo();
     KJ_EXPECT(info.getMemoryBytes() >= leaf, info.getMemoryBytes(), leaf);
     two.killRequest().send().wait(node.waitScope);
-    auto after = infoOf(node, two).getInfo();
+    auto later = infoOf(node, two);
+    auto after = later.getInfo();
     KJ_EXPECT(after.getMemoryBytes() == 0 && after.getMemoryPeakBytes() >= leaf);
   }
   auto hits = [&]() { return node.node.getHits().count(LimitKind::MEMORY); };

@@ -375,10 +375,19 @@ pub unsafe extern "C" fn ww_cell_budget(cell: *const WwCell) -> *mut WwBudget {
     boxed(WwBudget(unsafe { &*cell }.0.budget().clone()))
 }
 
-/// Of no cell, for several to have a part of. Given back with `ww_budget_drop`.
+/// Of no cell, for several to have a part of; itself a part of `parent`, unless that is null. Given
+/// back with `ww_budget_drop`.
+///
+/// # Safety
+/// `parent` lives.
 #[unsafe(no_mangle)]
-pub extern "C" fn ww_budget_new(memory_bytes: u64, table_elements: u64) -> *mut WwBudget {
-    boxed(WwBudget(Budget::new(memory_bytes as usize, table_elements as usize, None)))
+pub unsafe extern "C" fn ww_budget_new(
+    memory_bytes: u64,
+    table_elements: u64,
+    parent: *const WwBudget,
+) -> *mut WwBudget {
+    let parent = unsafe { parent.as_ref() }.map(|budget| budget.0.clone());
+    boxed(WwBudget(Budget::new(memory_bytes as usize, table_elements as usize, parent)))
 }
 
 /// # Safety

@@ -8,7 +8,8 @@ namespace ww {
 
 // ---------------------------------------------------------------------------------- CellGroup
 
-CellGroup::CellGroup(): account(kj::refcounted<CellAccount>()), removals(*this) {}
+CellGroup::CellGroup(kj::Maybe<kj::Own<ffi::GuestBudget>> budget)
+    : budget(kj::mv(budget)), account(kj::refcounted<CellAccount>()), removals(*this) {}
 
 CellGroup::CellGroup(uint64_t parent, kj::Own<ffi::GuestBudget> budget, CellGroup& of)
     : parent(parent), budget(kj::mv(budget)), depth(of.depth + 1), tree(kj::addRef(*of.tree)),
@@ -180,7 +181,7 @@ void Cell::watch(CellParts& parts) {
     hits.hit(kind, id, limit, record->hits);
   };
   auto& limits = parts.limits;
-  KJ_ASSERT_NONNULL(task)->onHits([hit, &limits](ffi::GuestHits hits) {
+  KJ_ASSERT_NONNULL(task)->onHits([hit, limits](ffi::GuestHits hits) {
     if (hits.memory) hit(LimitKind::MEMORY, kj::str(limits.memoryBytes));
     if (hits.tables) hit(LimitKind::TABLES, kj::str(limits.tableElements));
     if (hits.memories) hit(LimitKind::MEMORIES, kj::str(limits.memories));

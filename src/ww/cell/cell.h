@@ -57,7 +57,8 @@ class CellAccount final: public kj::Refcounted {
 
 class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler {
  public:
-  CellGroup();  // of cells that no other cell started
+  // Of cells that no other cell started; they have a part of `budget`.
+  explicit CellGroup(kj::Maybe<kj::Own<ffi::GuestBudget>> budget = nullptr);
 
   // Of the children of a cell of `of`.
   CellGroup(uint64_t parent, kj::Own<ffi::GuestBudget> budget, CellGroup& of);

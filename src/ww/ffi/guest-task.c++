@@ -67,8 +67,11 @@ GuestTask::Traffic GuestTask::getTraffic() const {
   return {traffic.to_cell, traffic.from_cell};
 }
 
-kj::Own<GuestBudget> GuestBudget::make(uint64_t memoryBytes, uint64_t tableElements) {
-  return kj::refcounted<GuestBudget>(ww_budget_new(memoryBytes, tableElements));
+kj::Own<GuestBudget> GuestBudget::make(uint64_t memoryBytes, uint64_t tableElements,
+                                       kj::Maybe<const GuestBudget&> parent) {
+  const WwBudget* raw = nullptr;
+  KJ_IF_MAYBE(p, parent) raw = p->raw;
+  return kj::refcounted<GuestBudget>(ww_budget_new(memoryBytes, tableElements, raw));
 }
 GuestBudget::~GuestBudget() noexcept(false) { ww_budget_drop(raw); }
 

@@ -33,8 +33,9 @@ class GuestBudget final: public kj::Refcounted {
  public:
   explicit GuestBudget(WwBudget* raw): raw(raw) {}
 
-  // Of no guest, for several to have a part of.
-  static kj::Own<GuestBudget> make(uint64_t memoryBytes, uint64_t tableElements);
+  // Of no guest, for several to have a part of; itself a part of `parent`.
+  static kj::Own<GuestBudget> make(uint64_t memoryBytes, uint64_t tableElements,
+                                   kj::Maybe<const GuestBudget&> parent = nullptr);
   ~GuestBudget() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(GuestBudget);
 

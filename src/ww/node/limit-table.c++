@@ -1,6 +1,6 @@
 #include <ww/node/limit-table.h>
 
-#include <stdlib.h>
+#include <unistd.h>
 #include <ww/base/quantity.h>
 
 namespace ww {
@@ -66,6 +66,8 @@ const Limit LIMITS[] = {
   {"instantiation", Unit::TIME, MS, HOUR, WW_TIME(cell.instantiation),
    "passing time before a cell runs"},
   // Cells together.
+  {"nodeMemory", Unit::BYTES, MIB, 1024 * 1024 * GIB, WW_FIELD(nodeMemoryBytes),
+   "linear memory of all cells; at first 3/4 of the machine's"},
   {"descendants", Unit::COUNT, 0, 100'000, WW_FIELD(cell.descendants),
    "cells that run in one session"},
   {"depth", Unit::COUNT, 1, 100, WW_FIELD(cell.depth), "generations of cells, pid0 the first"},
@@ -147,6 +149,12 @@ kj::String show(Unit unit, uint64_t value) {
 }
 
 }  // namespace
+
+uint64_t mostMemory() {
+  auto pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || size <= 0) return 1024 * 1024 * GIB;
+  return uint64_t(pages) * uint64_t(size) / 4 * 3;
+}
 
 kj::Maybe<kj::String> setLimit(NodeLimits& limits, kj::StringPtr text) {
   KJ_IF_MAYBE(equals, text.findFirst('=')) {

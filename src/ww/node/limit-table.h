@@ -9,8 +9,12 @@
 
 namespace ww {
 
+// Three quarters of what the machine has.
+uint64_t mostMemory();
+
 struct NodeLimits {
   Limits cell;
+  uint64_t nodeMemoryBytes = mostMemory();
   kj::Duration slice = ffi::EngineOptions().slice;
   size_t stackBytes = ffi::EngineOptions().wasmStackBytes;
   DialPolicy dial;

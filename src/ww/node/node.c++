@@ -54,7 +54,7 @@ Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, Head
         return kj::heap<ffi::CodeStore>(kj::mv(store), engine.getHandle());
       }), kj::mv(compile.worker), options.compileThreads}),
       compiler(threadCompiler), cells(options.clock), hits(logger),
-      root(kj::refcounted<CellGroup>()),
+      root(kj::refcounted<CellGroup>(ffi::GuestBudget::make(options.memoryBytes, kj::maxValue))),
       gate(kj::refcounted<GraftGate>(heads)), tasks(*this) {
   tasks.add(followHead());
 }
@@ -100,7 +100,8 @@ Node::KeyUse& Node::useOf(const AllowedKey& key, const Holder& holder) {
   return keyUses.findOrCreate(name, [&]() {
     auto& limits = options.cell;
     auto budget = ffi::GuestBudget::make(limits.memoryBytes * limits.cellsWorthOfKey,
-                                         limits.tableElements * limits.cellsWorthOfKey);
+                                         limits.tableElements * limits.cellsWorthOfKey,
+                                         root->findBudget());
     return kj::HashMap<kj::String, KeyUse>::Entry{kj::str(name), KeyUse{
         kj::refcounted<DialCount>(holder.dials->policy, timer),
         kj::refcounted<CellAccount>(limits.heldOfKey, kj::mv(budget))}};
