@@ -16,7 +16,8 @@ run:  ## The main job: boot the default image (ARGS="..." goes to `ww run`)
 	@tools/build.sh ww
 	@"$(BUILD_DIR)/ww" run $(ARGS)
 
-test: build  ## Every test; with SAN=address our own code's, under sanitizers
+test: build  ## Every test; with SAN=address those of the host's own code, under sanitizers, alone
+	@[ -n "$(SAN)" ] || SAN=address tools/build.sh
 	@tools/test.sh "$(BUILD_DIR)"
 
 guests:  ## The guests alone: schemas, libraries, components, images
