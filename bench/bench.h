@@ -49,6 +49,7 @@ void benchGraft();
 void benchSpawn();
 void benchStreams();
 void benchIdle();
+void benchBusy();
 void benchKill();
 
 }  // namespace ww::bench

@@ -1,4 +1,5 @@
 // The figures, on a whole node with the real engine: membrane, leases, frame guard and all.
+#include <algorithm>
 #include <kj/debug.h>
 #include <kj/filesystem.h>
 #include <stdio.h>
@@ -221,6 +222,38 @@ void benchIdle() {
   auto plain = idleBytes("cell-plain", "park"), rpc = idleBytes("cell-rpc", "idle");
   print("an idle cell with its RPC, at 1000", kj::str(rpc / 1024, " KiB"),
         "one that has no RPC", kj::str(plain / 1024, " KiB"), ratio(double(plain) / rpc));
+}
+
+// A cell that answers, 1,000 times a second or less, and then with so many beside it that loop.
+void benchBusy() {
+  TestNode node;
+  auto process = node.run("cell-plain", {"cat"});
+  auto in = TestNode::stdin(process), out = TestNode::stdout(process);
+  auto& timer = node.io.provider->getTimer();
+  auto answers = [&]() {
+    constexpr int COUNT = 1000;
+    kj::Vector<double> all;
+    for (int i = 0; i < COUNT; i++) {
+      all.add(timed([&]() {
+        auto written = node.write(in, "there?"_kj.asBytes());
+        KJ_ASSERT(node.read(out, 100).size() == 6);
+        written.wait(node.waitScope);
+      }));
+      timer.afterDelay(1 * kj::MILLISECONDS).wait(node.waitScope);
+    }
+    std::sort(all.begin(), all.end());
+    return kj::arr(all[COUNT / 2], all[COUNT * 99 / 100], all[COUNT - 1]);
+  };
+  auto alone = answers();
+  kj::Vector<Process::Client> loops;
+  for (int i = 0; i < 20; i++) loops.add(node.run("cell-plain", {"spin"}));
+  auto beside = answers();
+  kj::StringPtr names[] = {"half"_kj, "99 %"_kj, "all"_kj};
+  for (int i = 0; i < 3; i++) {
+    print(kj::str("a cell's answer beside 20 loops, ", names[i], " within"), us(beside[i]),
+          "alone", us(alone[i]), ratio(alone[i] / beside[i]));
+  }
+  for (auto& loop: loops) loop.killRequest().send().wait(node.waitScope);
 }
 
 void benchKill() {

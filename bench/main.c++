@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
     void (*run)();
   } parts[] = {{"echo", benchEcho}, {"quota", benchQuota}, {"graft", benchGraft},
                {"spawn", benchSpawn}, {"streams", benchStreams}, {"idle", benchIdle},
-               {"kill", benchKill}};
+               {"busy", benchBusy}, {"kill", benchKill}};
   print("figure", "value", "ceiling", "value", "part");
   for (auto& part: parts) {
     bool wanted = argc == 1;
