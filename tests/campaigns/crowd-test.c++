@@ -14,6 +14,10 @@ kj::String runOnItself(TestNode& node, Process::Client process) {
   return node.readAll(node.stdout(process));
 }
 
+uint64_t infoIdOf(TestNode& node, Process::Client process) {
+  return process.infoRequest().send().wait(node.waitScope).getInfo().getId();
+}
+
 KJ_TEST("1 GiB of writes that nobody reads, and 1,000 reads, hold no more than a link may") {
   TestNode node;
   campaign("floods", node, [&]() {
@@ -26,6 +30,10 @@ KJ_TEST("1 GiB of writes that nobody reads, and 1,000 reads, hold no more than a
     KJ_EXPECT(contains(said, "waiting, the others: overloaded: heldBytes"), said);
     KJ_EXPECT(contains(said, "reads: 0 done, 16 waiting, the others: overloaded: reads"), said);
     KJ_EXPECT(node.wait(cell) == 0);
+    auto id = infoIdOf(node, cell);
+    KJ_EXPECT(node.logged(kj::str("a limit was hit limit=reads cell=", id, " value=16")));
+    KJ_EXPECT(node.logged(kj::str("a limit was hit limit=heldBytes cell=", id,
+                                  " value=16777216")));
   });
 }
 

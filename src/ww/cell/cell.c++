@@ -3,6 +3,7 @@
 #include <kj/debug.h>
 #include <ww/base/error.h>
 #include <ww/base/text.h>
+#include <ww/ffi/engine.h>
 
 namespace ww {
 
@@ -181,7 +182,8 @@ void Cell::watch(CellParts& parts) {
     hits.hit(kind, id, limit, record->hits);
   };
   auto& limits = parts.limits;
-  KJ_ASSERT_NONNULL(task)->onHits([hit, limits](ffi::GuestHits hits) {
+  KJ_ASSERT_NONNULL(task)->onHits([hit, limits, stack = parts.engine.getStackBytes()](
+      ffi::GuestHits hits) {
     if (hits.memory) hit(LimitKind::MEMORY, kj::str(limits.memoryBytes));
     if (hits.tables) hit(LimitKind::TABLES, kj::str(limits.tableElements));
     if (hits.memories) hit(LimitKind::MEMORIES, kj::str(limits.memories));
@@ -189,11 +191,14 @@ void Cell::watch(CellParts& parts) {
     if (hits.resources) hit(LimitKind::RESOURCES, kj::str(limits.resources));
     if (hits.hostcallBytes) hit(LimitKind::HOSTCALL_BYTES, kj::str(limits.hostcallBytes));
     if (hits.randomBytes) hit(LimitKind::RANDOM_BYTES, kj::str(limits.randomBytes));
-    if (hits.stack) hit(LimitKind::STACK, "the engine's");
+    if (hits.stack) hit(LimitKind::STACK, kj::str(stack));
   });
   for (auto pipe: {out.get(), err.get()}) {
-    pipe->onRefusedRead(kj::Function<void()>([hit]() {
-      hit(LimitKind::READS, kj::str(MAX_PENDING_READS));
+    // It is who reads that asks for too much: the cell that started this one, or none.
+    pipe->onRefusedRead(kj::Function<void()>([this, &hits = parts.hits, &list = parts.list]() {
+      auto reader = list.find(record->parent);
+      hits.hit(LimitKind::READS, record->parent, kj::str(MAX_PENDING_READS),
+               reader.map([](auto& r) -> CellHits& { return r.hits; }).orDefault(record->hits));
     }));
   }
   KJ_IF_MAYBE(cpu, limits.cpu) {
@@ -366,9 +371,11 @@ kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& 
   cell->record = parts.list.add(*cell, cell->getId(), group.getParent(), *cellOrigin,
                                 component.getHash(), argValues);
   KJ_IF_MAYBE(link, cell->link) {
-    (*link)->onHits([&hits = parts.hits, id = cell->getId(),
+    (*link)->onHits([&hits = parts.hits, limits = limits.link, id = cell->getId(),
                      record = kj::addRef(*cell->record)](kj::StringPtr limit) mutable {
-      KJ_IF_MAYBE(kind, findLimitKind(limit)) hits.hit(*kind, id, "its link", record->hits);
+      KJ_IF_MAYBE(kind, findLimitKind(limit)) {
+        hits.hit(*kind, id, valueOf(*kind, limits), record->hits);
+      }
     });
   }
   cell->watch(parts);

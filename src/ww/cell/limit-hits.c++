@@ -61,10 +61,11 @@ void LimitHits::hit(LimitKind kind, uint64_t cell, kj::StringPtr limit, CellHits
               {"value", kj::str(limit)}});
 }
 
-void LimitHits::hit(LimitKind kind, kj::StringPtr client, CellHits& of) {
+void LimitHits::hit(LimitKind kind, kj::StringPtr client, kj::StringPtr limit, CellHits& of) {
   if (!count(kind, of)) return;
   logger.log(LogLevel::WARNING, "a limit was hit",
-             {{"limit", kj::str(nameOf(kind))}, {"client", kj::str(client)}});
+             {{"limit", kj::str(nameOf(kind))}, {"client", kj::str(client)},
+              {"value", kj::str(limit)}});
 }
 
 }  // namespace ww

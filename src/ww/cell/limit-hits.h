@@ -64,7 +64,7 @@ class LimitHits final {
   void hit(LimitKind kind, uint64_t cell, kj::StringPtr limit, CellHits& of);
 
   // Of a client's link.
-  void hit(LimitKind kind, kj::StringPtr client, CellHits& of);
+  void hit(LimitKind kind, kj::StringPtr client, kj::StringPtr limit, CellHits& of);
 
   uint64_t count(LimitKind kind) const { return counts[size_t(kind)]; }
 

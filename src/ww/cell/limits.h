@@ -6,6 +6,7 @@
 #include <kj/time.h>
 #include <stdint.h>
 #include <peer.capnp.h>
+#include <ww/cell/limit-hits.h>
 #include <ww/ffi/compiler.h>
 #include <ww/link/rpc-link.h>
 
@@ -18,6 +19,9 @@ inline LinkLimits linkLimits() {
   limits.quota.largeMethod = 0;  // runBytes
   return limits;
 }
+
+// That which a link came up against, as it is logged.
+kj::String valueOf(LimitKind kind, const LinkLimits& limits);
 
 struct Limits {
   uint64_t memoryBytes = 256ull << 20;     // over all linear memories

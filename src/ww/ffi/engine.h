@@ -79,6 +79,7 @@ class Engine {
   KJ_DISALLOW_COPY_AND_MOVE(Engine);
 
   const EngineHandle& getHandle() const { return *handle; }
+  size_t getStackBytes() const { return options.wasmStackBytes; }  // of each guest
   kj::uint guestCount() const { return tasks.size(); }
   uint64_t pollCount() const { return polls; }  // of guests, ever
 

@@ -29,7 +29,10 @@ RunQueue::RunQueue(kj::Timer& timer, kj::WaitScope& waitScope)
 RunQueue::~RunQueue() noexcept(false) {}
 
 void RunQueue::add(Writer& writer) {
-  if (!writer.link.isLinked()) lists->writers.add(writer);
+  if (!writer.link.isLinked()) {
+    if (lists->writers.empty()) writersSinceNs = ww_clock_now();
+    lists->writers.add(writer);
+  }
   schedule();
 }
 
@@ -41,7 +44,7 @@ void RunQueue::add(GuestTask& task) {
   if (task.queueLink.isLinked()) return;
   if (lists->tasks.empty()) {
     waitScope.setBusyPollInterval(POLL_INTERVAL_BUSY);
-    waitingSinceNs = ww_clock_now();
+    tasksSinceNs = ww_clock_now();
   }
   lists->tasks.add(task);
   schedule();
@@ -61,22 +64,24 @@ void RunQueue::schedule() {
   armLast();
 }
 
-void RunQueue::onOtherPoll() {
-  if (!lists->tasks.empty()) hurry();
-}
+void RunQueue::onOtherPoll() { hurry(); }
 
 // The loop may serve others for ever without polling a guest, or coming to rest.
 kj::Promise<void> RunQueue::bePatient() {
   KJ_DEFER(isPatient = false);
   while (!lists->tasks.empty()) {
     co_await timer.afterDelay(PATIENCE);
-    if (!lists->tasks.empty()) hurry();
+    hurry();
   }
 }
 
 void RunQueue::hurry() {
   if (!scheduled || overdue) return;
-  if (ww_clock_now() - waitingSinceNs < uint64_t(PATIENCE / kj::NANOSECONDS)) return;
+  uint64_t never = kj::maxValue;
+  auto since = kj::min(lists->writers.empty() ? never : writersSinceNs,
+                       lists->tasks.empty() ? never : tasksSinceNs);
+  auto now = ww_clock_now();
+  if (since > now || now - since < uint64_t(PATIENCE / kj::NANOSECONDS)) return;
   overdue = true;
   disarm();
   armBreadthFirst();
@@ -103,7 +108,7 @@ kj::Maybe<kj::Own<kj::_::Event>> RunQueue::fire() {
     auto& task = lists->tasks.front();
     remove(task);
     task.poll();  // puts it back at the end, if it used up this slice too
-    waitingSinceNs = ww_clock_now();
+    tasksSinceNs = ww_clock_now();
   }
   schedule();
   return nullptr;

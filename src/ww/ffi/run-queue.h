@@ -46,8 +46,8 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   // A guest that is not queued is polled: has the queue waited for too long?
   void onOtherPoll();
 
-  // So long at the most does a queued guest's slice wait for what never rests: guests, or calls of
-  // others that are answered at once.
+  // So long at the most does what is queued wait for what never rests: guests, or, a slice, calls
+  // of others that are answered at once.
   static constexpr kj::Duration PATIENCE = 10 * kj::MILLISECONDS;
 
  private:
@@ -65,7 +65,8 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   kj::Own<Lists> lists;
   bool scheduled = false;
   bool overdue = false;  // and armed to be served in turn with the others
-  uint64_t waitingSinceNs = 0;  // the guest whose turn is next
+  uint64_t writersSinceNs = 0;  // the first of them waits
+  uint64_t tasksSinceNs = 0;    // the guest whose turn is next waits
   bool isPatient = false;
   kj::Promise<void> patience = nullptr;
 };

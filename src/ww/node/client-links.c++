@@ -148,7 +148,10 @@ class ClientLinks::Link final: public kj::Refcounted {
     rpc = kj::heap<RpcLink>(kj::mv(raw), owner.node.serveMembrane(*group, kj::mv(parts)),
                             owner.timer, owner.limits.after);
     rpc->onHits([this](kj::StringPtr limit) {
-      KJ_IF_MAYBE(kind, findLimitKind(limit)) this->owner.node.getHits().hit(*kind, name(), hits);
+      KJ_IF_MAYBE(kind, findLimitKind(limit)) {
+        auto& limits = grafted ? this->owner.limits.after : this->owner.limits.first;
+        this->owner.node.getHits().hit(*kind, name(), valueOf(*kind, limits), hits);
+      }
     });
     if (isOwner) {
       grafted = true;
