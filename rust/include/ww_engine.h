@@ -88,6 +88,8 @@ enum {
   WW_HIT_HOSTCALL = 32,
   WW_HIT_RANDOM = 64,
   WW_HIT_STACK = 128,
+  WW_HIT_SHARED = 256,
+  WW_HIT_NODE = 512,
 };
 enum { WW_POLL_PENDING = 0, WW_POLL_EXITED = 1, WW_POLL_TRAPPED = 2, WW_POLL_REFUSED = 3 };
 typedef struct WwPoll {

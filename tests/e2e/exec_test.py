@@ -403,6 +403,16 @@ class ExecTest(NodeCase):
         self.assertEqual(client.wait(60), 125)
         self.assertIn(b"interrupted before the node answered", client.stderr.read())
 
+    def test_a_kill_before_the_component_runs_is_a_kill(self):
+        self.start()
+        client = self.talk_to("--data-dir", self.data, cell("bare-spin-at-start"))
+        cells = []
+        while len(cells) < 2:
+            cells = json.loads(ww("ps", "--data-dir", self.data, "-o", "json").stdout)
+        done = ww("kill", "--data-dir", self.data, str(cells[-1]["cell"]))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(client.wait(60), 137, client.stderr.read())
+
     def test_ctrl_c_gives_up_a_dial(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port, peer = silent.getsockname()[1], self.keygen("somebody")

@@ -296,7 +296,7 @@ KJ_TEST("cells of a key have so much memory together") {
 KJ_TEST("all cells of a node have so much memory together, whoever started them") {
   NodeOptions options;
   options.cell.memoryBytes = 64 << 20;
-  options.memoryBytes = 80 << 20;
+  options.cell.nodeMemoryBytes = 80 << 20;
   Fixture f(options);
   Client mine(f.connect());
   auto session = mine.graft(f.signer()).wait(f.node.waitScope);
@@ -311,9 +311,12 @@ KJ_TEST("all cells of a node have so much memory together, whoever started them"
     KJ_DEFER(cell.killRequest().send().wait(f.node.waitScope));
     return info.getInfo().getMemoryBytes() >> 20;
   };
-  KJ_EXPECT(grown() == 16, grown());
+  KJ_EXPECT(grown() == 16);
+  KJ_EXPECT(f.node.node.getHits().count(LimitKind::NODE_MEMORY) == 1);
+  KJ_EXPECT(f.node.logged("a limit was hit limit=nodeMemory cell=2 value=83886080"),
+            f.node.logger.getLines());
   full.killRequest().send().wait(f.node.waitScope);
-  KJ_EXPECT(grown() == 64, grown());
+  KJ_EXPECT(grown() == 64);
 }
 
 KJ_TEST("a key sees and reaches its own cells alone; with the right to the node, all") {

@@ -13,6 +13,8 @@ pub const HIT_RESOURCES: u32 = 16;
 pub const HIT_HOSTCALL: u32 = 32;
 pub const HIT_RANDOM: u32 = 64;
 pub const HIT_STACK: u32 = 128;
+pub const HIT_SHARED: u32 = 256; // memory that several have a part of
+pub const HIT_NODE: u32 = 512; // memory of all cells
 
 pub struct Budget {
     memory: AtomicUsize, // bytes that are left
@@ -20,6 +22,7 @@ pub struct Budget {
     used: AtomicUsize,   // bytes, by this cell alone
     peak: AtomicUsize,   // of those
     hits: AtomicU32,     // since somebody asked
+    memory_hit: u32,     // what it is that has no memory left
     parent: Option<Arc<Budget>>,
 }
 
@@ -30,22 +33,34 @@ const TABLES: Left = |budget| &budget.tables;
 
 impl Budget {
     pub fn new(memory: usize, tables: usize, parent: Option<Arc<Budget>>) -> Arc<Self> {
+        Self::of(HIT_MEMORY, memory, tables, parent)
+    }
+
+    /// Of no cell.
+    pub fn shared(memory: usize, tables: usize, parent: Option<Arc<Budget>>) -> Arc<Self> {
+        let hit = if parent.is_some() { HIT_SHARED } else { HIT_NODE };
+        Self::of(hit, memory, tables, parent)
+    }
+
+    fn of(hit: u32, memory: usize, tables: usize, parent: Option<Arc<Budget>>) -> Arc<Self> {
         Arc::new(Budget {
             memory: memory.into(),
             tables: tables.into(),
             used: 0.into(),
             peak: 0.into(),
             hits: 0.into(),
+            memory_hit: hit,
             parent,
         })
     }
 
-    fn take(&self, left: Left, amount: usize) -> bool {
+    /// The error is that which has not so much left: this, or one above it.
+    fn take(&self, left: Left, amount: usize) -> Result<(), &Budget> {
         if left(self).fetch_update(Relaxed, Relaxed, |n| n.checked_sub(amount)).is_err() {
-            return false;
+            return Err(self);
         }
-        let granted = self.parent.as_ref().is_none_or(|parent| parent.take(left, amount));
-        if !granted {
+        let granted = self.parent.as_ref().map_or(Ok(()), |parent| parent.take(left, amount));
+        if granted.is_err() {
             left(self).fetch_add(amount, Relaxed);
         }
         granted
@@ -58,30 +73,31 @@ impl Budget {
         }
     }
 
-    fn told(&self, granted: bool, hit: u32) -> bool {
-        if !granted {
-            self.tell(hit);
-        }
-        granted
-    }
-
     /// Of the limits that are not this one's to keep.
     pub fn tell(&self, hits: u32) {
         self.hits.fetch_or(hits, Relaxed);
     }
 
     pub fn take_memory(&self, bytes: usize) -> bool {
-        let granted = self.take(MEMORY, bytes);
-        if granted {
-            let used = self.used.fetch_add(bytes, Relaxed) + bytes;
-            self.peak.fetch_max(used, Relaxed);
+        match self.take(MEMORY, bytes) {
+            Ok(()) => {
+                let used = self.used.fetch_add(bytes, Relaxed) + bytes;
+                self.peak.fetch_max(used, Relaxed);
+                true
+            }
+            Err(short) => {
+                self.tell(short.memory_hit);
+                false
+            }
         }
-        self.told(granted, HIT_MEMORY)
     }
 
     pub fn take_tables(&self, elements: usize) -> bool {
-        let granted = self.take(TABLES, elements);
-        self.told(granted, HIT_TABLES)
+        let granted = self.take(TABLES, elements).is_ok();
+        if !granted {
+            self.tell(HIT_TABLES);
+        }
+        granted
     }
 
     /// What this cell itself took.
@@ -121,6 +137,21 @@ mod tests {
         assert!(grandchild.take_memory(50) && !parent.take_memory(1));
         assert_eq!((parent.used(), child.used(), grandchild.used()), (30, 20, 50));
         assert_eq!(grandchild.peak(), 50);
+    }
+
+    #[test]
+    fn what_is_short_is_told() {
+        let node = Budget::shared(100, 10, None);
+        let key = Budget::shared(80, 10, Some(node.clone()));
+        let cell = Budget::new(60, 10, Some(key.clone()));
+        let other = Budget::new(60, 10, Some(key.clone()));
+        assert!(!cell.take_memory(61));
+        assert_eq!(cell.take_hits(), HIT_MEMORY);
+        assert!(cell.take_memory(60) && !other.take_memory(21));
+        assert_eq!(other.take_hits(), HIT_SHARED);
+        let owners = Budget::new(60, 10, Some(node.clone()));
+        assert!(!owners.take_memory(41) && owners.take_memory(40));
+        assert_eq!(owners.take_hits(), HIT_NODE);
     }
 
     #[test]

@@ -387,7 +387,7 @@ pub unsafe extern "C" fn ww_budget_new(
     parent: *const WwBudget,
 ) -> *mut WwBudget {
     let parent = unsafe { parent.as_ref() }.map(|budget| budget.0.clone());
-    boxed(WwBudget(Budget::new(memory_bytes as usize, table_elements as usize, parent)))
+    boxed(WwBudget(Budget::shared(memory_bytes as usize, table_elements as usize, parent)))
 }
 
 /// # Safety

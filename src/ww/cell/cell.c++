@@ -185,6 +185,10 @@ void Cell::watch(CellParts& parts) {
   KJ_ASSERT_NONNULL(task)->onHits([hit, limits, stack = parts.engine.getStackBytes()](
       ffi::GuestHits hits) {
     if (hits.memory) hit(LimitKind::MEMORY, kj::str(limits.memoryBytes));
+    if (hits.sharedMemory) {
+      hit(LimitKind::KEY_MEMORY, kj::str(limits.memoryBytes * limits.cellsWorthOfKey));
+    }
+    if (hits.nodeMemory) hit(LimitKind::NODE_MEMORY, kj::str(limits.nodeMemoryBytes));
     if (hits.tables) hit(LimitKind::TABLES, kj::str(limits.tableElements));
     if (hits.memories) hit(LimitKind::MEMORIES, kj::str(limits.memories));
     if (hits.instances) hit(LimitKind::INSTANCES, kj::str(limits.instances));

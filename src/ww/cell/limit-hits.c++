@@ -7,6 +7,8 @@ namespace ww {
 kj::StringPtr nameOf(LimitKind kind) {
   switch (kind) {
     case LimitKind::MEMORY: return "memory";
+    case LimitKind::KEY_MEMORY: return "memoriesOfKey";
+    case LimitKind::NODE_MEMORY: return "nodeMemory";
     case LimitKind::TABLES: return "tables";
     case LimitKind::MEMORIES: return "memories";
     case LimitKind::INSTANCES: return "instances";

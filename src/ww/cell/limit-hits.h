@@ -13,6 +13,8 @@ namespace ww {
 
 enum class LimitKind {
   MEMORY,
+  KEY_MEMORY,
+  NODE_MEMORY,
   TABLES,
   MEMORIES,
   INSTANCES,

@@ -44,6 +44,8 @@ struct Limits {
 
   kj::uint held = 1024;  // cells of one parent, or their pipes, that somebody holds; ended ones too
 
+  uint64_t nodeMemoryBytes = kj::maxValue;  // over all linear memories of all cells
+
   // Of all that one client's key started, over all of its links.
   kj::uint heldOfKey = 256;       // likewise
   kj::uint cellsWorthOfKey = 4;   // as much memory and tables as so many cells may have

@@ -164,7 +164,6 @@ class Run {
     result.dial = options.limits.dial;
     result.dial.allowPrivate = options.network.dialPrivate;
     result.cell = options.limits.cell;
-    result.memoryBytes = options.limits.nodeMemoryBytes;
     return result;
   }
 

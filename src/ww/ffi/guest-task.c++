@@ -60,6 +60,7 @@ GuestTask::~GuestTask() noexcept(false) {
   if (queueLink.isLinked()) engine.runQueue->remove(*this);
   engine.tasks.erase(id);
   ww_cell_drop(raw);
+  if (!instantiated) instantiatedFulfiller->fulfill(false);  // whoever waits learns how it ended
 }
 
 GuestTask::Traffic GuestTask::getTraffic() const {
@@ -155,7 +156,8 @@ void GuestTask::poll() {
 void GuestTask::tellHits(uint32_t hits) {
   KJ_IF_MAYBE(handler, hitHandler) {
     auto has = [hits](uint32_t bit) { return (hits & bit) != 0; };
-    (*handler)({has(WW_HIT_MEMORY), has(WW_HIT_TABLES), has(WW_HIT_MEMORIES),
+    (*handler)({has(WW_HIT_MEMORY), has(WW_HIT_TABLES), has(WW_HIT_SHARED),
+                has(WW_HIT_NODE), has(WW_HIT_MEMORIES),
                 has(WW_HIT_INSTANCES), has(WW_HIT_RESOURCES), has(WW_HIT_HOSTCALL),
                 has(WW_HIT_RANDOM), has(WW_HIT_STACK)});
   }

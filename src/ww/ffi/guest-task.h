@@ -82,9 +82,11 @@ struct GuestSpent {};
 
 using GuestEnd = kj::OneOf<GuestExit, GuestTrap, GuestRefusal, GuestSpent>;
 
-// What it was refused, and went on without: of memory and tables. What it was ended by: the rest.
+// What it was refused, and went on without: of memory and tables, its own or what it has a part of.
+// What it was ended by: the rest.
 struct GuestHits {
   bool memory, tables;
+  bool sharedMemory, nodeMemory;  // a budget's that was made; one's without a parent
   bool memories, instances, resources, hostcallBytes, randomBytes, stack;
 };
 

@@ -19,6 +19,7 @@ struct Limit {
   uint64_t (*get)(const NodeLimits&);
   void (*set)(NodeLimits&, uint64_t);
   kj::StringPtr of;
+  bool mayBeNone = false;
 };
 
 uint64_t toNs(kj::Duration time) { return time / kj::NANOSECONDS; }
@@ -32,7 +33,10 @@ kj::Duration fromNs(uint64_t ns) { return int64_t(ns) * kj::NANOSECONDS; }
       [](NodeLimits& l, uint64_t value) { l.place = fromNs(value); }
 #define WW_MAYBE_TIME(place) \
   [](const NodeLimits& l) -> uint64_t { return toNs(l.place.orDefault(0 * kj::SECONDS)); }, \
-      [](NodeLimits& l, uint64_t value) { l.place = fromNs(value); }
+      [](NodeLimits& l, uint64_t value) { \
+        if (value == 0) l.place = nullptr; \
+        else l.place = fromNs(value); \
+      }
 // Of a cell's link, and of a client's.
 #define WW_LINK(place) \
   [](const NodeLimits& l) -> uint64_t { return l.cell.link.place; }, \
@@ -58,15 +62,16 @@ const Limit LIMITS[] = {
   {"pipe", Unit::BYTES, 4 * KIB, 64 * MIB, WW_FIELD(cell.pipeBytes), "what one of its pipes holds"},
   {"slice", Unit::TIME, MS / 10, S, WW_TIME(slice),
    "computing before others have their turn"},
-  {"cpu", Unit::TIME, MS, YEAR, WW_MAYBE_TIME(cell.cpu), "computing of a cell in all"},
-  {"timeout", Unit::TIME, MS, YEAR, WW_MAYBE_TIME(cell.wall), "passing time of a cell in all"},
+  {"cpu", Unit::TIME, MS, YEAR, WW_MAYBE_TIME(cell.cpu), "computing of a cell in all", true},
+  {"timeout", Unit::TIME, MS, YEAR, WW_MAYBE_TIME(cell.wall), "passing time of a cell in all",
+   true},
   {"compileTime", Unit::TIME, S, HOUR, WW_TIME(cell.compile.cpu), "computing to compile one"},
   {"compileMemory", Unit::BYTES, 256 * MIB, 64 * GIB, WW_FIELD(cell.compile.memoryBytes),
    "address space to compile one"},
   {"instantiation", Unit::TIME, MS, HOUR, WW_TIME(cell.instantiation),
    "passing time before a cell runs"},
   // Cells together.
-  {"nodeMemory", Unit::BYTES, MIB, 1024 * 1024 * GIB, WW_FIELD(nodeMemoryBytes),
+  {"nodeMemory", Unit::BYTES, MIB, 1024 * 1024 * GIB, WW_FIELD(cell.nodeMemoryBytes),
    "linear memory of all cells; at first 3/4 of the machine's"},
   {"descendants", Unit::COUNT, 0, 100'000, WW_FIELD(cell.descendants),
    "cells that run in one session"},
@@ -117,7 +122,10 @@ kj::Maybe<uint64_t> parse(Unit unit, kj::StringPtr text) {
   switch (unit) {
     case Unit::COUNT: return text.tryParseAs<uint64_t>();
     case Unit::BYTES: return parseSize(text);
-    case Unit::TIME: return parseDuration(text).map(toNs);
+    case Unit::TIME: {
+      if (text == "0" || text == "none") return uint64_t(0);
+      return parseDuration(text).map(toNs);
+    }
   }
   KJ_UNREACHABLE;
 }
@@ -137,7 +145,7 @@ kj::String show(Unit unit, uint64_t value) {
     kj::StringPtr letter;
   };
   constexpr Part SIZES[] = {{GIB, "g"_kj}, {MIB, "m"_kj}, {KIB, "k"_kj}, {1, ""_kj}};
-  constexpr Part TIMES[] = {{HOUR, "h"_kj}, {S, "s"_kj}, {MS, "ms"_kj}, {1, "ns"_kj}};
+  constexpr Part TIMES[] = {{HOUR, "h"_kj}, {S, "s"_kj}, {MS, "ms"_kj}, {1000, "us"_kj}};
   if (unit == Unit::COUNT) return kj::str(value);
   if (unit == Unit::TIME && value == 0) return kj::str("none");
   for (auto& part: unit == Unit::BYTES ? SIZES : TIMES) {
@@ -150,10 +158,11 @@ kj::String show(Unit unit, uint64_t value) {
 
 }  // namespace
 
-uint64_t mostMemory() {
+Limits mostOfTheMachine() {
+  Limits limits;
   auto pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-  if (pages <= 0 || size <= 0) return 1024 * 1024 * GIB;
-  return uint64_t(pages) * uint64_t(size) / 4 * 3;
+  if (pages > 0 && size > 0) limits.nodeMemoryBytes = uint64_t(pages) * uint64_t(size) / 4 * 3;
+  return limits;
 }
 
 kj::Maybe<kj::String> setLimit(NodeLimits& limits, kj::StringPtr text) {
@@ -163,7 +172,8 @@ kj::Maybe<kj::String> setLimit(NodeLimits& limits, kj::StringPtr text) {
     for (auto& limit: LIMITS) {
       if (name != limit.name.asArray()) continue;
       KJ_IF_MAYBE(number, parse(limit.unit, value)) {
-        if (*number >= limit.least && *number <= limit.most) {
+        bool isNone = limit.mayBeNone && *number == 0;
+        if (isNone || (*number >= limit.least && *number <= limit.most)) {
           limit.set(limits, *number);
           return nullptr;
         }

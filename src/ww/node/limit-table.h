@@ -9,12 +9,11 @@
 
 namespace ww {
 
-// Three quarters of what the machine has.
-uint64_t mostMemory();
+// The defaults, and for all cells three quarters of the memory that the machine has.
+Limits mostOfTheMachine();
 
 struct NodeLimits {
-  Limits cell;
-  uint64_t nodeMemoryBytes = mostMemory();
+  Limits cell = mostOfTheMachine();
   kj::Duration slice = ffi::EngineOptions().slice;
   size_t stackBytes = ffi::EngineOptions().wasmStackBytes;
   DialPolicy dial;

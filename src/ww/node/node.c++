@@ -54,7 +54,8 @@ Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, Head
         return kj::heap<ffi::CodeStore>(kj::mv(store), engine.getHandle());
       }), kj::mv(compile.worker), options.compileThreads}),
       compiler(threadCompiler), cells(options.clock), hits(logger),
-      root(kj::refcounted<CellGroup>(ffi::GuestBudget::make(options.memoryBytes, kj::maxValue))),
+      root(kj::refcounted<CellGroup>(ffi::GuestBudget::make(options.cell.nodeMemoryBytes,
+                                                               kj::maxValue))),
       gate(kj::refcounted<GraftGate>(heads)), tasks(*this) {
   tasks.add(followHead());
 }

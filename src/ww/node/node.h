@@ -27,7 +27,6 @@ namespace ww {
 struct NodeOptions {
   ffi::EngineOptions engine;
   Limits cell;
-  uint64_t memoryBytes = kj::maxValue;   // linear memory of all cells together
   DialPolicy dial;
   kj::Duration grace = 5 * kj::SECONDS;  // for the cells of a session that has ended
   kj::uint compileThreads = 1;
