@@ -57,7 +57,7 @@ const SAID: [(&str, u32); 6] = [
     ("instance count too high", HIT_INSTANCES),
     ("store handle limit exceeded", HIT_RESOURCES),
     ("fuel allocated for hostcalls has been exhausted", HIT_HOSTCALL),
-    ("exceeds limit", HIT_RANDOM),
+    ("requested len", HIT_RANDOM),
 ];
 
 /// The limit that a cell was ended by; none for another reason.

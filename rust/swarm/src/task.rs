@@ -244,6 +244,13 @@ impl Watched {
         }
     }
 
+    /// The network's thread polls it.
+    pub fn go_home(&self) {
+        if let Some(task) = self.0.upgrade() {
+            task.home.wake();
+        }
+    }
+
     /// `act` in a turn of the task's, without the task. Nothing once it has ended.
     pub fn apart(&self, act: impl FnOnce()) {
         if let Some(task) = self.0.upgrade() {
