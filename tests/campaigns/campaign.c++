@@ -35,9 +35,13 @@ kj::uint openDescriptors() {
   return count;
 }
 
-Victim::Victim(TestNode& node)
+Victim::Victim(TestNode& node, bool mayEnd)
     : process(node.run("cell-plain", {"cat"})), in(TestNode::stdin(process)),
-      out(TestNode::stdout(process)), going(goOn().eagerlyEvaluate(nullptr)) {}
+      out(TestNode::stdout(process)), going(goOn().eagerlyEvaluate([this, mayEnd](
+          kj::Exception&& e) {
+        failed = true;
+        KJ_EXPECT(mayEnd, "the victim failed", e);
+      })) {}
 
 kj::Promise<void> Victim::goOn() {
   constexpr auto WORDS = "there?"_kj;
@@ -54,15 +58,19 @@ kj::Promise<void> Victim::goOn() {
   }
 }
 
-void campaign(kj::StringPtr name, TestNode& node, kj::Function<void()> attack) {
+void campaign(kj::StringPtr name, TestNode& node, kj::Function<void()> attack, bool mayEnd) {
   uint64_t resident = 0;
   kj::uint descriptors = 0, served = 0;
   auto round = [&]() {
     {
-      Victim victim(node);
+      Victim victim(node, mayEnd);
       attack();
       served = victim.getServed();
       KJ_EXPECT(served > 0, name, "the victim was not served");
+      while (victim.isServed() && victim.getServed() == served) {
+        kj::evalLater([]() {}).wait(node.waitScope);
+        node.waitScope.poll(1);
+      }
     }
     node.waitScope.poll();
     node.logger.clear();

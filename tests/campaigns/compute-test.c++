@@ -46,7 +46,7 @@ KJ_TEST("20 loops, in run, in the start and where room is asked for, end by thei
     for (auto& cell: loops.cells) KJ_EXPECT(cpuNsOf(node, cell) == 50'000'000);
     // Below its budget.
     KJ_EXPECT(node.runToEnd("cell-plain", {"args"}).code == 0);
-  });
+  }, true);
 }
 
 // What loops compute between two answers of a victim: what it waits for.
@@ -121,7 +121,7 @@ KJ_TEST("200 cells that wait for an hour end when their time is over, and not be
     timer.advanceTo(timer.now() + 1 * kj::MILLISECONDS);
     for (auto& cell: cells) KJ_EXPECT(node.wait(cell) == EXIT_TIMEOUT);
     KJ_EXPECT(node.node.getHits().count(LimitKind::WALL) >= 200 * ++rounds);
-  });
+  }, true);
 }
 
 KJ_TEST("10,000 stacks that overflow, directly and in what the host calls, are traps") {

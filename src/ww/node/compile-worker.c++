@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -133,8 +134,12 @@ class ProcessCompileWorker::Process final: public Job {
     switch (WEXITSTATUS(status)) {
       case DONE: return kj::mv(file);
       case BAD_COMPONENT: kj::throwFatalException(badInput(readReason(*file)));
-      default: kj::throwFatalException(badInput(kj::str("compiling failed: ", readReason(*file))));
     }
+    auto reason = readReason(*file);
+    // There was no room for the stack of its thread.
+    bool hadNoRoom = strstr(reason.cStr(), strerror(EAGAIN)) != nullptr;
+    if (limits != nullptr && hadNoRoom) throwTooLarge();
+    kj::throwFatalException(badInput(kj::str("compiling failed: ", reason)));
   }
 
   void cancel() override { eventfd_write(cancelled, 1); }
@@ -157,14 +162,17 @@ class ProcessCompileWorker::Process final: public Job {
         " to compile this component")));
   }
 
+  [[noreturn]] void throwTooLarge() const {
+    kj::throwFatalException(overloaded(kj::str(ffi::COMPILE_MEMORY, ": it takes more than ",
+        limits.map([](auto& some) { return some.memoryBytes; }).orDefault(0),
+        " bytes to compile this component")));
+  }
+
   [[noreturn]] void throwSignal(int signal) const {
-    KJ_IF_MAYBE(some, limits) {
+    if (limits != nullptr) {
       if (signal == SIGXCPU) throwTimeout();
       // So a failed allocation ends, and a file that grows too large.
-      if (signal == SIGABRT || signal == SIGXFSZ) {
-        kj::throwFatalException(overloaded(kj::str(ffi::COMPILE_MEMORY, ": it takes more than ",
-            some->memoryBytes, " bytes to compile this component")));
-      }
+      if (signal == SIGABRT || signal == SIGXFSZ) throwTooLarge();
     }
     if (signal == SIGKILL) {  // as the kernel does where memory is short
       kj::throwFatalException(badInput("somebody on the node's machine killed the compilation; "
@@ -222,6 +230,8 @@ int compileWorkerMain(kj::ArrayPtr<const kj::StringPtr> words) {
     ffi::EngineOptions options;
     options.wasmStackBytes = words[0].parseAs<size_t>();
     options.debugInfo = words[1] == "1";
+    // A stranger's is compiled on one thread, however many cores there are.
+    if (words[2] != "0") setenv("RAYON_NUM_THREADS", "1", 1);
     confine(words[2].parseAs<uint64_t>(), words[3].parseAs<uint64_t>());
     auto component = kj::newDiskFile(kj::AutoCloseFd(STDIN_FILENO));
     writeAll(ffi::makeArtifact(options, component->mmap(0, component->stat().size)));
