@@ -83,6 +83,7 @@ KJ_TEST("as many at once as a key may have all graft; one more is told why it do
   Client beyond(f.connect());
   auto why = f.failure(beyond.graft(f.signer()).ignoreResult());
   KJ_EXPECT(contains(why, "overloaded: links: "), why);
+  KJ_EXPECT(f.node.node.getHits().count(LimitKind::LINKS) == 1);
   Client other(f.connect(f.other.getPeerId()));
   other.graft(f.signer(f.other)).wait(f.node.waitScope);
   clients.removeLast();

@@ -1,5 +1,8 @@
 // Clients' links: who may do what before they have grafted, and what ends with a link.
+
 #include "client-fixture.h"
+
+#include <kj/encoding.h>
 
 namespace ww {
 namespace {
@@ -99,6 +102,9 @@ KJ_TEST("a key has so many dials, over all of its links") {
     auto why = dial(*spent);
     KJ_EXPECT(contains(why, "overloaded: dials"), why);
   }
+  KJ_EXPECT(f.node.node.getHits().count(LimitKind::DIALS) == 2);
+  KJ_EXPECT(f.node.logged(kj::str("a limit was hit limit=dials client=",
+      kj::encodeHex(f.client.getKey().getPublicKey().bytes), " value=60")));
   auto why = dial(host(others, f.other));
   KJ_EXPECT(!contains(why, "overloaded: "), why);
 }
@@ -240,6 +246,7 @@ KJ_TEST("a key runs 64 detached cells, over all of its links") {
   Busy beyond(f, f.client), other(f, f.other);
   auto why = f.failure(beyond.process.detachRequest().send().ignoreResult());
   KJ_EXPECT(contains(why, "overloaded: detached"), why);
+  KJ_EXPECT(f.node.logged("a limit was hit limit=detached cell=65 value=64"));
   other.process.detachRequest().send().wait(f.node.waitScope);
 }
 

@@ -99,7 +99,7 @@ KJ_TEST("16 reads of a stream may wait; one more is refused, and those given up 
     KJ_EXPECT(contains(why, "overloaded: reads: 16 reads of this cell's stdout wait"), why);
   }
   KJ_EXPECT(node.node.getHits().count(LimitKind::READS) == 2);
-  KJ_EXPECT(node.logged("a limit was hit limit=reads cell=0 value=16"), "of the session's owner");
+  KJ_EXPECT(node.logged("a limit was hit limit=reads session=1 value=16"), "of who holds it");
   for (int round = 0; round < 1000; round++) {
     waiting.clear();
     for (int i = 0; i < 16; i++) waiting.add(ask());

@@ -118,6 +118,7 @@ KJ_TEST("a guest that hoards sessions is refused beyond the limit") {
   Pid0 pid0(node, {"hoard", "100"});
   auto line = pid0.line();
   KJ_EXPECT(line.startsWith("64: overloaded: sessions"), line);
+  KJ_EXPECT(node.logged("a limit was hit limit=sessions cell=1 value=64"));
   KJ_EXPECT(pid0.wait() == 0);
   KJ_EXPECT(node.answers());
 }

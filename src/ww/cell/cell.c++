@@ -178,8 +178,9 @@ CellUsage Cell::getUsage() const {
 
 // Tells which limits it hits, and ends it when its time is over. What this refers to outlives it.
 void Cell::watch(CellParts& parts) {
+  limitHits = parts.hits;
   auto hit = [this, &hits = parts.hits](LimitKind kind, kj::StringPtr limit) {
-    hits.hit(kind, id, limit, record->hits);
+    hits.hit(kind, {id}, limit, record->hits);
   };
   auto& limits = parts.limits;
   KJ_ASSERT_NONNULL(task)->onHits([hit, limits, stack = parts.engine.getStackBytes()](
@@ -198,10 +199,11 @@ void Cell::watch(CellParts& parts) {
     if (hits.stack) hit(LimitKind::STACK, kj::str(stack));
   });
   for (auto pipe: {out.get(), err.get()}) {
-    // It is who reads that asks for too much: the cell that started this one, or none.
+    // Who reads asks for too much: counted for who started this cell, and gave its streams away.
     pipe->onRefusedRead(kj::Function<void()>([this, &hits = parts.hits, &list = parts.list]() {
       auto reader = list.find(record->parent);
-      hits.hit(LimitKind::READS, record->parent, kj::str(MAX_PENDING_READS),
+      hits.hit(LimitKind::READS, {record->parent, record->origin->session},
+               kj::str(MAX_PENDING_READS),
                reader.map([](auto& r) -> CellHits& { return r.hits; }).orDefault(record->hits));
     }));
   }
@@ -228,6 +230,9 @@ void Cell::detach() {
   }
   auto count = list.countDetached(*record->origin);
   if (count >= CellList::MAX_DETACHED) {
+    KJ_IF_MAYBE(hits, limitHits) {
+      hits->hit(LimitKind::DETACHED, {id}, kj::str(CellList::MAX_DETACHED), record->hits);
+    }
     kj::throwFatalException(overloaded(kj::str("detached: ", count, " cells run already")));
   }
   record->log = kj::refcounted<CellLog>(*out, *err);
@@ -317,7 +322,7 @@ void CellBuilder::env(kj::Array<kj::String> variables) {
 
 void CellBuilder::requireRoom(CellGroup& group) {
   auto refuse = [&](LimitKind kind, kj::StringPtr name, kj::uint limit, kj::StringPtr why) {
-    parts.hits.hit(kind, group.getParent(), kj::str(limit), hitsOf(group));
+    hit(kind, group, kj::str(limit));
     kj::throwFatalException(overloaded(kj::str(name, ": ", why, "; the limit is ", limit)));
   };
   auto& limits = parts.limits;
@@ -338,9 +343,11 @@ void CellBuilder::requireRoom(CellGroup& group) {
   }
 }
 
-CellHits& CellBuilder::hitsOf(CellGroup& group) {
-  KJ_IF_MAYBE(record, parts.list.find(group.getParent())) return record->hits;
-  return group.hits;
+void CellBuilder::hit(LimitKind kind, CellGroup& group, kj::StringPtr limit) {
+  auto parent = parts.list.find(group.getParent());
+  auto& hits = parent.map([](auto& record) -> CellHits& { return record.hits; })
+      .orDefault(group.hits);
+  parts.hits.hit(kind, {group.getParent(), cellOrigin->session}, limit, hits);
 }
 
 kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& group) {
@@ -378,7 +385,7 @@ kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& 
     (*link)->onHits([&hits = parts.hits, limits = limits.link, id = cell->getId(),
                      record = kj::addRef(*cell->record)](kj::StringPtr limit) mutable {
       KJ_IF_MAYBE(kind, findLimitKind(limit)) {
-        hits.hit(*kind, id, valueOf(*kind, limits), record->hits);
+        hits.hit(*kind, {id}, valueOf(*kind, limits), record->hits);
       }
     });
   }
@@ -394,11 +401,11 @@ kj::Promise<kj::Own<const ffi::Component>> CellBuilder::compile(kj::Array<const 
   return parts.compiler.compile(kj::mv(wasm), terms).catch_(
       [this, &group, limits](kj::Exception&& e) -> kj::Own<const ffi::Component> {
     if (isOver(e, ffi::COMPILE_TIME)) {
-      parts.hits.hit(LimitKind::COMPILE_TIME, group.getParent(), kj::str(limits.cpu),
-                     hitsOf(group));
+      hit(LimitKind::COMPILE_TIME, group, kj::str(limits.cpu));
     } else if (isOver(e, ffi::COMPILE_MEMORY)) {
-      parts.hits.hit(LimitKind::COMPILE_MEMORY, group.getParent(), kj::str(limits.memoryBytes),
-                     hitsOf(group));
+      hit(LimitKind::COMPILE_MEMORY, group, kj::str(limits.memoryBytes));
+    } else if (isOver(e, ffi::COMPILATIONS)) {
+      hit(LimitKind::COMPILATIONS, group, "fixed");
     }
     kj::throwFatalException(kj::mv(e));
   });
@@ -415,7 +422,7 @@ kj::Promise<kj::Own<Cell>> CellBuilder::start(kj::Array<const kj::byte> wasm,
   KJ_DEFER(if (!started) cell->end(EXIT_KILLED));
   auto entered = KJ_ASSERT_NONNULL(cell->task)->onInstantiated()
       .exclusiveJoin(parts.timer.afterDelay(parts.limits.instantiation).then([&]() -> bool {
-    parts.hits.hit(LimitKind::INSTANTIATION, cell->getId(), kj::str(parts.limits.instantiation),
+    parts.hits.hit(LimitKind::INSTANTIATION, {cell->getId()}, kj::str(parts.limits.instantiation),
                    cell->record->hits);
     kj::throwFatalException(badInput(kj::str(NOT_IN_TIME, " within ",
                                              parts.limits.instantiation)));

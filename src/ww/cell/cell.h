@@ -124,7 +124,7 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   kj::Maybe<kj::Own<ffi::GuestBudget>> budget;  // the parent's
   const kj::uint depth = 0;
   kj::Own<Count> tree = kj::refcounted<Count>();
-  CellHits hits;  // where it is not a cell that starts one
+  CellHits hits;  // where it is no cell that starts one
   bool ended = false;
   kj::Own<CellAccount> account;
   kj::HashMap<uint64_t, kj::Own<Cell>> cells;
@@ -185,6 +185,7 @@ class Cell final: public kj::Refcounted {
   const uint64_t id;
   Logger& logger;
   CellList& list;
+  kj::Maybe<LimitHits&> limitHits;  // while it is watched
   kj::Own<CellRecord> record;
   kj::Own<void> place;    // among those that are held
   kj::Own<void> running;  // among those of its session that run
@@ -249,7 +250,7 @@ class CellBuilder final {
   kj::Promise<kj::Own<const ffi::Component>> compile(kj::Array<const kj::byte> wasm,
                                                      CellGroup& group);
   void requireRoom(CellGroup& group);
-  CellHits& hitsOf(CellGroup& group);
+  void hit(LimitKind kind, CellGroup& group, kj::StringPtr limit);
   kj::Own<Cell> makeCell(const ffi::Component& component, CellGroup& group);
 
   CellParts parts;

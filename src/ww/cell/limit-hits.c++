@@ -20,11 +20,17 @@ kj::StringPtr nameOf(LimitKind kind) {
     case LimitKind::CPU: return "cpu";
     case LimitKind::WALL: return "timeout";
     case LimitKind::DESCENDANTS: return "descendants";
+    case LimitKind::DETACHED: return "detached";
     case LimitKind::DEPTH: return "depth";
     case LimitKind::HELD: return "cells";
     case LimitKind::INSTANTIATION: return "instantiation";
     case LimitKind::COMPILE_TIME: return ffi::COMPILE_TIME;
     case LimitKind::COMPILE_MEMORY: return ffi::COMPILE_MEMORY;
+    case LimitKind::COMPILATIONS: return ffi::COMPILATIONS;
+    case LimitKind::SESSIONS: return "sessions";
+    case LimitKind::GRAFTS: return "grafts";
+    case LimitKind::DIALS: return "dials";
+    case LimitKind::LINKS: return "links";
     case LimitKind::LINK_CALLS: return "calls";
     case LimitKind::LINK_ANSWERS: return "answers";
     case LimitKind::LINK_HELD_BYTES: return "heldBytes";
@@ -50,24 +56,24 @@ kj::Maybe<LimitKind> findLimitKind(kj::StringPtr name) {
 bool LimitHits::count(LimitKind kind, CellHits& of) {
   ++counts[size_t(kind)];
   ++of.count;
-  auto bit = 1u << kj::uint(kind);
+  auto bit = uint64_t(1) << kj::uint(kind);
   bool isFirst = (of.kinds & bit) == 0;
   of.kinds |= bit;
   return isFirst;
 }
 
-void LimitHits::hit(LimitKind kind, uint64_t cell, kj::StringPtr limit, CellHits& of) {
+void LimitHits::hit(LimitKind kind, LimitHolder who, kj::StringPtr limit, CellHits& of) {
   if (!count(kind, of)) return;
-  logger.log(LogLevel::WARNING, "a limit was hit",
-             {{"limit", kj::str(nameOf(kind))}, {"cell", kj::str(cell)},
-              {"value", kj::str(limit)}});
-}
-
-void LimitHits::hit(LimitKind kind, kj::StringPtr client, kj::StringPtr limit, CellHits& of) {
-  if (!count(kind, of)) return;
-  logger.log(LogLevel::WARNING, "a limit was hit",
-             {{"limit", kj::str(nameOf(kind))}, {"client", kj::str(client)},
-              {"value", kj::str(limit)}});
+  kj::Vector<LogField> fields;
+  fields.add(LogField{"limit", kj::str(nameOf(kind))});
+  if (who.cell != 0) {
+    fields.add(LogField{"cell", kj::str(who.cell)});
+  } else if (who.session != 0) {
+    fields.add(LogField{"session", kj::str(who.session)});
+  }
+  if (who.client != nullptr) fields.add(LogField{"client", kj::str(who.client)});
+  fields.add(LogField{"value", kj::str(limit)});
+  logger.log(LogLevel::WARNING, "a limit was hit", fields);
 }
 
 }  // namespace ww

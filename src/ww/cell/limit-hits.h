@@ -1,6 +1,6 @@
 #pragma once
-// Which cell came up against which limit: counted, and said once of each cell and limit, so that a
-// cell that goes on trying fills no log.
+// Who came up against which limit: counted, and said once of each cell, session or client and
+// limit, so that who goes on trying fills no log.
 //
 // One event loop. Outlives the cells.
 
@@ -26,11 +26,17 @@ enum class LimitKind {
   CPU,
   WALL,
   DESCENDANTS,
+  DETACHED,
   DEPTH,
   HELD,
   INSTANTIATION,
   COMPILE_TIME,
   COMPILE_MEMORY,
+  COMPILATIONS,
+  SESSIONS,
+  GRAFTS,
+  DIALS,
+  LINKS,
   LINK_CALLS,  // of a link: those that link/quota-network.h and its kin name
   LINK_ANSWERS,
   LINK_HELD_BYTES,
@@ -45,16 +51,23 @@ enum class LimitKind {
 };
 
 constexpr size_t LIMIT_KINDS = size_t(LimitKind::LINK_STALLED) + 1;
-static_assert(LIMIT_KINDS <= 32, "CellHits has a bit for each");
+static_assert(LIMIT_KINDS <= 64, "CellHits has a bit for each");
 
 // As operators read it, and as refusals say it: memory, compileTime, heldBytes.
 kj::StringPtr nameOf(LimitKind kind);
 kj::Maybe<LimitKind> findLimitKind(kj::StringPtr name);
 
-// Those that one cell has hit.
+// Those that one cell, session or client has hit.
 struct CellHits {
   uint64_t count = 0;
-  kj::uint kinds = 0;  // a bit each
+  uint64_t kinds = 0;  // a bit each
+};
+
+// Who it was. Without a cell it is who holds the session; without either, a client's link.
+struct LimitHolder {
+  uint64_t cell = 0;     // 0: none
+  uint64_t session = 0;  // likewise
+  kj::StringPtr client = nullptr;
 };
 
 class LimitHits final {
@@ -62,11 +75,8 @@ class LimitHits final {
   explicit LimitHits(Logger& logger): logger(logger) {}
   KJ_DISALLOW_COPY_AND_MOVE(LimitHits);
 
-  // `limit` is its value. `cell` 0: none, a client's own session.
-  void hit(LimitKind kind, uint64_t cell, kj::StringPtr limit, CellHits& of);
-
-  // Of a client's link.
-  void hit(LimitKind kind, kj::StringPtr client, kj::StringPtr limit, CellHits& of);
+  // `limit` is its value.
+  void hit(LimitKind kind, LimitHolder who, kj::StringPtr limit, CellHits& of);
 
   uint64_t count(LimitKind kind) const { return counts[size_t(kind)]; }
 

@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 #include <kj/vector.h>
+#include <ww/base/error.h>
 #include <ww/ffi/engine.h>
 
 namespace ww::ffi {
@@ -39,7 +40,8 @@ kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr hash) {
   })) {
     // What is wrong with the component itself is told to whoever wants to run it.
     if (!isComponentProblem(*exception)) {
-      KJ_LOG(WARNING, "cached code not used", hash, exception->getDescription());
+      KJ_LOG(WARNING, kj::str("the cached code of component ", hash, " cannot be used; it is "
+                              "compiled again: ", systemReason(*exception)));
     }
   }
   return found;
@@ -54,7 +56,8 @@ void CodeStore::keep(kj::StringPtr hash, kj::ArrayPtr<const kj::byte> artifact) 
     entry.addAll(tail.asBytes());
     store->put(name, entry);
   })) {
-    KJ_LOG(WARNING, "compiled code not cached", hash, exception->getDescription());
+    KJ_LOG(WARNING, kj::str("the code of component ", hash, " is not cached; the next node will "
+                            "compile it again: ", systemReason(*exception)));
   }
 }
 

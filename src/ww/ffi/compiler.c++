@@ -66,7 +66,7 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
     });
     auto refuseAbove = [&](size_t bytes, size_t most, kj::StringPtr whose) {
       if (bytes <= most) return;
-      kj::throwFatalException(overloaded(kj::str("compilations: ", bytes, " bytes of components ",
+      kj::throwFatalException(overloaded(kj::str(COMPILATIONS, ": ", bytes, " bytes of components ",
                                                  whose, " wait; the limit is ", most)));
     };
     refuseAbove(tenant.bytes + job->wasm.size(), maxTenantBytes, "of this key");

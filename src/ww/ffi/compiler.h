@@ -29,9 +29,10 @@ struct CompileTerms {
 };
 
 // Was a compilation given up at one of its limits? Its reason then begins with `overloaded: ` and
-// COMPILE_TIME or COMPILE_MEMORY.
+// COMPILE_TIME or COMPILE_MEMORY; with COMPILATIONS where too much waits to be compiled.
 constexpr kj::StringPtr COMPILE_TIME = "compileTime"_kj;
 constexpr kj::StringPtr COMPILE_MEMORY = "compileMemory"_kj;
+constexpr kj::StringPtr COMPILATIONS = "compilations"_kj;
 
 // Lives on one loop, which gets the results.
 class Compiler {

@@ -33,7 +33,8 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   };
 
   // With guests queued the loop never comes to rest, and KJ looks at timers and sockets only then:
-  // `waitScope` is told to look in between, often while a guest is queued.
+  // `waitScope` is told to look in between, often while a guest is queued. Both outlive it, and so
+  // every channel that holds it.
   RunQueue(kj::Timer& timer, kj::WaitScope& waitScope);
   ~RunQueue() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(RunQueue);

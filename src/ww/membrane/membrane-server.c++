@@ -41,6 +41,8 @@ class MembraneServer::Register final: public kj::Refcounted {
 
 namespace {
 
+constexpr kj::StringPtr SESSIONS = "sessions"_kj;
+
 kj::Exception nodeEnded() { return ended("the node is shutting down"); }
 
 }  // namespace
@@ -51,21 +53,24 @@ void GraftGate::close() {
 }
 
 MembraneServer::MembraneServer(GraftGate& gate, GraftPolicy& policy, Offer offer,
-                               SessionLimits limits)
+                               SessionLimits limits, OnRefused onRefused)
     : gate(kj::addRef(gate)), policy(policy), offer(kj::mv(offer)), limits(limits),
-      sessions(kj::refcounted<Register>()) {}
+      onRefused(kj::mv(onRefused)), sessions(kj::refcounted<Register>()) {}
 
 MembraneServer::~MembraneServer() noexcept(false) {}
 
-void MembraneServer::requireRoom() const {
+void MembraneServer::refuse(kj::StringPtr name, size_t limit, kj::StringPtr why) {
+  onRefused(name, limit);
+  kj::throwFatalException(overloaded(kj::str(name, ": ", limit, ' ', why)));
+}
+
+void MembraneServer::requireRoom() {
   auto held = sessions->countHeld();
   if (held >= limits.held) {
-    kj::throwFatalException(overloaded(kj::str("sessions: ", held,
-        " are held, ended ones among them; drop some first")));
+    refuse(SESSIONS, limits.held, "are held, ended ones among them; drop some first");
   }
   if (held >= limits.standing && sessions->countStanding() >= limits.standing) {
-    kj::throwFatalException(overloaded(kj::str("sessions: ", limits.standing,
-        " are held; drop some first")));
+    refuse(SESSIONS, limits.standing, "are held; drop some first");
   }
 }
 
@@ -79,9 +84,7 @@ kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
   auto params = context.getParams();
   kj::Maybe<stem::Signer::Client> signer;
   if (params.hasSigner()) signer = params.getSigner();
-  if (pending >= limits.pending) {
-    kj::throwFatalException(overloaded(kj::str("grafts: ", pending, " are pending")));
-  }
+  if (pending >= limits.pending) refuse("grafts", limits.pending, "are pending");
   ++pending;
   KJ_DEFER(--pending);
   auto admission = co_await policy.admit(kj::mv(signer), gate->heads.seq());

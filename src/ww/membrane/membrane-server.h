@@ -53,8 +53,12 @@ class MembraneServer final
   // `key`: whose session it is, where the policy asked for one. May throw, to refuse.
   using Offer = kj::Function<SessionOffer(Lease& lease, kj::Maybe<const AllowedKey&> key)>;
 
-  // `policy`, and what `offer` refers to, outlive the gate's close().
-  MembraneServer(GraftGate& gate, GraftPolicy& policy, Offer offer, SessionLimits limits = {});
+  // The limit's name, `sessions` or `grafts`, and its value.
+  using OnRefused = kj::Function<void(kj::StringPtr name, size_t limit)>;
+
+  // `policy`, and what `offer` and `onRefused` refer to, outlive the gate's close().
+  MembraneServer(GraftGate& gate, GraftPolicy& policy, Offer offer, SessionLimits limits = {},
+                 OnRefused onRefused = [](kj::StringPtr, size_t) {});
   ~MembraneServer() noexcept(false);
 
   // A graft that the policy keeps waiting takes no room; it is a call in flight like any other.
@@ -64,12 +68,14 @@ class MembraneServer final
   class Register;
 
   kj::Promise<void> graftThroughGate(GraftContext context);
-  void requireRoom() const;
+  void requireRoom();
+  [[noreturn]] void refuse(kj::StringPtr name, size_t limit, kj::StringPtr why);
 
   kj::Own<GraftGate> gate;
   GraftPolicy& policy;
   Offer offer;
   const SessionLimits limits;
+  OnRefused onRefused;
   kj::Own<Register> sessions;
   size_t pending = 0;
 };

@@ -20,10 +20,14 @@ struct Fixture {
   kj::Own<Lease> lease = watch.issue();
   kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
   LoopbackNetwork network;
+  kj::Vector<kj::uint> refusals;  // of dials: the limits
   LoopbackSwarm here{network, newPeerId()}, there{network, newPeerId()};
 
   peer::Host::Client serve(Swarm& swarm, DialPolicy policy = {}) {
-    return kj::heap<HostServer>(*lease, swarm, *kj::refcounted<DialCount>(policy, timer),
+    auto dials = kj::refcounted<DialCount>(policy, timer, [this](kj::uint limit) {
+      refusals.add(limit);
+    });
+    return kj::heap<HostServer>(*lease, swarm, *dials,
                                 peer::Executor::Client(KJ_EXCEPTION(FAILED, "no executor here")));
   }
 
@@ -152,6 +156,7 @@ KJ_TEST("a session's dials are counted: at a time, in a minute, in a call") {
   KJ_EXPECT(f.connect(host, id.asBytes(), one).startsWith("cannot connect"));
   KJ_EXPECT(f.connect(host, id.asBytes(), one) ==
             "overloaded: dials: 3 in this minute");
+  KJ_EXPECT(f.refusals.size() == 2 && f.refusals[0] == 2 && f.refusals[1] == 3);
   f.timer.advanceTo(f.timer.now() + 60 * kj::SECONDS);
   KJ_EXPECT(f.connect(host, id.asBytes(), one).startsWith("cannot connect"));
 }

@@ -15,19 +15,20 @@ void setAddrs(Builder list, kj::ArrayPtr<const Multiaddr> addrs) {
 
 }  // namespace
 
+void DialCount::refuseAbove(kj::uint count, kj::uint limit, kj::StringPtr what) {
+  if (count < limit) return;
+  onRefused(limit);
+  kj::throwFatalException(overloaded(kj::str("dials: ", count, ' ', what)));
+}
+
 kj::Own<void> DialCount::begin() {
   auto now = timer.now();
   if (now - minute >= MINUTE) {
     minute = now;
     begun = 0;
   }
-  if (pending >= policy.maxPending) {
-    kj::throwFatalException(
-        overloaded(kj::str("dials: ", pending, " are pending")));
-  }
-  if (begun >= policy.maxPerMinute) {
-    kj::throwFatalException(overloaded(kj::str("dials: ", begun, " in this minute")));
-  }
+  refuseAbove(pending, policy.maxPending, "are pending");
+  refuseAbove(begun, policy.maxPerMinute, "in this minute");
   ++pending;
   ++begun;
   return kj::heap(kj::defer([self = kj::addRef(*this)]() mutable { --self->pending; }));

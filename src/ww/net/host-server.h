@@ -2,6 +2,7 @@
 // The Host capability of one session: the node as a cell sees it. It tells what the swarm tells,
 // and dials within what the operator allows a cell.
 
+#include <kj/function.h>
 #include <kj/timer.h>
 #include <peer.capnp.h>
 #include <ww/epoch/session-bound.h>
@@ -20,7 +21,9 @@ struct DialPolicy {
 // do all links of one key.
 class DialCount final: public kj::Refcounted {
  public:
-  DialCount(const DialPolicy& policy, kj::Timer& timer): policy(policy), timer(timer) {}
+  // Each refusal is told to `onRefused`, with the limit.
+  DialCount(const DialPolicy& policy, kj::Timer& timer, kj::Function<void(kj::uint)> onRefused)
+      : policy(policy), timer(timer), onRefused(kj::mv(onRefused)) {}
 
   // Counts one dial, for as long as the result lives. Throws `overloaded: dials` above the limits.
   kj::Own<void> begin();
@@ -28,7 +31,10 @@ class DialCount final: public kj::Refcounted {
   const DialPolicy policy;
 
  private:
+  void refuseAbove(kj::uint count, kj::uint limit, kj::StringPtr what);
+
   kj::Timer& timer;
+  kj::Function<void(kj::uint)> onRefused;
   kj::uint pending = 0;
   kj::uint begun = 0;            // in the current minute
   kj::TimePoint minute = kj::origin<kj::TimePoint>();

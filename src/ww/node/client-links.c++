@@ -150,7 +150,7 @@ class ClientLinks::Link final: public kj::Refcounted {
     rpc->onHits([this](kj::StringPtr limit) {
       KJ_IF_MAYBE(kind, findLimitKind(limit)) {
         auto& limits = grafted ? this->owner.limits.after : this->owner.limits.first;
-        this->owner.node.getHits().hit(*kind, name(), valueOf(*kind, limits), hits);
+        this->owner.node.getHits().hit(*kind, {0, 0, name()}, valueOf(*kind, limits), hits);
       }
     });
     if (isOwner) {
@@ -245,6 +245,7 @@ class ClientLinks::Link final: public kj::Refcounted {
     }
     auto most = owner.limits.linksOfKey;
     if (owner.grafted->of(name) >= most) {
+      owner.node.getHits().hit(LimitKind::LINKS, {0, 0, this->name()}, kj::str(most), hits);
       kj::throwFatalException(overloaded(kj::str("links: this key has ", most,
           " already, and there is no more; end one")));
     }

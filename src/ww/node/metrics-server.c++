@@ -14,6 +14,9 @@ constexpr Answer OK{200, "OK"_kj}, BAD_REQUEST{400, "Bad Request"_kj},
     WRONG_HOST{421, "Misdirected Request"_kj}, NOT_READY{503, "Service Unavailable"_kj};
 
 constexpr auto PLAIN_TEXT = "text/plain; charset=utf-8"_kj;
+// For a reader to take an answer.
+constexpr kj::Duration TO_ANSWER = 30 * kj::SECONDS;
+
 constexpr auto GET_ALONE = "GET alone"_kj;
 
 kj::HttpHeaders headersOf(const kj::HttpHeaderTable& table, Answer with, kj::StringPtr type) {
@@ -51,7 +54,8 @@ class MetricsServer::Connection final: public kj::HttpService {
                             const kj::HttpHeaders& headers, kj::AsyncInputStream&,
                             Response& response) override {
     ++answering;
-    return server.answer(method, url, headers, response).attach(kj::defer([this]() {
+    auto answer = server.answer(method, url, headers, response);
+    return server.timer.timeoutAfter(TO_ANSWER, kj::mv(answer)).attach(kj::defer([this]() {
       --answering;
     }));
   }

@@ -46,6 +46,30 @@ struct Node::Holder {
   kj::Function<void(SessionList::Entry&)> onSession;
 };
 
+// What one holder of a Membrane, or one key, is refused before it comes to any cell.
+struct Node::Refusals final: public kj::Refcounted {
+  Refusals(Node& node, uint64_t cell, kj::String client)
+      : node(node), cell(cell), client(kj::mv(client)) {}
+
+  void hit(LimitKind kind, uint64_t limit) {
+    auto& of = node.cells.find(cell)
+        .map([](auto& record) -> CellHits& { return record.hits; }).orDefault(hits);
+    node.hits.hit(kind, {cell, 0, client}, kj::str(limit), of);
+  }
+
+  kj::Own<DialCount> countDials(const DialPolicy& policy) {
+    return kj::refcounted<DialCount>(policy, node.timer,
+                                     [self = kj::addRef(*this)](kj::uint limit) mutable {
+      self->hit(LimitKind::DIALS, limit);
+    });
+  }
+
+  Node& node;
+  const uint64_t cell;  // 0: none
+  const kj::String client;
+  CellHits hits;
+};
+
 Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, HeadSource& source,
            Swarm& swarm, Logger& logger, CompileParts compile)
     : options(options), timer(timer), swarm(swarm), logger(logger), heads(source),
@@ -87,13 +111,16 @@ stem::Membrane<membrane::WetwareSession>::Client Node::openMembrane() {
 
 stem::Membrane<membrane::WetwareSession>::Client Node::serveMembrane(CellGroup& owner,
                                                                      MembraneParts parts) {
+  auto refusals = kj::refcounted<Refusals>(*this, owner.getParent(), kj::str(parts.from));
   auto holder = kj::heap<Holder>(Holder{parts.holder, kj::mv(parts.from), kj::addRef(owner),
-                                        kj::refcounted<DialCount>(parts.dial, timer),
+                                        refusals->countDials(parts.dial),
                                         kj::mv(parts.onSession)});
   return kj::heap<MembraneServer>(*gate, parts.policy,
       [this, holder = kj::mv(holder)](Lease& lease, kj::Maybe<const AllowedKey&> key) mutable {
     return offer(lease, key, *holder);
-  }, parts.limits);
+  }, parts.limits, [refusals = kj::mv(refusals)](kj::StringPtr name, size_t limit) mutable {
+    KJ_IF_MAYBE(kind, findLimitKind(name)) refusals->hit(*kind, limit);
+  });
 }
 
 Node::KeyUse& Node::useOf(const AllowedKey& key, const Holder& holder) {
@@ -104,7 +131,7 @@ Node::KeyUse& Node::useOf(const AllowedKey& key, const Holder& holder) {
                                          limits.tableElements * limits.cellsWorthOfKey,
                                          root->findBudget());
     return kj::HashMap<kj::String, KeyUse>::Entry{kj::str(name), KeyUse{
-        kj::refcounted<DialCount>(holder.dials->policy, timer),
+        kj::refcounted<Refusals>(*this, 0, kj::str(name))->countDials(holder.dials->policy),
         kj::refcounted<CellAccount>(limits.heldOfKey, kj::mv(budget))}};
   });
 }

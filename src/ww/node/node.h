@@ -89,6 +89,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
  private:
   class Session;
   struct Holder;
+  struct Refusals;
 
   // Of a key, over all of its links.
   struct KeyUse {
