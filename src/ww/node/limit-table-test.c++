@@ -62,7 +62,8 @@ KJ_TEST("what is counted has the name of a limit, unless it is fixed") {
                     "compilations detached sessions grafts ");
   for (size_t i = 0; i < LIMIT_KINDS; i++) {
     auto name = kj::str(' ', nameOf(LimitKind(i)), ' ');
-    KJ_EXPECT(all.contains(name), name);
+    bool isListed = strstr(all.cStr(), name.cStr()) != nullptr;
+    KJ_EXPECT(isListed, name);
   }
 }
 

@@ -1,0 +1,55 @@
+#pragma once
+// How far a node has followed one Stem contract: kept, so that a restart never adopts an older epoch
+// than the node had, and notices when the chain took back what was final.
+
+#include <kj/async.h>
+#include <kj/vector.h>
+#include <ww/epoch/epoch.h>
+#include <ww/stem/stem-types.h>
+
+namespace ww::stem {
+
+// The longest value of a head that is followed: a CID is some 36 bytes.
+constexpr size_t MAX_HEAD_BYTES = 1024;
+
+struct Cursor {
+  uint64_t chainId = 0;
+  BlockRef final;  // the newest final block that was looked at
+  Epoch epoch;     // the newest that was adopted; head is at most MAX_HEAD_BYTES
+
+  Cursor clone() const { return {chainId, final, epoch.clone()}; }
+};
+
+// Lives on one event loop. One call at a time.
+class CursorStore {
+ public:
+  virtual ~CursorStore() noexcept(false) {}
+
+  // What was saved last for this contract; nothing if nothing was. Rejects when it cannot be read.
+  virtual kj::Promise<kj::Maybe<Cursor>> load(const Address& contract) = 0;
+
+  // Resolves once it would survive a loss of power. Rejects, and what was saved before stands, when
+  // it cannot be written, or would go back: to a lower sequence number.
+  virtual kj::Promise<void> save(const Address& contract, Cursor cursor) = 0;
+
+  // Removes it, by the operator's order alone.
+  virtual kj::Promise<void> forget(const Address& contract) = 0;
+};
+
+// Keeps them while it lives. For tests.
+class MemoryCursorStore final: public CursorStore {
+ public:
+  kj::Promise<kj::Maybe<Cursor>> load(const Address& contract) override;
+  kj::Promise<void> save(const Address& contract, Cursor cursor) override;
+  kj::Promise<void> forget(const Address& contract) override;
+
+ private:
+  struct Entry {
+    Address contract;
+    Cursor cursor;
+  };
+  kj::Vector<Entry> entries;
+  kj::Maybe<Entry&> find(const Address& contract);
+};
+
+}  // namespace ww::stem
