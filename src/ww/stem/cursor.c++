@@ -2,20 +2,20 @@
 
 #include <ww/base/error.h>
 
-namespace ww::stem {
+namespace ww {
 
-kj::Maybe<MemoryCursorStore::Entry&> MemoryCursorStore::find(const Address& contract) {
+kj::Maybe<MemoryCursorStore::Entry&> MemoryCursorStore::find(const EthAddress& contract) {
   for (auto& entry: entries) {
     if (entry.contract == contract) return entry;
   }
   return nullptr;
 }
 
-kj::Promise<kj::Maybe<Cursor>> MemoryCursorStore::load(const Address& contract) {
+kj::Promise<kj::Maybe<StemCursor>> MemoryCursorStore::load(const EthAddress& contract) {
   return find(contract).map([](Entry& entry) { return entry.cursor.clone(); });
 }
 
-kj::Promise<void> MemoryCursorStore::save(const Address& contract, Cursor cursor) {
+kj::Promise<void> MemoryCursorStore::save(const EthAddress& contract, StemCursor cursor) {
   KJ_IF_MAYBE(entry, find(contract)) {
     auto kept = entry->cursor.epoch.seq;
     if (cursor.epoch.seq < kept) {
@@ -28,7 +28,7 @@ kj::Promise<void> MemoryCursorStore::save(const Address& contract, Cursor cursor
   return kj::READY_NOW;
 }
 
-kj::Promise<void> MemoryCursorStore::forget(const Address& contract) {
+kj::Promise<void> MemoryCursorStore::forget(const EthAddress& contract) {
   kj::Vector<Entry> others;
   for (auto& entry: entries) {
     if (!(entry.contract == contract)) others.add(kj::mv(entry));
@@ -37,4 +37,4 @@ kj::Promise<void> MemoryCursorStore::forget(const Address& contract) {
   return kj::READY_NOW;
 }
 
-}  // namespace ww::stem
+}  // namespace ww

@@ -1,23 +1,23 @@
 #pragma once
-// How far a node has followed one Stem contract: kept, so that a restart never adopts an older epoch
-// than the node had, and notices when the chain took back what was final.
+// How far a node has followed one Stem contract: kept, so that a restart never adopts an older
+// epoch than the node had, and notices when the chain took back what was final.
 
 #include <kj/async.h>
 #include <kj/vector.h>
 #include <ww/epoch/epoch.h>
-#include <ww/stem/stem-types.h>
+#include <ww/stem/chain.h>
 
-namespace ww::stem {
+namespace ww {
 
 // The longest value of a head that is followed: a CID is some 36 bytes.
 constexpr size_t MAX_HEAD_BYTES = 1024;
 
-struct Cursor {
+struct StemCursor {
   uint64_t chainId = 0;
   BlockRef final;  // the newest final block that was looked at
   Epoch epoch;     // the newest that was adopted; head is at most MAX_HEAD_BYTES
 
-  Cursor clone() const { return {chainId, final, epoch.clone()}; }
+  StemCursor clone() const { return {chainId, final, epoch.clone()}; }
 };
 
 // Lives on one event loop. One call at a time.
@@ -26,30 +26,30 @@ class CursorStore {
   virtual ~CursorStore() noexcept(false) {}
 
   // What was saved last for this contract; nothing if nothing was. Rejects when it cannot be read.
-  virtual kj::Promise<kj::Maybe<Cursor>> load(const Address& contract) = 0;
+  virtual kj::Promise<kj::Maybe<StemCursor>> load(const EthAddress& contract) = 0;
 
   // Resolves once it would survive a loss of power. Rejects, and what was saved before stands, when
   // it cannot be written, or would go back: to a lower sequence number.
-  virtual kj::Promise<void> save(const Address& contract, Cursor cursor) = 0;
+  virtual kj::Promise<void> save(const EthAddress& contract, StemCursor cursor) = 0;
 
   // Removes it, by the operator's order alone.
-  virtual kj::Promise<void> forget(const Address& contract) = 0;
+  virtual kj::Promise<void> forget(const EthAddress& contract) = 0;
 };
 
 // Keeps them while it lives. For tests.
 class MemoryCursorStore final: public CursorStore {
  public:
-  kj::Promise<kj::Maybe<Cursor>> load(const Address& contract) override;
-  kj::Promise<void> save(const Address& contract, Cursor cursor) override;
-  kj::Promise<void> forget(const Address& contract) override;
+  kj::Promise<kj::Maybe<StemCursor>> load(const EthAddress& contract) override;
+  kj::Promise<void> save(const EthAddress& contract, StemCursor cursor) override;
+  kj::Promise<void> forget(const EthAddress& contract) override;
 
  private:
   struct Entry {
-    Address contract;
-    Cursor cursor;
+    EthAddress contract;
+    StemCursor cursor;
   };
   kj::Vector<Entry> entries;
-  kj::Maybe<Entry&> find(const Address& contract);
+  kj::Maybe<Entry&> find(const EthAddress& contract);
 };
 
-}  // namespace ww::stem
+}  // namespace ww

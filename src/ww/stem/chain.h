@@ -5,11 +5,11 @@
 #include <kj/common.h>
 #include <stdint.h>
 
-namespace ww::stem {
+namespace ww {
 
-struct Address {
+struct EthAddress {
   std::array<kj::byte, 20> bytes{};
-  bool operator==(const Address&) const = default;
+  bool operator==(const EthAddress&) const = default;
 };
 
 struct BlockHash {
@@ -23,4 +23,4 @@ struct BlockRef {
   bool operator==(const BlockRef&) const = default;
 };
 
-}  // namespace ww::stem
+}  // namespace ww
