@@ -9,9 +9,6 @@
 
 namespace ww {
 
-// The longest value of a head that is followed: a CID is some 36 bytes.
-constexpr size_t MAX_HEAD_BYTES = 1024;
-
 struct StemCursor {
   uint64_t chainId = 0;
   BlockRef final;  // the newest final block that was looked at

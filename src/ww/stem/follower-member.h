@@ -1,0 +1,50 @@
+#pragma once
+// One provider of a StemFollower: for follower.c++ and follower-member.c++ alone.
+
+#include <ww/stem/follower.h>
+
+namespace ww {
+
+struct StemFollower::Member {
+  static constexpr size_t MAX_HINTS = 256;
+
+  explicit Member(kj::Own<ChainReader> reader): reader(kj::mv(reader)) {}
+
+  // Nothing while it fails.
+  kj::Maybe<const BlockRef&> findFinal() const {
+    KJ_IF_MAYBE(v, view) {
+      KJ_IF_MAYBE(block, v->final) return *block;
+    }
+    return nullptr;
+  }
+
+  // It may look now, unless it waits because it failed.
+  void ring() {
+    if (bell.get() != nullptr) bell->fulfill();
+    isRung = true;
+  }
+
+  void recover() {
+    state = ProviderStatus::ANSWERS;
+    problem = nullptr;
+  }
+
+  ProviderStatus toStatus() const;
+
+  kj::Own<ChainReader> reader;
+  ProviderStatus::State state = ProviderStatus::NEW;
+  kj::String problem;
+  kj::Maybe<uint64_t> chainId;    // while it answers
+  kj::Maybe<ChainView> view;      // likewise
+  kj::Maybe<Vote> vote;           // in the current round
+  bool hasAnswered = false;       // likewise: voted, or failed to
+  kj::Vector<HeadLog> hints;      // events that were pushed, above what is final
+  kj::TimePoint moved = kj::origin<kj::TimePoint>();       // its latest block
+  kj::Maybe<kj::TimePoint> saidAt;                         // that it disagrees
+  kj::uint failuresInRow = 0;
+  uint64_t failures = 0, disagreements = 0;
+  bool isRung = false;
+  kj::Own<kj::PromiseFulfiller<void>> bell;
+};
+
+}  // namespace ww

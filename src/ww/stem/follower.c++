@@ -1,0 +1,375 @@
+#include <ww/stem/follower.h>
+
+#include <kj/debug.h>
+#include <ww/base/error.h>
+#include <ww/stem/follower-member.h>
+#include <ww/stem/hex.h>
+
+namespace ww {
+namespace {
+
+// A round that takes longer is given up for a newer one.
+constexpr kj::Duration ROUND_PATIENCE = 15 * kj::SECONDS;
+
+// Of blocks whose events are read after a head was adopted.
+constexpr uint64_t MAX_AUDIT_BLOCKS = 50'000;
+
+constexpr kj::Duration PROGRESS_INTERVAL = 10 * kj::SECONDS;
+
+kj::String epochText(const kj::Maybe<StemHead>& head) {
+  KJ_IF_MAYBE(h, head) return kj::str("head ", h->seq, " (", hexDataOf(h->value), ")");
+  return kj::str("no contract");
+}
+
+}  // namespace
+
+StemFollower::StemFollower(FollowerOptions options, kj::Array<kj::Own<ChainReader>> readers,
+                           CursorStore& store, kj::Timer& timer,
+                           kj::Function<uint64_t()> random, Logger& logger)
+    : StemFollower(kj::mv(options), kj::mv(readers), store, timer, kj::mv(random), logger,
+                   kj::newPromiseAndFulfiller<void>()) {}
+
+StemFollower::StemFollower(FollowerOptions options, kj::Array<kj::Own<ChainReader>> readers,
+                           CursorStore& store, kj::Timer& timer,
+                           kj::Function<uint64_t()> random, Logger& logger,
+                           kj::PromiseFulfillerPair<void> paf)
+    : options(kj::mv(options)), store(store), timer(timer), random(kj::mv(random)),
+      logger(logger), members(KJ_MAP(reader, readers) { return kj::heap<Member>(kj::mv(reader)); }),
+      changedFulfiller(kj::mv(paf.fulfiller)), changed(paf.promise.fork()), tasks(*this) {
+  KJ_REQUIRE(this->options.quorum >= 1 && this->options.quorum <= members.size());
+}
+
+StemFollower::~StemFollower() noexcept(false) {}
+
+kj::Promise<void> StemFollower::start() {
+  cursor = co_await store.load(options.contract);
+  KJ_IF_MAYBE(kept, cursor) {
+    KJ_IF_MAYBE(id, options.chainId) {
+      if (kept->chainId != *id) {
+        kj::throwFatalException(badInput(kj::str("this contract was followed on chain ",
+            kept->chainId, " before, and not on ", *id, ": give another --data-dir")));
+      }
+    }
+  }
+  latestMoved = finalMoved = timer.now();
+  for (auto& member: members) {
+    member->moved = timer.now();
+    tasks.add(watch(*member));
+    tasks.add(listen(*member));
+  }
+  tasks.add(sayProgress());
+  while (!isSettled) {
+    KJ_IF_MAYBE(e, failure) kj::throwFatalException(kj::cp(*e));
+    KJ_IF_MAYBE(why, whyItCannotBegin()) kj::throwFatalException(badInput(*why));
+    co_await changed.addBranch();
+  }
+}
+
+kj::Maybe<kj::String> StemFollower::whyItCannotBegin() const {
+  kj::Vector<kj::String> lacks;
+  for (auto& member: members) {
+    if (member->state == ProviderStatus::LACKS) {
+      lacks.add(kj::str(member->reader->getName(), ": ", member->problem));
+    }
+  }
+  if (members.size() - lacks.size() >= options.quorum) return nullptr;
+  return kj::str("too few providers of the chain can be used. ", kj::strArray(lacks, "; "));
+}
+
+kj::Promise<void> StemFollower::sayProgress() {
+  for (;;) {
+    co_await timer.afterDelay(PROGRESS_INTERVAL);
+    if (isSettled || failure != nullptr) co_return;
+    kj::uint answering = 0;
+    for (auto& member: members) answering += member->findFinal() != nullptr;
+    logger.log(LogLevel::INFO, "waiting for the chain: no quorum has agreed on a head yet",
+               {{"quorum", kj::str(options.quorum)}, {"answering", kj::str(answering)},
+                {"latest", kj::str(topLatest)},
+                {"followed to", kj::str(cursor.map([](const StemCursor& kept) {
+      return kept.final.number;
+    }).orDefault(0))}});
+  }
+}
+
+Epoch StemFollower::current() { return KJ_REQUIRE_NONNULL(cursor).epoch.clone(); }
+
+kj::Promise<Epoch> StemFollower::nextAfter(uint64_t seq) {
+  KJ_IF_MAYBE(e, failure) return kj::cp(*e);
+  KJ_IF_MAYBE(c, cursor) {
+    if (c->epoch.seq > seq) return c->epoch.clone();
+  }
+  return changed.addBranch().then([this, seq]() { return nextAfter(seq); });
+}
+
+void StemFollower::announce() {
+  auto told = kj::mv(changedFulfiller);
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  changedFulfiller = kj::mv(paf.fulfiller);
+  changed = paf.promise.fork();
+  told->fulfill();
+}
+
+void StemFollower::close(kj::String why) {
+  if (failure != nullptr) return;
+  failure = ww::failure(REORG_TOO_DEEP, why);
+  announce();
+}
+
+// ---- Rounds -----------------------------------------------------------------------------------
+
+void StemFollower::beginRound() {
+  if (failure != nullptr || isAdopting) return;
+  auto now = timer.now();
+  if (round.state == Round::ASKING && now - round.since < ROUND_PATIENCE) return;
+  kj::Vector<uint64_t> finals;
+  for (auto& member: members) {
+    KJ_IF_MAYBE(final, member->findFinal()) finals.add(final->number);
+  }
+  KJ_IF_MAYBE(height, heightOf(finals, options.quorum)) {
+    if (!isWorthARound(*height)) return;
+    round = {Round::ASKING, round.id + 1, *height,
+             cursor.map([](const StemCursor& c) { return c.final.number; }), now};
+    for (auto& member: members) {
+      member->vote = nullptr;
+      member->hasAnswered = false;
+      member->ring();
+    }
+  }
+}
+
+bool StemFollower::isWorthARound(uint64_t height) const {
+  KJ_IF_MAYBE(kept, cursor) {
+    if (height < kept->final.number) return false;  // providers that are behind
+  }
+  if (round.state == Round::IDLE || height != round.height) return true;
+  if (round.state != Round::DECIDED) return timer.now() - round.since >= options.interval;
+  KJ_IF_MAYBE(vote, decided) {
+    for (auto& member: members) {
+      if (member->state == ProviderStatus::DISAGREES) continue;
+      KJ_IF_MAYBE(final, member->findFinal()) {
+        if (final->number == height && !(final->hash == vote->block.hash)) return true;
+      }
+    }
+  }
+  return false;
+}
+
+// A member has voted, or cannot.
+void StemFollower::answered(Member& member) {
+  member.hasAnswered = true;
+  if (round.state == Round::DECIDED) {
+    return compare(member);
+  }
+  if (round.state != Round::ASKING) return;
+  auto votes = KJ_MAP(m, members) {
+    return m->vote.map([](const Vote& vote) { return vote.clone(); });
+  };
+  KJ_IF_MAYBE(index, agreedAmong(votes, options.quorum)) {
+    return decide(KJ_ASSERT_NONNULL(votes[*index]));
+  }
+  endRound();
+}
+
+// One member's vote with what was decided.
+void StemFollower::compare(Member& member) {
+  KJ_IF_MAYBE(vote, member.vote) {
+    auto& agreed = KJ_ASSERT_NONNULL(decided);
+    if (*vote == agreed) {
+      if (member.state == ProviderStatus::DISAGREES) member.recover();
+      return;
+    }
+    disagree(member, kj::str("at block ", agreed.block.number, " it says ",
+        epochText(vote->head), " in ", toText(vote->block.hash), " of chain ", vote->chainId,
+        "; a quorum says ", epochText(agreed.head), " in ", toText(agreed.block.hash)));
+  }
+}
+
+// If none is left to ask: they do not agree.
+void StemFollower::endRound() {
+  kj::uint voted = 0;
+  for (auto& member: members) {
+    KJ_IF_MAYBE(final, member->findFinal()) {
+      if (final->number >= round.height && !member->hasAnswered) return;
+    }
+    voted += member->vote != nullptr;
+  }
+  round.state = Round::UNDECIDED;
+  if (voted < options.quorum) return;
+  for (auto& member: members) {
+    KJ_IF_MAYBE(vote, member->vote) {
+      disagree(*member, kj::str("no quorum agrees at block ", round.height, "; it says ",
+                                epochText(vote->head), " in ", toText(vote->block.hash),
+                                " of chain ", vote->chainId));
+    }
+  }
+}
+
+void StemFollower::decide(const Vote& agreed) {
+  round.state = Round::DECIDED;
+  decided = agreed.clone();
+  for (auto& member: members) compare(*member);
+  KJ_IF_MAYBE(why, contradiction(agreed)) {
+    logger.log(LogLevel::ERROR, "what was final on the chain is no longer",
+               {{"cause", kj::str(*why)}});
+    return close(kj::mv(*why));
+  }
+  if (agreed.head == nullptr) {
+    if (isAbsent) return;
+    isAbsent = true;
+    logger.log(LogLevel::WARNING, "no Stem contract is at this address yet; waiting for it",
+               {{"contract", toText(options.contract)}, {"chain", kj::str(agreed.chainId)},
+                {"final block", kj::str(agreed.block.number)}});
+    return;
+  }
+  isAdopting = true;
+  tasks.add(adopt(agreed.clone()));
+}
+
+kj::Maybe<kj::String> StemFollower::contradiction(const Vote& vote) const {
+  KJ_IF_MAYBE(kept, cursor) {
+    auto number = kept->final.number;
+    auto hash = vote.block.number == number ? vote.block.hash
+        : vote.anchor.orDefault(kept->final.hash);
+    if (vote.chainId != kept->chainId) {
+      return kj::str("a quorum is of chain ", vote.chainId, ", and not of ", kept->chainId);
+    }
+    if (!(hash == kept->final.hash)) {
+      return kj::str("block ", number, " was ", toText(kept->final.hash), " and is ",
+                     toText(hash));
+    }
+    KJ_IF_MAYBE(head, vote.head) {
+      auto& epoch = kept->epoch;
+      bool isOther = head->seq == epoch.seq && head->value.asPtr() != epoch.head.asPtr();
+      if (head->seq >= epoch.seq && !isOther) return nullptr;
+      return kj::str("the head was ", epoch.seq, " (", hexDataOf(epoch.head), ") and is ",
+                     head->seq, " (", hexDataOf(head->value), ")");
+    }
+    return kj::str("the contract is gone at block ", vote.block.number);
+  }
+  return nullptr;
+}
+
+kj::Promise<void> StemFollower::adopt(Vote vote) {
+  auto& head = KJ_ASSERT_NONNULL(vote.head);
+  StemCursor next{vote.chainId, vote.block, {}};
+  bool isNew = true;
+  kj::Maybe<uint64_t> before;
+  KJ_IF_MAYBE(kept, cursor) {
+    isNew = head.seq > kept->epoch.seq;
+    before = kept->final.number;
+    next.epoch = kept->epoch.clone();
+  }
+  if (isNew) next.epoch = {head.seq, kj::heapArray<const kj::byte>(head.value), vote.block.number};
+  // Kept before it counts: a node that is killed in between has it when it starts again.
+  kj::Maybe<kj::String> problem;
+  co_await store.save(options.contract, next.clone()).catch_([&](kj::Exception&& e) {
+    problem = kj::str(e.getDescription());
+  });
+  if (problem != nullptr && unkept == nullptr) {
+    logger.log(LogLevel::ERROR, "how far the chain was followed cannot be kept; a restart may not "
+               "know of this epoch until the chain tells it again",
+               {{"cause", kj::str(KJ_ASSERT_NONNULL(problem))}});
+  }
+  unkept = kj::mv(problem);
+  cursor = kj::mv(next);
+  isAdopting = false;
+  isSettled = true;
+  finalMoved = timer.now();
+  if (isNew) {
+    latencies.add((timer.now() - round.since) / kj::NANOSECONDS * 1e-9);
+    logger.log(LogLevel::INFO, "a head is final on the chain",
+               {{"epoch", kj::str(head.seq)}, {"head", hexDataOf(head.value)},
+                {"block", kj::str(vote.block.number)}});
+  }
+  announce();
+  for (auto& member: members) {
+    checkHints(*member, vote);
+    KJ_IF_MAYBE(former, before) {
+      if (isNew && member->vote.map([&](const Vote& v) { return v == vote; }).orDefault(false)) {
+        tasks.add(audit(*member, *former + 1, vote.clone()));
+      }
+    }
+  }
+  beginRound();
+}
+
+// The contract's events since must lead to its head.
+kj::Promise<void> StemFollower::audit(Member& member, uint64_t from, Vote agreed) {
+  auto to = agreed.block.number;
+  from = kj::max(from, to - kj::min(to, MAX_AUDIT_BLOCKS));
+  kj::Maybe<kj::Array<HeadLog>> found;
+  co_await member.reader->logs(from, to).then([&](kj::Array<HeadLog>&& logs) {
+    found = kj::mv(logs);
+  }, [&](kj::Exception&& e) {
+    logger.log(LogLevel::DEBUG, "a provider does not give the contract's events",
+               {{"provider", kj::str(member.reader->getName())},
+                {"cause", kj::str(e.getDescription())}});
+  });
+  KJ_IF_MAYBE(logs, found) {
+    auto& head = KJ_ASSERT_NONNULL(agreed.head);
+    const HeadLog* newest = nullptr;
+    for (auto& log: *logs) {
+      if (newest == nullptr || log.isAfter(*newest)) newest = &log;
+    }
+    if (newest == nullptr || !(newest->head == head)) {
+      disagree(member, kj::str("its events of blocks ", from, " to ", to,
+                               " do not lead to head ", head.seq, ", which it says too"));
+    }
+  }
+}
+
+void StemFollower::taskFailed(kj::Exception&& exception) {
+  logger.log(LogLevel::ERROR, "following the chain failed",
+             {{"cause", kj::str(exception.getDescription())}});
+}
+
+// ---- What is told of it -----------------------------------------------------------------------
+
+void LatencyCounts::add(double seconds) {
+  size_t i = 0;
+  while (i < std::size(BOUNDS) && seconds > BOUNDS[i]) ++i;
+  ++counts[i];
+  sum += seconds;
+}
+
+kj::Maybe<kj::String> StemFollower::findProblem() const {
+  KJ_IF_MAYBE(e, failure) return kj::str(e->getDescription());
+  if (!isSettled) return kj::str("no quorum of providers has agreed on a head yet");
+  auto now = timer.now();
+  if (now - latestMoved >= LATEST_PATIENCE) {
+    return kj::str("no quorum of providers has told of a block after ", topLatest, " for ",
+                   (now - latestMoved) / kj::SECONDS, " s");
+  }
+  if (now - finalMoved >= FINAL_PATIENCE) {
+    return kj::str("no block after ", round.height, " has become final for ",
+                   (now - finalMoved) / kj::SECONDS, " s");
+  }
+  KJ_IF_MAYBE(why, unkept) return kj::str("how far the chain was followed is not kept: ", *why);
+  return nullptr;
+}
+
+uint64_t StemFollower::disagreementCount() const {
+  uint64_t sum = 0;
+  for (auto& member: members) sum += member->disagreements;
+  return sum;
+}
+
+FollowerStatus StemFollower::getStatus() const {
+  FollowerStatus status;
+  KJ_IF_MAYBE(kept, cursor) {
+    status.chainId = kept->chainId;
+    status.epoch = kept->epoch.clone();
+    status.final = kept->final.number;
+    uint64_t newest = kept->epoch.seq;
+    for (auto& member: members) {
+      for (auto& hint: member->hints) newest = kj::max(newest, hint.head.seq);
+    }
+    if (newest > kept->epoch.seq) status.pendingSeq = newest;
+  }
+  status.latest = topLatest;
+  status.problem = findProblem();
+  status.providers = KJ_MAP(member, members) { return member->toStatus(); };
+  return status;
+}
+
+}  // namespace ww

@@ -1,0 +1,166 @@
+#pragma once
+// Follows the head of one Stem contract through several providers, none of which is believed alone.
+//
+// Each provider is watched by itself: what its latest and its final block are, at an interval and
+// whenever it pushes a hint. The height that counts is the highest final one that a quorum has
+// reached. There each is asked, by the block's hash, for the contract's head; what a quorum agrees
+// on is kept (CursorStore), and then is the epoch. Events of the contract are hints, and are checked
+// against the head: a provider whose word differs is named.
+//
+// What was final stays final. Should a quorum agree that a final block was replaced, or that the
+// head went back, the source fails with `reorg-too-deep:`, at once and for good: the node that
+// follows it ends all authority.
+//
+// A provider that fails is asked again later, and holds no other up. Lives on one event loop.
+
+#include <array>
+#include <iterator>
+#include <kj/function.h>
+#include <kj/timer.h>
+#include <ww/base/log.h>
+#include <ww/epoch/head-source.h>
+#include <ww/stem/chain-reader.h>
+#include <ww/stem/cursor.h>
+#include <ww/stem/quorum.h>
+
+namespace ww {
+
+// How the reason begins with which nextAfter() and start() reject once what was final is not.
+constexpr kj::StringPtr REORG_TOO_DEEP = "reorg-too-deep"_kj;
+
+struct FollowerOptions {
+  EthAddress contract;
+  Finality finality;
+  kj::uint quorum = 1;
+  kj::Maybe<uint64_t> chainId;  // the only one that counts; none: that which was followed first
+  kj::Duration interval = 4 * kj::SECONDS;  // between looks at one provider
+};
+
+struct ProviderStatus {
+  kj::StringPtr name;
+  enum State { NEW, ANSWERS, FAILS, LACKS, DISAGREES, FROZEN } state = NEW;
+  kj::StringPtr problem;        // of the last three, for a person
+  uint64_t latest = 0;          // 0: not known
+  uint64_t final = 0;
+  uint64_t failures = 0;        // since the start
+  uint64_t disagreements = 0;
+};
+
+struct FollowerStatus {
+  kj::Maybe<uint64_t> chainId;   // once there is an epoch
+  kj::Maybe<Epoch> epoch;
+  uint64_t latest = 0;           // that a quorum has reached; 0: not known
+  uint64_t final = 0;            // that was acted upon
+  kj::Maybe<uint64_t> pendingSeq;  // of the newest head that a provider told of, not final yet
+  kj::Array<ProviderStatus> providers;
+  kj::Maybe<kj::String> problem;   // why this node's view may be old, or has ended
+};
+
+// How long it took from when a quorum had reached a block with a new head to its adoption.
+struct LatencyCounts {
+  static constexpr double BOUNDS[] = {0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60};  // seconds
+  std::array<uint64_t, std::size(BOUNDS) + 1> counts{};                     // the last: above all
+  double sum = 0;
+
+  void add(double seconds);
+};
+
+class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
+ public:
+  // A provider that lags so long is frozen; a chain that stands so long is one to be told of.
+  static constexpr kj::Duration LATEST_PATIENCE = 5 * kj::MINUTES;
+  static constexpr kj::Duration FINAL_PATIENCE = 30 * kj::MINUTES;
+
+  // References outlive it. `random` gives any number: for the times between tries.
+  StemFollower(FollowerOptions options, kj::Array<kj::Own<ChainReader>> readers,
+               CursorStore& store, kj::Timer& timer, kj::Function<uint64_t()> random,
+               Logger& logger);
+  ~StemFollower() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(StemFollower);
+
+  // Resolves once a quorum has agreed on an epoch. Rejects when that cannot be: with what was kept
+  // in contradiction to the chain, or with too many providers that lack what is asked of them.
+  // First of all, once.
+  kj::Promise<void> start();
+
+  Epoch current() override;
+  kj::Promise<Epoch> nextAfter(uint64_t seq) override;
+
+  FollowerStatus getStatus() const;
+
+  // Why a node that follows this is not ready; nothing if it is.
+  kj::Maybe<kj::String> findProblem() const;
+
+  uint64_t disagreementCount() const;
+  const LatencyCounts& getLatencies() const { return latencies; }
+
+ private:
+  struct Member;
+
+  // One height that all who have reached it are asked about.
+  struct Round {
+    enum State { IDLE, ASKING, DECIDED, UNDECIDED } state = IDLE;
+    uint64_t id = 0;
+    uint64_t height = 0;
+    kj::Maybe<uint64_t> anchor;
+    kj::TimePoint since = kj::origin<kj::TimePoint>();
+  };
+
+  kj::Promise<void> watch(Member& member);
+  kj::Promise<void> look(Member& member);
+  kj::Promise<void> listen(Member& member);
+  kj::Promise<void> rest(Member& member);
+  kj::Promise<void> sayProgress();
+  bool isMeant(Member& member, uint64_t chainId);
+  kj::Promise<Vote> ask(Member& member);
+
+  void take(Member& member, ChainView view);
+  void takeHint(Member& member, HeadLog hint);
+  void checkHints(Member& member, const Vote& agreed);
+  void answered(Member& member);
+  void fail(Member& member, const kj::Exception& exception);
+  void lack(Member& member, kj::String what);
+  void disagree(Member& member, kj::String how);
+  void updateLatest();
+
+  void beginRound();
+  void compare(Member& member);
+  bool isWorthARound(uint64_t height) const;
+  void endRound();
+  void decide(const Vote& agreed);
+  kj::Promise<void> adopt(Vote vote);
+  kj::Promise<void> audit(Member& member, uint64_t from, Vote agreed);
+  kj::Maybe<kj::String> contradiction(const Vote& vote) const;
+  kj::Maybe<kj::String> whyItCannotBegin() const;
+  void close(kj::String why);
+  void announce();
+  void taskFailed(kj::Exception&& exception) override;
+
+  const FollowerOptions options;
+  CursorStore& store;
+  kj::Timer& timer;
+  kj::Function<uint64_t()> random;
+  Logger& logger;
+  kj::Array<kj::Own<Member>> members;
+  kj::Maybe<StemCursor> cursor;
+  Round round;
+  kj::Maybe<Vote> decided;        // of the last round that was
+  bool isSettled = false;         // an epoch was agreed on since the start
+  bool isAdopting = false;
+  bool isAbsent = false;          // the contract, and that was said
+  kj::Maybe<kj::String> unkept;   // why the cursor could not be saved
+  uint64_t topLatest = 0;
+  kj::TimePoint latestMoved = kj::origin<kj::TimePoint>();
+  kj::TimePoint finalMoved = kj::origin<kj::TimePoint>();
+  kj::Maybe<kj::Exception> failure;
+  kj::Own<kj::PromiseFulfiller<void>> changedFulfiller;
+  kj::ForkedPromise<void> changed;
+  LatencyCounts latencies;
+  kj::TaskSet tasks;
+
+  StemFollower(FollowerOptions options, kj::Array<kj::Own<ChainReader>> readers,
+               CursorStore& store, kj::Timer& timer, kj::Function<uint64_t()> random,
+               Logger& logger, kj::PromiseFulfillerPair<void> paf);
+};
+
+}  // namespace ww

@@ -1,0 +1,51 @@
+#include <ww/stem/quorum.h>
+
+#include <algorithm>
+#include <kj/debug.h>
+
+namespace ww {
+namespace {
+
+template <typename T>
+bool isSame(const kj::Maybe<T>& a, const kj::Maybe<T>& b) {
+  KJ_IF_MAYBE(x, a) {
+    KJ_IF_MAYBE(y, b) return *x == *y;
+    return false;
+  }
+  return b == nullptr;
+}
+
+}  // namespace
+
+bool Vote::operator==(const Vote& other) const {
+  return chainId == other.chainId && block == other.block && isSame(head, other.head) &&
+         isSame(anchor, other.anchor);
+}
+
+kj::Maybe<uint64_t> heightOf(kj::ArrayPtr<const uint64_t> finals, kj::uint quorum) {
+  if (quorum == 0 || finals.size() < quorum) return nullptr;
+  auto sorted = kj::heapArray<uint64_t>(finals);
+  std::sort(sorted.begin(), sorted.end(), [](uint64_t a, uint64_t b) { return a > b; });
+  return sorted[quorum - 1];
+}
+
+kj::Maybe<size_t> agreedAmong(kj::ArrayPtr<const kj::Maybe<Vote>> votes, kj::uint quorum) {
+  kj::Maybe<size_t> agreed;
+  for (size_t i = 0; i < votes.size(); i++) {
+    KJ_IF_MAYBE(vote, votes[i]) {
+      kj::uint same = 0;
+      for (auto& other: votes) {
+        KJ_IF_MAYBE(o, other) same += *o == *vote;
+      }
+      if (same < quorum) continue;
+      KJ_IF_MAYBE(former, agreed) {
+        if (!(KJ_ASSERT_NONNULL(votes[*former]) == *vote)) return nullptr;
+      } else {
+        agreed = i;
+      }
+    }
+  }
+  return agreed;
+}
+
+}  // namespace ww
