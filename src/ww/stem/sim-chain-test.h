@@ -1,0 +1,188 @@
+#pragma once
+// A chain with one Stem contract, in memory, and providers of it that lag, fail and lie as a test
+// tells them to.
+
+#include <kj/debug.h>
+#include <kj/vector.h>
+#include <ww/base/error.h>
+#include <ww/stem/chain-reader.h>
+
+namespace ww {
+
+class SimChain {
+ public:
+  static constexpr uint64_t ID = 31337;
+
+  SimChain() { mine(); }
+
+  // One more block, with `changes` changes of the head in it.
+  void mine(kj::uint changes = 0) {
+    Block block;
+    for (auto& b: block.hash.bytes) b = kj::byte(nextRandom());
+    block.head = blocks.empty() ? headOf(0, 0) : blocks.back().head.clone();
+    for (kj::uint i = 0; i < changes; i++) {
+      // Of each fork its own, so that none can be taken for another's.
+      block.head = headOf(block.head.seq + 1, nextRandom());
+      block.logs.add(HeadLog{block.head.clone(), {blocks.size(), block.hash}, i, false});
+    }
+    blocks.add(kj::mv(block));
+  }
+
+  // Takes the newest `depth` blocks back. The events that are no more, as they are told.
+  kj::Vector<HeadLog> takeBack(uint64_t depth) {
+    kj::Vector<HeadLog> removed;
+    for (uint64_t i = 0; i < depth && blocks.size() > 1; i++) {
+      for (auto& log: blocks.back().logs) {
+        removed.add(HeadLog{log.head.clone(), log.block, log.index, true});
+      }
+      blocks.removeLast();
+    }
+    return removed;
+  }
+
+  uint64_t latest() const { return blocks.size() - 1; }
+  BlockRef refAt(uint64_t number) const { return {number, blocks[number].hash}; }
+  const StemHead& headAt(uint64_t number) const { return blocks[number].head; }
+  kj::ArrayPtr<const HeadLog> logsOf(uint64_t number) const { return blocks[number].logs; }
+  kj::Maybe<uint64_t> find(const BlockHash& hash) const {
+    for (size_t i = blocks.size(); i-- > 0;) {
+      if (blocks[i].hash == hash) return i;
+    }
+    return nullptr;
+  }
+
+ private:
+  struct Block {
+    BlockHash hash;
+    StemHead head;
+    kj::Vector<HeadLog> logs;
+  };
+  kj::Vector<Block> blocks;
+  uint64_t state = 1;
+
+  uint64_t nextRandom() {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return state >> 33;
+  }
+
+  static StemHead headOf(uint64_t seq, uint64_t salt) {
+    return {seq, kj::heapArray<const kj::byte>(kj::str("head ", seq, ' ', salt).asBytes())};
+  }
+};
+
+class SimReader final: public ChainReader {
+ public:
+  SimReader(SimChain& chain, kj::StringPtr name): chain(&chain), name(name) {}
+
+  SimChain* chain;
+  uint64_t lag = 0;                        // blocks behind
+  kj::Maybe<uint64_t> frozenAt;            // its latest block, from now on
+  kj::Maybe<uint64_t> finalAt;             // its final block, likewise
+  kj::uint failures = 0;                   // of the next calls
+  bool isSilent = false;                   // no call is answered
+  bool hasContract = true;
+  uint64_t id = SimChain::ID;
+  kj::Maybe<kj::String> lacks;             // of finality
+  kj::Maybe<StemHead> forgedHead;          // said of every block
+  bool hidesLogs = false;
+  kj::uint calls = 0;
+
+  void push(kj::Maybe<HeadLog> hint) {
+    hints.add(kj::mv(hint));
+    if (waiting.get() != nullptr) waiting->fulfill();
+  }
+  void dropPushes() {
+    hints.clear();
+    isLost = true;
+    if (waiting.get() != nullptr) waiting->fulfill();
+  }
+
+  kj::StringPtr getName() const override { return name; }
+
+  kj::Promise<uint64_t> chainId() override {
+    return answer([this]() { return id; });
+  }
+
+  kj::Promise<kj::OneOf<ChainView, NotOffered>> view(const Finality& finality) override {
+    return answer([this, finality]() -> kj::OneOf<ChainView, NotOffered> {
+      KJ_IF_MAYBE(what, lacks) return NotOffered{kj::str(*what)};
+      ChainView view{chain->refAt(latest()), nullptr};
+      if (latest() >= finality.depth) view.final = chain->refAt(latest() - finality.depth);
+      KJ_IF_MAYBE(number, finalAt) view.final = chain->refAt(*number);
+      return kj::mv(view);
+    });
+  }
+
+  kj::Promise<kj::Maybe<BlockHash>> blockAt(uint64_t number) override {
+    return answer([this, number]() -> kj::Maybe<BlockHash> {
+      if (number > latest()) return nullptr;
+      return chain->refAt(number).hash;
+    });
+  }
+
+  kj::Promise<kj::Maybe<StemHead>> headAt(const BlockHash& hash) override {
+    return answer([this, hash]() -> kj::Maybe<StemHead> {
+      auto number = chain->find(hash);
+      if (number == nullptr) kj::throwFatalException(badInput("there is no such block"));
+      if (!hasContract) return nullptr;
+      KJ_IF_MAYBE(forged, forgedHead) return forged->clone();
+      return chain->headAt(KJ_ASSERT_NONNULL(number)).clone();
+    });
+  }
+
+  kj::Promise<kj::Array<HeadLog>> logs(uint64_t from, uint64_t to) override {
+    return answer([this, from, to]() {
+      kj::Vector<HeadLog> found;
+      for (auto i = from; i <= to && i <= latest() && !hidesLogs; i++) {
+        for (auto& log: chain->logsOf(i)) {
+          found.add(HeadLog{log.head.clone(), log.block, log.index, false});
+        }
+      }
+      return found.releaseAsArray();
+    });
+  }
+
+  kj::Promise<kj::Maybe<HeadLog>> nextHint() override {
+    if (isLost) {
+      isLost = false;
+      return badInput("the connection is lost");
+    }
+    if (hints.size() > 0) {
+      auto first = kj::mv(hints.front());
+      kj::Vector<kj::Maybe<HeadLog>> others;
+      for (size_t i = 1; i < hints.size(); i++) others.add(kj::mv(hints[i]));
+      hints = kj::mv(others);
+      return kj::mv(first);
+    }
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    waiting = kj::mv(paf.fulfiller);
+    return paf.promise.then([this]() { return nextHint(); });
+  }
+
+ private:
+  const kj::StringPtr name;
+  kj::Vector<kj::Maybe<HeadLog>> hints;
+  bool isLost = false;
+  kj::Own<kj::PromiseFulfiller<void>> waiting;
+
+  uint64_t latest() const {
+    KJ_IF_MAYBE(number, frozenAt) return kj::min(*number, chain->latest());
+    return chain->latest() - kj::min(lag, chain->latest());
+  }
+
+  // An event later, as of then: a call takes its time.
+  template <typename Code>
+  auto answer(Code code) -> kj::Promise<decltype(code())> {
+    ++calls;
+    if (isSilent) return kj::NEVER_DONE;
+    return kj::evalLater([this, code = kj::mv(code)]() mutable -> decltype(code()) {
+      if (failures > 0) {
+        --failures;
+        kj::throwFatalException(badInput("it fails, as it was told to"));
+      }
+      return code();
+    });
+  }
+};
+
+}  // namespace ww
