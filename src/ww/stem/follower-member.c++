@@ -14,6 +14,9 @@ constexpr kj::Duration SHORTEST_REST = 200 * kj::MILLISECONDS;
 constexpr kj::Duration FIRST_RETRY = 1 * kj::SECONDS;
 constexpr kj::Duration LONGEST_RETRY = 60 * kj::SECONDS;
 
+// Of the block that counts, one after the other: then it does not have such.
+constexpr kj::uint REFUSALS = 3;
+
 constexpr kj::Duration LISTEN_RETRY = 5 * kj::SECONDS;
 
 constexpr kj::Duration ALARM_INTERVAL = 1 * kj::MINUTES;  // of one provider
@@ -43,7 +46,12 @@ kj::Promise<void> StemFollower::look(Member& member) {
     member.chainId = id;
   }
   auto offered = co_await member.reader->view(options.finality);
-  KJ_IF_MAYBE(none, offered.tryGet<NotOffered>()) co_return lack(member, kj::mv(none->what));
+  KJ_IF_MAYBE(none, offered.tryGet<NotOffered>()) {
+    // A provider may refuse what it has, for a moment.
+    if (++member.refusals >= REFUSALS) co_return lack(member, kj::mv(none->what));
+    kj::throwFatalException(badInput(none->what));
+  }
+  member.refusals = 0;
   take(member, kj::mv(offered.get<ChainView>()));
 
   auto isAsked = [&]() {
@@ -243,9 +251,10 @@ void StemFollower::checkHints(Member& member, const Vote& agreed) {
     }
     bool isOther = hint.head.seq == head.seq && !(hint.head == head);
     if (hint.head.seq > head.seq || isOther) {
+      // Some providers do not tell of what a reorganisation took back.
       disagree(member, kj::str("it told of head ", hint.head.seq, " in block ",
-                               hint.block.number, "; at block ", agreed.block.number,
-                               " the head is ", head.seq));
+                               hint.block.number, ", which the chain does not hold at block ",
+                               agreed.block.number, ": taken back without a word, or made up"));
     }
   }
   member.hints = kj::mv(kept);

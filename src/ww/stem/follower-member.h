@@ -41,7 +41,7 @@ struct StemFollower::Member {
   kj::Vector<HeadLog> hints;      // events that were pushed, above what is final
   kj::TimePoint moved = kj::origin<kj::TimePoint>();       // its latest block
   kj::Maybe<kj::TimePoint> saidAt;                         // that it disagrees
-  kj::uint failuresInRow = 0;
+  kj::uint failuresInRow = 0, refusals = 0;
   uint64_t failures = 0, disagreements = 0;
   bool isRung = false;
   kj::Own<kj::PromiseFulfiller<void>> bell;

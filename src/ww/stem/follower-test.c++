@@ -233,6 +233,8 @@ KJ_TEST("providers of another chain, or without the finality that is asked for, 
   f.make(3);
   for (auto i: {0, 1}) f.readers[i]->lacks = kj::str("it has no such block: --finality depth:K");
   f.begin();
+  KJ_EXPECT(!f.starting.poll(f.waitScope));
+  f.pass(5 * kj::SECONDS);
   KJ_EXPECT(f.starting.poll(f.waitScope));
   KJ_EXPECT_THROW_MESSAGE("--finality depth:K", f.starting.wait(f.waitScope));
 }

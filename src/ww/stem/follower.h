@@ -3,8 +3,8 @@
 //
 // Each provider is watched by itself: what its latest and its final block are, at an interval and
 // whenever it pushes a hint. The height that counts is the highest final one that a quorum has
-// reached. There each is asked, by the block's hash, for the contract's head; what a quorum agrees
-// on is kept (CursorStore), and then is the epoch. Events of the contract are hints, and are checked
+// reached. There each is asked, by the block's hash, for the contract's head; what a quorum
+// agrees on is kept (CursorStore), and then is the epoch. Events of the contract are hints, and are
 // against the head: a provider whose word differs is named.
 //
 // What was final stays final. Should a quorum agree that a final block was replaced, or that the
