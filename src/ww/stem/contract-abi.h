@@ -1,8 +1,18 @@
 #pragma once
-// PLACEHOLDER until the contract's branch is merged.
+// What of the interface of contracts/Stem.sol a follower has to spell out: as JSON-RPC takes it and
+// gives it, "0x" and lower-case hex. Both follow from signatures, and from nothing else of the
+// contract. tests/chain/abi_test.py holds them to the compiler's output.
+
 #include <kj/string.h>
+
 namespace ww {
+
+// The data of a call of head(), which gives (uint64 seq, bytes cid).
 constexpr kj::StringPtr HEAD_CALL_DATA = "0x8f7dcfa3"_kj;
+
+// The first topic of HeadUpdated(uint64 indexed seq, address indexed writer, bytes cid,
+// bytes32 indexed cidHash): seq, writer and cidHash are the other three, the data is (bytes cid).
 constexpr kj::StringPtr HEAD_UPDATED_TOPIC =
-    "0x0000000000000000000000000000000000000000000000000000000000000000"_kj;
+    "0x85f2cb2e69cdbc779032c9439dbb51c7a51f823b898e6068e18b896e87bd29d0"_kj;
+
 }  // namespace ww
