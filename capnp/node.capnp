@@ -17,6 +17,81 @@ interface Node {
 
   ping @2 (peerId :Data) -> (roundTripNs :UInt64) $Cxx.allowCancellation;
   # The time to a connected peer and back, by libp2p's own ping. Fails if it is not connected.
+
+  epoch @3 () -> (info :EpochInfo);
+  # The node's current epoch, and where it comes from.
+}
+
+struct EpochInfo {
+  # What authority is good for now.
+
+  epoch @0 :Stem.Epoch;
+
+  source :union {
+    local @1 :Void;
+    # No chain: the epoch moves when the node's owner moves it, if ever.
+
+    chain @2 :ChainInfo;
+    # A Stem contract.
+  }
+}
+
+struct ChainInfo {
+  # How far a contract's head is followed, and by whose word.
+
+  contract @0 :Data;
+  # Its address, 20 bytes.
+
+  chainId @1 :UInt64;
+
+  finality @2 :Text;
+  # From which block on a head counts: `finalized`, `safe` or `depth:K`.
+
+  quorum @3 :UInt32;
+  # So many providers have to agree.
+
+  latest @4 :UInt64;
+  # The newest block that a quorum has reached.
+
+  final @5 :UInt64;
+  # The newest final one that the node acted upon. Its lag is the difference.
+
+  pendingSeq @6 :UInt64;
+  # Of the newest head that a provider told of and that is not final yet; 0 if there is none. Not
+  # to be relied on.
+
+  providers @7 :List(ProviderInfo);
+
+  problem @8 :Text;
+  # Why this may be old; empty if nothing is known against it.
+}
+
+struct ProviderInfo {
+  # One provider of the chain.
+
+  name @0 :Text;
+  # Scheme, host and port; what may be secret in its URL is left out.
+
+  state @1 :State;
+  enum State {
+    unknown @0;    # it has not answered yet
+    answers @1;
+    fails @2;      # it is asked again, later each time
+    lacks @3;      # it is of another chain, or has no such final block
+    disagrees @4;  # with a quorum, since it last voted
+    frozen @5;     # its latest block has not moved, and a quorum's has
+  }
+
+  problem @2 :Text;
+  # For a person; empty if there is none.
+
+  latest @3 :UInt64;
+  final @4 :UInt64;
+  # Blocks, 0 while it does not answer.
+
+  failures @5 :UInt64;
+  disagreements @6 :UInt64;
+  # How often, since the node's start.
 }
 
 struct SessionInfo {

@@ -28,7 +28,7 @@ contract Stem {
     /// @notice The value is longer than a node follows.
     error TooLong();
 
-    /// What nodes follow at most: MAX_HEAD_BYTES of src/ww/stem/cursor.h, which a test compares.
+    /// What nodes follow at most: MAX_HEAD_BYTES of src/ww/stem, which a test compares.
     /// Refused here as well, where the mistake costs its maker a transaction: were it taken, every
     /// node would refuse the head instead, and whoever wrote it to end an epoch would not have.
     /// A node keeps its own limit, as it cannot know which code is behind an address.

@@ -32,7 +32,7 @@ class MetricsTest(NodeCase):
 
     def test_gauges_and_counters_follow_what_happens(self):
         self.assertEqual(self.value("ww_cells"), 1)
-        self.assertEqual(self.value("ww_epoch"), 0)
+        self.assertEqual(self.value("ww_epoch_current"), 0)
         self.assertEqual(self.value('ww_limit_hits_total{kind="memory"}'), 0)
         self.assertEqual(self.exec(cell("cell-plain"), "--", "grow").returncode, 7)
         self.assertGreater(self.value('ww_limit_hits_total{kind="memory"}'), 0)

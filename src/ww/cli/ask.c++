@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 #include <ww/base/error.h>
 #include <ww/cli/run.h>
+#include <ww/cli/show-epoch.h>
 #include <ww/cli/show.h>
 #include <ww/cli/stderr-logger.h>
 #include <ww/cli/target.h>
@@ -31,6 +32,7 @@ class Ask {
       case What::LOGS: return logs();
       case What::INSPECT: return inspect();
       case What::CAPS: return caps();
+      case What::EPOCH: return epoch();
       case What::PEER_ID: return peerId();
       case What::PEER_LS: return peerLs();
       case What::PEER_CONNECT: return peerConnect();
@@ -120,6 +122,11 @@ class Ask {
     auto sessions = co_await node.sessionsRequest().send();
     auto list = co_await node.cellsRequest().send().getCells().listRequest().send();
     show(showSessions(sessions.getSessions(), list.getCells(), options.json));
+  }
+
+  kj::Promise<void> epoch() {
+    auto answer = co_await getNode().epochRequest().send();
+    show(showEpoch(answer.getInfo(), options.json));
   }
 
   kj::Promise<void> peerId() {

@@ -9,6 +9,7 @@
 #include <ww/base/text.h>
 #include <ww/cli/limit-options.h>
 #include <ww/cli/show.h>
+#include <ww/cli/stem-options.h>
 
 namespace ww {
 namespace {
@@ -37,7 +38,8 @@ constexpr const char* RUN_EXAMPLES =
     "\n"
     "Example:\n"
     "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n"
-    "  ww run --listen /ip4/0.0.0.0/tcp/2020 ./my-image\n";
+    "  ww run --listen /ip4/0.0.0.0/tcp/2020 ./my-image\n"
+    "  ww run --stem 0x5FbDB2315678afecb367f032d93F642f64180aa3 --rpc-url https://HOST/KEY\n";
 
 constexpr const char* EXEC_EXAMPLES =
     "A node is named by its socket or data folder, by an address that ends in /p2p/PEERID, or by\n"
@@ -89,6 +91,7 @@ std::string checkSeconds(const std::string& word) {
 struct Raw {
   std::string image;
   RawLimits limits;
+  RawStem stem;
   std::vector<std::string> env;
   std::string dataDir;
   std::string logLevel = "info";
@@ -195,6 +198,7 @@ void addRunOptions(CLI::App& run, Raw& raw) {
                  "Serve Prometheus metrics, /healthz and /readyz over HTTP: IP:PORT, or :2030 for\n"
                  "loopback alone [not served]")
       ->type_name("ADDR")->check(isNotEmpty)->envname("WW_METRICS");
+  addStemOptions(run, raw.stem);
   addLimitOptions(run, raw.limits);
   addNetworkOptions(run, raw);
   run.footer(RUN_EXAMPLES);
@@ -252,7 +256,8 @@ std::string namesOfVariables() {
                    "WW_DHT", "WW_DIAL_TIMEOUT", "WW_DIAL_PRIVATE", "WW_NO_MDNS",
                    "WW_NO_NETWORK", "WW_RPC", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON",
                    "WW_IDENTITY", "WW_MEMORY", "WW_CPU", "WW_TIMEOUT", "WW_MAX_CHILDREN",
-                   "WW_LIMIT", "WW_METRICS"}) {
+                   "WW_LIMIT", "WW_METRICS", "WW_STEM", "WW_RPC_URL", "WW_QUORUM",
+                   "WW_FINALITY", "WW_CHAIN_ID", "WW_CHAIN_INTERVAL", "WW_GRACE", "WW_STAY"}) {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";
@@ -294,6 +299,8 @@ RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   options.allow = strs(raw.allow);
   if (!raw.allowFile.empty()) options.allowFile = str(raw.allowFile);
   if (!raw.metrics.empty()) options.metrics = str(raw.metrics);
+  options.chain = makeChainOptions(raw.stem);
+  options.grace = graceOf(raw.stem);
   return options;
 }
 
@@ -336,6 +343,9 @@ class AskCommands {
     add(app, What::CAPS, "caps", "List who holds what: sessions, with their epochs and rights",
         "Takes the right to the node itself (`--allow KEY,node` there; the owner has it).\n\n"
         "Example:\n  ww caps\n");
+    add(app, What::EPOCH, "epoch", "Show the current epoch, and where it comes from",
+        "Takes the right to the node itself (`--allow KEY,node` there; the owner has it).\n\n"
+        "Example:\n  ww epoch -o json\n");
     auto& peer = *app.add_subcommand("peer", "A node's peers");
     peer.require_subcommand(1);
     peer.footer("Example:\n  ww peer ls\n");
@@ -477,6 +487,9 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   if (execRaw.detach && execRaw.image.empty()) {
     return Ending{USAGE_EXIT, nullptr,
                   kj::str("--detach takes a COMPONENT: the shell is there to be talked to\n")};
+  }
+  KJ_IF_MAYBE(mistake, findStemMistake(raw.stem)) {
+    return Ending{USAGE_EXIT, nullptr, kj::str(*mistake, '\n')};
   }
   if (exec.parsed()) return makeExecOptions(execRaw, args);
   KJ_IF_MAYBE(options, asks.findParsed()) return kj::mv(*options);

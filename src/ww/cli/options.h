@@ -5,6 +5,7 @@
 #include <kj/array.h>
 #include <kj/one-of.h>
 #include <kj/string.h>
+#include <ww/node/chain-source.h>
 #include <ww/node/limit-table.h>
 #include <ww/node/network.h>
 
@@ -24,6 +25,8 @@ struct RunOptions {
   kj::Array<kj::String> allow;      // keys that may graft from elsewhere: KEY or KEY,node
   kj::Maybe<kj::String> allowFile;  // with more of them
   kj::Maybe<kj::String> metrics;    // [IP][:PORT]: where metrics and health are served
+  kj::Maybe<ChainOptions> chain;    // whose head is followed
+  kj::Duration grace = 5 * kj::SECONDS;  // for the cells of a session that has ended
 };
 
 // Which node a command is for, and as whom.
@@ -46,7 +49,7 @@ struct ExecOptions: TargetOptions {
 
 // What a node is asked, or told.
 struct AskOptions: TargetOptions {
-  enum class What { PS, KILL, LOGS, INSPECT, CAPS, PEER_ID, PEER_LS, PEER_CONNECT, PEER_PING };
+  enum class What { PS, KILL, LOGS, INSPECT, CAPS, EPOCH, PEER_ID, PEER_LS, PEER_CONNECT, PEER_PING };
   What what = What::PS;
   uint64_t cell = 0;        // KILL, LOGS, INSPECT
   bool follow = false;      // LOGS

@@ -12,6 +12,7 @@
 #include <ww/cli/default-image.h>
 #include <ww/cli/stderr-logger.h>
 #include <ww/node/allow-list.h>
+#include <ww/node/chain-source.h>
 #include <ww/node/client-links.h>
 #include <ww/node/compile-worker.h>
 #include <ww/node/directory-store.h>
@@ -20,6 +21,7 @@
 #include <ww/node/local-endpoint.h>
 #include <ww/node/metrics-server.h>
 #include <ww/node/node.h>
+#include <ww/node/sqlite-cursor-store.h>
 #include <ww/node/wiring.h>
 
 namespace ww {
@@ -65,8 +67,9 @@ struct DataDir {
 // One run of one node.
 class Run {
  public:
-  Run(const RunOptions& options, Logger& logger, kj::AsyncIoContext& io, DataDir data)
-      : options(options), logger(logger), io(io), lock(kj::mv(data.lock)),
+  Run(const RunOptions& options, Logger& logger, kj::AsyncIoContext& io, DataDir data,
+      kj::Maybe<StemFollower&> follower)
+      : options(options), logger(logger), io(io), follower(follower), lock(kj::mv(data.lock)),
         endpoint(*io.lowLevelProvider, data.path),
         allowList(options.allow, fileOf(options), allowedKeys, logger),
         policy(data.identity.getPeerId().toText(), allowedKeys, io.provider->getTimer(),
@@ -74,7 +77,8 @@ class Run {
         swarm(makeSwarm(options.network, data.identity, io.provider->getTimer(),
                         io.unixEventPort, logger)),
         node(nodeOptions(options), io.provider->getTimer(), io.waitScope, heads, *swarm, logger,
-             {kj::mv(data.code), kj::heap<ProcessCompileWorker>(engineOptions(options))}),
+             {kj::mv(data.code), kj::heap<ProcessCompileWorker>(engineOptions(options))},
+             follower),
         clients(node, *swarm, policy, io.provider->getTimer(), logger, options.limits.clients) {
     sayWhoGetsIn();
     swarm->serve(RPC_PROTOCOL, [this](PeerStream peer) { clients.servePeer(kj::mv(peer)); });
@@ -96,7 +100,7 @@ class Run {
     auto exit = runCell(kj::mv(wasm));
     auto code = co_await exit.exclusiveJoin(signal.addBranch().then([](int number) {
       return EXIT_SIGNAL_BASE + number;
-    })).exclusiveJoin(kj::mv(watching));
+    })).exclusiveJoin(kj::mv(watching)).exclusiveJoin(untilClosed());
     // What the end itself answered, a kill of pid0 say, is sent when the loop has nothing to do.
     co_await io.provider->getTimer().afterDelay(0 * kj::SECONDS);
     co_return code;
@@ -106,9 +110,10 @@ class Run {
   const RunOptions& options;
   Logger& logger;
   kj::AsyncIoContext& io;
+  kj::Maybe<StemFollower&> follower;
   StaticHeadSource staticHead;
   ManualHeadSource manualHead;  // where the options ask for one
-  HeadSource& heads = options.advanceOnSignal ? static_cast<HeadSource&>(manualHead) : staticHead;
+  HeadSource& heads = findHeads();
   kj::AutoCloseFd lock;
   LocalEndpoint endpoint;
   AllowedKeys allowedKeys;
@@ -119,6 +124,24 @@ class Run {
   ClientLinks clients;
   NodeMetrics metrics{node, clients, *swarm, VERSION};
   MetricsServer metricsServer{io.provider->getTimer(), metrics, logger};
+
+  HeadSource& findHeads() {
+    KJ_IF_MAYBE(f, follower) return *f;
+    if (options.advanceOnSignal) return manualHead;
+    return staticHead;
+  }
+
+  // What was final on the chain is no longer: no authority, and nothing to wait for.
+  kj::Promise<int> untilClosed() {
+    co_await node.onClosed();
+    if (options.chain.map([](const ChainOptions& chain) { return chain.stay; }).orDefault(false)) {
+      logger.log(LogLevel::ERROR, "the node runs on without authority (--stay)");
+      co_await kj::Promise<void>(kj::NEVER_DONE);
+    }
+    logger.log(LogLevel::ERROR, "the node ends. Find out what became of the chain; to follow it as "
+               "it is now: ww run --forget-epoch");
+    co_return EXIT_NODE_FAILED;
+  }
 
   static kj::Maybe<kj::StringPtr> fileOf(const RunOptions& options) {
     return options.allowFile.map([](const kj::String& path) -> kj::StringPtr { return path; });
@@ -164,6 +187,7 @@ class Run {
     result.dial = options.limits.dial;
     result.dial.allowPrivate = options.network.dialPrivate;
     result.cell = options.limits.cell;
+    result.grace = options.grace;
     return result;
   }
 
@@ -175,7 +199,10 @@ class Run {
     }).eagerlyEvaluate(nullptr);
     auto cell = co_await node.boot(kj::mv(wasm), kj::mv(args), kj::mv(env));
     slow = nullptr;
-    metricsServer.setReady();
+    metricsServer.setReady([this]() -> kj::Maybe<kj::String> {
+      KJ_IF_MAYBE(f, follower) return f->findProblem();
+      return nullptr;
+    });
     Wiring wiring(*io.lowLevelProvider, *cell, logger);
     auto code = co_await cell->wait();
     co_await wiring.drain();
@@ -202,6 +229,14 @@ int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause)
   return code;
 }
 
+// 0 once it has an epoch; else the code to end with.
+kj::Promise<int> startChain(ChainSource& source, kj::AsyncIoContext& io) {
+  auto ended = [](int number) { return EXIT_SIGNAL_BASE + number; };
+  return source.start().then([]() { return 0; })
+      .exclusiveJoin(untilSignal(io.unixEventPort, SIGINT).then(ended))
+      .exclusiveJoin(untilSignal(io.unixEventPort, SIGTERM).then(ended));
+}
+
 int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte> wasm) {
   int code = EXIT_NODE_FAILED;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
@@ -214,7 +249,16 @@ int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte
     auto io = kj::setupAsyncIo();
     // What a node's end leaves to the loop's next turn, links among it, needs a loop to end in.
     KJ_DEFER(io.waitScope.poll());
-    Run run(options, logger, io, kj::mv(data));
+    kj::Maybe<kj::Own<ChainSource>> chain;
+    KJ_IF_MAYBE(chainOptions, options.chain) {
+      auto source = kj::heap<ChainSource>(*chainOptions, *io.provider,
+                                          kj::heap<SqliteCursorStore>(data.path), logger);
+      code = startChain(*source, io).wait(io.waitScope);
+      if (code != 0) return;
+      chain = kj::mv(source);
+    }
+    Run run(options, logger, io, kj::mv(data),
+            chain.map([](auto& source) -> StemFollower& { return source->getFollower(); }));
     code = run.run(kj::mv(wasm)).wait(io.waitScope);
   })) {
     KJ_IF_MAYBE(imageCode, findExitCode(*exception)) {

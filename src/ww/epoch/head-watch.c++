@@ -26,14 +26,24 @@ void HeadWatch::forget(Lease& lease) {
 }
 
 kj::Own<Lease> HeadWatch::issue() {
+  KJ_IF_MAYBE(why, closed) kj::throwFatalException(unauthorized(*why));
   auto lease = kj::refcounted<Lease>(*this, kj::atomicAddRef(*current), newest.clone());
   leases.add(*lease);
   return lease;
 }
 
+void HeadWatch::close(kj::StringPtr why) {
+  if (closed != nullptr) return;
+  closed = kj::str(why);
+  // Each now, and its bodies an event later.
+  for (auto& lease: leases) lease.revoke(why);
+}
+
 kj::Promise<void> HeadWatch::follow() {
   for (;;) {
-    store(co_await source.nextAfter(newest.seq));
+    auto next = co_await source.nextAfter(newest.seq);
+    if (closed != nullptr) co_await kj::Promise<void>(kj::NEVER_DONE);
+    store(kj::mv(next));
     co_await announce();
   }
 }

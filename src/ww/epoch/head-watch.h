@@ -28,8 +28,15 @@ class HeadWatch final {
   uint64_t seq() const { return current->value.load(std::memory_order_acquire); }
   const Epoch& epoch() const { return newest; }
 
-  // A lease under the current epoch.
+  // A lease under the current epoch. Throws `unauthorized:` after close().
   kj::Own<Lease> issue();
+
+  // The head can be trusted no longer: revokes every lease for this reason, and issues none. For
+  // good; what the source says then is not heard.
+  void close(kj::StringPtr why);
+  kj::Maybe<kj::StringPtr> findClosed() const {
+    return closed.map([](const kj::String& why) -> kj::StringPtr { return why; });
+  }
 
   // Resolves once the sequence number is above `seq`.
   kj::Promise<void> onAdvance(uint64_t seq);
@@ -49,6 +56,7 @@ class HeadWatch final {
   Epoch newest;
   kj::Own<const HeadSeq> current;
   kj::List<Lease, &Lease::link> leases;
+  kj::Maybe<kj::String> closed;
   kj::Own<kj::PromiseFulfiller<void>> advancedFulfiller;
   kj::ForkedPromise<void> advanced;
 

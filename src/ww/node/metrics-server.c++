@@ -149,7 +149,10 @@ kj::Promise<void> MetricsServer::answer(kj::HttpMethod method, kj::StringPtr url
     return send(response, headerTable, OK, NodeMetrics::CONTENT_TYPE, metrics.toText());
   }
   if (url == "/healthz") return say(OK, "ok");
-  if (url == "/readyz") return isReady ? say(OK, "ready") : say(NOT_READY, "pid0 does not run yet");
+  if (url == "/readyz") {
+    KJ_IF_MAYBE(problem, findProblem()) return say(NOT_READY, *problem);
+    return say(OK, "ready");
+  }
   return say(NOT_FOUND, "there are /metrics, /healthz and /readyz");
 }
 

@@ -25,8 +25,10 @@ class MetricsServer final: private kj::HttpServerErrorHandler,
   ~MetricsServer() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(MetricsServer);
 
-  // pid0 runs from now on: the node is ready.
-  void setReady() { isReady = true; }
+  // pid0 runs from now on: the node is ready, unless `findProblem` knows why it is not.
+  void setReady(kj::Function<kj::Maybe<kj::String>()> findProblem) {
+    this->findProblem = kj::mv(findProblem);
+  }
 
   // IP:PORT, as `--rpc` takes it. Listens when this returns, and says where; throws if it cannot.
   // The promise does not resolve.
@@ -53,7 +55,9 @@ class MetricsServer final: private kj::HttpServerErrorHandler,
   kj::Timer& timer;
   NodeMetrics& metrics;
   Logger& logger;
-  bool isReady = false;
+  kj::Function<kj::Maybe<kj::String>()> findProblem = []() -> kj::Maybe<kj::String> {
+    return kj::str("pid0 does not run yet");
+  };
   IpPort place;
   kj::HttpHeaderTable headerTable;
   struct Connections;

@@ -1,5 +1,6 @@
 #include <ww/node/metrics.h>
 
+#include <limits>
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 #include <sstream>
@@ -32,6 +33,23 @@ class Families {
     }
   }
 
+  // Where epochs come from, if it is a chain.
+  void chain(const StemFollower& follower) {
+    auto status = follower.getStatus();
+    gauge("ww_epoch_lag_blocks", "Blocks between the latest and the last that was acted upon.",
+          double(status.latest - kj::min(status.latest, status.final)));
+    gauge("ww_epoch_final_block", "The last block that was acted upon.", double(status.final));
+    gauge("ww_epoch_ready", "1: nothing is known against the view of the chain.",
+          status.problem == nullptr);
+    kj::uint answering = 0;
+    for (auto& provider: status.providers) answering += provider.state == ProviderStatus::ANSWERS;
+    gauge("ww_epoch_providers", "Providers of the chain.", double(status.providers.size()));
+    gauge("ww_epoch_providers_good", "Those that answer, and disagree with no quorum.", answering);
+    counter("ww_epoch_provider_disagreements_total", "How often one disagreed with the others.",
+            double(follower.disagreementCount()));
+    latencies(follower.getLatencies());
+  }
+
   kj::String toText() const {
     std::ostringstream out;
     prometheus::TextSerializer().Serialize(out, all);
@@ -41,6 +59,28 @@ class Families {
 
  private:
   std::vector<prometheus::MetricFamily> all;
+
+  void counter(const char* name, const char* help, double value) {
+    prometheus::ClientMetric metric;
+    metric.counter.value = value;
+    add(name, help, prometheus::MetricType::Counter).metric.push_back(std::move(metric));
+  }
+
+  void latencies(const LatencyCounts& counts) {
+    prometheus::ClientMetric metric;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < counts.counts.size(); i++) {
+      sum += counts.counts[i];
+      bool isLast = i == std::size(LatencyCounts::BOUNDS);
+      metric.histogram.bucket.push_back(
+          {sum, isLast ? std::numeric_limits<double>::infinity() : LatencyCounts::BOUNDS[i]});
+    }
+    metric.histogram.sample_count = sum;
+    metric.histogram.sample_sum = counts.sum;
+    add("ww_epoch_revocation_seconds",
+        "From when a quorum had reached a block with a new head to the end of older authority.",
+        prometheus::MetricType::Histogram).metric.push_back(std::move(metric));
+  }
 
   prometheus::MetricFamily& add(const char* name, const char* help, prometheus::MetricType type) {
     all.emplace_back();
@@ -57,8 +97,9 @@ class Families {
 kj::String NodeMetrics::toText() {
   Families families;
   families.info("ww_build_info", "The version that runs.", "version", version);
-  families.gauge("ww_epoch", "The sequence number of the current epoch.",
+  families.gauge("ww_epoch_current", "The sequence number of the current epoch.",
                  double(node.getHeadWatch().seq()));
+  KJ_IF_MAYBE(follower, node.findFollower()) families.chain(*follower);
   families.gauge("ww_cells", "Cells that run.", node.getEngine().guestCount());
   families.gauge("ww_cells_memory_bytes", "Linear memory of the cells that run.",
                  double(node.getMemory()));

@@ -32,4 +32,56 @@ kj::Promise<void> NodeServer::ping(PingContext context) {
   context.getResults(capnp::MessageSize{4, 0}).setRoundTripNs(time / kj::NANOSECONDS);
 }
 
+namespace {
+
+node::ProviderInfo::State stateOf(ProviderStatus::State state) {
+  switch (state) {
+    case ProviderStatus::NEW: return node::ProviderInfo::State::UNKNOWN;
+    case ProviderStatus::ANSWERS: return node::ProviderInfo::State::ANSWERS;
+    case ProviderStatus::FAILS: return node::ProviderInfo::State::FAILS;
+    case ProviderStatus::LACKS: return node::ProviderInfo::State::LACKS;
+    case ProviderStatus::DISAGREES: return node::ProviderInfo::State::DISAGREES;
+    case ProviderStatus::FROZEN: return node::ProviderInfo::State::FROZEN;
+  }
+  KJ_UNREACHABLE;
+}
+
+void describe(const ProviderStatus& status, node::ProviderInfo::Builder to) {
+  to.setName(status.name);
+  to.setState(stateOf(status.state));
+  to.setProblem(status.problem);
+  to.setLatest(status.latest);
+  to.setFinal(status.final);
+  to.setFailures(status.failures);
+  to.setDisagreements(status.disagreements);
+}
+
+void describe(const StemFollower& follower, node::ChainInfo::Builder to) {
+  auto status = follower.getStatus();
+  auto& options = follower.getOptions();
+  to.setContract(options.contract.asBytes());
+  to.setChainId(status.chainId.orDefault(0));
+  to.setFinality(toText(options.finality));
+  to.setQuorum(options.quorum);
+  to.setLatest(status.latest);
+  to.setFinal(status.final);
+  to.setPendingSeq(status.pendingSeq.orDefault(0));
+  KJ_IF_MAYBE(problem, status.problem) to.setProblem(*problem);
+  auto list = to.initProviders(status.providers.size());
+  for (size_t i = 0; i < status.providers.size(); i++) describe(status.providers[i], list[i]);
+}
+
+}  // namespace
+
+kj::Promise<void> NodeServer::epoch(EpochContext context) {
+  auto info = context.getResults().initInfo();
+  auto& current = heads.epoch();
+  auto epoch = info.initEpoch();
+  epoch.setSeq(current.seq);
+  epoch.setHead(current.head);
+  epoch.setAdoptedBlock(current.adoptedBlock);
+  KJ_IF_MAYBE(f, follower) describe(*f, info.getSource().initChain());
+  return kj::READY_NOW;
+}
+
 }  // namespace ww

@@ -5,26 +5,32 @@
 #include <node.capnp.h>
 #include <ww/cell/cell-list.h>
 #include <ww/epoch/session-bound.h>
+#include <ww/epoch/head-watch.h>
 #include <ww/net/swarm.h>
 #include <ww/node/session-list.h>
+#include <ww/stem/follower.h>
 
 namespace ww {
 
 class NodeServer final: public SessionBound<node::Node> {
  public:
-  // `cellList` and `swarm` outlive the lease's standing.
-  NodeServer(Lease& lease, CellList& cellList, SessionList& sessionList, Swarm& swarm)
+  // References outlive the lease's standing.
+  NodeServer(Lease& lease, CellList& cellList, SessionList& sessionList, Swarm& swarm,
+             HeadWatch& heads, kj::Maybe<StemFollower&> follower)
       : SessionBound(lease), cellList(cellList), sessionList(kj::addRef(sessionList)),
-        swarm(swarm) {}
+        swarm(swarm), heads(heads), follower(follower) {}
 
   kj::Promise<void> cells(CellsContext context) override;
   kj::Promise<void> sessions(SessionsContext context) override;
   kj::Promise<void> ping(PingContext context) override;
+  kj::Promise<void> epoch(EpochContext context) override;
 
  private:
   CellList& cellList;
   kj::Own<SessionList> sessionList;
   Swarm& swarm;
+  HeadWatch& heads;
+  kj::Maybe<StemFollower&> follower;
 };
 
 }  // namespace ww

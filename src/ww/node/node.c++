@@ -71,8 +71,10 @@ struct Node::Refusals final: public kj::Refcounted {
 };
 
 Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, HeadSource& source,
-           Swarm& swarm, Logger& logger, CompileParts compile)
+           Swarm& swarm, Logger& logger, CompileParts compile,
+           kj::Maybe<StemFollower&> follower)
     : options(options), timer(timer), swarm(swarm), logger(logger), heads(source),
+      follower(follower),
       engine(options.engine, timer, waitScope),
       threadCompiler(engine, {compile.codeStore.map([&](kj::Own<Store>& store) {
         return kj::heap<ffi::CodeStore>(kj::mv(store), engine.getHandle());
@@ -155,7 +157,8 @@ SessionOffer Node::offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder&
   tasks.add(endWithLease(lease.onEnded(), kj::addRef(*group)));
   auto offered = kj::refcounted<Session>(*this, *dials, entry.getOrigin())
       ->makeOffer(lease, *group);
-  if (hasNode) offered.node = kj::heap<NodeServer>(lease, cells, *sessions, swarm);
+  if (hasNode) offered.node = kj::heap<NodeServer>(lease, cells, *sessions, swarm, heads,
+                                                     follower);
   return offered;
 }
 
@@ -186,10 +189,20 @@ kj::Promise<void> Node::endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellG
 
 kj::Promise<void> Node::followHead() {
   return heads.follow().exclusiveJoin(logAdvances()).catch_([this](kj::Exception&& exception) {
+    if (exception.getDescription().startsWith(REORG_TOO_DEEP)) {
+      return endAuthority(exception.getDescription());
+    }
     // The node goes on in the epoch that it has.
     logger.log(LogLevel::ERROR, "the head is followed no longer",
                {{"cause", kj::str(exception.getDescription())}});
   });
+}
+
+void Node::endAuthority(kj::StringPtr why) {
+  heads.close(why);
+  closing.fulfiller->fulfill();
+  logger.log(LogLevel::ERROR, "all sessions are revoked, and no other is handed out: what was "
+             "final on the chain is no longer", {{"cause", kj::str(why)}});
 }
 
 kj::Promise<void> Node::logAdvances() {

@@ -21,6 +21,7 @@
 #include <ww/net/host-server.h>
 #include <ww/net/swarm.h>
 #include <ww/node/session-list.h>
+#include <ww/stem/follower.h>
 
 namespace ww {
 
@@ -52,9 +53,10 @@ struct MembraneParts {
 
 class Node final: private kj::TaskSet::ErrorHandler {
  public:
-  // All references outlive the node.
+  // All references outlive the node. `follower`: `heads`, where it follows a chain.
   Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, HeadSource& heads,
-       Swarm& swarm, Logger& logger, CompileParts compile);
+       Swarm& swarm, Logger& logger, CompileParts compile,
+       kj::Maybe<StemFollower&> follower = nullptr);
   ~Node() noexcept(false);  // ends all cells; let the loop turn once more before it goes
   KJ_DISALLOW_COPY_AND_MOVE(Node);
 
@@ -78,6 +80,13 @@ class Node final: private kj::TaskSet::ErrorHandler {
   kj::Own<CellGroup> makeClientGroup() { return root->makeSubgroup(); }
 
   HeadWatch& getHeadWatch() { return heads; }
+  kj::Maybe<StemFollower&> findFollower() { return follower; }
+
+  // Resolves, with the reason, once the chain took back what was final: all sessions are revoked
+  // then, and there are no others.
+  kj::Promise<kj::String> onClosed() {
+    return closed.addBranch().then([this]() { return kj::str(heads.findClosed().orDefault(nullptr)); });
+  }
 
   // Whether a cell may dial private addresses, whoever started it.
   bool dialsPrivate() const { return options.dial.allowPrivate; }
@@ -100,6 +109,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   SessionOffer offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder& holder);
   kj::Promise<void> outliveLink(kj::Own<Lease> lease, kj::Own<CellGroup> group);
   kj::Promise<void> endWithLease(kj::Promise<void> leaseEnded, kj::Own<CellGroup> group);
+  void endAuthority(kj::StringPtr why);
   kj::Promise<void> followHead();
   kj::Promise<void> logAdvances();
   CellParts parts();
@@ -110,6 +120,9 @@ class Node final: private kj::TaskSet::ErrorHandler {
   Swarm& swarm;
   Logger& logger;
   HeadWatch heads;
+  kj::Maybe<StemFollower&> follower;
+  kj::PromiseFulfillerPair<void> closing = kj::newPromiseAndFulfiller<void>();
+  kj::ForkedPromise<void> closed = closing.promise.fork();
   OpenGraftPolicy openGraft;
   ffi::Engine engine;
   ffi::ThreadCompiler threadCompiler;

@@ -93,6 +93,7 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
 
   uint64_t disagreementCount() const;
   const LatencyCounts& getLatencies() const { return latencies; }
+  const FollowerOptions& getOptions() const { return options; }
 
  private:
   struct Member;

@@ -1,0 +1,33 @@
+#pragma once
+// Words that say whose head a node follows, and what happens when it moves.
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+#include <ww/node/chain-source.h>
+
+namespace ww {
+
+struct RawStem {
+  std::string contract;
+  std::vector<std::string> providers;
+  std::string finality = "finalized";
+  unsigned quorum = 0;  // 0: not given
+  uint64_t chainId = 0;
+  std::string interval = "4s";
+  std::string grace = "5s";
+  bool stay = false;
+  bool forget = false;
+};
+
+void addStemOptions(CLI::App& command, RawStem& raw);
+
+// What is wrong with them together.
+kj::Maybe<kj::String> findStemMistake(const RawStem& raw);
+
+// Nothing without --stem.
+kj::Maybe<ChainOptions> makeChainOptions(const RawStem& raw);
+
+kj::Duration graceOf(const RawStem& raw);
+
+}  // namespace ww

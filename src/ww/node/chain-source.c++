@@ -1,0 +1,119 @@
+#include <ww/node/chain-source.h>
+
+#include <ww/base/error.h>
+#include <ww/base/random.h>
+#include <ww/stem/hex.h>
+#include <ww/stem/http-rpc.h>
+#include <ww/stem/provider-url.h>
+#include <ww/stem/rpc-chain-reader.h>
+#include <ww/stem/web-socket-rpc.h>
+
+namespace ww {
+namespace {
+
+FollowerOptions followerOptions(const ChainOptions& options) {
+  FollowerOptions result;
+  result.contract = options.contract;
+  result.finality = options.finality;
+  result.quorum = options.quorum.orDefault(majorityOf(options.providers.size()));
+  result.chainId = options.chainId;
+  result.interval = options.interval;
+  return result;
+}
+
+}  // namespace
+
+bool setContract(ChainOptions& options, kj::StringPtr text) {
+  KJ_IF_MAYBE(address, parseEthAddress(text)) {
+    options.contract = *address;
+    return true;
+  }
+  return false;
+}
+
+bool setFinality(ChainOptions& options, kj::StringPtr text) {
+  KJ_IF_MAYBE(finality, parseFinality(text)) {
+    options.finality = *finality;
+    return true;
+  }
+  return false;
+}
+
+kj::Maybe<kj::String> findProblem(const ChainOptions& options) {
+  auto count = options.providers.size();
+  if (count == 0) return kj::str("--stem takes a provider of its chain: --rpc-url URL");
+  for (size_t i = 0; i < count; i++) {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+      ProviderUrl::parse(options.providers[i]);
+    })) {
+      return kj::str("--rpc-url, number ", i + 1, ": ", e->getDescription());
+    }
+  }
+  KJ_IF_MAYBE(quorum, options.quorum) {
+    if (*quorum == 0 || *quorum > count) {
+      return kj::str("--quorum ", *quorum, ": there are ", count, " providers");
+    }
+  }
+  return nullptr;
+}
+
+kj::Array<kj::String> providerNames(kj::ArrayPtr<const kj::String> urls) {
+  auto names = KJ_MAP(url, urls) { return ProviderUrl::parse(url).name; };
+  auto result = kj::heapArrayBuilder<kj::String>(names.size());
+  for (size_t i = 0; i < names.size(); i++) {
+    kj::uint before = 0, all = 0;
+    for (size_t j = 0; j < names.size(); j++) {
+      if (names[j] != names[i]) continue;
+      ++all;
+      before += j < i;
+    }
+    result.add(all == 1 ? kj::str(names[i]) : kj::str(names[i], '#', before + 1));
+  }
+  return result.finish();
+}
+
+void ChainSource::Entropy::generate(kj::ArrayPtr<kj::byte> buffer) {
+  while (buffer.size() > 0) {
+    auto random = randomNonce();
+    auto size = kj::min(buffer.size(), sizeof(random));
+    memcpy(buffer.begin(), &random, size);
+    buffer = buffer.slice(size, buffer.size());
+  }
+}
+
+ChainSource::ChainSource(const ChainOptions& options, kj::AsyncIoProvider& io,
+                         kj::Own<CursorStore> cursors, Logger& logger)
+    : forget(options.forget), contract(options.contract), store(kj::mv(cursors)),
+      tlsNetwork(tls.wrapNetwork(io.getNetwork())) {
+  KJ_IF_MAYBE(problem, ww::findProblem(options)) kj::throwFatalException(badInput(*problem));
+  kj::HttpClientSettings settings;
+  settings.entropySource = entropy;
+  client = kj::newHttpClient(io.getTimer(), table, io.getNetwork(), *tlsNetwork,
+                             kj::mv(settings));
+  auto names = providerNames(options.providers);
+  auto readers = kj::heapArrayBuilder<kj::Own<ChainReader>>(names.size());
+  for (size_t i = 0; i < names.size(); i++) {
+    readers.add(makeReader(options.providers[i], names[i], io.getTimer()));
+  }
+  follower = kj::heap<StemFollower>(followerOptions(options), readers.finish(), *store,
+                                    io.getTimer(), randomNonce, logger);
+}
+
+kj::Own<ChainReader> ChainSource::makeReader(kj::StringPtr url, kj::StringPtr name,
+                                             kj::Timer& timer) {
+  auto parsed = ProviderUrl::parse(url);
+  kj::Own<JsonRpc> rpc;
+  if (parsed.isWebSocket) {
+    rpc = kj::heap<WebSocketRpc>(*client, table, timer, kj::mv(parsed.url));
+  } else {
+    rpc = kj::heap<HttpRpc>(*client, table, timer, kj::mv(parsed.url));
+  }
+  return kj::heap<RpcChainReader>(kj::mv(rpc), kj::str(name), contract);
+}
+
+kj::Promise<void> ChainSource::start() {
+  if (forget) co_await store->forget(contract);
+  co_await follower->start();
+}
+
+}  // namespace ww
