@@ -4,6 +4,23 @@
 
 namespace ww {
 
+kj::Maybe<kj::String> findObjection(const kj::Maybe<StemCursor>& kept, const StemCursor& next) {
+  auto bytes = next.epoch.head.size();
+  if (bytes > MAX_HEAD_BYTES) {
+    return kj::str("the head has ", bytes, " bytes; the limit is ", MAX_HEAD_BYTES);
+  }
+  KJ_IF_MAYBE(k, kept) {
+    if (next.chainId != k->chainId) {
+      return kj::str("this contract was followed on chain ", k->chainId, "; this is chain ",
+                     next.chainId);
+    }
+    if (next.epoch.seq < k->epoch.seq) {
+      return kj::str("the epoch would go back: from ", k->epoch.seq, " to ", next.epoch.seq);
+    }
+  }
+  return nullptr;
+}
+
 kj::Maybe<MemoryCursorStore::Entry&> MemoryCursorStore::find(const EthAddress& contract) {
   for (auto& entry: entries) {
     if (entry.contract == contract) return entry;
@@ -16,12 +33,11 @@ kj::Promise<kj::Maybe<StemCursor>> MemoryCursorStore::load(const EthAddress& con
 }
 
 kj::Promise<void> MemoryCursorStore::save(const EthAddress& contract, StemCursor cursor) {
-  KJ_IF_MAYBE(entry, find(contract)) {
-    auto kept = entry->cursor.epoch.seq;
-    if (cursor.epoch.seq < kept) {
-      return badInput(kj::str("the epoch would go back: from ", kept, " to ", cursor.epoch.seq));
-    }
-    entry->cursor = kj::mv(cursor);
+  auto entry = find(contract);
+  auto kept = entry.map([](Entry& e) { return e.cursor.clone(); });
+  KJ_IF_MAYBE(objection, findObjection(kept, cursor)) return badInput(*objection);
+  KJ_IF_MAYBE(e, entry) {
+    e->cursor = kj::mv(cursor);
   } else {
     entries.add(Entry{contract, kj::mv(cursor)});
   }

@@ -1,0 +1,119 @@
+#include <ww/node/sqlite.h>
+
+#include <kj/debug.h>
+#include <string.h>
+#include <ww/base/error.h>
+
+namespace ww {
+namespace {
+
+// Longer ones are in no file of ours: none is read into memory.
+constexpr int MAX_VALUE_BYTES = 1 << 20;
+
+}  // namespace
+
+SqliteFile::SqliteFile(kj::StringPtr path) : path(kj::str(path)) {
+  sqlite3* raw = nullptr;
+  int code = sqlite3_open_v2(path.cStr(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                             nullptr);
+  db.reset(raw);
+  if (code != SQLITE_OK) fail(code);
+  sqlite3_extended_result_codes(raw, 1);
+  sqlite3_limit(raw, SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES);
+}
+
+void SqliteFile::run(kj::StringPtr sql) {
+  int code = sqlite3_exec(db.get(), sql.cStr(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) fail(code);
+}
+
+void SqliteFile::rollBack() {
+  sqlite3_exec(db.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+}
+
+kj::Maybe<kj::String> SqliteFile::ask(kj::StringPtr sql) {
+  SqliteStatement statement(*this, sql);
+  if (!statement.step()) return nullptr;
+  return statement.getText(0);
+}
+
+void SqliteFile::refuse(kj::StringPtr why) const {
+  kj::throwFatalException(badInput(kj::str(path, ": ", why)));
+}
+
+void SqliteFile::failDamaged(kj::StringPtr how) const {
+  refuse(kj::str("this file is damaged (", how, "); ", MOVE_IT_AWAY));
+}
+
+void SqliteFile::fail(int code) {
+  auto reason = db == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db.get());
+  switch (code & 0xff) {
+    case SQLITE_ERROR:  // statements that do not fit its tables
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_TOOBIG:
+    case SQLITE_CONSTRAINT: failDamaged(reason);
+    case SQLITE_FULL: refuse("cannot be written, the disk is full; make room on it");
+    case SQLITE_READONLY: refuse("cannot be written: it, its folder or the disk is read-only");
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: refuse("another program has this file open; end that one");
+    default: break;
+  }
+  int error = db == nullptr ? 0 : sqlite3_system_errno(db.get());
+  refuse(kj::str("cannot be read or written (", reason, error == 0 ? "" : ": ",
+                 error == 0 ? "" : strerror(error), "); see to the disk"));
+}
+
+SqliteStatement::SqliteStatement(SqliteFile& file, kj::StringPtr sql) : file(file) {
+  sqlite3_stmt* raw = nullptr;
+  int code = sqlite3_prepare_v2(file.db.get(), sql.cStr(), int(sql.size()) + 1, &raw, nullptr);
+  statement.reset(raw);
+  if (code != SQLITE_OK) file.fail(code);
+}
+
+void SqliteStatement::bind(int parameter, uint64_t number) {
+  KJ_REQUIRE(number <= uint64_t(INT64_MAX), "one that does not fit is refused before");
+  int code = sqlite3_bind_int64(statement.get(), parameter, int64_t(number));
+  KJ_ASSERT(code == SQLITE_OK, sqlite3_errstr(code));
+}
+
+void SqliteStatement::bind(int parameter, kj::ArrayPtr<const kj::byte> bytes) {
+  // A null pointer would be NULL, which no bytes are not.
+  auto begin = bytes.size() == 0 ? reinterpret_cast<const kj::byte*>("") : bytes.begin();
+  int code = sqlite3_bind_blob64(statement.get(), parameter, begin, bytes.size(),
+                                 SQLITE_TRANSIENT);
+  KJ_ASSERT(code == SQLITE_OK, sqlite3_errstr(code));
+}
+
+bool SqliteStatement::step() {
+  int code = sqlite3_step(statement.get());
+  if (code != SQLITE_ROW && code != SQLITE_DONE) file.fail(code);
+  return code == SQLITE_ROW;
+}
+
+kj::String SqliteStatement::getText(int column) {
+  auto text = sqlite3_column_text(statement.get(), column);
+  return text == nullptr ? kj::String() : kj::str(reinterpret_cast<const char*>(text));
+}
+
+kj::StringPtr SqliteStatement::getName(int column) {
+  return sqlite3_column_name(statement.get(), column);
+}
+
+uint64_t SqliteStatement::getNumber(int column) {
+  auto number = sqlite3_column_int64(statement.get(), column);
+  if (sqlite3_column_type(statement.get(), column) != SQLITE_INTEGER || number < 0) {
+    file.failDamaged(kj::str(getName(column), " is no number"));
+  }
+  return uint64_t(number);
+}
+
+kj::ArrayPtr<const kj::byte> SqliteStatement::getBytes(int column) {
+  if (sqlite3_column_type(statement.get(), column) != SQLITE_BLOB) {
+    file.failDamaged(kj::str(getName(column), " is no bytes"));
+  }
+  auto begin = static_cast<const kj::byte*>(sqlite3_column_blob(statement.get(), column));
+  return kj::arrayPtr(begin, size_t(sqlite3_column_bytes(statement.get(), column)));
+}
+
+}  // namespace ww

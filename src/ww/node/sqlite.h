@@ -1,0 +1,77 @@
+#pragma once
+// SQLite's handles as C++ owns them, and its errors as a person reads them: each names the file.
+// What is kept here is known from the chain: a file that is damaged may be moved away, and its
+// errors say so.
+//
+// Blocks; lives on one thread. Numbers are SQLite's less their sign: 63 bits.
+
+#include <kj/array.h>
+#include <kj/string.h>
+#include <memory>
+#include <sqlite3.h>
+#include <stdint.h>
+
+namespace ww {
+
+// An open database.
+class SqliteFile {
+ public:
+  // Opens one that is there. Reads nothing yet.
+  explicit SqliteFile(kj::StringPtr path);
+
+  // Runs statements whose rows are of no interest.
+  void run(kj::StringPtr sql);
+
+  // Gives up a transaction that may or may not be open. Never fails.
+  void rollBack();
+
+  // The first column of the first row, as text; nothing without a row.
+  kj::Maybe<kj::String> ask(kj::StringPtr sql);
+
+  [[noreturn]] void fail(int code);
+  [[noreturn]] void failDamaged(kj::StringPtr how) const;
+  [[noreturn]] void refuse(kj::StringPtr why) const;  // `why`, with the file's name
+
+ private:
+  friend class SqliteStatement;
+  struct Close {
+    void operator()(sqlite3* db) const { sqlite3_close(db); }
+  };
+  kj::String path;
+  std::unique_ptr<sqlite3, Close> db;
+};
+
+// A prepared statement. Parameters count from 1, columns from 0.
+class SqliteStatement {
+ public:
+  SqliteStatement(SqliteFile& file, kj::StringPtr sql);
+
+  void bind(int parameter, uint64_t number);
+  void bind(int parameter, kj::ArrayPtr<const kj::byte> bytes);  // copied
+
+  // True at a row; false at the end, which reset() makes the beginning.
+  bool step();
+  void reset() { sqlite3_reset(statement.get()); }
+
+  // Of the row, whatever its type is.
+  kj::String getText(int column);
+  kj::StringPtr getName(int column);
+
+  // Of the row; fail as damaged where the column has another type. The bytes stand until the next
+  // step() or reset().
+  uint64_t getNumber(int column);
+  kj::ArrayPtr<const kj::byte> getBytes(int column);
+
+ private:
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+  };
+  SqliteFile& file;
+  std::unique_ptr<sqlite3_stmt, Finalize> statement;
+};
+
+// What a person can do about a file that cannot be used: the end of such an error.
+constexpr kj::StringPtr MOVE_IT_AWAY =
+    "move it away, and the node adopts anew from the chain"_kj;
+
+}  // namespace ww
