@@ -7,12 +7,14 @@
 namespace ww {
 
 Lease::Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued)
-    : Lease(watch, kj::mv(current), kj::mv(issued), kj::newPromiseAndFulfiller<void>()) {}
+    : Lease(watch, kj::mv(current), kj::mv(issued), kj::newPromiseAndFulfiller<void>(),
+            kj::newPromiseAndFulfiller<void>()) {}
 
 Lease::Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued,
-             kj::PromiseFulfillerPair<void> paf)
+             kj::PromiseFulfillerPair<void> ended, kj::PromiseFulfillerPair<void> failed)
     : watch(watch), current(kj::mv(current)), epoch(kj::mv(issued)),
-      endedFulfiller(kj::mv(paf.fulfiller)), endedPromise(paf.promise.fork()) {}
+      endedFulfiller(kj::mv(ended.fulfiller)), endedPromise(ended.promise.fork()),
+      failedFulfiller(kj::mv(failed.fulfiller)), failedPromise(failed.promise.fork()) {}
 
 Lease::~Lease() noexcept(false) {
   KJ_IF_MAYBE(w, watch) w->forget(*this);
@@ -55,6 +57,7 @@ void Lease::settle() {
     }
   }
   endedFulfiller->fulfill();
+  failedFulfiller->reject(kj::mv(why));
 }
 
 }  // namespace ww
