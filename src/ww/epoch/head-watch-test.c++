@@ -72,6 +72,34 @@ KJ_TEST("the two halves: no lease stands once the number is stored, its end come
   KJ_EXPECT(told && f.watch.leaseCount() == 0);
 }
 
+// Takes a step in each round of the loop's queue.
+struct Walker {
+  kj::uint steps = 0;
+  kj::Promise<void> walk() {
+    return kj::evalLater([this]() {
+      ++steps;
+      return walk();
+    });
+  }
+};
+
+KJ_TEST("a body goes no further once the number is stored, whatever the loop has queued before") {
+  Fixture f;
+  auto lease = f.watch.issue();
+  Walker walker;
+  auto body = lease->hold(walker.walk()).eagerlyEvaluate([](kj::Exception&&) {});
+  f.waitScope.poll(100);
+  auto before = walker.steps;
+  KJ_EXPECT(before > 0);
+  f.source.advance();
+  while (f.watch.seq() == 0) {
+    before = walker.steps;
+    f.waitScope.poll(1);
+  }
+  f.settle();
+  KJ_EXPECT(walker.steps == before, walker.steps, before);
+}
+
 KJ_TEST("onAdvance() tells any number of callers, at once when it is past") {
   Fixture f;
   auto first = f.watch.onAdvance(0), second = f.watch.onAdvance(0), third = f.watch.onAdvance(1);

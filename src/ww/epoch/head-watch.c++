@@ -34,7 +34,8 @@ kj::Own<Lease> HeadWatch::issue() {
 kj::Promise<void> HeadWatch::follow() {
   for (;;) {
     store(co_await source.nextAfter(newest.seq));
-    co_await announce();
+    // This turn is no body's: what the loop has queued by now comes after both halves.
+    tell();
   }
 }
 
@@ -48,14 +49,16 @@ void HeadWatch::store(Epoch epoch) {
 }
 
 kj::Promise<void> HeadWatch::announce() {
-  return kj::evalLater([this]() {
-    endStaleLeases();
-    auto told = kj::mv(advancedFulfiller);
-    auto paf = kj::newPromiseAndFulfiller<void>();
-    advancedFulfiller = kj::mv(paf.fulfiller);
-    advanced = paf.promise.fork();
-    told->fulfill();
-  });
+  return kj::evalLater([this]() { tell(); });
+}
+
+void HeadWatch::tell() {
+  endStaleLeases();
+  auto told = kj::mv(advancedFulfiller);
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  advancedFulfiller = kj::mv(paf.fulfiller);
+  advanced = paf.promise.fork();
+  told->fulfill();
 }
 
 void HeadWatch::endStaleLeases() {

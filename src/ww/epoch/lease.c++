@@ -7,14 +7,12 @@
 namespace ww {
 
 Lease::Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued)
-    : Lease(watch, kj::mv(current), kj::mv(issued), kj::newPromiseAndFulfiller<void>(),
-            kj::newPromiseAndFulfiller<void>()) {}
+    : Lease(watch, kj::mv(current), kj::mv(issued), kj::newPromiseAndFulfiller<void>()) {}
 
 Lease::Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued,
-             kj::PromiseFulfillerPair<void> ended, kj::PromiseFulfillerPair<void> failed)
+             kj::PromiseFulfillerPair<void> paf)
     : watch(watch), current(kj::mv(current)), epoch(kj::mv(issued)),
-      endedFulfiller(kj::mv(ended.fulfiller)), endedPromise(ended.promise.fork()),
-      failedFulfiller(kj::mv(failed.fulfiller)), failedPromise(failed.promise.fork()) {}
+      endedFulfiller(kj::mv(paf.fulfiller)), endedPromise(paf.promise.fork()) {}
 
 Lease::~Lease() noexcept(false) {
   KJ_IF_MAYBE(w, watch) w->forget(*this);
@@ -57,7 +55,6 @@ void Lease::settle() {
     }
   }
   endedFulfiller->fulfill();
-  failedFulfiller->reject(kj::mv(why));
 }
 
 }  // namespace ww

@@ -58,9 +58,6 @@ class Lease final: public kj::Refcounted {
   // lease is dropped without having ended, rejects.
   kj::Promise<void> onEnded() { return endedPromise.addBranch(); }
 
-  // The same for whoever is to fail by it: never resolves, and rejects with reason().
-  kj::Promise<void> failOnEnd() { return failedPromise.addBranch(); }
-
   // Holds a body in flight: when the lease ends it is destroyed, and the promise returned rejects
   // with reason().
   template <typename T>
@@ -92,13 +89,11 @@ class Lease final: public kj::Refcounted {
   kj::Canceler bodies;
   kj::Own<kj::PromiseFulfiller<void>> endedFulfiller;
   kj::ForkedPromise<void> endedPromise;
-  kj::Own<kj::PromiseFulfiller<void>> failedFulfiller;
-  kj::ForkedPromise<void> failedPromise;
   kj::ListLink<Lease> link;
   kj::Vector<kj::Own<void>> attachments;
 
   Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued,
-        kj::PromiseFulfillerPair<void> ended, kj::PromiseFulfillerPair<void> failed);
+        kj::PromiseFulfillerPair<void> paf);
 };
 
 }  // namespace ww
