@@ -4,7 +4,7 @@
 //                  reads its own component from stdin; starts a child that does the same with
 //                  DEPTH-1, or at 0 one that idles; takes COUNT capabilities, calls each, has CALLS
 //                  in flight; says `holding`. Once the epoch is over, all of them must be refused:
-//                  exits with 42 then, DEPTH seconds later since its end ends its child's, else 1
+//                  exits with 42 then, else 1; a little later than its child, which it would end
 //   idle           says `holding`, waits for the end of the host
 //   storm          a pid0: grafts and calls all that the session gave until it is refused, again
 //                  and again until its stdin ends; says how many sessions it had, in how many
@@ -162,7 +162,7 @@ kj::Promise<void> hold(ww::Guest& guest) {
   bool good = holder.before.answered == count && holder.ending.answered == 0 &&
               holder.ending.refused + 2 * (depth == 0) == calls && holder.ending.other == 0 &&
               holder.after.refused == count + 5;
-  co_await guest.timer().afterDelay(depth * kj::SECONDS);
+  co_await guest.timer().afterDelay(depth * 20 * kj::MILLISECONDS);
   guest.exitWith(good ? ALL_REFUSED : 1);
 }
 
@@ -243,6 +243,7 @@ WW_GUEST_MAIN(guest) {
   } else if (mode == "storm") {
     co_await storm(guest);
   } else if (mode == "idle") {
+    co_await guest.bootstrap<Host>().idRequest().send();
     ww::print("holding\n");
     co_await guest.onDisconnect();
   } else {
