@@ -38,6 +38,7 @@ constexpr const char* RUN_EXAMPLES =
     "\n"
     "Example:\n"
     "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n"
+    "  ww run --memory 64m --timeout 1h --metrics :2030 ./my-image\n"
     "  ww run --listen /ip4/0.0.0.0/tcp/2020 ./my-image\n"
     "  ww run --stem 0x5FbDB2315678afecb367f032d93F642f64180aa3 --rpc-url https://HOST/KEY\n";
 
@@ -63,8 +64,9 @@ constexpr const char* KEYGEN_EXAMPLES =
     "  ww keygen me.key\n";
 
 constexpr const char* LIMITS_EXAMPLES =
-    "A limit's name is that under which it is refused, logged and counted. With the words of\n"
-    "`ww run` it lists what those would set.\n"
+    "Of a node that `ww run` would start with the same limits; no node is asked. A limit's name\n"
+    "is that under which it is refused, logged and counted, but for cellsOfKey (as cells),\n"
+    "unsentBytesOfClient (unsentBytes) and dialsPerMinute (dials).\n"
     "\n"
     "Example:\n"
     "  ww limits -o json\n"
@@ -455,7 +457,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   AskCommands asks(app);
   auto& keygen = *app.add_subcommand("keygen", "Make a key to prove yourself with elsewhere");
   addKeygenOptions(keygen, keygenRaw);
-  auto& limits = *app.add_subcommand("limits", "List every limit of a node, with its value");
+  auto& limits = *app.add_subcommand("limits", "List the limits of a node, with their values");
   addLimitsOptions(limits, limitsRaw);
 
   KJ_IF_MAYBE(mistake, findMistake(app, words.slice(0, own), args)) {

@@ -212,6 +212,9 @@ class Run {
     KJ_IF_MAYBE(cause, cell->findTrapCause()) {
       logger.log(LogLevel::ERROR, "the image trapped", {{"cause", kj::str(*cause)}});
     }
+    if (code == EXIT_KILLED && cell->findTrapCause() == nullptr) {
+      logger.log(LogLevel::ERROR, "the image was killed, and the node ends with it");
+    }
     if (cell->wasOutOfTime()) {
       logger.log(LogLevel::ERROR, "the image was out of time, and the node ends with it");
     }

@@ -142,7 +142,8 @@ kj::Promise<void> MetricsServer::answer(kj::HttpMethod method, kj::StringPtr url
     return send(response, headerTable, with, PLAIN_TEXT, kj::str(text, '\n'));
   };
   if (!isMeant(headers.get(kj::HttpHeaderId::HOST).orDefault(nullptr))) {
-    return say(WRONG_HOST, kj::str("this is ", place.toText(), ", and no other name"));
+    return say(WRONG_HOST, kj::str("ask for ", place.toText(), place.isUnspecified()
+        ? ", or an IP address of this machine" : "", "; it answers to no other name"));
   }
   if (method != kj::HttpMethod::GET) return say(WRONG_METHOD, GET_ALONE);
   if (url == "/metrics") {
