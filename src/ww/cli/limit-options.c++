@@ -15,8 +15,11 @@ auto checkNamed(const char* name) {
   return [name](const std::string& word) {
     auto problem = check(std::string(name) + "=" + word);
     auto said = std::string(name) + "=" + word + ": " + name;
-    return problem.compare(0, said.size(), said) == 0 ? word + problem.substr(said.size())
-                                                      : problem;
+    if (problem.compare(0, said.size(), said) != 0) return problem;
+    auto rest = problem.substr(said.size());
+    const std::string is = " is between";
+    return word + (rest.compare(0, is.size(), is) == 0 ? " is not between" + rest.substr(is.size())
+                                                       : rest);
   };
 }
 

@@ -166,7 +166,7 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
                {{"run", "--dial-timeout", "0"}, "--dial-timeout"},
                {{"run", "--data-dir"}, "--data-dir"},
                {{"run", "--env"}, "--env"},
-               {{"run", "--memory", "0"}, "memory is between 64k and 1024g"},
+               {{"run", "--memory", "0"}, "0 is not between 64k and 1024g"},
                {{"run", "--memory", "much"}, "much takes a size: a whole number and k, m or g"},
                {{"run", "--cpu", "-1s"}, "-1s takes a duration"},
                {{"run", "--max-children", "x"}, "x takes a number"},
