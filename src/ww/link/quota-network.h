@@ -50,6 +50,7 @@ struct LinkUse {
   size_t calls = 0;  // of the peer's, unanswered or unfinished, refused ones too
   uint64_t heldBytes = 0;
   size_t exports = 0, imports = 0;  // that the peer, and this side, has yet to release
+  size_t waits = 0;  // calls and promises of the peer's in chains, and what each waits for
 };
 
 class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
