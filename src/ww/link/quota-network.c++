@@ -56,9 +56,9 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         [this](kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>&& received)
             -> kj::Maybe<kj::Own<capnp::IncomingRpcMessage>> {
       KJ_IF_MAYBE(message, received) {
+        if (!mayGoOn()) kj::throwFatalException(overloaded("unsentBytes"));
         bool isAdmitted = true;
         KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-          if (!mayGoOn()) kj::throwFatalException(overloaded("unsentBytes"));
           isAdmitted = admit(**message);
         })) {
           end(kj::mv(*e));

@@ -58,8 +58,8 @@ class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
   // What is told of the connection as it goes on.
   class Watcher {
    public:
-    // A message has come or is going. False: too much is unsent, and the link ends with the next
-    // that comes.
+    // A message has come or is going. False: too much is unsent, which is counted, and the link
+    // ends with the next that comes.
     virtual bool mayGoOn() = 0;
 
     // Nothing that the peer says is heard any more. What is unsent still goes out.
