@@ -63,7 +63,7 @@ KJ_TEST("what is counted has the name of a limit, unless it is fixed") {
   NodeLimits limits;
   auto names = KJ_MAP(line, listLimits(limits)) { return line.name; };
   auto all = kj::str(' ', kj::strArray(names, " "), " segments promises sentCaps reads "
-                    "compilations detached sessions grafts ");
+                    "compilations detached sessions grafts wasm args env ");
   for (size_t i = 0; i < LIMIT_KINDS; i++) {
     auto name = kj::str(' ', nameOf(LimitKind(i)), ' ');
     bool isListed = strstr(all.cStr(), name.cStr()) != nullptr;

@@ -130,6 +130,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   ffi::ThreadCompiler threadCompiler;
   ffi::CachingCompiler compiler;
   CellList cells;
+  LineQuota lines;
   LimitHits hits;
   kj::HashMap<kj::String, KeyUse> keyUses;  // by the key, in hexadecimal; of those ever allowed
   kj::Own<SessionList> sessions = kj::refcounted<SessionList>();
