@@ -4,9 +4,9 @@
 // come of a write are served before the next slice.
 //
 // One event for all of it. KJ serves the last event armed to be last first, so that one which arms
-// itself again and again would keep those from ever being served that were armed before: the writes
-// of a link over a socket, say. So it rests after each slice, and after some turns of writing: it is
-// woken from outside of the loop's queue, once that is empty or KJ looks at sockets.
+// itself again and again would keep those from ever being served that were armed before: the
+// writes of a link over a socket, say. So it rests after each slice, and after some turns of
+// writing: it is woken from outside of the loop's queue, once that is empty or KJ looks at sockets.
 //
 // Counted by reference: a channel may outlive its engine. Lives on one event loop.
 
