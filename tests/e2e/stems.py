@@ -150,11 +150,15 @@ class StemNode:
     def ww(self, command, *words, **options):
         return ww(command, "--data-dir", self.data, *words, **options)
 
-    def epoch(self):
-        done = self.ww("epoch", "-o", "json")
-        if done.returncode != 0:
-            raise AssertionError(f"ww epoch: {done.stderr.decode()}\n{self.log.text()}")
+    def ask(self, command, *words):
+        """What it answers; asked again if the epoch moves before it does."""
+        while (done := self.ww(command, "-o", "json", *words)).returncode != 0:
+            if b"staleEpoch: " not in done.stderr:
+                raise AssertionError(f"{command}: {done.stderr.decode()}\n{self.log.text()}")
         return json.loads(done.stdout)
+
+    def epoch(self):
+        return self.ask("epoch")
 
     def provider(self, name):
         return next(one for one in self.epoch()["chain"]["providers"] if one["name"] == name)
@@ -168,8 +172,7 @@ class StemNode:
 
     def exit_code(self, cell):
         """None while it runs."""
-        done = self.ww("inspect", "-o", "json", str(cell))
-        return json.loads(done.stdout).get("exitCode")
+        return self.ask("inspect", str(cell)).get("exitCode")
 
     def get(self, path):
         """(status, body) of its HTTP."""
