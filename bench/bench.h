@@ -7,6 +7,7 @@
 #include <kj/common.h>
 #include <kj/function.h>
 #include <kj/string.h>
+#include <peer.capnp.h>
 
 namespace ww::bench {
 
@@ -39,6 +40,9 @@ kj::String ratio(double value);
 enum class Quota { OFF, ON };
 double nativeEcho(kj::WaitScope& waitScope, kj::uint calls, kj::uint inFlight, size_t bytes,
                   Quota quota = Quota::OFF);
+// Seconds a call of `executor`.
+double echoSeconds(kj::WaitScope& waitScope, peer::Executor::Client executor, kj::uint calls,
+                   kj::uint inFlight, size_t bytes);
 // Bytes a second through a pipe of KJ's, in 64 KiB pieces.
 double nativePipe(kj::WaitScope& waitScope, size_t bytes);
 
@@ -51,5 +55,9 @@ void benchStreams();
 void benchIdle();
 void benchBusy();
 void benchKill();
+
+// membrane.c++, epoch.c++: likewise.
+void benchMembrane();
+void benchEpoch();
 
 }  // namespace ww::bench

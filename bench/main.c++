@@ -17,7 +17,8 @@ int main(int argc, char** argv) {
     void (*run)();
   } parts[] = {{"echo", benchEcho}, {"quota", benchQuota}, {"graft", benchGraft},
                {"spawn", benchSpawn}, {"streams", benchStreams}, {"idle", benchIdle},
-               {"busy", benchBusy}, {"kill", benchKill}};
+               {"busy", benchBusy}, {"kill", benchKill},
+               {"membrane", benchMembrane}};
   print("figure", "value", "ceiling", "value", "part");
   for (auto& part: parts) {
     bool wanted = argc == 1;

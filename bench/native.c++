@@ -50,9 +50,15 @@ double nativeEcho(kj::WaitScope& waitScope, kj::uint calls, kj::uint inFlight, s
   capnp::TwoPartyVatNetworkBase& used = quota == Quota::ON ? counted : asBase(network);
   auto server = capnp::makeRpcServer(used, kj::heap<Echo>());
   capnp::TwoPartyClient client(*pipe.ends[1]);
+  return echoSeconds(waitScope, client.bootstrap().castAs<peer::Executor>(), calls, inFlight,
+                     bytes);
+}
+
+double echoSeconds(kj::WaitScope& waitScope, peer::Executor::Client executor, kj::uint calls,
+                   kj::uint inFlight, size_t bytes) {
   auto message = kj::heapString(bytes);
   memset(message.begin(), 'x', bytes);
-  Callers callers{client.bootstrap().castAs<peer::Executor>(), kj::mv(message), calls};
+  Callers callers{kj::mv(executor), kj::mv(message), calls};
   return timed([&]() {
     kj::Vector<kj::Promise<void>> all;
     for (kj::uint i = 0; i < inFlight; i++) all.add(callers.caller());

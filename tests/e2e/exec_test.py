@@ -375,6 +375,21 @@ class ExecTest(NodeCase):
         self.addCleanup(self.put_away, client)
         return client
 
+    def test_one_that_computes_and_never_waits_keeps_no_answer_back(self):
+        self.start()
+        spin = [WW, "exec", "--data-dir", self.data, cell("cell-plain"), "--", "spin"]
+        args = [WW, "exec", "--data-dir", self.data, cell("cell-plain"), "--", "args", "x"]
+        for _ in range(4):  # begun together: their answers wait while the first one spins
+            running = [subprocess.Popen(words, stdout=subprocess.PIPE)
+                       for words in [args, spin, args, args, spin, args]]
+            for words, process in zip([args, spin, args, args, spin, args], running):
+                with process:
+                    line = process.stdout.readline()
+                    if words is spin:
+                        self.assertEqual(line, b"spinning\n")
+                        process.send_signal(signal.SIGINT)
+                    self.assertEqual(process.wait(60), 137 if words is spin else 0)
+
     def test_ctrl_c_kills_the_component_and_so_does_a_term(self):
         self.start()
         for number in (signal.SIGINT, signal.SIGTERM):

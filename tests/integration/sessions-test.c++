@@ -95,6 +95,21 @@ KJ_TEST("the grace over, a revoked session's cells are ended with their trees") 
   node.untilGuests(0);
 }
 
+KJ_TEST("what was final and is no more ends all authority, and none is handed out") {
+  TestNode node;
+  auto spinning = node.run("cell-plain", {"spin"});
+  node.heads.fail(KJ_EXCEPTION(FAILED, "reorg-too-deep: block 4 was another"));
+  KJ_EXPECT(node.node.onClosed().wait(node.waitScope) == "reorg-too-deep: block 4 was another");
+  auto revoked = failureOf([&]() { node.wait(spinning); });
+  KJ_EXPECT(contains(revoked, "revoked: reorg-too-deep: block 4 was another"), revoked);
+  auto refused = failureOf([&]() {
+    node.node.openMembrane().graftRequest().send().wait(node.waitScope);
+  });
+  KJ_EXPECT(contains(refused, "unauthorized: reorg-too-deep: block 4 was another"), refused);
+  node.untilGuests(0);
+  KJ_EXPECT(node.logged("all sessions are revoked"));
+}
+
 KJ_TEST("the node ends in the middle of a graft, after any turn") {
   for (kj::uint turns = 0; turns < 80; turns++) {
     TestNode node;

@@ -164,17 +164,32 @@ class Ask {
   }
 };
 
-kj::Promise<void> askNode(kj::AsyncIoContext& io, const AskOptions& options, Logger& logger) {
-  auto client = co_await connectTo(io, options, logger);
+kj::Promise<void> askOnce(NodeClient& client, kj::AsyncIoContext& io,
+                          const AskOptions& options) {
   auto& timer = io.provider->getTimer();
   using Grafted = capnp::Response<GraftResults>;
   auto late = timer.afterDelay(options.timeout).then([&options]() -> kj::Promise<Grafted> {
     return noAnswer(options.timeout);
   });
-  auto graft = co_await client->untilGone(
-      kj::Promise<Grafted>(client->graftRequest().send()).exclusiveJoin(kj::mv(late)));
+  auto graft = co_await client.untilGone(
+      kj::Promise<Grafted>(client.graftRequest().send()).exclusiveJoin(kj::mv(late)));
   Ask ask(options, *io.lowLevelProvider, graft.getSession().getExtension());
-  co_await client->untilGone(ask.run());
+  co_await client.untilGone(ask.run());
+}
+
+kj::Promise<void> askNode(kj::AsyncIoContext& io, const AskOptions& options, Logger& logger) {
+  // The epoch may move between a graft and the question. What was shown of a log stays shown.
+  constexpr kj::uint TRIES = 3;
+  auto client = co_await connectTo(io, options, logger);
+  for (kj::uint tries = 1;; tries++) {
+    bool isStale = false;
+    bool isLast = tries == TRIES || options.what == What::LOGS;
+    co_await askOnce(*client, io, options).catch_([&](kj::Exception&& e) {
+      isStale = reasonOf(e).startsWith("staleEpoch:");
+      if (!isStale || isLast) kj::throwFatalException(kj::mv(e));
+    });
+    if (!isStale) co_return;
+  }
 }
 
 }  // namespace

@@ -38,6 +38,10 @@ kj::uint compileThreads() {
 
 constexpr kj::StringPtr VERSION = WW_VERSION ""_kj;
 
+constexpr kj::StringPtr TO_FOLLOW_ANEW =
+    "the node ends. Find out what became of the chain; to follow it as it is now: "
+    "ww run --forget-epoch"_kj;
+
 constexpr uint64_t MAX_CODE_BYTES = uint64_t(1) << 30;
 
 kj::Promise<int> untilSignal(kj::UnixEventPort& port, int signal) {
@@ -138,8 +142,7 @@ class Run {
       logger.log(LogLevel::ERROR, "the node runs on without authority (--stay)");
       co_await kj::Promise<void>(kj::NEVER_DONE);
     }
-    logger.log(LogLevel::ERROR, "the node ends. Find out what became of the chain; to follow it as "
-               "it is now: ww run --forget-epoch");
+    logger.log(LogLevel::ERROR, TO_FOLLOW_ANEW);
     co_return EXIT_NODE_FAILED;
   }
 
@@ -230,9 +233,15 @@ int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause)
 }
 
 // 0 once it has an epoch; else the code to end with.
-kj::Promise<int> startChain(ChainSource& source, kj::AsyncIoContext& io) {
+kj::Promise<int> startChain(ChainSource& source, kj::AsyncIoContext& io, Logger& logger) {
   auto ended = [](int number) { return EXIT_SIGNAL_BASE + number; };
-  return source.start().then([]() { return 0; })
+  return source.start().then([]() { return 0; }, [&logger](kj::Exception&& e) -> int {
+    if (!e.getDescription().startsWith(REORG_TOO_DEEP)) kj::throwFatalException(kj::mv(e));
+    logger.log(LogLevel::ERROR, "what was final on the chain is no longer",
+               {{"cause", kj::str(e.getDescription())}});
+    logger.log(LogLevel::ERROR, TO_FOLLOW_ANEW);
+    return EXIT_NODE_FAILED;
+  })
       .exclusiveJoin(untilSignal(io.unixEventPort, SIGINT).then(ended))
       .exclusiveJoin(untilSignal(io.unixEventPort, SIGTERM).then(ended));
 }
@@ -253,7 +262,7 @@ int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte
     KJ_IF_MAYBE(chainOptions, options.chain) {
       auto source = kj::heap<ChainSource>(*chainOptions, *io.provider,
                                           kj::heap<SqliteCursorStore>(data.path), logger);
-      code = startChain(*source, io).wait(io.waitScope);
+      code = startChain(*source, io, logger).wait(io.waitScope);
       if (code != 0) return;
       chain = kj::mv(source);
     }

@@ -72,6 +72,34 @@ KJ_TEST("the two halves: no lease stands once the number is stored, its end come
   KJ_EXPECT(told && f.watch.leaseCount() == 0);
 }
 
+// Takes a step in each round of the loop's queue.
+struct Walker {
+  kj::uint steps = 0;
+  kj::Promise<void> walk() {
+    return kj::evalLater([this]() {
+      ++steps;
+      return walk();
+    });
+  }
+};
+
+KJ_TEST("a body goes no further once the number is stored, whatever the loop has queued before") {
+  Fixture f;
+  auto lease = f.watch.issue();
+  Walker walker;
+  auto body = lease->hold(walker.walk()).eagerlyEvaluate([](kj::Exception&&) {});
+  f.waitScope.poll(100);
+  auto before = walker.steps;
+  KJ_EXPECT(before > 0);
+  f.source.advance();
+  while (f.watch.seq() == 0) {
+    before = walker.steps;
+    f.waitScope.poll(1);
+  }
+  f.settle();
+  KJ_EXPECT(walker.steps == before, walker.steps, before);
+}
+
 KJ_TEST("onAdvance() tells any number of callers, at once when it is past") {
   Fixture f;
   auto first = f.watch.onAdvance(0), second = f.watch.onAdvance(0), third = f.watch.onAdvance(1);
@@ -163,6 +191,26 @@ KJ_TEST("an advance takes one event for each lease at the most, and a few of its
   auto one = countTurns(1);
   KJ_EXPECT(one > 0);
   KJ_EXPECT(countTurns(10000) <= one + 10000);
+}
+
+KJ_TEST("a watch that is closed revokes all, destroys their bodies, and issues none") {
+  Fixture f;
+  auto lease = f.watch.issue(), other = f.watch.issue();
+  bool destroyed = false;
+  auto body = lease->hold(kj::Promise<void>(kj::NEVER_DONE).attach(kj::defer([&]() {
+    destroyed = true;
+  })));
+  KJ_EXPECT(!body.poll(f.waitScope));
+  f.watch.close("the chain went back");
+  KJ_EXPECT(!lease->stands() && !other->stands() && destroyed);
+  KJ_EXPECT(f.watch.leaseCount() == 0);
+  KJ_EXPECT(lease->reason().getDescription() == "revoked: the chain went back");
+  KJ_EXPECT_THROW_MESSAGE("revoked: the chain went back", body.wait(f.waitScope));
+  KJ_EXPECT_THROW_MESSAGE("unauthorized: the chain went back", f.watch.issue());
+  f.source.advance();
+  f.settle();
+  KJ_EXPECT(f.watch.seq() == 0, "for good");
+  KJ_EXPECT(f.failure == nullptr);
 }
 
 KJ_TEST("leases outlive their watch, as ended ones") {

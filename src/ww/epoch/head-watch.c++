@@ -35,8 +35,12 @@ kj::Own<Lease> HeadWatch::issue() {
 void HeadWatch::close(kj::StringPtr why) {
   if (closed != nullptr) return;
   closed = kj::str(why);
-  // Each now, and its bodies an event later.
-  for (auto& lease: leases) lease.revoke(why);
+  while (!leases.empty()) {
+    auto lease = kj::addRef(leases.front());
+    forget(*lease);
+    lease->revoke(why);
+    lease->settle();
+  }
 }
 
 kj::Promise<void> HeadWatch::follow() {
@@ -44,7 +48,8 @@ kj::Promise<void> HeadWatch::follow() {
     auto next = co_await source.nextAfter(newest.seq);
     if (closed != nullptr) co_await kj::Promise<void>(kj::NEVER_DONE);
     store(kj::mv(next));
-    co_await announce();
+    // This turn is no body's: what the loop has queued by now comes after both halves.
+    tell();
   }
 }
 
@@ -58,14 +63,16 @@ void HeadWatch::store(Epoch epoch) {
 }
 
 kj::Promise<void> HeadWatch::announce() {
-  return kj::evalLater([this]() {
-    endStaleLeases();
-    auto told = kj::mv(advancedFulfiller);
-    auto paf = kj::newPromiseAndFulfiller<void>();
-    advancedFulfiller = kj::mv(paf.fulfiller);
-    advanced = paf.promise.fork();
-    told->fulfill();
-  });
+  return kj::evalLater([this]() { tell(); });
+}
+
+void HeadWatch::tell() {
+  endStaleLeases();
+  auto told = kj::mv(advancedFulfiller);
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  advancedFulfiller = kj::mv(paf.fulfiller);
+  advanced = paf.promise.fork();
+  told->fulfill();
 }
 
 void HeadWatch::endStaleLeases() {

@@ -2,8 +2,9 @@
 // One node's view of its head: follows a HeadSource, and ends the leases of older epochs.
 //
 // An advance has two halves. The sequence number, an atomic that every lease reads, is stored
-// first: from then on no lease of an older epoch stands, on any loop. Then one event of its own
-// ends those leases, in time proportional to the leases, not to the capabilities behind them.
+// first: from then on no lease of an older epoch stands, on any loop. Then those leases are ended,
+// in the same turn of this loop and so before all that it has queued; in time proportional to the
+// leases and to the bodies in flight, not to the capabilities behind them.
 //
 // Lives on one event loop; its leases may outlive it, and are `ended:` then.
 
@@ -32,7 +33,7 @@ class HeadWatch final {
   kj::Own<Lease> issue();
 
   // The head can be trusted no longer: revokes every lease for this reason, and issues none. For
-  // good; what the source says then is not heard.
+  // good; what the source says then is not heard. Not from within a body.
   void close(kj::StringPtr why);
   kj::Maybe<kj::StringPtr> findClosed() const {
     return closed.map([](const kj::String& why) -> kj::StringPtr { return why; });
@@ -41,7 +42,8 @@ class HeadWatch final {
   // Resolves once the sequence number is above `seq`.
   kj::Promise<void> onAdvance(uint64_t seq);
 
-  // The two halves of an advance, which follow() takes one after the other.
+  // The two halves of an advance, for who is in a body that the second may end: follow() takes both
+  // in a turn of its own.
   void store(Epoch epoch);        // throws unless it is newer
   kj::Promise<void> announce();   // schedules the event; resolves when it has run
 
@@ -50,6 +52,7 @@ class HeadWatch final {
  private:
   friend class Lease;
   void forget(Lease& lease);
+  void tell();
   void endStaleLeases();
 
   HeadSource& source;

@@ -9,7 +9,10 @@ namespace {
 // How many events KJ may run before it looks at timers and sockets, so that chains of events that
 // never end (two cells in conversation) do not keep the others waiting.
 constexpr kj::uint POLL_INTERVAL = 256;
-constexpr kj::uint POLL_INTERVAL_BUSY = 1;  // an event may be a whole slice
+constexpr kj::uint POLL_INTERVAL_BUSY = 16;  // some events may be whole slices
+
+// Of writing, before others that are armed to be last have theirs.
+constexpr kj::uint MAX_TURNS = 64;
 
 }  // namespace
 
@@ -59,9 +62,21 @@ void RunQueue::remove(GuestTask& task) {
 }
 
 void RunQueue::schedule() {
-  if (scheduled || lists->empty()) return;
-  scheduled = true;
+  if (state != IDLE || lists->empty()) return;
+  state = ARMED;
   armLast();
+}
+
+void RunQueue::rest() {
+  state = RESTING;
+  turns = 0;
+  auto paf = kj::newPromiseAndCrossThreadFulfiller<void>();
+  waking = paf.promise.then([this]() {
+    if (state != RESTING) return;
+    state = IDLE;
+    schedule();
+  }).eagerlyEvaluate(nullptr);
+  paf.fulfiller->fulfill();
 }
 
 void RunQueue::onOtherPoll() { hurry(); }
@@ -76,13 +91,14 @@ kj::Promise<void> RunQueue::bePatient() {
 }
 
 void RunQueue::hurry() {
-  if (!scheduled || overdue) return;
+  if (state == IDLE || state == FIRING || overdue) return;
   uint64_t never = kj::maxValue;
   auto since = kj::min(lists->writers.empty() ? never : writersSinceNs,
                        lists->tasks.empty() ? never : tasksSinceNs);
   auto now = ww_clock_now();
   if (since > now || now - since < uint64_t(PATIENCE / kj::NANOSECONDS)) return;
   overdue = true;
+  state = ARMED;
   disarm();
   armBreadthFirst();
 }
@@ -102,15 +118,23 @@ bool RunQueue::write() {
 
 kj::Maybe<kj::Own<kj::_::Event>> RunQueue::fire() {
   bool late = overdue;
-  scheduled = overdue = false;
+  state = FIRING;
+  overdue = false;
   bool wrote = write();
+  bool isTired = ++turns >= MAX_TURNS;
   if (!lists->tasks.empty() && (late || !wrote)) {
     auto& task = lists->tasks.front();
     remove(task);
     task.poll();  // puts it back at the end, if it used up this slice too
     tasksSinceNs = ww_clock_now();
+    isTired = true;
   }
-  schedule();
+  state = IDLE;
+  if (isTired && !lists->empty()) {
+    rest();
+  } else {
+    schedule();
+  }
   return nullptr;
 }
 

@@ -3,8 +3,10 @@
 // guests that gathered meanwhile, then a slice for a guest that used up its last one. Events that
 // come of a write are served before the next slice.
 //
-// One event for all of it, since KJ serves the last event armed to be last first: two that arm
-// themselves again and again would keep each other, or a third, from ever being served.
+// One event for all of it. KJ serves the last event armed to be last first, so that one which arms
+// itself again and again would keep those from ever being served that were armed before: the writes
+// of a link over a socket, say. So it rests after each slice, and after some turns of writing: it is
+// woken from outside of the loop's queue, once that is empty or KJ looks at sockets.
 //
 // Counted by reference: a channel may outlive its engine. Lives on one event loop.
 
@@ -58,18 +60,21 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   void traceEvent(kj::_::TraceBuilder& builder) override {}
   bool write();
   void schedule();
+  void rest();
   void hurry();
   kj::Promise<void> bePatient();
 
   kj::Timer& timer;
   kj::WaitScope& waitScope;
   kj::Own<Lists> lists;
-  bool scheduled = false;
+  enum { IDLE, ARMED, FIRING, RESTING } state = IDLE;
   bool overdue = false;  // and armed to be served in turn with the others
+  kj::uint turns = 0;    // since it rested
   uint64_t writersSinceNs = 0;  // the first of them waits
   uint64_t tasksSinceNs = 0;    // the guest whose turn is next waits
   bool isPatient = false;
   kj::Promise<void> patience = nullptr;
+  kj::Promise<void> waking = nullptr;  // from a rest
 };
 
 }  // namespace ww::ffi

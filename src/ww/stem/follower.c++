@@ -209,8 +209,6 @@ void StemFollower::decide(const Vote& agreed) {
   decided = agreed.clone();
   for (auto& member: members) compare(*member);
   KJ_IF_MAYBE(why, contradiction(agreed)) {
-    logger.log(LogLevel::ERROR, "what was final on the chain is no longer",
-               {{"cause", kj::str(*why)}});
     return close(kj::mv(*why));
   }
   if (agreed.head == nullptr) {

@@ -1,0 +1,63 @@
+// What a session costs: the policy that each call crosses, and the lease that each body hangs on.
+#include <capnp/rpc-twoparty.h>
+#include <kj/async-io.h>
+#include <kj/vector.h>
+#include <ww/epoch/head-watch.h>
+#include <ww/epoch/session-bound.h>
+#include <ww/link/rpc-link.h>
+#include <ww/membrane/epoch-policy.h>
+#include "bench.h"
+
+namespace ww::bench {
+namespace {
+
+// The same body with a session around it and without.
+template <typename Base>
+class Echo final: public Base {
+ public:
+  using Base::Base;
+  kj::Promise<void> echo(typename Base::EchoContext context) override {
+    context.getResults().setResponse(context.getParams().getMessage());
+    return kj::READY_NOW;
+  }
+};
+
+struct World {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope{loop};
+  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
+  StaticHeadSource source;
+  HeadWatch heads{source};
+};
+
+// Seconds a call over a link as a client's is.
+double linkEcho(World& world, peer::Executor::Client served, kj::uint calls, kj::uint inFlight) {
+  auto pipe = kj::newTwoWayPipe();
+  RpcLink link(kj::mv(pipe.ends[0]), kj::mv(served), world.timer);
+  capnp::TwoPartyClient client(*pipe.ends[1]);
+  return echoSeconds(world.waitScope, client.bootstrap().castAs<peer::Executor>(), calls, inFlight,
+                     16);
+}
+
+}  // namespace
+
+void benchMembrane() {
+  World world;
+  constexpr kj::uint CALLS = 40'000;
+  for (kj::uint inFlight: {1, 64}) {
+    kj::Vector<Round> rounds;
+    for (int i = 0; i < 3 * TRIALS; i++) {
+      auto bare = linkEcho(world, kj::heap<Echo<peer::Executor::Server>>(), CALLS, inFlight);
+      auto lease = world.heads.issue();
+      auto session = linkEcho(world, bindToLease<peer::Executor>(
+          *lease, kj::heap<Echo<SessionBound<peer::Executor>>>(*lease)), CALLS, inFlight);
+      rounds.add(Round{1 / session, 1 / bare});
+    }
+    auto round = median(rounds);
+    print(kj::str("echo through a session, ", inFlight, " in flight, 16 B"),
+          perSecond(1 / round.value), "the same link without one", perSecond(1 / round.ceiling),
+          ratio(round.value / round.ceiling));
+  }
+}
+
+}  // namespace ww::bench
