@@ -1,8 +1,9 @@
 """A provider of a chain that may lie, fail and keep silent: it stands before the real one.
 
-It speaks HTTP and WebSocket on one port, and TLS where it is given a context. `fault` is what it does
-instead of passing a call on: a function of the Call whose result is the answer, {"result": ...} or
-{"error": ...}, or a function of the socket, which says on it what it likes; then that is hung up."""
+It speaks HTTP and WebSocket on one port, and TLS where it is given a context. `fault` is what it
+does instead of passing a call on: a function of the Call whose result is the answer, {"result":
+...} or {"error": ...}, or a function of the socket, which says on it what it likes; then that is
+hung up."""
 import base64
 import hashlib
 import json
@@ -33,6 +34,7 @@ class Provider:
     def __init__(self, test, chain, tls=None, path="/"):
         self.chain, self.tls, self.path = chain, tls, path
         self.fault = None
+        self.upgrade_fault = None  # likewise, in place of a WebSocket
         self.asked = []  # methods
         self.subscribers = []  # sockets
         self.open = set()
@@ -97,6 +99,8 @@ class Provider:
                     headers = dict(re.match(rb"([^:]+): *(.*)\r\n", line).groups()
                                    for line in iter(stream.readline, b"\r\n"))
                     headers = {name.lower(): value for name, value in headers.items()}
+                    if b"upgrade" in headers and self.upgrade_fault:
+                        return self.upgrade_fault(accepted)
                     if b"upgrade" in headers:
                         return self._serve_socket(accepted, stream, headers)
                     request = json.loads(stream.read(int(headers[b"content-length"])))

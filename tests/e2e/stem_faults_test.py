@@ -1,8 +1,6 @@
 """Providers of a chain that lie, fail and keep silent, among others that do not."""
-import time
 import unittest
 
-from nodes import ww
 from provider import Provider, frame, http, says, says_and_waits, says_without_end
 from stems import FIRST, METRICS, StemCase, until
 from chain import HEAD_UPDATED, encode_bytes  # stems has put its folder on the path
@@ -184,6 +182,18 @@ class LyingTest(LiarCase):
         self.assertEqual(node.epochs(), [0, 1, 2, 3, 4])
         self.assertIn("eth_getLogs", self.liar.asked)
 
+    def test_a_burst_that_is_cut_off_loses_no_epoch_and_none_comes_twice(self):
+        node = self.follow(urls=(self.liar.ws_url,))
+        node.shows(0)
+        for number in range(5):
+            block = {"number": hex(self.set_head(b"%d" % number)), "hash": "0x" + "44" * 32}
+            for _ in range(3):
+                self.liar.push(head_log(self.chain, self.stem, number + 1, b"%d" % number, block))
+            self.liar.hang_up()
+            self.finish()
+            node.shows(number + 1)
+        self.assertEqual(node.epochs(), [0, 1, 2, 3, 4, 5])
+
     def test_events_that_it_keeps_to_itself_are_missed(self):
         node = self.among_others()
         self.liar.fault = only("eth_getLogs", lambda call: {"result": []})
@@ -237,10 +247,11 @@ class FailingTest(LiarCase):
         with self.subTest(name):
             self.liar.fault = None
             seq = self.chain.head(self.stem)[0]
-            node = self.follow(*METRICS, urls=urls or self.urls)
+            self.node = node = self.follow(*METRICS, urls=urls or self.urls)
             node.shows(seq)
             liar = self.liar.ws_name if urls else self.liar.http_name
             until(lambda: node.provider(liar), lambda at: at["state"] == "answers")
+            self.before = node.memory()
             self.liar.fault = fault
             self.publish(name.encode())
             node.shows(seq + 1)
@@ -254,6 +265,7 @@ class FailingTest(LiarCase):
             self.assertEqual(node.metric("ww_epoch_provider_disagreements_total"), 0)
             self.liar.fault = None
             node.log.until(rf"answers again provider={liar}")
+            self.after = node.memory()
             node.kill()
 
     def test_what_is_no_answer(self):
@@ -297,37 +309,56 @@ class FailingTest(LiarCase):
                              ("half a body", says_and_waits(http(200, BODY + PIECE)[:-500]))):
             self.fails(name, lambda call, answer=answer: answer, "no answer within 10s")
 
-    def test_what_has_no_end_is_not_kept(self):
-        sent = []
-        endless = (
+    def goes_on(self, name, first, piece, problem, urls=None):
+        """It sends the piece without end, and the node keeps little of it."""
+        sent, memory = [], []
+
+        def count(total):
+            sent.append(total)
+            memory.append(self.node.memory())
+
+        self.fails(name, lambda call: says_without_end(first, piece, count), problem, urls)
+        growth = max(*memory, self.after) - self.before
+        print(f"{name}: {max(sent) >> 10} KiB sent, {growth >> 10} KiB more held", flush=True)
+        self.assertLess(max(sent), MANY_BYTES)
+        self.assertLess(growth, MANY_BYTES)
+
+    def test_a_body_without_end_is_not_kept(self):
+        for name, first, piece, problem in (
             ("a body", ENDLESS + b"\r\n" + BODY, PIECE, "an answer of more than"),
             ("chunks", ENDLESS + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + PIECE +
              b"\r\n", "an answer of more than"),
             ("a length", ENDLESS + b"Content-Length: 1073741824\r\n\r\n" + BODY, PIECE,
              "an answer of 1073741824 bytes"),
+            ("one chunk", ENDLESS + b"Transfer-Encoding: chunked\r\n\r\n7fffffff\r\n", PIECE,
+             "an answer of more than"),
             ("headers", ENDLESS + b"X: ", PIECE, "."),
-            ("one chunk", ENDLESS + b"Transfer-Encoding: chunked\r\n\r\n7fffffff\r\n", PIECE, "."),
-        )
-        for name, first, piece, problem in endless:
-            before = len(sent)
-            self.fails(name, self.watch_memory(
-                lambda call: says_without_end(first, piece, sent.append)), problem)
-            self.assertGreater(len(sent), before)
-
-    def watch_memory(self, fault):
-        return fault
+        ):
+            self.goes_on(name, first, piece, problem)
 
     def test_a_message_without_end_is_not_kept(self):
         urls = (*self.urls[:2], self.liar.ws_url)
+        piece = b"\x00\x7f" + (1 << 16).to_bytes(8, "big") + PIECE
         for name, first, problem in (
             ("long", b"\x81\x7f" + (1 << 40).to_bytes(8, "big"), "."),
             ("fragments", b"\x01\x7f" + (1 << 16).to_bytes(8, "big") + PIECE, "."),
         ):
-            piece = b"\x00\x7f" + (1 << 16).to_bytes(8, "big") + PIECE
-            self.fails(name, lambda call: says_without_end(first, piece), problem, urls=urls)
+            self.goes_on(name, first, piece, problem, urls)
         self.fails("no text", lambda call: says(frame(b"x", 2)), "it sent what is no text", urls)
         self.fails("closed", lambda call: says(frame(b"\x03\xe8bye", 8)), "it was closed", urls)
         self.fails("junk", lambda call: says(b"\xff" * 100), ".", urls)
+
+    def test_what_is_no_web_socket(self):
+        name = self.liar.ws_name
+        for fault, problem in ((says(http(403, b"go away")), "HTTP 403, and not a WebSocket"),
+                               (says(http(200, b"hello")), "HTTP 200, and not a WebSocket"),
+                               (says(b""), ".")):
+            self.liar.upgrade_fault = fault
+            node = self.follow(*METRICS, urls=(*self.urls[:2], self.liar.ws_url))
+            node.shows(self.chain.head(self.stem)[0])
+            self.assertRegex(self.in_state(node, "fails", name=name)["problem"], problem)
+            self.others_go_on(node)
+            node.kill()
 
 
 if __name__ == "__main__":
