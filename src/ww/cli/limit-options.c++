@@ -41,8 +41,8 @@ void addLimitOptions(CLI::App& command, RawLimits& raw) {
   command.add_option("--limit", raw.others,
                      "Any other limit, or several with commas between; may be repeated. A size is\n"
                      "a number and k, m or g, a duration numbers and ns, us, ms, s, m or h")
-      ->delimiter(',')->type_name("NAME=VALUE")->envname("WW_LIMIT")->allow_extra_args(false)->group(group)
-      ->check(check);
+      ->delimiter(',')->type_name("NAME=VALUE")->envname("WW_LIMIT")->allow_extra_args(false)
+      ->group(group)->check(check);
 }
 
 NodeLimits makeLimits(const RawLimits& raw) {

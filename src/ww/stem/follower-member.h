@@ -44,6 +44,7 @@ struct StemFollower::Member {
   kj::uint failuresInRow = 0, refusals = 0;
   uint64_t failures = 0, disagreements = 0;
   bool isRung = false;
+  bool isAudited = false;         // its events are being read
   kj::Own<kj::PromiseFulfiller<void>> bell;
 };
 

@@ -293,6 +293,9 @@ kj::Promise<void> StemFollower::adopt(Vote vote) {
 
 // The contract's events since must lead to its head.
 kj::Promise<void> StemFollower::audit(Member& member, uint64_t from, Vote agreed) {
+  if (member.isAudited) co_return;
+  member.isAudited = true;
+  KJ_DEFER(member.isAudited = false);
   auto to = agreed.block.number;
   from = kj::max(from, to - kj::min(to, MAX_AUDIT_BLOCKS));
   kj::Maybe<kj::Array<HeadLog>> found;

@@ -8,7 +8,18 @@ namespace {
 
 constexpr size_t MAX_NESTING = 16;
 
+// Each but the first stands behind one of these.
+void requireFewValues(kj::StringPtr text) {
+  size_t count = 0;
+  for (auto c: text) count += c == ',' || c == '[' || c == '{';
+  if (count > MAX_ANSWER_VALUES) {
+    kj::throwFatalException(badInput(kj::str("what came holds some ", count,
+        " values; the limit is ", MAX_ANSWER_VALUES)));
+  }
+}
+
 Json::Value decode(kj::StringPtr text, capnp::MallocMessageBuilder& message) {
+  requireFewValues(text);
   capnp::JsonCodec codec;
   codec.setMaxNestingDepth(MAX_NESTING);
   auto root = message.initRoot<capnp::json::Value>();

@@ -9,15 +9,17 @@
 
 namespace ww {
 
-// The longest answer, or pushed message, that is read.
+// The longest answer, or pushed message, that is read, and how many values it may hold: reading
+// values is what takes time. A block's header holds one for each of its transactions.
 constexpr size_t MAX_ANSWER_BYTES = 1 << 20;
+constexpr size_t MAX_ANSWER_VALUES = 16384;
 
 // A JSON value that owns itself. Looking for what is not there yields nothing.
 class Json {
  public:
   using Value = capnp::json::Value::Reader;
 
-  // Throws for what is no JSON, or is nested deeper than any answer.
+  // Throws for what is no JSON, holds more than an answer may, or is nested deeper than any.
   explicit Json(kj::StringPtr text);
 
   Value get() const { return root; }

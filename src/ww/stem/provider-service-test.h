@@ -20,6 +20,7 @@ enum class Fault {
   OTHER_ID,
   ARRAY,
   DEEP,
+  MANY,
   HALF_A_BODY,
   HALF_AND_SILENCE,
   SILENCE,
@@ -45,6 +46,7 @@ class ProviderService final: public kj::HttpService {
   // To all whose WebSockets have subscribed.
   void pushLog(const HeadLog& log);
   void pushBlock();
+  void pushNoise(size_t bytes);
   void dropSockets();
 
   kj::Promise<void> request(kj::HttpMethod method, kj::StringPtr url,
@@ -158,6 +160,7 @@ inline kj::String ProviderService::answer(Json::Value call, Fault fault) {
     case Fault::HTML: return kj::str("<html><body>Bad gateway</body></html>");
     case Fault::ARRAY: return kj::str("[]");
     case Fault::DEEP: return kj::str(kj::repeat('[', 100'000));
+    case Fault::MANY: return kj::str('[', kj::repeat(',', 500'000), ']');
     default: break;
   }
   if (result == nullptr || fault == Fault::ERROR) {
@@ -246,6 +249,9 @@ inline void ProviderService::pushAll(kj::StringPtr result) {
 
 inline void ProviderService::pushLog(const HeadLog& log) { pushAll(logText(log)); }
 inline void ProviderService::pushBlock() { pushAll(blockText("latest")); }
+inline void ProviderService::pushNoise(size_t bytes) {
+  pushAll(kj::str('"', kj::repeat('x', bytes), '"'));
+}
 inline void ProviderService::dropSockets() {
   for (auto socket: open) socket->end->fulfill();
 }

@@ -125,6 +125,25 @@ KJ_TEST("pushes that nobody takes are few") {
   KJ_EXPECT(kept > 0 && kept <= WebSocketRpc::MAX_PUSHED, kept);
 }
 
+KJ_TEST("one that pushes without end is read at a bounded rate") {
+  Fixture f(true);
+  KJ_EXPECT(!f.reader->nextHint().poll(f.waitScope));
+  constexpr size_t BYTES = 256 << 10;
+  for (int i = 0; i < 64; i++) f.service.pushNoise(BYTES);
+  auto read = [&]() {
+    kj::uint count = 0;
+    while (f.reader->nextHint().poll(f.waitScope)) ++count;
+    return count;
+  };
+  constexpr kj::uint A_SECOND = WebSocketRpc::BYTES_PER_SECOND / BYTES;
+  auto first = read();
+  KJ_EXPECT(first > 0 && first <= A_SECOND, first);
+  KJ_EXPECT(read() == 0);
+  f.timer.advanceTo(f.timer.now() + 1 * kj::SECONDS);
+  auto second = read();
+  KJ_EXPECT(second > 0 && second <= A_SECOND + 1, second);
+}
+
 void failEach(bool isWebSocket) {
   for (kj::uint i = 1; i < FAULTS; i++) {
     Fixture f(isWebSocket);

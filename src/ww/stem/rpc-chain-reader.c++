@@ -189,6 +189,7 @@ kj::Promise<kj::Array<HeadLog>> RpcChainReader::logs(uint64_t from, uint64_t to)
       KJ_IF_MAYBE(read, readLog(METHOD, log, contract)) all.add(kj::mv(*read));
     }
     from = last + 1;
+    range = kj::min(range * 2, MAX_RANGE);
   }
   co_return all.releaseAsArray();
 }

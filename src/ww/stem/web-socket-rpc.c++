@@ -17,8 +17,9 @@ kj::Exception lost(kj::StringPtr why) {
 // Until something fails: then all its calls do, and it is good for nothing more.
 class WebSocketRpc::Connection final: public kj::Refcounted {
  public:
-  Connection(kj::Own<kj::WebSocket> socket, kj::Function<void(kj::Own<Json>)> onPushed)
-      : socket(kj::mv(socket)), onPushed(kj::mv(onPushed)),
+  Connection(kj::Own<kj::WebSocket> socket, kj::Timer& timer,
+             kj::Function<void(kj::Own<Json>)> onPushed)
+      : socket(kj::mv(socket)), timer(timer), onPushed(kj::mv(onPushed)),
         reading(read().catch_([this](kj::Exception&& e) { fail(kj::mv(e)); })
                     .eagerlyEvaluate(nullptr)) {}
 
@@ -42,8 +43,16 @@ class WebSocketRpc::Connection final: public kj::Refcounted {
 
  private:
   kj::Promise<void> read() {
+    uint64_t taken = 0;
+    auto since = timer.now();
     for (;;) {
       auto message = co_await socket->receive(MAX_ANSWER_BYTES);
+      KJ_IF_MAYBE(text, message.tryGet<kj::String>()) taken += text->size();
+      if (taken >= BYTES_PER_SECOND) {
+        co_await timer.atTime(since + 1 * kj::SECONDS);
+        taken = 0;
+        since = timer.now();
+      }
       KJ_SWITCH_ONEOF(message) {
         KJ_CASE_ONEOF(text, kj::String) { take(kj::heap<Json>(text)); }
         KJ_CASE_ONEOF(bytes, kj::Array<kj::byte>) {
@@ -77,6 +86,7 @@ class WebSocketRpc::Connection final: public kj::Refcounted {
   }
 
   kj::Own<kj::WebSocket> socket;
+  kj::Timer& timer;
   kj::Function<void(kj::Own<Json>)> onPushed;
   kj::Maybe<kj::Function<void(const kj::Exception&)>> told;
   kj::Maybe<kj::Exception> failure;
@@ -126,7 +136,7 @@ kj::Promise<void> WebSocketRpc::open() {
   auto response = co_await client.openWebSocket(url, headers);
   KJ_SWITCH_ONEOF(response.webSocketOrBody) {
     KJ_CASE_ONEOF(socket, kj::Own<kj::WebSocket>) {
-      auto made = kj::refcounted<Connection>(kj::mv(socket), [this](kj::Own<Json> message) {
+      auto made = kj::refcounted<Connection>(kj::mv(socket), timer, [this](kj::Own<Json> message) {
         push(kj::mv(message));
       });
       made->onLost([this](const kj::Exception& e) {

@@ -1,7 +1,8 @@
 #pragma once
 // JSON-RPC over one WebSocket, which is opened by the first call, and anew by the first call after
 // it was lost. What is pushed waits, a bounded number of them: more tell nothing that the first did
-// not, since all of it is only a hint to look.
+// not, since all of it is only a hint to look. No more than BYTES_PER_SECOND is read, in the long
+// run: reading is work.
 
 #include <deque>
 #include <kj/compat/http.h>
@@ -15,6 +16,7 @@ class WebSocketRpc final: public JsonRpc {
  public:
   static constexpr kj::Duration TIMEOUT = 10 * kj::SECONDS;  // of a call, in all
   static constexpr size_t MAX_PUSHED = 256;                  // that wait; the oldest go
+  static constexpr uint64_t BYTES_PER_SECOND = 2 << 20;
 
   // `client` takes absolute URLs, and opens WebSockets. References outlive it.
   WebSocketRpc(kj::HttpClient& client, const kj::HttpHeaderTable& table, kj::Timer& timer,
