@@ -24,13 +24,14 @@ struct CellHost {
   ffi::ThreadCompiler threads{engine};
   ffi::CachingCompiler compiler{threads};
   CellList list{kj::systemPreciseCalendarClock()};
-  LimitHits hits{logger};
+  LineQuota lines{logger, timer};
+  LimitHits hits{lines};
   ManualHeadSource source;
   HeadWatch heads{source};
   kj::Promise<void> following = heads.follow().eagerlyEvaluate(nullptr);
 
   CellParts parts(Limits limits = {}) {
-    return {engine, compiler, timer, logger, list, hits, limits};
+    return {engine, compiler, timer, lines, list, hits, limits};
   }
 
   // Once all that an input started is to be gone.
