@@ -1,5 +1,5 @@
-"""What an operator says of a chain, and is told: wrong words, chains that are not there yet, secrets
-of URLs, and TLS."""
+"""What an operator says of a chain, and is told: wrong words, chains that are not there yet,
+secrets of URLs, and TLS."""
 import os
 import re
 import signal
