@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 from nodes import ww
-from provider import Provider
+from provider import Provider, http, says
 from stems import FIRST, LIMIT_S, METRICS, StemCase, StemNode, until
 from chain import Chain  # stems has put its folder on the path
 
@@ -70,6 +70,12 @@ class WrongWordsTest(StemCase):
                                               "--rpc-url", url), f"--rpc-url.*{said}")
         self.assertIn("--rpc-url, number 1", self.refused(
             "--stem", ADDRESS, env={**os.environ, "WW_RPC_URL": f"ftp://host/{SECRET}"}))
+
+    def test_urls_that_lead_nowhere_are_not_asked_for_ever(self):
+        for url in (f"http://host:{SECRET}/", f"http://[::1/{SECRET}",
+                    f"http://127.0.0.1:99999/{SECRET}"):
+            with self.subTest(url=url):
+                self.assertRegex(self.refused("--stem", ADDRESS, "--rpc-url", url), "--rpc-url")
 
     def test_the_environment_says_it_as_well(self):
         env = {**os.environ, "WW_STEM": self.stem, "WW_RPC_URL": self.chain.http_url,
@@ -244,6 +250,27 @@ class SecretTest(StemCase):
             node.shows(self.chain.head(self.stem)[0])
             self.keeps_it(node)
             node.kill()
+
+    def test_it_is_not_shown_by_what_fails(self):
+        url = self.provider.http_url
+        tells = f"there is nothing at /v2/{SECRET}?key={SECRET}, nor at {url}".encode()
+        for number, fault in enumerate((
+            says(http(404, tells)),
+            says(http(302, b"", f"Location: /v3/{SECRET}\r\n")),
+            says(http(200, tells)),
+            says(b""),
+            {"error": {"code": -32000, "message": tells.decode()}},
+        )):
+            for url in (self.provider.http_url, self.provider.ws_url):
+                with self.subTest(fault=fault, url=url):
+                    self.provider.fault = None
+                    node = self.follow(*METRICS, "--log-level", "trace", urls=(url,),
+                                       data=self.path(f"{number}-{url[:2]}"))
+                    node.shows(0)
+                    self.provider.fault = lambda call, fault=fault: fault
+                    node.log.until("a provider of the chain fails")
+                    self.keeps_it(node)
+                    node.kill()
 
     def test_it_is_not_shown_by_one_that_is_not_there(self):
         for scheme in ("http", "https", "ws", "wss"):
