@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 from nodes import ww
-from provider import Provider, http, says
+from provider import Provider, behind, http, says
 from stems import FIRST, LIMIT_S, METRICS, StemCase, StemNode, until
 from chain import Chain  # stems has put its folder on the path
 
@@ -208,13 +208,12 @@ class NotYetTest(StemCase):
 
     def test_a_provider_that_is_behind_is_waited_for(self):
         provider = Provider(self, self.chain)
-        behind = {tag: self.chain.block(tag) for tag in ("latest", "finalized")}
+        then = behind(self.chain)
         block = self.publish(b"second")
         node = self.follow()
         node.shows(1)
         node.kill()
-        provider.fault = lambda call: ({"result": behind[call.params[0]]} if call.params and
-                                       call.params[0] in behind else call.pass_on())
+        provider.fault = then
         node = self.follow(urls=(provider.http_url,))
         said = node.log.until(r"waiting for the chain: .*followed to\"?=(\d+)").group(1)
         self.assertEqual((int(said), node.out.text()), (block, ""))
