@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
   } parts[] = {{"echo", benchEcho}, {"quota", benchQuota}, {"graft", benchGraft},
                {"spawn", benchSpawn}, {"streams", benchStreams}, {"idle", benchIdle},
                {"busy", benchBusy}, {"kill", benchKill},
-               {"membrane", benchMembrane}};
+               {"membrane", benchMembrane}, {"epoch", benchEpoch}};
   print("figure", "value", "ceiling", "value", "part");
   for (auto& part: parts) {
     bool wanted = argc == 1;

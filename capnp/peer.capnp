@@ -106,8 +106,8 @@ struct CellInfo {
 
   memoryBytes @10 :UInt64;
   memoryPeakBytes @11 :UInt64;
-  # Of its linear memories, now and at most; what its children have is not in it, though it counts
-  # against its limit.
+  # Of its linear memories, and what its instances have beside them above 64 KiB, now and at most;
+  # what its children have is not in it, though it counts against its limit.
 
   cpuNs @12 :UInt64;
   # What it has computed.
@@ -160,7 +160,8 @@ interface ByteStream {
   # Waits for at least one byte and returns at most `maxBytes` (and at most 64 KiB, whatever is
   # asked). Empty data is end of file, for ever. `maxBytes` of 0 returns empty at once. Fails on
   # stdin, which is written to. A read that is given up while it waits takes nothing;
-  # one that is given up as bytes arrive may lose them.
+  # one that is given up as bytes arrive may lose them. Of one stream 16 reads wait at a time; one
+  # more fails with `overloaded: reads`.
 
   write @1 (data :Data) -> ();
   # Returns when the pipe has taken all of it, so that awaiting it is back-pressure. Fails after

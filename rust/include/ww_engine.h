@@ -50,6 +50,7 @@ WwBytes ww_engine_version(const WwEngine* engine);
 typedef struct WwComponent WwComponent;
 
 WwComponent* ww_component_compile(const WwEngine* engine, WwSlice bytes, WwError* error);
+bool ww_footprint(WwSlice bytes, uint64_t* footprint, WwError* error);
 bool ww_compile(const WwEngineOptions* options, WwSlice bytes, WwBytes* artifact, WwError* error);
 WwComponent* ww_component_load(const WwEngine* engine, WwSlice artifact, WwError* error);
 WwComponent* ww_component_load_file(const WwEngine* engine, int32_t file, WwError* error);
@@ -76,6 +77,7 @@ typedef struct WwCellOptions {
   uint64_t resources;
   uint64_t hostcall_bytes;
   uint64_t random_bytes;
+  uint64_t footprint;   // ww_footprint() of the component
   const struct WwBudget* parent;  // or null
 } WwCellOptions;
 

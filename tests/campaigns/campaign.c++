@@ -45,7 +45,9 @@ Victim::Victim(TestNode& node, bool mayEnd)
 
 kj::Promise<void> Victim::goOn() {
   constexpr auto WORDS = "there?"_kj;
+  auto& clock = kj::systemPreciseMonotonicClock();
   for (;;) {
+    auto begun = clock.now();
     auto write = in.writeRequest();
     write.setData(WORDS.asBytes());
     co_await write.send();
@@ -54,18 +56,33 @@ kj::Promise<void> Victim::goOn() {
     auto response = co_await read.send();
     KJ_ASSERT(response.getData() == WORDS.asBytes());
     ++served;
+    auto waited = clock.now() - begun;
+    longest = kj::max(longest, waited);
+    ++waits[kj::min(size_t(waited / TENTH), WAITS - 1)];
     KJ_IF_MAYBE(t, told) (*t)();
   }
+}
+
+kj::Duration Victim::getMostlyBelow() const {
+  kj::uint above = 0;
+  for (auto at = WAITS; at > 0; at--) {
+    above += waits[at - 1];
+    if (above * 100ul > served) return at < WAITS ? int64_t(at) * TENTH : longest;
+  }
+  return 0 * kj::SECONDS;
 }
 
 void campaign(kj::StringPtr name, TestNode& node, kj::Function<void()> attack, bool mayEnd) {
   uint64_t resident = 0;
   kj::uint descriptors = 0, served = 0;
+  kj::String waited;
   auto round = [&]() {
     {
       Victim victim(node, mayEnd);
       attack();
       served = victim.getServed();
+      waited = kj::str(victim.getMostlyBelow(), " at the most for 99 % of them, ",
+                       victim.getLongest(), " for the longest");
       KJ_EXPECT(served > 0, name, "the victim was not served");
       while (victim.isServed() && victim.getServed() == served) {
         kj::evalLater([]() {}).wait(node.waitScope);
@@ -81,9 +98,9 @@ void campaign(kj::StringPtr name, TestNode& node, kj::Function<void()> attack, b
   auto firstResident = resident;
   auto firstDescriptors = descriptors;
   round();
-  say(kj::str(name, ": ", served, " answers to the victim; ", firstResident >> 10, " and then ",
-              resident >> 10, " KiB, ", firstDescriptors, " and then ", descriptors,
-              " descriptors"));
+  say(kj::str(name, ": ", served, " answers to the victim, which waited ", waited, "; ",
+              firstResident >> 10, " and then ", resident >> 10, " KiB, ", firstDescriptors,
+              " and then ", descriptors, " descriptors"));
   KJ_EXPECT(resident <= firstResident + firstResident / 20, name, firstResident, resident);
   KJ_EXPECT(descriptors == firstDescriptors, name, firstDescriptors, descriptors);
   KJ_EXPECT(node.answers(), name);

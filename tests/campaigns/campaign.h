@@ -30,6 +30,11 @@ class Victim {
   kj::uint getServed() const { return served; }
   bool isServed() const { return !failed; }  // up to now
 
+  // How long it waited for its answers: 99 of 100 for less than this, and the longest, which is as
+  // long as the loop was at anything else at least.
+  kj::Duration getMostlyBelow() const;
+  kj::Duration getLongest() const { return longest; }
+
   // Between one answer and the next.
   void onServed(kj::Function<void()> told) { this->told = kj::mv(told); }
 
@@ -38,7 +43,13 @@ class Victim {
 
   Process::Client process;
   ByteStream::Client in, out;
+  // Waits, by tenths of milliseconds; the last for all that are longer.
+  static constexpr size_t WAITS = 1000;
+  static constexpr kj::Duration TENTH = 100 * kj::MICROSECONDS;
+
   kj::uint served = 0;
+  kj::uint waits[WAITS] = {};
+  kj::Duration longest = 0 * kj::SECONDS;
   bool failed = false;
   kj::Maybe<kj::Function<void()>> told;
   kj::Promise<void> going;

@@ -62,17 +62,28 @@ KJ_TEST("bombs for the compiler are refused or given up; what is honest is compi
   memset(huge.begin(), 0, huge.size());
   auto slow = componentOf(4500, 1000), many = componentOf(100'000, 45),
        large = componentOf(1, 500'000);
+  auto nested = emptyComponent();
+  for (int i = 0; i < 1000; i++) {
+    auto outer = emptyComponent();
+    addSection(outer, 4, nested);
+    nested = kj::mv(outer);
+  }
   kj::uint rounds = 0;
   campaign("compile bombs", node, [&]() {
     auto refusal = [&](kj::ArrayPtr<const kj::byte> wasm) {
       return failureOf([&]() { node.run(wasm, {}); });
     };
-    auto why = refusal(huge);
-    KJ_EXPECT(contains(why, "overloaded: wasm"), why);
-    for (auto& bomb: {slow.asPtr(), many.asPtr(), large.asPtr()}) {
-      why = refusal(bomb);
-      KJ_EXPECT(contains(why, "overloaded: compileTime") ||
-                contains(why, "overloaded: compileMemory"), why);
+    kj::String why;
+    for (int i = 0; i < 2; i++) {
+      why = refusal(huge);
+      KJ_EXPECT(contains(why, "overloaded: wasm"), why);
+      why = refusal(nested);
+      KJ_EXPECT(contains(why, "nested deeper"), why);
+      for (auto& bomb: {slow.asPtr(), many.asPtr(), large.asPtr()}) {
+        why = refusal(bomb);
+        KJ_EXPECT(contains(why, "overloaded: compileTime") ||
+                  contains(why, "overloaded: compileMemory"), why);
+      }
     }
     // Compiled, and found to be no program.
     why = refusal(componentOf(1, 1000 + ++rounds));

@@ -76,6 +76,118 @@ KJ_TEST("more instances and memories than a cell may have are refused, and as ma
   });
 }
 
+Bytes moduleWithGlobals(kj::uint count) {
+  auto module = emptyModule();
+  Bytes globals;
+  addLeb(globals, count);
+  for (kj::uint i = 0; i < count; i++) {
+    for (kj::byte byte: {0x7e, 1, 0x42, 5, 0x0b}) globals.add(byte);  // a mutable i64
+  }
+  addSection(module, 6, globals);
+  return module;
+}
+
+// Elements that no table has yet.
+Bytes moduleWithElements(kj::uint count) {
+  constexpr kj::byte TYPES[] = {1, 0x60, 0, 0}, FUNCTIONS[] = {1, 0}, CODE[] = {1, 2, 0, 0x0b};
+  auto module = emptyModule();
+  Bytes elements;
+  for (kj::byte byte: {1, 1, 0}) elements.add(byte);
+  addLeb(elements, count);
+  for (kj::uint i = 0; i < count; i++) elements.add(0);
+  addSection(module, 1, kj::arrayPtr(TYPES, sizeof(TYPES)));
+  addSection(module, 3, kj::arrayPtr(FUNCTIONS, sizeof(FUNCTIONS)));
+  addSection(module, 9, elements);
+  addSection(module, 10, kj::arrayPtr(CODE, sizeof(CODE)));
+  return module;
+}
+
+// Bytes that are copied where a global says.
+Bytes moduleWithData(kj::uint bytes) {
+  constexpr kj::byte GLOBALS[] = {2, 0x7f, 0, 0x41, 0, 0x0b, 0x7f, 0, 0x23, 0, 0x0b};
+  auto module = moduleWithMemory(0, bytes / 65536 + 1);
+  addSection(module, 6, kj::arrayPtr(GLOBALS, sizeof(GLOBALS)));
+  Bytes data;
+  for (kj::byte byte: {1, 0, 0x23, 1, 0x0b}) data.add(byte);
+  addLeb(data, bytes);
+  for (kj::uint i = 0; i < bytes; i++) data.add(i);
+  addSection(module, 11, data);
+  return module;
+}
+
+// The longest that the loop was at one thing meanwhile.
+kj::Duration longestEvent(TestNode& node, kj::ArrayPtr<const kj::byte> wasm) {
+  auto& clock = kj::systemPreciseMonotonicClock();
+  kj::Duration longest = 0 * kj::SECONDS;
+  bool done = false;
+  auto request = node.executor.runBytesRequest();
+  request.setWasm(wasm);
+  auto running = request.send().ignoreResult().then([&]() { done = true; })
+      .eagerlyEvaluate([&](kj::Exception&& e) { KJ_FAIL_EXPECT(e); done = true; });
+  while (!done) {
+    auto begun = clock.now();
+    node.waitScope.poll(1);
+    longest = kj::max(longest, clock.now() - begun);
+  }
+  return longest;
+}
+
+KJ_TEST("the largest component is taken in many short turns") {
+  TestNode node;
+  Bytes wasm;
+  wasm.addAll(component("bare-ok"));
+  auto nothing = kj::heapArray<kj::byte>(47 << 20);  // a custom section's
+  memset(nothing.begin(), 0, nothing.size());
+  addSection(wasm, 0, nothing);
+  for (auto which: {"first", "next"}) {
+    say(kj::str("    47 MiB, the ", which, " time: the longest turn of the loop is ",
+                longestEvent(node, wasm) / kj::MICROSECONDS, " us"));
+  }
+  KJ_EXPECT(node.answers());
+}
+
+KJ_TEST("what instances have at their start is bounded over all of them, and is short") {
+  TestNode node;
+  auto ok = component("bare-ok");
+  struct {
+    kj::StringPtr name;
+    Bytes module;
+    kj::uint most;  // instances
+  } kinds[] = {{"globals", moduleWithGlobals(100'000), 10},
+               {"elements", moduleWithElements(100'000), 5},
+               {"data", moduleWithData(9 << 20), 7}};
+  for (auto& kind: kinds) {
+    Hits hits{node, LimitKind::INSTANCES};
+    auto most = withInstances(ok, kind.module, kind.most);
+    longestEvent(node, most);  // which compiles it
+    say(kj::str("    at most ", kind.name, ": the longest turn of the loop is ",
+                longestEvent(node, most) / kj::MICROSECONDS, " us"));
+    KJ_EXPECT(hits.now() == 0);
+    auto why = failureOf([&]() {
+      node.run(withInstances(ok, kind.module, kind.most + 1), {});
+    });
+    KJ_EXPECT(why.startsWith("overloaded: instances: "), why);
+    KJ_EXPECT(hits.now() == 1);
+  }
+  KJ_EXPECT(node.answers());
+}
+
+KJ_TEST("what instances have at their start is the cell's memory") {
+  NodeOptions options;
+  options.cell.memoryBytes = 10 << 20;
+  TestNode node(options);
+  auto ok = component("cell-plain");
+  auto run = [&](kj::uint count) {
+    return node.run(withInstances(ok, moduleWithGlobals(100'000), count), {"park"});
+  };
+  auto few = run(3);
+  auto info = few.infoRequest().send().wait(node.waitScope);
+  KJ_EXPECT(info.getInfo().getMemoryBytes() > 4'800'000, info.getInfo().getMemoryBytes());
+  auto why = failureOf([&]() { run(7); });
+  KJ_EXPECT(why.startsWith("overloaded: memory: "), why);
+  KJ_EXPECT(node.node.getHits().count(LimitKind::MEMORY) == 1);
+}
+
 KJ_TEST("a memory of 64 bits has the limits of any other") {
   TestNode node;
   auto ok = component("bare-ok");

@@ -22,6 +22,21 @@ KJ_TEST("each way to end has its exit status") {
   KJ_EXPECT(node.answers());
 }
 
+KJ_TEST("traps without end are few lines, and short ones") {
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  TestNode node({}, timer);
+  for (int i = 0; i < 50; i++) {
+    KJ_EXPECT(node.runToEnd("cell-plain", {"recurse"}).code == EXIT_TRAP);
+  }
+  auto lines = node.logger.getLines();
+  KJ_EXPECT(lines.size() == LineQuota::LINES, lines.size());  // each hit a limit, and trapped
+  for (auto& line: lines) KJ_EXPECT(line.size() < 1500, line.size());
+  timer.advanceTo(timer.now() + LineQuota::PERIOD);
+  node.waitScope.poll();
+  KJ_EXPECT(node.logged("more lines of the same origin were not logged count=80"),
+            node.logger.getLines().back());
+}
+
 KJ_TEST("a trap is logged with its cause and the guest's stack") {
   TestNode node;
   KJ_EXPECT(node.runToEnd("cell-plain", {"trap"}).code == EXIT_TRAP);

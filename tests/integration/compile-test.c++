@@ -8,6 +8,7 @@
 #include <kj/test.h>
 #include <kj/thread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "test-node.h"
 #include "wasm-bytes.h"
@@ -117,6 +118,24 @@ KJ_TEST("that no process can be started is said") {
   ProcessCompileWorker nowhere({}, "/no/such/program");
   KJ_EXPECT_THROW_MESSAGE("no process to compile in could be started: No such file or directory",
                           nowhere.start(nullptr, nullptr));
+}
+
+KJ_TEST("a process that cannot be watched is not left behind") {
+  Worker w;
+  auto wasm = component("cell-plain");
+  rlimit before;
+  KJ_SYSCALL(getrlimit(RLIMIT_NOFILE, &before));
+  int next;
+  KJ_SYSCALL(next = dup(0));
+  close(next);
+  // Code, component and a bell fit, and nothing more.
+  rlimit few{rlim_t(next) + 3, before.rlim_max};
+  KJ_SYSCALL(setrlimit(RLIMIT_NOFILE, &few));
+  auto why = kj::runCatchingExceptions([&]() { w.worker.start(wasm, nullptr); });
+  KJ_SYSCALL(setrlimit(RLIMIT_NOFILE, &before));
+  auto reason = kj::str(KJ_ASSERT_NONNULL(why).getDescription());
+  KJ_EXPECT(contains(reason, "Too many open files") && contains(reason, "pidfd"), reason);
+  KJ_EXPECT(children() == "", children());
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // What runBytes refuses: each with one clear reason, and the node goes on.
+#include <kj/mutex.h>
 #include <kj/test.h>
 #include <random>
 #include "test-node.h"
@@ -117,6 +118,84 @@ KJ_TEST("48 MiB of zeros, and what is larger") {
   TestNode node;
   expectRefused(node, zeros(48 * MIB), {"not a component: "});
   expectRefused(node, zeros(48 * MIB + 1), {"overloaded: wasm", "50331648"});
+  KJ_EXPECT(node.node.getHits().count(LimitKind::WASM) == 1);
+  KJ_EXPECT(node.logged("a limit was hit limit=wasm"));
+}
+
+KJ_TEST("arguments and variables, as many as may be, and more") {
+  TestNode node;
+  auto reason = [&](kj::uint args, kj::uint env, size_t size) {
+    auto request = node.executor.runBytesRequest();
+    request.setWasm(component("bare-ok"));
+    auto text = kj::heapString(size + 2);
+    memset(text.begin(), '=', text.size());
+    text[0] = 'A';
+    auto all = request.initArgs(args);
+    for (kj::uint i = 0; i < args; i++) all.set(i, text);
+    all = request.initEnv(env);
+    for (kj::uint i = 0; i < env; i++) all.set(i, text);
+    return failureOf([&]() { request.send().wait(node.waitScope); });
+  };
+  auto hits = [&](LimitKind kind) { return node.node.getHits().count(kind); };
+  KJ_EXPECT(reason(4096, 4096, 100) == "");
+  KJ_EXPECT(hits(LimitKind::ARGS) == 0 && hits(LimitKind::ENV) == 0);
+  KJ_EXPECT(reason(4097, 1, 1) == "overloaded: args: 4097 texts; the limit is 4096");
+  KJ_EXPECT(reason(1, 2, 600'000) == "overloaded: env: 1200004 bytes; the limit is 1048576");
+  KJ_EXPECT(hits(LimitKind::ARGS) == 1 && hits(LimitKind::ENV) == 1);
+}
+
+KJ_TEST("more cells than the engine has room for are refused, and counted") {
+  NodeOptions options;
+  options.engine.maxGuests = 3;
+  TestNode node(options);
+  kj::Vector<Process::Client> cells;
+  for (int i = 0; i < 3; i++) cells.add(node.run("cell-plain", {"park"}));
+  auto why = failureOf([&]() { node.run("cell-plain", {"park"}); });
+  KJ_EXPECT(contains(why, "overloaded: cells: so many run on this node; the limit is 3"), why);
+  KJ_EXPECT(node.node.getHits().count(LimitKind::HELD) == 1);
+}
+
+// Never done.
+class BusyWorker final: public ffi::CompileWorker {
+ public:
+  kj::Own<Job> start(kj::ArrayPtr<const kj::byte>,
+                     const kj::Maybe<ffi::CompileLimits>&) const override {
+    return kj::heap<BusyJob>();
+  }
+
+ private:
+  class BusyJob final: public Job {
+   public:
+    kj::Own<const kj::ReadableFile> finish() override {
+      cancelled.when([](const bool& c) { return c; }, [](bool&) {});
+      kj::throwFatalException(KJ_EXCEPTION(FAILED, "cancelled"));
+    }
+    void cancel() override { *cancelled.lockExclusive() = true; }
+
+   private:
+    kj::MutexGuarded<bool> cancelled{false};
+  };
+};
+
+KJ_TEST("more components than may wait to be compiled are refused, and counted") {
+  TestNode node({}, kj::heap<BusyWorker>());
+  kj::Vector<kj::Promise<void>> running;
+  kj::String why;
+  auto ask = [&](kj::byte which) {
+    auto wasm = zeros(40 * MIB);
+    wasm[0] = which;
+    auto request = node.executor.runBytesRequest();
+    request.setWasm(wasm);
+    running.add(request.send().ignoreResult().eagerlyEvaluate([&](kj::Exception&& e) {
+      why = kj::str(e.getDescription());
+    }));
+  };
+  for (kj::byte i = 0; i < 5; i++) ask(i);  // of which one runs
+  auto patience = node.io.provider->getTimer().afterDelay(30 * kj::SECONDS);
+  while (why == "" && !patience.poll(node.waitScope)) {}
+  KJ_EXPECT(why.startsWith("overloaded: compilations: "), why);
+  KJ_EXPECT(node.node.getHits().count(LimitKind::COMPILATIONS) == 1);
+  KJ_EXPECT(node.logged("a limit was hit limit=compilations"));
 }
 
 // A message above the link's frame limit, which the SDK does not send, is rpc-link-test.c++'s.

@@ -26,6 +26,7 @@ class Pid0 {
     return kj::heapString(text.asPtr());
   }
 
+  size_t children() { return cell->getUsage().children; }
   void closeStdin() { stdin->shutdownWrite(); }
   int32_t wait() { return cell->wait().wait(node.waitScope); }
 
@@ -56,6 +57,7 @@ KJ_TEST("a revoked session's cells get their grace, and pid0 goes on") {
   Pid0 pid0(node, {"abandon"});
   KJ_EXPECT(pid0.line() == "holding");
   KJ_EXPECT(node.node.getEngine().guestCount() == 2);
+  KJ_EXPECT(pid0.children() == 1);
   node.heads.advance();
   auto turn = [&]() {
     for (int i = 0; i < 100; i++) kj::evalLater([]() {}).wait(node.waitScope);

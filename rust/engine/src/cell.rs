@@ -28,6 +28,7 @@ pub struct CellOptions {
     pub resources: usize, // of WASI; a handle of each may stand on either side
     pub hostcall_bytes: usize,
     pub random_bytes: u64,
+    pub footprint: usize, // of the component's instances, as shape::check() tells it
     pub parent: Option<Arc<Budget>>,
 }
 
@@ -88,7 +89,8 @@ impl Cell {
         let state = new_state(&options, &pipes, deadline.clone(), limiter);
         let ticks = engine.ticker.clock();
         let store = new_store(engine, state, &options, ticks.clone(), progress.clone());
-        let run = Box::pin(run(store, runnable.clone(), progress.instantiated.clone()));
+        let run = run(store, runnable.clone(), options.footprint, progress.instantiated.clone());
+        let run = Box::pin(run);
         let cell_waker = Arc::new(waker);
         Cell {
             run: Some(run),
@@ -237,9 +239,11 @@ fn new_store(
 async fn run(
     mut store: Store<State>,
     runnable: Runnable,
+    footprint: usize,
     instantiated: Arc<AtomicBool>,
 ) -> wasmtime::Result<i32> {
     let outcome = async {
+        store.data_mut().limiter.take_footprint(footprint)?;
         let command = runnable.pre.instantiate_async(&mut store).await?;
         instantiated.store(true, Relaxed);
         command.wasi_cli_run().call_run(&mut store).await

@@ -15,6 +15,7 @@ mod budget;
 mod cell;
 mod clock;
 mod component;
+mod digest;
 mod host_end;
 mod limits;
 mod nudge;
@@ -208,6 +209,24 @@ pub unsafe extern "C" fn ww_component_compile(
     }
 }
 
+/// What its instances take beside their memories and tables, for `WwCellOptions`. Any thread.
+///
+/// # Safety
+/// The pointers are valid; `footprint` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_footprint(
+    bytes: WwSlice,
+    footprint: *mut u64,
+    error: *mut WwError,
+) -> bool {
+    unsafe {
+        deliver(error, false, || {
+            footprint.write(shape::check(bytes.bytes())?);
+            Ok(true)
+        })
+    }
+}
+
 /// What `ww_component_artifact` gives, under an engine with these options. Any thread.
 ///
 /// # Safety
@@ -281,27 +300,6 @@ pub unsafe extern "C" fn ww_component_drop(component: *mut WwComponent) {
     unheard(|| drop(unsafe { Box::from_raw(component) }));
 }
 
-/// BLAKE3.
-///
-/// # Safety
-/// `hash` takes 32 bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_hash(bytes: WwSlice, hash: *mut u8) {
-    let digest = blake3::hash(bytes.bytes());
-    unsafe { ptr::copy_nonoverlapping(digest.as_bytes().as_ptr(), hash, 32) };
-}
-
-/// XXH3-128: tells whether bytes are as they were, at a small part of the cost of `ww_hash`; holds
-/// against accidents only.
-///
-/// # Safety
-/// `sum` takes 16 bytes.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_checksum(bytes: WwSlice, sum: *mut u8) {
-    let digest = twox_hash::XxHash3_128::oneshot(bytes.bytes()).to_be_bytes();
-    unsafe { ptr::copy_nonoverlapping(digest.as_ptr(), sum, digest.len()) };
-}
-
 // ---- cells
 
 /// `env` holds names and values by turns.
@@ -319,6 +317,7 @@ pub struct WwCellOptions {
     pub resources: u64,
     pub hostcall_bytes: u64,
     pub random_bytes: u64,
+    pub footprint: u64,
     pub parent: *const WwBudget, // of whoever starts it; null: nobody's
 }
 
@@ -338,6 +337,7 @@ impl WwCellOptions {
             resources: self.resources as usize,
             hostcall_bytes: self.hostcall_bytes as usize,
             random_bytes: self.random_bytes,
+            footprint: self.footprint as usize,
             parent: unsafe { self.parent.as_ref() }.map(|budget| budget.0.clone()),
         })
     }

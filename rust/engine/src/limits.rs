@@ -17,6 +17,10 @@ pub struct FurtherMemories(Arc<AtomicUsize>);
 
 const MAX_FURTHER_MEMORIES: usize = 4_000;
 
+/// So much of what a cell's instances take beside their memories goes unaccounted, as the rest of a
+/// cell does.
+const FREE_FOOTPRINT: usize = 64 << 10;
+
 /// So many a cell may have.
 #[derive(Clone, Copy)]
 pub struct Most {
@@ -36,6 +40,16 @@ pub struct CellLimiter {
 impl CellLimiter {
     pub fn new(budget: Arc<Budget>, most: Most, further: FurtherMemories) -> Self {
         CellLimiter { budget, memory: 0, table_elements: 0, most, memories: 0, further }
+    }
+
+    /// What its instances take beside their memories and tables. It is memory like theirs.
+    pub fn take_footprint(&mut self, bytes: usize) -> Result<()> {
+        let bytes = bytes.saturating_sub(FREE_FOOTPRINT);
+        if !self.budget.take_memory(bytes) {
+            bail!("overloaded: memory: its instances have {bytes} bytes at their start");
+        }
+        self.memory += bytes;
+        Ok(())
     }
 
     fn count_memory(&mut self) -> Result<()> {
@@ -130,6 +144,19 @@ impl ResourceLimiter for CellLimiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_instances_take_is_of_the_budget_too() {
+        let budget = Budget::new(100, 1, None);
+        let most = Most { memories: 8, instances: 100 };
+        let mut limiter = CellLimiter::new(budget.clone(), most, FurtherMemories::default());
+        assert!(limiter.take_footprint(FREE_FOOTPRINT).is_ok() && budget.used() == 0);
+        assert!(limiter.take_footprint(FREE_FOOTPRINT + 101).is_err());
+        assert!(limiter.take_footprint(FREE_FOOTPRINT + 60).is_ok() && budget.used() == 60);
+        assert!(!limiter.memory_growing(0, 41, None).unwrap());
+        drop(limiter);
+        assert!(budget.take_memory(100), "all of it is given back");
+    }
 
     #[test]
     fn one_budget_over_all_memories() {

@@ -1,6 +1,7 @@
 #include <ww/cell/cell-list.h>
 
 #include <kj/vector.h>
+#include <string.h>
 #include <ww/base/error.h>
 #include <ww/cell/cell.h>
 
@@ -27,6 +28,17 @@ kj::Array<kj::String> firstOf(kj::ArrayPtr<const kj::String> args) {
 }
 
 }  // namespace
+
+uint64_t CellOrigin::getTenant() const {
+  constexpr uint64_t NODES_OWN = 0, WITHOUT_KEY = 1;
+  if (session == 0) return NODES_OWN;
+  KJ_IF_MAYBE(k, key) {
+    uint64_t tenant;
+    memcpy(&tenant, k->bytes, sizeof(tenant));
+    return tenant;
+  }
+  return WITHOUT_KEY;
+}
 
 void CellRecord::describe(peer::CellInfo::Builder info) const {
   info.setId(id);

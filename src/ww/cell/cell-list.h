@@ -21,6 +21,9 @@ class Cell;
 struct CellOrigin final: public kj::Refcounted {
   CellOrigin(uint64_t session, kj::Maybe<PublicKey> key): session(session), key(key) {}
 
+  // Those of one key are one tenant, the owner is one, and pid0's cells are.
+  uint64_t getTenant() const;
+
   const uint64_t session;          // 0: the node itself started it
   const kj::Maybe<PublicKey> key;  // of the session's client; none: the owner's, or pid0's
 };
@@ -48,6 +51,7 @@ struct CellRecord final: public kj::Refcounted {
   CellHits hits;
 
   void describe(peer::CellInfo::Builder info) const;
+  LimitHolder asHolder() const { return {id, 0, nullptr, origin->getTenant()}; }
 };
 
 class CellList final {

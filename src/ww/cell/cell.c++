@@ -6,6 +6,18 @@
 #include <ww/ffi/engine.h>
 
 namespace ww {
+namespace {
+
+// Of a trap, in the log: what it was, and its first frames, whose names are the guest's.
+constexpr size_t MAX_CAUSE_BYTES = 256, MAX_BACKTRACE_BYTES = 1024;
+
+kj::String firstOf(kj::StringPtr text, size_t most) {
+  if (text.size() <= most) return kj::str(text);
+  while (most > 0 && (text[most] & 0xc0) == 0x80) --most;  // whole characters
+  return kj::str(text.slice(0, most), "...");
+}
+
+}  // namespace
 
 // ---------------------------------------------------------------------------------- CellGroup
 
@@ -22,6 +34,12 @@ CellGroup::CellGroup(CellGroup& of, kj::Maybe<CellAccount&> key)
       budget((key == nullptr ? of.budget : KJ_ASSERT_NONNULL(key).budget).map(
           [](kj::Own<ffi::GuestBudget>& b) { return kj::addRef(*b); })),
       depth(of.depth), account(kj::addRef(key.orDefault(*of.account))), removals(*this) {}
+
+size_t CellGroup::size() const {
+  auto count = cells.size();
+  for (auto& subgroup: subgroups) count += subgroup->size();
+  return count;
+}
 
 CellGroup::~CellGroup() noexcept(false) { end(); }
 
@@ -84,13 +102,13 @@ void CellGroup::taskFailed(kj::Exception&& exception) {
 
 // --------------------------------------------------------------------------------------- Cell
 
-Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger, CellList& list,
+Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> task, LineQuota& log, CellList& list,
            CellGroup& group)
-    : Cell(id, kj::mv(task), logger, list, group, kj::newPromiseAndFulfiller<int32_t>()) {}
+    : Cell(id, kj::mv(task), log, list, group, kj::newPromiseAndFulfiller<int32_t>()) {}
 
-Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> guest, Logger& logger, CellList& list,
+Cell::Cell(uint64_t id, kj::Own<ffi::GuestTask> guest, LineQuota& log, CellList& list,
            CellGroup& group, kj::PromiseFulfillerPair<int32_t> paf)
-    : id(id), logger(logger), list(list),
+    : id(id), log(log), list(list),
       children(kj::refcounted<CellGroup>(id, kj::addRef(guest->getBudget()), group)),
       in(kj::refcounted<PipeEnd>("stdin", PipeEnd::Direction::TO_CELL, guest->takeStdin())),
       out(kj::refcounted<PipeEnd>("stdout", PipeEnd::Direction::FROM_CELL, guest->takeStdout())),
@@ -180,7 +198,7 @@ CellUsage Cell::getUsage() const {
 void Cell::watch(CellParts& parts) {
   limitHits = parts.hits;
   auto hit = [this, &hits = parts.hits](LimitKind kind, kj::StringPtr limit) {
-    hits.hit(kind, {id}, limit, record->hits);
+    hits.hit(kind, record->asHolder(), limit, record->hits);
   };
   auto& limits = parts.limits;
   KJ_ASSERT_NONNULL(task)->onHits([hit, limits, stack = parts.engine.getStackBytes()](
@@ -202,8 +220,9 @@ void Cell::watch(CellParts& parts) {
     // Who reads asks for too much: counted for who started this cell, and gave its streams away.
     pipe->onRefusedRead(kj::Function<void()>([this, &hits = parts.hits, &list = parts.list]() {
       auto reader = list.find(record->parent);
-      hits.hit(LimitKind::READS, {record->parent, record->origin->session},
-               kj::str(MAX_PENDING_READS),
+      LimitHolder holder{record->parent, record->origin->session, nullptr,
+                         record->origin->getTenant()};
+      hits.hit(LimitKind::READS, holder, kj::str(MAX_PENDING_READS),
                reader.map([](auto& r) -> CellHits& { return r.hits; }).orDefault(record->hits));
     }));
   }
@@ -231,7 +250,8 @@ void Cell::detach() {
   auto count = list.countDetached(*record->origin);
   if (count >= CellList::MAX_DETACHED) {
     KJ_IF_MAYBE(hits, limitHits) {
-      hits->hit(LimitKind::DETACHED, {id}, kj::str(CellList::MAX_DETACHED), record->hits);
+      hits->hit(LimitKind::DETACHED, record->asHolder(), kj::str(CellList::MAX_DETACHED),
+                record->hits);
     }
     kj::throwFatalException(overloaded(kj::str("detached: ", count, " cells run already")));
   }
@@ -243,16 +263,17 @@ kj::Maybe<kj::StringPtr> Cell::findTrapCause() const {
 }
 
 void Cell::logTrap(const ffi::GuestTrap& trap) {
-  logger.log(LogLevel::WARNING, "a cell trapped",
-             {{"cell", kj::str(id)}, {"cause", kj::str(trap.cause)},
-              {"backtrace", kj::str(trap.backtrace)}});
+  LogField fields[] = {{"cell", kj::str(id)}, {"cause", firstOf(trap.cause, MAX_CAUSE_BYTES)},
+                       {"backtrace", firstOf(trap.backtrace, MAX_BACKTRACE_BYTES)}};
+  log.log(record->origin->getTenant(), LogLevel::WARNING, "a cell trapped", fields);
 }
 
 void Cell::logDropped(PipeEnd& pipe, kj::StringPtr name) {
   auto bytes = pipe.droppedBytes();
   if (bytes == 0) return;
-  logger.log(LogLevel::INFO, "output that nobody read was dropped",
-             {{"cell", kj::str(id)}, {"pipe", kj::str(name)}, {"bytes", kj::str(bytes)}});
+  LogField fields[] = {{"cell", kj::str(id)}, {"pipe", kj::str(name)}, {"bytes", kj::str(bytes)}};
+  log.log(record->origin->getTenant(), LogLevel::INFO, "output that nobody read was dropped",
+          fields);
 }
 
 // -------------------------------------------------------------------------------- CellBuilder
@@ -271,19 +292,6 @@ void requireText(kj::StringPtr list, size_t index, kj::StringPtr value) {
   }
 }
 
-constexpr uint64_t NODES_OWN = 0, WITHOUT_KEY = 1;
-
-// Those of one key are one tenant, and the owner and pid0 are.
-uint64_t tenantOf(const CellOrigin& origin) {
-  if (origin.session == 0) return NODES_OWN;
-  KJ_IF_MAYBE(key, origin.key) {
-    uint64_t tenant;
-    memcpy(&tenant, key->bytes, sizeof(tenant));
-    return tenant;
-  }
-  return WITHOUT_KEY;
-}
-
 bool isOver(const kj::Exception& failure, kj::StringPtr limit) {
   return failure.getDescription().startsWith(kj::str("overloaded: ", limit, ": "));
 }
@@ -295,7 +303,9 @@ kj::Maybe<int32_t> findExitCode(const kj::Exception& failure) {
   if (ffi::isComponentProblem(failure)) return EXIT_NOT_RUNNABLE;
   if (reason.startsWith(NOT_INSTANTIATED)) return EXIT_TRAP;
   if (reason.startsWith(NOT_IN_TIME) || isOver(failure, ffi::COMPILE_TIME)) return EXIT_TIMEOUT;
-  if (isOver(failure, ffi::COMPILE_MEMORY)) return EXIT_NOT_RUNNABLE;
+  for (auto limit: {ffi::COMPILE_MEMORY, ffi::INSTANCES, nameOf(LimitKind::MEMORY)}) {
+    if (isOver(failure, limit)) return EXIT_NOT_RUNNABLE;
+  }
   return nullptr;
 }
 
@@ -326,6 +336,10 @@ void CellBuilder::requireRoom(CellGroup& group) {
     kj::throwFatalException(overloaded(kj::str(name, ": ", why, "; the limit is ", limit)));
   };
   auto& limits = parts.limits;
+  auto& engine = parts.engine;
+  if (engine.guestCount() >= engine.getMaxGuests()) {
+    refuse(LimitKind::HELD, "cells", engine.getMaxGuests(), "so many run on this node");
+  }
   auto& account = group.getAccount();
   auto most = account.most.orDefault(limits.held);
   if (account.held >= most) {
@@ -347,7 +361,8 @@ void CellBuilder::hit(LimitKind kind, CellGroup& group, kj::StringPtr limit) {
   auto parent = parts.list.find(group.getParent());
   auto& hits = parent.map([](auto& record) -> CellHits& { return record.hits; })
       .orDefault(group.hits);
-  parts.hits.hit(kind, {group.getParent(), cellOrigin->session}, limit, hits);
+  LimitHolder holder{group.getParent(), cellOrigin->session, nullptr, cellOrigin->getTenant()};
+  parts.hits.hit(kind, holder, limit, hits);
 }
 
 kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& group) {
@@ -373,7 +388,7 @@ kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& 
   options.parent = group.findBudget();
   auto task = kj::heap<ffi::GuestTask>(parts.engine, component, options);
   auto connection = task->takeConnection();
-  auto cell = kj::refcounted<Cell>(task->getId(), kj::mv(task), parts.logger, parts.list, group);
+  auto cell = kj::refcounted<Cell>(task->getId(), kj::mv(task), parts.log, parts.list, group);
   KJ_IF_MAYBE(factory, bootstrapFactory) {
     cell->link = kj::heap<RpcLink>(kj::mv(connection), (*factory)(*cell->children),
                                    parts.timer, parts.limits.link);
@@ -382,10 +397,10 @@ kj::Own<Cell> CellBuilder::makeCell(const ffi::Component& component, CellGroup& 
   cell->record = parts.list.add(*cell, cell->getId(), group.getParent(), *cellOrigin,
                                 component.getHash(), argValues);
   KJ_IF_MAYBE(link, cell->link) {
-    (*link)->onHits([&hits = parts.hits, limits = limits.link, id = cell->getId(),
+    (*link)->onHits([&hits = parts.hits, limits = limits.link,
                      record = kj::addRef(*cell->record)](kj::StringPtr limit) mutable {
       KJ_IF_MAYBE(kind, findLimitKind(limit)) {
-        hits.hit(*kind, {id}, valueOf(*kind, limits), record->hits);
+        hits.hit(*kind, record->asHolder(), valueOf(*kind, limits), record->hits);
       }
     });
   }
@@ -397,8 +412,9 @@ kj::Promise<kj::Own<const ffi::Component>> CellBuilder::compile(kj::Array<const 
                                                                 CellGroup& group) {
   ffi::CompileTerms terms;
   auto& limits = parts.limits.compile;
-  if (cellOrigin->session != 0) terms = {tenantOf(*cellOrigin), limits};
-  return parts.compiler.compile(kj::mv(wasm), terms).catch_(
+  if (cellOrigin->session != 0) terms = {cellOrigin->getTenant(), limits};
+  // A refusal may also be thrown at once.
+  return kj::evalNow([&]() { return parts.compiler.compile(kj::mv(wasm), terms); }).catch_(
       [this, &group, limits](kj::Exception&& e) -> kj::Own<const ffi::Component> {
     if (isOver(e, ffi::COMPILE_TIME)) {
       hit(LimitKind::COMPILE_TIME, group, kj::str(limits.cpu));
@@ -406,6 +422,8 @@ kj::Promise<kj::Own<const ffi::Component>> CellBuilder::compile(kj::Array<const 
       hit(LimitKind::COMPILE_MEMORY, group, kj::str(limits.memoryBytes));
     } else if (isOver(e, ffi::COMPILATIONS)) {
       hit(LimitKind::COMPILATIONS, group, "fixed");
+    } else if (isOver(e, ffi::INSTANCES)) {
+      hit(LimitKind::INSTANCES, group, "fixed");
     }
     kj::throwFatalException(kj::mv(e));
   });
@@ -422,8 +440,8 @@ kj::Promise<kj::Own<Cell>> CellBuilder::start(kj::Array<const kj::byte> wasm,
   KJ_DEFER(if (!started) cell->end(EXIT_KILLED));
   auto entered = KJ_ASSERT_NONNULL(cell->task)->onInstantiated()
       .exclusiveJoin(parts.timer.afterDelay(parts.limits.instantiation).then([&]() -> bool {
-    parts.hits.hit(LimitKind::INSTANTIATION, {cell->getId()}, kj::str(parts.limits.instantiation),
-                   cell->record->hits);
+    parts.hits.hit(LimitKind::INSTANTIATION, cell->record->asHolder(),
+                   kj::str(parts.limits.instantiation), cell->record->hits);
     kj::throwFatalException(badInput(kj::str(NOT_IN_TIME, " within ",
                                              parts.limits.instantiation)));
   }));

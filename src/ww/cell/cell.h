@@ -14,7 +14,7 @@
 #include <kj/function.h>
 #include <kj/refcount.h>
 #include <kj/timer.h>
-#include <ww/base/log.h>
+#include <ww/base/line-quota.h>
 #include <ww/cell/cell-list.h>
 #include <ww/cell/limit-hits.h>
 #include <ww/cell/limits.h>
@@ -97,7 +97,8 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   // Kills the others. Resolves once the detached ones have ended.
   kj::Promise<void> endAttached();
 
-  size_t size() const { return cells.size(); }  // running, descendants not counted
+  // Those that run, its subgroups' among them, descendants not.
+  size_t size() const;
 
   const CellAccount& getAccount() const { return *account; }
 
@@ -135,7 +136,7 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
 class Cell final: public kj::Refcounted {
  public:
   // For CellBuilder.
-  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger, CellList& list, CellGroup& group);
+  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, LineQuota& log, CellList& list, CellGroup& group);
   ~Cell() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Cell);
 
@@ -183,7 +184,7 @@ class Cell final: public kj::Refcounted {
   void watch(CellParts& parts);
 
   const uint64_t id;
-  Logger& logger;
+  LineQuota& log;
   CellList& list;
   kj::Maybe<LimitHits&> limitHits;  // while it is watched
   kj::Own<CellRecord> record;
@@ -204,7 +205,7 @@ class Cell final: public kj::Refcounted {
   kj::Maybe<kj::Function<void()>> onSpent;
   kj::Promise<void> clock = nullptr;
 
-  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, Logger& logger, CellList& list,
+  Cell(uint64_t id, kj::Own<ffi::GuestTask> task, LineQuota& log, CellList& list,
        CellGroup& group, kj::PromiseFulfillerPair<int32_t> paf);
 };
 
@@ -213,7 +214,7 @@ struct CellParts {
   ffi::Engine& engine;
   ffi::Compiler& compiler;
   kj::Timer& timer;
-  Logger& logger;
+  LineQuota& log;
   CellList& list;
   LimitHits& hits;
   Limits limits;
@@ -240,6 +241,9 @@ class CellBuilder final {
   // Called once more after the compilation, right before the cell comes to be: may throw.
   void beforeStart(kj::Function<void()> check) { startCheck = kj::mv(check); }
 
+  // That who starts it in this group came up against a limit.
+  void hit(LimitKind kind, CellGroup& group, kj::StringPtr limit);
+
   // Compiles and starts the component as a cell of `group`; resolves when its `run` was entered, or
   // when it exited before that. Rejects, and nothing is left behind, when the bytes are no
   // component (ffi::isComponentProblem() holds), when it traps before `run`, is not instantiated in
@@ -250,7 +254,6 @@ class CellBuilder final {
   kj::Promise<kj::Own<const ffi::Component>> compile(kj::Array<const kj::byte> wasm,
                                                      CellGroup& group);
   void requireRoom(CellGroup& group);
-  void hit(LimitKind kind, CellGroup& group, kj::StringPtr limit);
   kj::Own<Cell> makeCell(const ffi::Component& component, CellGroup& group);
 
   CellParts parts;

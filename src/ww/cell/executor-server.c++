@@ -3,24 +3,42 @@
 #include <ww/base/error.h>
 #include <ww/cell/cells-server.h>
 #include <ww/cell/process-server.h>
+#include <ww/ffi/engine.h>
 
 namespace ww {
 namespace {
 
 constexpr kj::StringPtr ECHO_PREFIX = "Echo: "_kj;
 
-kj::Array<kj::String> copyTexts(kj::StringPtr name, capnp::List<capnp::Text>::Reader list) {
-  if (list.size() > MAX_TEXTS) {
+using Hit = kj::Function<void(LimitKind kind, kj::StringPtr limit)>;
+
+kj::Array<kj::String> copyTexts(LimitKind kind, capnp::List<capnp::Text>::Reader list, Hit& hit) {
+  auto requireFew = [&](size_t count, kj::StringPtr what, size_t most) {
+    if (count <= most) return;
+    hit(kind, kj::str(most));
     kj::throwFatalException(
-        overloaded(kj::str(name, ": ", list.size(), " texts; the limit is ", MAX_TEXTS)));
-  }
+        overloaded(kj::str(nameOf(kind), ": ", count, what, "; the limit is ", most)));
+  };
+  requireFew(list.size(), " texts", MAX_TEXTS);
   size_t bytes = 0;
   for (auto text: list) bytes += text.size();
-  if (bytes > MAX_TEXT_BYTES) {
-    kj::throwFatalException(
-        overloaded(kj::str(name, ": ", bytes, " bytes; the limit is ", MAX_TEXT_BYTES)));
-  }
+  requireFew(bytes, " bytes", MAX_TEXT_BYTES);
   return KJ_MAP(text, list) { return kj::heapString(text.begin(), text.size()); };
+}
+
+// In one go the largest component would take as long as many turns of a cell.
+constexpr size_t PIECE_BYTES = size_t(1) << 20;
+
+// The data outlives the promise.
+kj::Promise<kj::Array<kj::byte>> copy(ffi::Engine& engine, capnp::Data::Reader data) {
+  auto busy = engine.beBusy();
+  auto bytes = kj::heapArray<kj::byte>(data.size());
+  for (size_t at = 0; at < data.size(); at += PIECE_BYTES) {
+    // As an event of its own: a coroutine does not suspend for what would come next anyway.
+    if (at > 0) co_await kj::evalLater([]() {}).eagerlyEvaluate(nullptr);
+    memcpy(bytes.begin() + at, data.begin() + at, kj::min(PIECE_BYTES, data.size() - at));
+  }
+  co_return kj::mv(bytes);
 }
 
 // What a holder may see: a cell its own, a client those of its key, the owner all.
@@ -40,19 +58,21 @@ ExecutorServer::ExecutorServer(Lease& lease, CellParts parts, CellGroup& group,
 kj::Promise<void> ExecutorServer::runBytes(RunBytesContext context) {
   auto params = context.getParams();
   auto wasm = params.getWasm();
+  CellBuilder builder(parts);
+  builder.origin(bootstrap->getOrigin());
+  Hit hit = [&](LimitKind kind, kj::StringPtr limit) { builder.hit(kind, *group, limit); };
   if (wasm.size() > MAX_WASM_BYTES) {
+    hit(LimitKind::WASM, kj::str(MAX_WASM_BYTES));
     kj::throwFatalException(overloaded(kj::str("wasm: a component of ", wasm.size(),
         " bytes; the limit is ", MAX_WASM_BYTES)));
   }
-  CellBuilder builder(parts);
-  builder.args(copyTexts("args", params.getArgs()));
-  builder.env(copyTexts("env", params.getEnv()));
+  builder.args(copyTexts(LimitKind::ARGS, params.getArgs(), hit));
+  builder.env(copyTexts(LimitKind::ENV, params.getEnv(), hit));
   builder.bootstrap([this](CellGroup& children) {
     return bootstrap->serveChild(*lease, children);
   });
-  builder.origin(bootstrap->getOrigin());
   builder.beforeStart([this]() { lease->check(); });
-  auto bytes = kj::heapArray<kj::byte>(wasm);
+  auto bytes = co_await copy(parts.engine, wasm);
   context.releaseParams();
 
   auto cell = co_await builder.start(kj::mv(bytes), kj::addRef(*group));

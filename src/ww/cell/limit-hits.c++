@@ -11,7 +11,7 @@ kj::StringPtr nameOf(LimitKind kind) {
     case LimitKind::NODE_MEMORY: return "nodeMemory";
     case LimitKind::TABLES: return "tables";
     case LimitKind::MEMORIES: return "memories";
-    case LimitKind::INSTANCES: return "instances";
+    case LimitKind::INSTANCES: return ffi::INSTANCES;
     case LimitKind::RESOURCES: return "resources";
     case LimitKind::HOSTCALL_BYTES: return "hostcallBytes";
     case LimitKind::RANDOM_BYTES: return "randomBytes";
@@ -23,6 +23,9 @@ kj::StringPtr nameOf(LimitKind kind) {
     case LimitKind::DETACHED: return "detached";
     case LimitKind::DEPTH: return "depth";
     case LimitKind::HELD: return "cells";
+    case LimitKind::WASM: return "wasm";
+    case LimitKind::ARGS: return "args";
+    case LimitKind::ENV: return "env";
     case LimitKind::INSTANTIATION: return "instantiation";
     case LimitKind::COMPILE_TIME: return ffi::COMPILE_TIME;
     case LimitKind::COMPILE_MEMORY: return ffi::COMPILE_MEMORY;
@@ -73,7 +76,8 @@ void LimitHits::hit(LimitKind kind, LimitHolder who, kj::StringPtr limit, CellHi
   }
   if (who.client != nullptr) fields.add(LogField{"client", kj::str(who.client)});
   fields.add(LogField{"value", kj::str(limit)});
-  logger.log(LogLevel::WARNING, "a limit was hit", fields);
+  auto whose = who.tenant == 0 && who.client != nullptr ? kj::hashCode(who.client) : who.tenant;
+  log.log(whose, LogLevel::WARNING, "a limit was hit", fields);
 }
 
 }  // namespace ww

@@ -1,13 +1,13 @@
 #pragma once
 // Who came up against which limit: counted, and said once of each cell, session or client and
-// limit, so that who goes on trying fills no log.
+// limit, and seldom enough of each key, so that who goes on trying fills no log.
 //
 // One event loop. Outlives the cells.
 
 #include <array>
 #include <kj/string.h>
 #include <stdint.h>
-#include <ww/base/log.h>
+#include <ww/base/line-quota.h>
 
 namespace ww {
 
@@ -29,6 +29,9 @@ enum class LimitKind {
   DETACHED,
   DEPTH,
   HELD,
+  WASM,
+  ARGS,
+  ENV,
   INSTANTIATION,
   COMPILE_TIME,
   COMPILE_MEMORY,
@@ -68,11 +71,12 @@ struct LimitHolder {
   uint64_t cell = 0;     // 0: none
   uint64_t session = 0;  // likewise
   kj::StringPtr client = nullptr;
+  uint64_t tenant = 0;  // CellOrigin::getTenant(), where there is one
 };
 
 class LimitHits final {
  public:
-  explicit LimitHits(Logger& logger): logger(logger) {}
+  explicit LimitHits(LineQuota& log): log(log) {}
   KJ_DISALLOW_COPY_AND_MOVE(LimitHits);
 
   // `limit` is its value.
@@ -83,7 +87,7 @@ class LimitHits final {
  private:
   bool count(LimitKind kind, CellHits& of);  // whether it is the first
 
-  Logger& logger;
+  LineQuota& log;
   std::array<uint64_t, LIMIT_KINDS> counts{};
 };
 

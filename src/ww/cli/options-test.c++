@@ -131,6 +131,27 @@ KJ_TEST("--env repeats, takes one word, and keeps it as it is") {
   KJ_EXPECT(image(options) == "image");
 }
 
+constexpr kj::StringPtr CONTRACT = "0x5FbDB2315678afecb367f032d93F642f64180aa3"_kj;
+
+KJ_TEST("whose head is followed") {
+  auto options = parse({"run", "--stem", CONTRACT, "--rpc-url", "http://one/KEY", "--rpc-url",
+                      "wss://two", "--finality", "depth:7", "--quorum", "2", "--chain-id", "5",
+                      "--chain-interval", "1s", "--grace", "0", "--stay"});
+  auto& chain = KJ_ASSERT_NONNULL(options.chain);
+  KJ_EXPECT(chain.contract.bytes[0] == 0x5f && chain.contract.bytes[19] == 0xa3);
+  KJ_EXPECT(kj::strArray(chain.providers, " ") == "http://one/KEY wss://two");
+  KJ_EXPECT(chain.finality.kind == Finality::DEPTH && chain.finality.depth == 7);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(chain.quorum) == 2);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(chain.chainId) == 5);
+  KJ_EXPECT(chain.interval == 1 * kj::SECONDS);
+  KJ_EXPECT(options.grace == 0 * kj::SECONDS);
+  KJ_EXPECT(chain.stay && !chain.forget);
+  KJ_EXPECT(parse({"run"}).chain == nullptr);
+  KJ_EXPECT(parse({"run"}).grace == 5 * kj::SECONDS);
+  kj::String urls[] = {kj::str("http://h/a"), kj::str("wss://h/b"), kj::str("http://h/c")};
+  KJ_EXPECT(kj::strArray(providerNames(urls), " ") == "http://h#1 wss://h http://h#2");
+}
+
 KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
   struct {
     std::initializer_list<kj::StringPtr> words;
@@ -145,13 +166,22 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
                {{"run", "--dial-timeout", "0"}, "--dial-timeout"},
                {{"run", "--data-dir"}, "--data-dir"},
                {{"run", "--env"}, "--env"},
-               {{"run", "--memory", "0"}, "memory is between 64k and 1024g"},
-               {{"run", "--memory", "much"}, "memory takes a size, such as 64m"},
-               {{"run", "--cpu", "-1s"}, "cpu takes a duration"},
-               {{"run", "--max-children", "x"}, "descendants takes a number"},
+               {{"run", "--memory", "0"}, "0 is not between 64k and 1024g"},
+               {{"run", "--memory", "much"}, "much takes a size: a whole number and k, m or g"},
+               {{"run", "--cpu", "-1s"}, "-1s takes a duration"},
+               {{"run", "--max-children", "x"}, "x takes a number"},
                {{"run", "--limit", "resources"}, "resources has no `=`: it takes NAME=VALUE"},
                {{"run", "--limit", "wishes=3"}, "there is no such limit; `ww limits` lists them"},
                {{"run", "--limit", "exports=1"}, "exports is between 16 and 10000000"},
+               {{"run", "--stem", "0x12"}, "0x12 is no address of a contract"},
+               {{"run", "--stem", CONTRACT}, "--stem takes a provider of its chain: --rpc-url"},
+               {{"run", "--rpc-url", "http://h"}, "--rpc-url is for --stem"},
+               {{"run", "--stem", CONTRACT, "--rpc-url", "http://h", "--quorum", "2"},
+                "--quorum 2: there are 1 providers"},
+               {{"run", "--stem", CONTRACT, "--rpc-url", "ftp://h/SECRET"}, "not by ftp"},
+               {{"run", "--finality", "soon"}, "none of finalized, safe and depth:K"},
+               {{"run", "--chain-interval", "1ms"}, "not between 100ms and 10m"},
+               {{"run", "--grace", "long"}, "long is no duration"},
                {{"run", "--env", "A=1", "-e", "X"}, "--env: X has no `=`: it takes KEY=VALUE"}};
   for (auto& c: cases) {
     auto ending = end(c.words);

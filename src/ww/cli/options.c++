@@ -8,6 +8,7 @@
 #include <vector>
 #include <ww/base/text.h>
 #include <ww/cli/limit-options.h>
+#include <ww/cli/network-options.h>
 #include <ww/cli/show.h>
 #include <ww/cli/stem-options.h>
 
@@ -38,6 +39,7 @@ constexpr const char* RUN_EXAMPLES =
     "\n"
     "Example:\n"
     "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n"
+    "  ww run --memory 64m --timeout 1h --metrics :2030 ./my-image\n"
     "  ww run --listen /ip4/0.0.0.0/tcp/2020 ./my-image\n"
     "  ww run --stem 0x5FbDB2315678afecb367f032d93F642f64180aa3 --rpc-url https://HOST/KEY\n";
 
@@ -63,8 +65,9 @@ constexpr const char* KEYGEN_EXAMPLES =
     "  ww keygen me.key\n";
 
 constexpr const char* LIMITS_EXAMPLES =
-    "A limit's name is that under which it is refused, logged and counted. With the words of\n"
-    "`ww run` it lists what those would set.\n"
+    "Of a node that `ww run` would start with the same limits; no node is asked. A limit's name\n"
+    "is that under which it is refused, logged and counted, but for cellsOfKey (as cells),\n"
+    "unsentBytesOfClient (unsentBytes) and dialsPerMinute (dials).\n"
     "\n"
     "Example:\n"
     "  ww limits -o json\n"
@@ -76,19 +79,7 @@ constexpr const char* ABOUT_CELLS =
     "\n"
     "Example:\n";
 
-// For what nobody means to leave empty: a variable of a script's that is not set.
-std::string isNotEmpty(const std::string& word) {
-  return word.empty() ? "is empty; leave it out for what it is otherwise" : "";
-}
-
-std::string checkSeconds(const std::string& word) {
-  char* end = nullptr;
-  double seconds = strtod(word.c_str(), &end);
-  bool good = !word.empty() && *end == '\0' && seconds >= 0.1 && seconds <= 600;  // NaN is neither
-  return good ? "" : word + " is not between 0.1 and 600 seconds";
-}
-
-struct Raw {
+struct Raw: RawNetwork {
   std::string image;
   RawLimits limits;
   RawStem stem;
@@ -98,18 +89,7 @@ struct Raw {
   std::string logFormat = "text";
   bool wasmDebug = false;
   bool advanceOnSignal = false;
-  std::vector<std::string> listen;
-  std::vector<std::string> bootstrap;
-  std::string privateNetwork;
-  std::string dht = "auto";
-  double dialTimeout = 10;
-  bool noNetwork = false;
-  bool noMdns = false;
-  std::string rpc;
   std::string metrics;
-  bool dialPrivate = false;
-  std::vector<std::string> allow;
-  std::string allowFile;
   std::string on;
   std::string identity;
   std::string keyFile;
@@ -139,45 +119,6 @@ void addCommonOptions(CLI::App& run, Raw& raw) {
   run.add_option("--log-format", raw.logFormat, "How such a line looks")
       ->type_name("FORMAT")->envname("WW_LOG_FORMAT")->capture_default_str()
       ->check(CLI::IsMember({"text", "json"}));
-}
-
-void addNetworkOptions(CLI::App& run, Raw& raw) {
-  auto group = "Network (without --listen, --bootstrap or --private-network there is none)";
-  run.add_option("--listen", raw.listen,
-                 "Where peers reach this node; may be repeated [/ip4/0.0.0.0/tcp/2020 and\n"
-                 "/ip4/0.0.0.0/udp/2020/quic-v1]")
-      ->type_name("MULTIADDR")->envname("WW_LISTEN")->allow_extra_args(false)->group(group);
-  run.add_option("--bootstrap", raw.bootstrap,
-                 "A peer to join the others through, ending in /p2p/PEERID; may be repeated")
-      ->type_name("MULTIADDR")->envname("WW_BOOTSTRAP")->allow_extra_args(false)->group(group);
-  run.add_option("--private-network", raw.privateNetwork,
-                 "Talk to those alone that have this key (a file like Kubo's swarm.key)")
-      ->type_name("KEYFILE")->check(isNotEmpty)->envname("WW_PRIVATE_NETWORK")->group(group);
-  run.add_option("--dht", raw.dht, "Kademlia; auto serves once the node is reachable from outside")
-      ->type_name("MODE")->envname("WW_DHT")->capture_default_str()->group(group)
-      ->check(CLI::IsMember({"auto", "client", "server"}));
-  run.add_option("--dial-timeout", raw.dialTimeout, "After which a dial has failed")
-      ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()->group(group)
-      ->check(checkSeconds);
-  run.add_flag("--dial-private", raw.dialPrivate,
-               "Let cells, and peers through us, dial loopback, private and link-local\n"
-               "addresses")
-      ->envname("WW_DIAL_PRIVATE")->group(group);
-  run.add_option("--allow", raw.allow,
-                 "A key that may run components here from elsewhere; with ,node it may also act\n"
-                 "on the node; may be repeated")
-      ->type_name("KEY[,node]")->envname("WW_ALLOW")->allow_extra_args(false)->group(group);
-  run.add_option("--allow-file", raw.allowFile,
-                 "A file with more of them, a line each, read again when it changes")
-      ->type_name("FILE")->check(isNotEmpty)->envname("WW_ALLOW_FILE")->group(group);
-  run.add_option("--rpc", raw.rpc,
-                 "Serve those keys over a TCP port as well, without joining a network: IP:PORT or\n"
-                 ":2021 for loopback alone")
-      ->type_name("ADDR")->check(isNotEmpty)->envname("WW_RPC")->group(group);
-  run.add_flag("--no-mdns", raw.noMdns, "Do not look for peers on the local network")
-      ->envname("WW_NO_MDNS")->group(group);
-  run.add_flag("--no-network", raw.noNetwork, "Neither listen nor dial, whatever else is said")
-      ->envname("WW_NO_NETWORK")->group(group);
 }
 
 void addRunOptions(CLI::App& run, Raw& raw) {
@@ -261,27 +202,6 @@ std::string namesOfVariables() {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";
-}
-
-kj::String str(const std::string& text) { return kj::heapString(text.data(), text.size()); }
-
-kj::Array<kj::String> strs(const std::vector<std::string>& texts) {
-  return KJ_MAP(text, kj::arrayPtr(texts.data(), texts.size())) { return str(text); };
-}
-
-NetworkOptions makeNetworkOptions(const Raw& raw) {
-  NetworkOptions network;
-  bool asked = !raw.listen.empty() || !raw.bootstrap.empty() || !raw.privateNetwork.empty();
-  network.enabled = asked && !raw.noNetwork;
-  network.listen = strs(raw.listen);
-  network.bootstrap = strs(raw.bootstrap);
-  if (!raw.privateNetwork.empty()) network.privateNetwork = str(raw.privateNetwork);
-  network.dialTimeout = int64_t(raw.dialTimeout * 1000) * kj::MILLISECONDS;
-  network.dht = str(raw.dht);
-  network.mdns = !raw.noMdns;
-  network.dialPrivate = raw.dialPrivate;
-  if (!raw.rpc.empty() && !raw.noNetwork) network.rpc = str(raw.rpc);
-  return network;
 }
 
 RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
@@ -434,6 +354,24 @@ kj::Maybe<kj::String> findMistake(CLI::App& app, kj::ArrayPtr<const kj::StringPt
   return nullptr;
 }
 
+// Words that do not go together.
+kj::Maybe<kj::String> findMistake(CLI::App& run, const Raw& raw, CLI::App& exec,
+                                  const Raw& execRaw) {
+  if (run.count("IMAGE") > 0 && raw.image.empty()) {
+    return kj::str("IMAGE is empty; leave it out for the image that is built in");
+  }
+  if (raw.advanceOnSignal && !raw.stem.contract.empty()) {
+    return kj::str("--advance-on-signal moves an epoch that --stem follows: give one");
+  }
+  if (exec.count("COMPONENT") > 0 && execRaw.image.empty()) {
+    return kj::str("COMPONENT is empty; leave it out for the shell");
+  }
+  if (execRaw.detach && execRaw.image.empty()) {
+    return kj::str("--detach takes a COMPONENT: the shell is there to be talked to");
+  }
+  return findStemMistake(raw.stem);
+}
+
 }  // namespace
 
 Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
@@ -455,7 +393,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   AskCommands asks(app);
   auto& keygen = *app.add_subcommand("keygen", "Make a key to prove yourself with elsewhere");
   addKeygenOptions(keygen, keygenRaw);
-  auto& limits = *app.add_subcommand("limits", "List every limit of a node, with its value");
+  auto& limits = *app.add_subcommand("limits", "List the limits of a node, with their values");
   addLimitsOptions(limits, limitsRaw);
 
   KJ_IF_MAYBE(mistake, findMistake(app, words.slice(0, own), args)) {
@@ -476,19 +414,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
     }
     return Ending{code == 0 ? 0 : USAGE_EXIT, str(out.str()), str(err.str())};
   }
-  if (run.count("IMAGE") > 0 && raw.image.empty()) {
-    return Ending{USAGE_EXIT, nullptr,
-                  kj::str("IMAGE is empty; leave it out for the image that is built in\n")};
-  }
-  if (exec.count("COMPONENT") > 0 && execRaw.image.empty()) {
-    return Ending{USAGE_EXIT, nullptr,
-                  kj::str("COMPONENT is empty; leave it out for the shell\n")};
-  }
-  if (execRaw.detach && execRaw.image.empty()) {
-    return Ending{USAGE_EXIT, nullptr,
-                  kj::str("--detach takes a COMPONENT: the shell is there to be talked to\n")};
-  }
-  KJ_IF_MAYBE(mistake, findStemMistake(raw.stem)) {
+  KJ_IF_MAYBE(mistake, findMistake(run, raw, exec, execRaw)) {
     return Ending{USAGE_EXIT, nullptr, kj::str(*mistake, '\n')};
   }
   if (exec.parsed()) return makeExecOptions(execRaw, args);

@@ -49,7 +49,9 @@ struct ExecOptions: TargetOptions {
 
 // What a node is asked, or told.
 struct AskOptions: TargetOptions {
-  enum class What { PS, KILL, LOGS, INSPECT, CAPS, EPOCH, PEER_ID, PEER_LS, PEER_CONNECT, PEER_PING };
+  enum class What {
+    PS, KILL, LOGS, INSPECT, CAPS, EPOCH, PEER_ID, PEER_LS, PEER_CONNECT, PEER_PING
+  };
   What what = What::PS;
   uint64_t cell = 0;        // KILL, LOGS, INSPECT
   bool follow = false;      // LOGS

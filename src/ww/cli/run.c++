@@ -72,8 +72,9 @@ struct DataDir {
 class Run {
  public:
   Run(const RunOptions& options, Logger& logger, kj::AsyncIoContext& io, DataDir data,
-      kj::Maybe<StemFollower&> follower)
-      : options(options), logger(logger), io(io), follower(follower), lock(kj::mv(data.lock)),
+      MetricsServer& metricsServer, kj::Maybe<StemFollower&> follower)
+      : options(options), logger(logger), io(io), metricsServer(metricsServer),
+        follower(follower), lock(kj::mv(data.lock)),
         endpoint(*io.lowLevelProvider, data.path),
         allowList(options.allow, fileOf(options), allowedKeys, logger),
         policy(data.identity.getPeerId().toText(), allowedKeys, io.provider->getTimer(),
@@ -84,9 +85,17 @@ class Run {
              {kj::mv(data.code), kj::heap<ProcessCompileWorker>(engineOptions(options))},
              follower),
         clients(node, *swarm, policy, io.provider->getTimer(), logger, options.limits.clients) {
+    metricsServer.setMetrics([this]() { return metrics.toText(); });
+    metricsServer.setWaiting("pid0 does not run yet");
     sayWhoGetsIn();
     swarm->serve(RPC_PROTOCOL, [this](PeerStream peer) { clients.servePeer(kj::mv(peer)); });
   }
+
+  ~Run() noexcept(false) {
+    metricsServer.setMetrics([]() { return kj::String(); });
+    metricsServer.setWaiting("the node ends");
+  }
+  KJ_DISALLOW_COPY_AND_MOVE(Run);
 
   kj::Promise<int> run(kj::Array<const kj::byte> wasm) {
     auto advancing = options.advanceOnSignal
@@ -100,11 +109,10 @@ class Run {
     }).eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the local socket", e); });
     auto following = allowList.follow(*io.lowLevelProvider, io.provider->getTimer())
         .eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the allowed keys", e); });
-    auto watching = serveMetrics();
     auto exit = runCell(kj::mv(wasm));
     auto code = co_await exit.exclusiveJoin(signal.addBranch().then([](int number) {
       return EXIT_SIGNAL_BASE + number;
-    })).exclusiveJoin(kj::mv(watching)).exclusiveJoin(untilClosed());
+    })).exclusiveJoin(untilClosed());
     // What the end itself answered, a kill of pid0 say, is sent when the loop has nothing to do.
     co_await io.provider->getTimer().afterDelay(0 * kj::SECONDS);
     co_return code;
@@ -114,6 +122,7 @@ class Run {
   const RunOptions& options;
   Logger& logger;
   kj::AsyncIoContext& io;
+  MetricsServer& metricsServer;
   kj::Maybe<StemFollower&> follower;
   StaticHeadSource staticHead;
   ManualHeadSource manualHead;  // where the options ask for one
@@ -127,7 +136,6 @@ class Run {
   Node node;
   ClientLinks clients;
   NodeMetrics metrics{node, clients, *swarm, VERSION};
-  MetricsServer metricsServer{io.provider->getTimer(), metrics, logger};
 
   HeadSource& findHeads() {
     KJ_IF_MAYBE(f, follower) return *f;
@@ -148,15 +156,6 @@ class Run {
 
   static kj::Maybe<kj::StringPtr> fileOf(const RunOptions& options) {
     return options.allowFile.map([](const kj::String& path) -> kj::StringPtr { return path; });
-  }
-
-  // Rejects if it cannot be done; does not resolve.
-  kj::Promise<int> serveMetrics() {
-    KJ_IF_MAYBE(address, options.metrics) {
-      co_await metricsServer.serve(io.provider->getNetwork(), *address);
-    }
-    co_await kj::Promise<void>(kj::NEVER_DONE);
-    co_return 0;
   }
 
   // A key without a way in, or a way in that no key has, is seldom what somebody wanted.
@@ -212,6 +211,9 @@ class Run {
     KJ_IF_MAYBE(cause, cell->findTrapCause()) {
       logger.log(LogLevel::ERROR, "the image trapped", {{"cause", kj::str(*cause)}});
     }
+    if (code == EXIT_KILLED && cell->findTrapCause() == nullptr) {
+      logger.log(LogLevel::ERROR, "the image was killed, and the node ends with it");
+    }
     if (cell->wasOutOfTime()) {
       logger.log(LogLevel::ERROR, "the image was out of time, and the node ends with it");
     }
@@ -230,6 +232,16 @@ void raiseDescriptorLimit() {
 int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause) {
   logger.log(LogLevel::ERROR, event, {{"cause", kj::str(cause)}});
   return code;
+}
+
+// Rejects if it cannot be done; does not resolve.
+kj::Promise<int> serveMetrics(const RunOptions& options, kj::AsyncIoContext& io,
+                              MetricsServer& server) {
+  KJ_IF_MAYBE(address, options.metrics) {
+    co_await server.serve(io.provider->getNetwork(), *address);
+  }
+  co_await kj::Promise<void>(kj::NEVER_DONE);
+  co_return 0;
 }
 
 // 0 once it has an epoch; else the code to end with.
@@ -258,17 +270,21 @@ int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte
     auto io = kj::setupAsyncIo();
     // What a node's end leaves to the loop's next turn, links among it, needs a loop to end in.
     KJ_DEFER(io.waitScope.poll());
+    MetricsServer metricsServer(io.provider->getTimer(), logger);
+    auto watching = serveMetrics(options, io, metricsServer).fork();
     kj::Maybe<kj::Own<ChainSource>> chain;
     KJ_IF_MAYBE(chainOptions, options.chain) {
       auto source = kj::heap<ChainSource>(*chainOptions, *io.provider,
                                           kj::heap<SqliteCursorStore>(data.path), logger);
-      code = startChain(*source, io, logger).wait(io.waitScope);
+      metricsServer.setWaiting("no quorum of providers has agreed on a head yet");
+      code = startChain(*source, io, logger).exclusiveJoin(watching.addBranch())
+          .wait(io.waitScope);
       if (code != 0) return;
       chain = kj::mv(source);
     }
-    Run run(options, logger, io, kj::mv(data),
+    Run run(options, logger, io, kj::mv(data), metricsServer,
             chain.map([](auto& source) -> StemFollower& { return source->getFollower(); }));
-    code = run.run(kj::mv(wasm)).wait(io.waitScope);
+    code = run.run(kj::mv(wasm)).exclusiveJoin(watching.addBranch()).wait(io.waitScope);
   })) {
     KJ_IF_MAYBE(imageCode, findExitCode(*exception)) {
       auto image = options.image.map([](const kj::String& path) -> kj::StringPtr { return path; });

@@ -53,6 +53,21 @@ KJ_TEST("each reason has its prefix, and is of type FAILED") {
   }
 }
 
+KJ_TEST("whoever is to fail by the end fails when the others are told, or at once") {
+  Fixture f;
+  auto first = f.lease->failOnEnd(), second = f.lease->failOnEnd();
+  KJ_EXPECT(!first.poll(f.waitScope));
+  f.watch.store({1, nullptr, 0});
+  auto third = f.lease->failOnEnd();
+  KJ_EXPECT(!first.poll(f.waitScope) && !third.poll(f.waitScope));
+  f.watch.announce().wait(f.waitScope);
+  for (auto promise: {&first, &second, &third}) {
+    KJ_EXPECT_THROW_MESSAGE("staleEpoch: issued 0, current 1", promise->wait(f.waitScope));
+  }
+  KJ_EXPECT_THROW_MESSAGE("staleEpoch: issued 0, current 1",
+                          f.lease->failOnEnd().wait(f.waitScope));
+}
+
 KJ_TEST("check(), findEnd() and hold() refuse at once, before the event of the end has run") {
   Fixture f;
   f.lease->revoke("x");

@@ -33,6 +33,12 @@ void Lease::check() const {
   KJ_IF_MAYBE(exception, findEnd()) kj::throwFatalException(kj::mv(*exception));
 }
 
+kj::Promise<void> Lease::failOnEnd() {
+  if (settled) return reason();
+  KJ_IF_MAYBE(f, failing) return f->promise.addBranch();
+  return failing.emplace().promise.addBranch();
+}
+
 void Lease::revoke(kj::StringPtr why) { endBecause(failure("revoked", why)); }
 void Lease::finish(kj::StringPtr why) { endBecause(ended(why)); }
 
@@ -55,6 +61,7 @@ void Lease::settle() {
     }
   }
   endedFulfiller->fulfill();
+  KJ_IF_MAYBE(f, failing) f->pair.fulfiller->reject(kj::mv(why));
 }
 
 }  // namespace ww

@@ -58,6 +58,10 @@ class Lease final: public kj::Refcounted {
   // lease is dropped without having ended, rejects.
   kj::Promise<void> onEnded() { return endedPromise.addBranch(); }
 
+  // For whoever is to fail by the end: never resolves, and rejects with reason() when the others
+  // are told, or at once. It is made for many callers: nothing is thrown.
+  kj::Promise<void> failOnEnd();
+
   // Holds a body in flight: when the lease ends it is destroyed, and the promise returned rejects
   // with reason().
   template <typename T>
@@ -89,6 +93,11 @@ class Lease final: public kj::Refcounted {
   kj::Canceler bodies;
   kj::Own<kj::PromiseFulfiller<void>> endedFulfiller;
   kj::ForkedPromise<void> endedPromise;
+  struct Failing {
+    kj::PromiseFulfillerPair<void> pair = kj::newPromiseAndFulfiller<void>();
+    kj::ForkedPromise<void> promise = pair.promise.fork();
+  };
+  kj::Maybe<Failing> failing;  // once somebody is to fail
   kj::ListLink<Lease> link;
   kj::Vector<kj::Own<void>> attachments;
 

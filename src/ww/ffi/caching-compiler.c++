@@ -44,7 +44,18 @@ CachingCompiler::CachingCompiler(Compiler& inner, size_t maxEntries)
 
 kj::Promise<kj::Own<const Component>> CachingCompiler::compile(kj::Array<const kj::byte> wasm,
                                                                CompileTerms terms) {
-  auto hash = contentHash(wasm);
+  if (wasm.size() <= Hasher::SHORT) {
+    auto hash = contentHash(wasm);
+    return compile(kj::mv(wasm), kj::mv(hash), terms);
+  }
+  return hasher.hash(kj::mv(wasm)).then([this, terms](Hasher::Hashed&& hashed) {
+    return compile(kj::mv(hashed.bytes), kj::mv(hashed.hash), terms);
+  });
+}
+
+kj::Promise<CachingCompiler::Shared> CachingCompiler::compile(kj::Array<const kj::byte> wasm,
+                                                              kj::String hash,
+                                                              CompileTerms terms) {
   KJ_IF_MAYBE(known, kept.find(hash)) {
     known->lastUse = ++uses;
     return known->component->addRef();

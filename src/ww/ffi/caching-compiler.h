@@ -4,6 +4,7 @@
 #include <kj/async.h>
 #include <kj/map.h>
 #include <ww/ffi/compiler.h>
+#include <ww/ffi/hasher.h>
 
 namespace ww::ffi {
 
@@ -32,6 +33,7 @@ class CachingCompiler final: public Compiler, private kj::TaskSet::ErrorHandler 
     uint64_t lastUse;
   };
 
+  kj::Promise<Shared> compile(kj::Array<const kj::byte> wasm, kj::String hash, CompileTerms terms);
   kj::Promise<Shared> join(Pending& entry);
   void keep(kj::StringPtr hash, Shared component);
   void makeRoom();
@@ -43,6 +45,7 @@ class CachingCompiler final: public Compiler, private kj::TaskSet::ErrorHandler 
   kj::HashMap<kj::String, Kept> kept;        // by content
   kj::HashMap<kj::String, Pending> pending;  // by tenant and content
   kj::TaskSet forgetting;
+  Hasher hasher;
 };
 
 }  // namespace ww::ffi

@@ -24,7 +24,8 @@ CodeStore::CodeStore(kj::Own<Store> store, const EngineHandle& engine)
 // One name an engine version, so that two nodes of different versions do not fight over an entry.
 kj::String CodeStore::entryName(kj::StringPtr hash) const { return kj::str(hash, '.', version); }
 
-kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr hash) {
+kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr hash,
+                                                      kj::ArrayPtr<const kj::byte> wasm) {
   kj::Maybe<kj::Own<const Component>> found;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     auto name = entryName(hash);
@@ -35,7 +36,7 @@ kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr hash) {
       auto artifact = entry.slice(0, entry.size() - tailSize);
       auto tail = entry.slice(artifact.size(), entry.size());
       if (tail != entryTail(name, artifact).asBytes()) return;
-      found = Component::load(*engine, **file, hash);
+      found = Component::load(*engine, **file, hash, footprintOf(wasm));
     }
   })) {
     // What is wrong with the component itself is told to whoever wants to run it.

@@ -18,7 +18,8 @@ class CodeStore {
   KJ_DISALLOW_COPY_AND_MOVE(CodeStore);
 
   // Never throw for what the store holds or cannot do: then nothing is found, nothing kept.
-  kj::Maybe<kj::Own<const Component>> find(kj::StringPtr hash);
+  // `wasm` is what it was made of, and has this hash.
+  kj::Maybe<kj::Own<const Component>> find(kj::StringPtr hash, kj::ArrayPtr<const kj::byte> wasm);
   void keep(kj::StringPtr hash, kj::ArrayPtr<const kj::byte> artifact);
 
  private:

@@ -1,83 +1,11 @@
 // Compilation, and what is kept of it: code from a store is used only when every byte is as it was.
-#include <ww/ffi/compiler.h>
-
 #include <kj/debug.h>
 #include <kj/mutex.h>
-#include <kj/test.h>
 #include <ww/ffi/caching-compiler.h>
-#include <ww/ffi/engine.h>
+#include "compiler-fixture-test.h"
 
 namespace ww::ffi {
 namespace {
-
-// A component that does nothing, from tests/cells; and one that imports what there is none of.
-constexpr kj::byte WASM[] = {
-#embed "bare-ok.wasm"
-};
-constexpr kj::byte UNLINKABLE[] = {
-#embed "bare-unknown-import.wasm"
-};
-
-using Bytes = kj::ArrayPtr<const kj::byte>;
-
-// A store in memory that counts, and shows what it holds.
-struct Shelf {
-  kj::HashMap<kj::String, kj::Array<kj::byte>> values;
-  kj::uint puts = 0;
-  bool broken = false;
-};
-
-class ShelfStore final: public Store {
- public:
-  explicit ShelfStore(Shelf& shelf): shelf(shelf) {}
-
-  kj::Maybe<kj::Own<const kj::ReadableFile>> find(kj::StringPtr key) override {
-    if (shelf.broken) kj::throwFatalException(KJ_EXCEPTION(FAILED, "the disk is gone"));
-    requireStoreKey(key);
-    return shelf.values.find(key).map([](kj::Array<kj::byte>& value) {
-      auto file = kj::newInMemoryFile(kj::nullClock());
-      file->writeAll(value);
-      return kj::Own<const kj::ReadableFile>(kj::mv(file));
-    });
-  }
-  void put(kj::StringPtr key, Bytes value) override {
-    if (shelf.broken) kj::throwFatalException(KJ_EXCEPTION(FAILED, "the disk is gone"));
-    requireStoreKey(key);
-    ++shelf.puts;
-    shelf.values.upsert(kj::str(key), kj::heapArray(value));
-  }
-  void remove(kj::StringPtr key) override { shelf.values.erase(key); }
-
- private:
-  Shelf& shelf;
-};
-
-struct Fixture {
-  kj::EventLoop loop;
-  kj::WaitScope waitScope{loop};
-  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
-  Engine engine{{}, timer, waitScope};
-  Shelf shelf;
-
-  kj::Own<CodeStore> codeStore() {
-    return kj::heap<CodeStore>(kj::heap<ShelfStore>(shelf), engine.getHandle());
-  }
-  // With a compiler of its own, as after a restart.
-  kj::Own<const Component> compile(Bytes wasm = WASM) {
-    ThreadCompiler compiler(engine, {codeStore()});
-    return compiler.compile(kj::heapArray(wasm)).wait(waitScope);
-  }
-  // What native code it is, in few words.
-  kj::String codeOf(const Component& component, size_t bytes = 4096) {
-    auto artifact = component.artifact();
-    KJ_ASSERT(artifact.size() > bytes);
-    return contentHash(artifact.slice(0, bytes));
-  }
-  kj::Array<kj::byte>& onlyValue() {
-    KJ_ASSERT(shelf.values.size() == 1);
-    return shelf.values.begin()->value;
-  }
-};
 
 KJ_TEST("code is compiled once and then found") {
   Fixture f;
@@ -199,17 +127,23 @@ class HeldWorker final: public CompileWorker {
  public:
   struct State {
     kj::uint started = 0, cancelled = 0;
+    kj::uint passed = 0;   // so many of the first may go on
+    kj::byte latest = 0;   // the last byte of what was started last
     bool open = false;
   };
   const kj::MutexGuarded<State> state;
 
   kj::Own<Job> start(Bytes wasm, const kj::Maybe<CompileLimits>& limits) const override {
-    ++state.lockExclusive()->started;
-    return kj::heap<HeldJob>(state, kj::heapArray(wasm), limits != nullptr);
+    auto lock = state.lockExclusive();
+    ++lock->started;
+    if (wasm.size() > 0) lock->latest = wasm.back();
+    return kj::heap<HeldJob>(state, lock->started, kj::heapArray(wasm), limits != nullptr);
   }
   void open() const { state.lockExclusive()->open = true; }
-  void untilStarted(kj::uint count) const {
-    state.when([count](const State& s) { return s.started >= count; }, [](State&) {});
+  void pass(kj::uint count) const { state.lockExclusive()->passed = count; }
+  kj::byte untilStarted(kj::uint count) const {
+    return state.when([count](const State& s) { return s.started >= count; },
+                      [](State& s) { return s.latest; });
   }
   void untilCancelled(kj::uint count) const {
     state.when([count](const State& s) { return s.cancelled >= count; }, [](State&) {});
@@ -218,10 +152,13 @@ class HeldWorker final: public CompileWorker {
  private:
   class HeldJob final: public Job {
    public:
-    HeldJob(const kj::MutexGuarded<State>& state, kj::Array<const kj::byte> wasm, bool limited)
-        : state(state), wasm(kj::mv(wasm)), limited(limited) {}
+    HeldJob(const kj::MutexGuarded<State>& state, kj::uint number,
+            kj::Array<const kj::byte> wasm, bool limited)
+        : state(state), number(number), wasm(kj::mv(wasm)), limited(limited) {}
     kj::Own<const kj::ReadableFile> finish() override {
-      state.when([this](const State& s) { return s.open || *gone.lockShared(); }, [](State&) {});
+      state.when([this](const State& s) {
+        return s.open || number <= s.passed || *gone.lockShared();
+      }, [](State&) {});
       if (*gone.lockShared()) kj::throwFatalException(KJ_EXCEPTION(FAILED, "cancelled"));
       if (limited) kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, "overloaded: compileTime: so"));
       auto file = kj::newInMemoryFile(kj::nullClock());
@@ -235,6 +172,7 @@ class HeldWorker final: public CompileWorker {
 
    private:
     const kj::MutexGuarded<State>& state;
+    const kj::uint number;
     kj::Array<const kj::byte> wasm;
     const bool limited;
     kj::MutexGuarded<bool> gone{false};
@@ -380,6 +318,35 @@ KJ_TEST("tenants take turns, however much one of them has waiting") {
   KJ_EXPECT(done < 10, done);
 }
 
+KJ_TEST("who always has one waiting is not always first") {
+  WorkerFixture f;  // one thread
+  kj::byte next = 0;
+  kj::Vector<kj::Promise<kj::Own<const Component>>> promises;
+  auto ask = [&](uint64_t tenant) {
+    kj::Vector<kj::byte> wasm;
+    wasm.addAll(kj::arrayPtr(WASM, sizeof(WASM)));
+    for (kj::byte b: {kj::byte(0), kj::byte(2), kj::byte(1), ++next}) wasm.add(b);
+    promises.add(f.compiler.compile(wasm.releaseAsArray(), {tenant, nullptr}));
+    f.compiler.untilLookedUp();
+    return next;
+  };
+  ask(7);
+  f.worker.untilStarted(1);
+  auto first = ask(8), second = ask(8);
+  auto theirs = ask(7);
+  kj::uint turns = 1;
+  for (; turns < 12; turns++) {
+    f.worker.pass(turns);
+    auto started = f.worker.untilStarted(turns + 1);
+    if (started == second) break;
+    if (started == theirs) theirs = ask(7);
+    else KJ_EXPECT(started == first);
+  }
+  f.worker.open();
+  for (auto& promise: promises) promise.wait(f.waitScope);
+  KJ_EXPECT(turns <= 4, turns);
+}
+
 KJ_TEST("a compiler that goes ends what its worker does, and tells all who wait") {
   Fixture f;
   auto owned = kj::heap<HeldWorker>();
@@ -392,83 +359,6 @@ KJ_TEST("a compiler that goes ends what its worker does, and tells all who wait"
   worker.untilStarted(1);
   compiler = nullptr;  // its threads are joined
   for (auto& promise: promises) KJ_EXPECT_THROW(FAILED, promise.wait(f.waitScope));
-}
-
-// Compiles when the test says so.
-class HeldCompiler final: public Compiler {
- public:
-  explicit HeldCompiler(const EngineHandle& engine): engine(engine) {}
-  kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm,
-                                                CompileTerms) override {
-    ++calls;
-    auto paf = kj::newPromiseAndFulfiller<void>();
-    waiting.add(kj::mv(paf.fulfiller));
-    return paf.promise.then([this, wasm = kj::mv(wasm)]() {
-      return Component::compile(engine, wasm);
-    });
-  }
-  void release() {
-    auto now = kj::mv(waiting);
-    for (auto& each: now) each->fulfill();
-  }
-
-  kj::uint calls = 0;
-
- private:
-  const EngineHandle& engine;
-  kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting;
-};
-
-KJ_TEST("however many ask for the same bytes, they are compiled once") {
-  Fixture f;
-  HeldCompiler inner(f.engine.getHandle());
-  CachingCompiler compiler(inner);
-  auto ask = [&]() { return compiler.compile(kj::heapArray<kj::byte>(WASM)); };
-  auto first = ask(), second = ask();
-  { auto dropped = ask(); }
-  KJ_EXPECT(inner.calls == 1);
-  inner.release();
-  auto component = first.wait(f.waitScope);
-  KJ_EXPECT(second.wait(f.waitScope).get() == component.get());
-  KJ_EXPECT(ask().wait(f.waitScope).get() == component.get());
-  KJ_EXPECT(inner.calls == 1);
-}
-
-KJ_TEST("a failure reaches all who wait, and is tried again") {
-  Fixture f;
-  HeldCompiler inner(f.engine.getHandle());
-  CachingCompiler compiler(inner);
-  for (kj::uint round = 1; round <= 2; round++) {
-    auto one = compiler.compile(nullptr), two = compiler.compile(nullptr);
-    KJ_EXPECT(inner.calls == round);
-    inner.release();
-    KJ_EXPECT_THROW_MESSAGE("not a component", one.wait(f.waitScope));
-    KJ_EXPECT_THROW_MESSAGE("not a component", two.wait(f.waitScope));
-    f.waitScope.poll();
-  }
-}
-
-KJ_TEST("the latest are kept, the longest unused go") {
-  Fixture f;
-  HeldCompiler inner(f.engine.getHandle());
-  CachingCompiler compiler(inner, 2);
-  auto ask = [&](kj::byte which) {
-    // Another custom section, another content.
-    auto wasm = kj::heapArray<kj::byte>(sizeof(WASM) + 4);
-    memcpy(wasm.begin(), WASM, sizeof(WASM));
-    kj::byte section[] = {0, 2, 1, which};
-    memcpy(wasm.begin() + sizeof(WASM), section, sizeof(section));
-    auto promise = compiler.compile(kj::mv(wasm));
-    inner.release();
-    promise.wait(f.waitScope);
-    return inner.calls;
-  };
-  KJ_EXPECT(ask('a') == 1);
-  KJ_EXPECT(ask('b') == 2);
-  KJ_EXPECT(ask('a') == 2);
-  KJ_EXPECT(ask('c') == 3);  // instead of b
-  KJ_EXPECT(ask('a') == 3);
-  KJ_EXPECT(ask('b') == 4);
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
   void add(kj::Own<const Job> job) const {
     auto lock = state.lockExclusive();
     auto& tenant = lock->tenants.findOrCreate(job->terms.tenant, [&]() {
-      return kj::HashMap<uint64_t, Tenant>::Entry{job->terms.tenant, {}};
+      return kj::HashMap<uint64_t, Tenant>::Entry{job->terms.tenant, {0, 0, lock->newTurn()}};
     });
     auto refuseAbove = [&](size_t bytes, size_t most, kj::StringPtr whose) {
       if (bytes <= most) return;
@@ -102,7 +102,7 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
     for (;;) {
       KJ_IF_MAYBE(job, nextLookup()) {
         kj::Maybe<kj::Own<const Component>> found;
-        if ((*job)->isWanted()) found = find(contentHash((*job)->wasm));
+        if ((*job)->isWanted()) found = find(**job, contentHash((*job)->wasm));
         KJ_IF_MAYBE(component, found) {
           forget(**job);
           (*job)->answer([&]() { return kj::mv(*component); });
@@ -137,10 +137,14 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
   struct State {
     Jobs lookups, waiting, running;
     bool isLookingUp = false;
-    uint64_t turns = 0;
+    uint64_t turns = 0;  // the last that was had; two each
     size_t bytes = 0;  // of those that wait, to be looked up or compiled
     kj::HashMap<uint64_t, Tenant> tenants;  // of those that have any
     bool stopped = false;
+
+    // Of who had none before: behind all but those who had theirs since. Else who comes back again
+    // and again would always be first.
+    uint64_t newTurn() const { return turns > 0 ? turns - 1 : 0; }
 
     // Of those that may run, the first of the tenant whose last turn is longest ago.
     Jobs::iterator findNext() {
@@ -159,7 +163,7 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
       bytes -= job.wasm.size();
       KJ_IF_MAYBE(tenant, tenants.find(job.terms.tenant)) {
         tenant->bytes -= job.wasm.size();
-        tenant->lastTurn = ++turns;
+        tenant->lastTurn = turns += 2;
         if (--tenant->jobs == 0) tenants.erase(job.terms.tenant);
       }
     }
@@ -218,22 +222,23 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
 
   kj::Own<const Component> findOrCompile(const Job& job) const {
     auto hash = contentHash(job.wasm);
-    KJ_IF_MAYBE(component, find(hash)) return kj::mv(*component);
+    KJ_IF_MAYBE(component, find(job, hash)) return kj::mv(*component);
+    auto footprint = footprintOf(job.wasm);
     KJ_IF_MAYBE(w, worker) {
       auto work = (*w)->start(job.wasm, job.terms.limits);
       auto file = job.finish(*work);
       keep(hash, file->mmap(0, file->stat().size));
-      KJ_IF_MAYBE(component, find(hash)) return kj::mv(*component);
-      return Component::load(*engine, *file, hash);
+      KJ_IF_MAYBE(component, find(job, hash)) return kj::mv(*component);
+      return Component::load(*engine, *file, hash, footprint);
     }
     auto component = Component::compile(*engine, job.wasm);
     keep(hash, component->artifact());
     return component;
   }
 
-  kj::Maybe<kj::Own<const Component>> find(kj::StringPtr hash) const {
+  kj::Maybe<kj::Own<const Component>> find(const Job& job, kj::StringPtr hash) const {
     auto store = codeStore.lockExclusive();
-    KJ_IF_MAYBE(s, *store) return (*s)->find(hash);
+    KJ_IF_MAYBE(s, *store) return (*s)->find(hash, job.wasm);
     return nullptr;
   }
 

@@ -34,6 +34,9 @@ constexpr kj::StringPtr COMPILE_TIME = "compileTime"_kj;
 constexpr kj::StringPtr COMPILE_MEMORY = "compileMemory"_kj;
 constexpr kj::StringPtr COMPILATIONS = "compilations"_kj;
 
+// Likewise, where it has more at its start than a cell may: footprintOf() throws it.
+constexpr kj::StringPtr INSTANCES = "instances"_kj;
+
 // Lives on one loop, which gets the results.
 class Compiler {
  public:

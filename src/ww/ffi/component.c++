@@ -8,14 +8,16 @@ namespace ww::ffi {
 
 kj::Own<const Component> Component::compile(const EngineHandle& engine,
                                             kj::ArrayPtr<const kj::byte> wasm) {
+  auto footprint = footprintOf(wasm);
   WwError error{};
   auto raw = ww_component_compile(engine.getRaw(), slice(wasm), &error);
   if (raw == nullptr) kj::throwFatalException(takeError(error));
-  return kj::atomicRefcounted<Component>(engine, raw, contentHash(wasm));
+  return kj::atomicRefcounted<Component>(engine, raw, contentHash(wasm), footprint);
 }
 
 kj::Own<const Component> Component::load(const EngineHandle& engine,
-                                         const kj::ReadableFile& trusted, kj::StringPtr hash) {
+                                         const kj::ReadableFile& trusted, kj::StringPtr hash,
+                                         uint64_t footprint) {
   WwError error{};
   WwComponent* raw;
   KJ_IF_MAYBE(fd, trusted.getFd()) {
@@ -24,11 +26,12 @@ kj::Own<const Component> Component::load(const EngineHandle& engine,
     raw = ww_component_load(engine.getRaw(), slice(trusted.readAllBytes()), &error);
   }
   if (raw == nullptr) kj::throwFatalException(takeError(error));
-  return kj::atomicRefcounted<Component>(engine, raw, kj::str(hash));
+  return kj::atomicRefcounted<Component>(engine, raw, kj::str(hash), footprint);
 }
 
-Component::Component(const EngineHandle& engine, WwComponent* raw, kj::String hash)
-    : engine(kj::atomicAddRef(engine)), raw(raw), hash(kj::mv(hash)) {}
+Component::Component(const EngineHandle& engine, WwComponent* raw, kj::String hash,
+                     uint64_t footprint)
+    : engine(kj::atomicAddRef(engine)), raw(raw), hash(kj::mv(hash)), footprint(footprint) {}
 
 Component::~Component() noexcept(false) { ww_component_drop(raw); }
 
@@ -38,6 +41,13 @@ kj::Array<kj::byte> Component::artifact() const {
   if (!ww_component_artifact(raw, &bytes, &error)) kj::throwFatalException(takeError(error));
   KJ_DEFER(ww_bytes_drop(bytes));
   return kj::heapArray(bytes.ptr, bytes.len);
+}
+
+uint64_t footprintOf(kj::ArrayPtr<const kj::byte> wasm) {
+  WwError error{};
+  uint64_t footprint = 0;
+  if (!ww_footprint(slice(wasm), &footprint, &error)) kj::throwFatalException(takeError(error));
+  return footprint;
 }
 
 kj::String contentHash(kj::ArrayPtr<const kj::byte> bytes) {

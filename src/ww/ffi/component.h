@@ -25,11 +25,12 @@ class Component final: public kj::AtomicRefcounted {
                                           kj::ArrayPtr<const kj::byte> wasm);
 
   // Loads what artifact() gave under an engine of the same version(); `trusted` begins with it, and
-  // `hash` is the contentHash() of what it was made of.
+  // `hash` and `footprint` are the contentHash() and footprintOf() of what it was made of.
   // Hands native code to the processor: the caller vouches for every byte, now and for as long as
   // the component lives, since a file of the disk is mapped and not copied. Any thread.
   static kj::Own<const Component> load(const EngineHandle& engine,
-                                       const kj::ReadableFile& trusted, kj::StringPtr hash);
+                                       const kj::ReadableFile& trusted, kj::StringPtr hash,
+                                       uint64_t footprint);
 
   // Native code and tables, for load(). Any thread.
   kj::Array<kj::byte> artifact() const;
@@ -37,7 +38,11 @@ class Component final: public kj::AtomicRefcounted {
   // contentHash() of the bytes.
   kj::StringPtr getHash() const { return hash; }
 
-  Component(const EngineHandle& engine, WwComponent* raw, kj::String hash);  // of those two
+  // Bytes that its instances take in each cell, beside their memories and tables.
+  uint64_t getFootprint() const { return footprint; }
+
+  // Of those two.
+  Component(const EngineHandle& engine, WwComponent* raw, kj::String hash, uint64_t footprint);
   ~Component() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Component);
 
@@ -48,7 +53,13 @@ class Component final: public kj::AtomicRefcounted {
   kj::Own<const EngineHandle> engine;  // outlived by nothing of it
   WwComponent* raw;
   const kj::String hash;
+  const uint64_t footprint;
 };
+
+// What the instances of a component with these bytes take, beside their memories and tables, and
+// at the most: its globals, and so on. Throws `overloaded: instances` for more than a cell may have
+// at its start. What is malformed has none. Any thread; takes as long as reading all of it.
+uint64_t footprintOf(kj::ArrayPtr<const kj::byte> wasm);
 
 // Is the component itself to blame, rather than the node? Its reason begins `not a component: ` or
 // `this component cannot run here: `.

@@ -81,6 +81,8 @@ class Engine {
   const EngineHandle& getHandle() const { return *handle; }
   size_t getStackBytes() const { return options.wasmStackBytes; }  // of each guest
   kj::uint guestCount() const { return tasks.size(); }
+  kj::uint getMaxGuests() const { return options.maxGuests; }
+  kj::Own<RunQueue::Busy> beBusy() { return kj::heap<RunQueue::Busy>(*runQueue); }
   uint64_t pollCount() const { return polls; }  // of guests, ever
 
  private:

@@ -25,7 +25,7 @@ WwCell* makeCell(const Engine& engine, const Component& component, const GuestOp
   WwCellOptions raw{args.begin(), args.size(), env.begin(), env.size(), options.pipeBytes,
                     options.memoryBytes, options.tableElements, options.memories,
                     options.instances, options.resources, options.hostcallBytes,
-                    options.randomBytes, parent};
+                    options.randomBytes, component.getFootprint(), parent};
   WwError error{};
   auto cell = ww_cell_new(engine.getHandle().getRaw(), component.getRaw(), &raw, task, id, &error);
   if (cell == nullptr) kj::throwFatalException(takeError(error));

@@ -45,11 +45,9 @@ void RunQueue::remove(Writer& writer) {
 
 void RunQueue::add(GuestTask& task) {
   if (task.queueLink.isLinked()) return;
-  if (lists->tasks.empty()) {
-    waitScope.setBusyPollInterval(POLL_INTERVAL_BUSY);
-    tasksSinceNs = ww_clock_now();
-  }
+  if (lists->tasks.empty()) tasksSinceNs = ww_clock_now();
   lists->tasks.add(task);
+  setInterval();
   schedule();
   if (isPatient) return;
   isPatient = true;
@@ -58,7 +56,12 @@ void RunQueue::add(GuestTask& task) {
 
 void RunQueue::remove(GuestTask& task) {
   lists->tasks.remove(task);
-  if (lists->tasks.empty()) waitScope.setBusyPollInterval(POLL_INTERVAL);
+  setInterval();
+}
+
+void RunQueue::setInterval() {
+  bool isBusy = busy > 0 || !lists->tasks.empty();
+  waitScope.setBusyPollInterval(isBusy ? POLL_INTERVAL_BUSY : POLL_INTERVAL);
 }
 
 void RunQueue::schedule() {

@@ -4,9 +4,9 @@
 // come of a write are served before the next slice.
 //
 // One event for all of it. KJ serves the last event armed to be last first, so that one which arms
-// itself again and again would keep those from ever being served that were armed before: the writes
-// of a link over a socket, say. So it rests after each slice, and after some turns of writing: it is
-// woken from outside of the loop's queue, once that is empty or KJ looks at sockets.
+// itself again and again would keep those from ever being served that were armed before: the
+// writes of a link over a socket, say. So it rests after each slice, and after some turns of
+// writing: it is woken from outside of the loop's queue, once that is empty or KJ looks at sockets.
 //
 // Counted by reference: a channel may outlive its engine. Lives on one event loop.
 
@@ -46,6 +46,18 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   void add(GuestTask& task);
   void remove(GuestTask& task);  // must be there
 
+  // While any of these is held, KJ looks at timers and sockets as often: of who does something
+  // long in pieces.
+  class Busy {
+   public:
+    explicit Busy(RunQueue& queue): queue(kj::addRef(queue)) { ++queue.busy; queue.setInterval(); }
+    ~Busy() noexcept(false) { --queue->busy; queue->setInterval(); }
+    KJ_DISALLOW_COPY_AND_MOVE(Busy);
+
+   private:
+    kj::Own<RunQueue> queue;
+  };
+
   // A guest that is not queued is polled: has the queue waited for too long?
   void onOtherPoll();
 
@@ -59,6 +71,7 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   kj::Maybe<kj::Own<kj::_::Event>> fire() override;
   void traceEvent(kj::_::TraceBuilder& builder) override {}
   bool write();
+  void setInterval();
   void schedule();
   void rest();
   void hurry();
@@ -72,6 +85,7 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   kj::uint turns = 0;    // since it rested
   uint64_t writersSinceNs = 0;  // the first of them waits
   uint64_t tasksSinceNs = 0;    // the guest whose turn is next waits
+  kj::uint busy = 0;
   bool isPatient = false;
   kj::Promise<void> patience = nullptr;
   kj::Promise<void> waking = nullptr;  // from a rest

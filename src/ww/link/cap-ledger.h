@@ -25,6 +25,8 @@ class CapLedger final {
   void release(uint32_t id, uint32_t times = 1);
   void release(const Sent& sent);
 
+  bool has(uint32_t id) const { return references.find(id) != nullptr; }
+
   size_t size() const { return references.size(); }
 
  private:

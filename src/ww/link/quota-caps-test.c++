@@ -255,6 +255,7 @@ KJ_TEST("after honest traffic of every kind, what is counted is the truth: nothi
     auto use = m.link->getUse();
     KJ_EXPECT(use.exports == 1 && use.imports == 0 && use.heldBytes == 0 && use.calls == 0, seed,
               use.exports, use.imports, use.heldBytes, use.calls);
+    KJ_EXPECT(use.waits == 0, seed, use.waits);
     KJ_EXPECT(m.living == 0);
     m.graft().wait(m.waitScope);
   }

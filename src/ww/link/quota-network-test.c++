@@ -92,68 +92,186 @@ KJ_TEST("a chain of pipelined calls is refused from the limit on, to its end") {
   call(peer.host).wait(peer.waitScope);
 }
 
-// Calls with a promise of ours, the first of so many that each become the next.
-void sendPromises(RawPeer& peer, kj::uint count, kj::Maybe<kj::uint> backTo = nullptr) {
+// A promise of ours became another one.
+void becomePromise(RawPeer& peer, uint32_t promise, uint32_t other) {
+  peer.send([&](Message::Builder m, uint32_t) {
+    auto resolve = m.initResolve();
+    resolve.setPromiseId(promise);
+    resolve.initCap().setSenderPromise(other);
+  });
+}
+
+// It became what a call of ours answers.
+void becomeAnswer(RawPeer& peer, uint32_t promise, uint32_t question) {
+  peer.send([&](Message::Builder m, uint32_t) {
+    auto resolve = m.initResolve();
+    resolve.setPromiseId(promise);
+    resolve.initCap().initReceiverAnswer().setQuestionId(question);
+  });
+}
+
+// Calls with a promise of ours, the first of so many that each become the next, under `numbers`
+// numbers.
+void sendPromises(RawPeer& peer, kj::uint count, kj::uint numbers = kj::maxValue) {
   peer.callOn(peer.bootstrap(), false, 0u);
   for (kj::uint i = 0; i < count; i++) {
-    peer.send([&](Message::Builder m, uint32_t) {
-      auto resolve = m.initResolve();
-      resolve.setPromiseId(i);
-      resolve.initCap().setSenderPromise(i + 1);
-    });
+    becomePromise(peer, i % numbers, (i + 1) % numbers);
     peer.waitScope.poll();
-  }
-  KJ_IF_MAYBE(earlier, backTo) {
-    peer.send([&](Message::Builder m, uint32_t) {
-      auto resolve = m.initResolve();
-      resolve.setPromiseId(count);
-      resolve.initCap().setSenderPromise(*earlier);
-    });
   }
 }
 
 KJ_TEST("promises that become promises without end end their link") {
-  {
-    RawPeer few;
-    sendPromises(few, LIMITS.depth);
-    KJ_EXPECT(!few.isOver());
+  for (kj::uint numbers: {2u, 3u, 1000u}) {
+    {
+      RawPeer few;
+      sendPromises(few, LIMITS.depth, numbers);
+      KJ_EXPECT(!few.isOver());
+    }
+    RawPeer peer;
+    sendPromises(peer, LIMITS.depth + 1, numbers);
+    peer.untilOver();
   }
-  RawPeer peer;
-  sendPromises(peer, LIMITS.depth + 1);
-  peer.untilOver();
 }
 
-KJ_TEST("promises that become each other end their link") {
+KJ_TEST("a promise that becomes itself ends its link") {
   for (kj::uint count: {0u, 1u, 2u, 5u}) {
-    for (kj::uint earlier = 0; earlier <= count; earlier++) {
-      RawPeer peer;
-      sendPromises(peer, count, earlier);
-      peer.untilOver();
-    }
+    RawPeer peer;
+    sendPromises(peer, count);
+    becomePromise(peer, count, count);
+    peer.untilOver();
   }
+}
+
+KJ_TEST("a promise that has been released is another one under the same number") {
+  RawPeer peer;
+  auto& link = *KJ_ASSERT_NONNULL(peer.link);
+  auto bootstrap = peer.bootstrap();
+  auto use = [&](uint32_t first, uint32_t second) {
+    auto one = peer.callOn(bootstrap, false, first), other = peer.callOn(bootstrap, false, second);
+    becomePromise(peer, first, second);
+    peer.waitScope.poll();
+    peer.open();
+    peer.waitScope.poll();
+    peer.finish(one);
+    peer.finish(other);
+    peer.waitScope.poll();
+    KJ_EXPECT(link.getUse().imports == 0 && link.getUse().waits == 0);
+  };
+  for (int i = 0; i < 200; i++) {
+    use(1, 2);
+    use(2, 1);
+  }
+  KJ_EXPECT(!peer.isOver());
+}
+
+KJ_TEST("a promise that becomes an answer again and again adds nothing") {
+  RawPeer peer;
+  auto& link = *KJ_ASSERT_NONNULL(peer.link);
+  auto bootstrap = peer.bootstrap();
+  for (int i = 0; i < 900; i++) peer.callOn(bootstrap, false, 7u);
+  auto last = peer.callOn(bootstrap);
+  becomeAnswer(peer, 7, last);
+  peer.waitScope.poll();
+  auto before = link.getUse();
+  KJ_EXPECT(before.waits > 900 && before.imports == 0, before.waits);
+  for (int i = 0; i < 2000; i++) becomeAnswer(peer, 7, last);
+  peer.waitScope.poll();
+  auto after = link.getUse();
+  KJ_EXPECT(after.waits == before.waits && after.imports == 0, after.waits);
+  KJ_EXPECT(after.heldBytes == before.heldBytes && !peer.isOver());
+}
+
+// Without an RPC system, which would release it.
+KJ_TEST("a promise that becomes something twice before it is released ends its link") {
+  struct Nobody final: QuotaNetwork::Watcher {
+    bool mayGoOn() override { return true; }
+    void heardLast() override {}
+    void onHit(kj::StringPtr) override {}
+  } watcher;
+  kj::EventLoop loop;
+  kj::WaitScope waitScope(loop);
+  auto pipe = kj::newTwoWayPipe();
+  capnp::TwoPartyVatNetwork network(*pipe.ends[0], capnp::rpc::twoparty::Side::SERVER);
+  QuotaNetwork counted(network, LIMITS, watcher);
+  auto connection = counted.accept().wait(waitScope);
+  auto receive = [&](auto&& fill) {
+    capnp::MallocMessageBuilder message;
+    fill(message.initRoot<Message>());
+    auto sent = capnp::writeMessage(*pipe.ends[1], message);
+    connection->receiveIncomingMessage().wait(waitScope);
+    sent.wait(waitScope);
+  };
+  receive([](Message::Builder m) {
+    m.initCall().initParams().initCapTable(1)[0].setSenderPromise(7);
+  });
+  auto resolve = [](Message::Builder m) {
+    auto resolve = m.initResolve();
+    resolve.setPromiseId(7);
+    resolve.initCap().initReceiverAnswer().setQuestionId(1);
+  };
+  receive(resolve);
+  KJ_EXPECT_THROW_MESSAGE("resolved twice", receive(resolve));
+}
+
+KJ_TEST("calls that wait for each other through promises are a chain like any other") {
+  for (bool quiet: {false, true}) {
+    RawPeer peer;
+    auto bootstrap = peer.bootstrap();
+    auto first = peer.callOn(bootstrap, quiet, 0u), last = first;
+    kj::uint i = 0;
+    auto reason = kj::runCatchingExceptions([&]() {
+      for (; i < 9000 && !peer.isOver(); i++) {
+        auto now = peer.callOn(bootstrap, quiet, i + 1);
+        becomeAnswer(peer, i, now);
+        peer.waitScope.poll();
+        if (quiet && last != first) peer.finish(last);
+        last = now;
+      }
+    });
+    KJ_EXPECT(i > LIMITS.depth / 2 && i <= LIMITS.depth + 1, i);
+    peer.untilOver();
+  }
+}
+
+KJ_TEST("calls that wait for more than can be told are refused") {
+  RawPeer peer;
+  auto& link = *KJ_ASSERT_NONNULL(peer.link);
+  auto bootstrap = peer.bootstrap();
+  peer.waitScope.poll();
+  auto give = [&](kj::uint count) {
+    peer.send([&](Message::Builder m, uint32_t id) {
+      auto call = m.initCall();
+      call.setQuestionId(id);
+      call.initTarget().initPromisedAnswer().setQuestionId(bootstrap);
+      call.setInterfaceId(capnp::typeId<Host>());
+      call.setMethodId(4);
+      call.initParams().getContent().initAsAnyStruct(0, 0);
+      for (auto cap: call.getParams().initCapTable(count)) cap.setSenderPromise(9);
+    });
+    peer.waitScope.poll();
+  };
+  give(9000);
+  KJ_EXPECT(peer.calls == 1);
+  for (int i = 0; i < 20; i++) give(9000);
+  KJ_EXPECT(peer.calls == 1 && link.getUse().waits < 10'000, link.getUse().waits);
+  give(900);
+  KJ_EXPECT(peer.calls == 2 && !peer.isOver());
 }
 
 KJ_TEST("a call that is given its own answer, or that of one which waits for it, ends its link") {
-  auto become = [](RawPeer& peer, uint32_t promise, uint32_t question) {
-    peer.send([&](Message::Builder m, uint32_t) {
-      auto resolve = m.initResolve();
-      resolve.setPromiseId(promise);
-      resolve.initCap().initReceiverAnswer().setQuestionId(question);
-    });
-  };
   {
     RawPeer peer;
     auto first = peer.callOn(peer.bootstrap(), false, 0u);
-    become(peer, 0, first);
+    becomeAnswer(peer, 0, first);
     peer.untilOver();
   }
   {
     RawPeer peer;
     auto bootstrap = peer.bootstrap();
     auto first = peer.callOn(bootstrap, false, 0u), second = peer.callOn(bootstrap, false, 1u);
-    become(peer, 0, second);  // as an honest peer may
+    becomeAnswer(peer, 0, second);  // as an honest peer may
     KJ_EXPECT(!peer.isOver());
-    become(peer, 1, first);
+    becomeAnswer(peer, 1, first);
     peer.untilOver();
   }
 }

@@ -2,63 +2,30 @@
 
 #include <capnp/rpc.capnp.h>
 #include <kj/debug.h>
-#include <string.h>
 #include <ww/base/error.h>
 #include <ww/link/cap-ledger.h>
+#include <ww/link/rpc-message.h>
+#include <ww/link/wait-graph.h>
 
 namespace ww {
 namespace {
 
 using Message = capnp::rpc::Message;
 
-// Of a peer's, that others became and that have become nothing yet.
-constexpr size_t MAX_PROMISES = 10'000;
+// Of a WaitGraph: above it a call that would add to it is refused, and a promise that becomes
+// something ends the link at `tolerance` times so many.
+constexpr size_t MAX_WAITS = 10'000;
+
+// Calls whose results go to the peer itself, until it has taken them: nobody is told how large they
+// are. It takes them as it asks: there is one at a time.
+constexpr kj::uint MAX_ELSEWHERE = 4;
+
+// Nor of results that the peer does not want to have, which stay until it finishes: each counts as
+// so much until then.
+constexpr uint64_t UNSEEN_BYTES = 128 << 10;
 
 // Words to begin a message with whose size nobody knows. The default is 8 KiB, used or not.
 constexpr kj::uint UNHINTED = 64;
-
-// What the RPC system gets in place of a message that was dealt with here: a Finish of a question
-// that nobody asked, which it ignores.
-class Nothing final: public capnp::IncomingRpcMessage {
- public:
-  Nothing() {
-    auto finish = message.initRoot<Message>().initFinish();
-    finish.setQuestionId(kj::maxValue);
-    finish.setRequireEarlyCancellationWorkaround(false);
-  }
-  capnp::AnyPointer::Reader getBody() override {
-    return message.getRoot<capnp::AnyPointer>().asReader();
-  }
-  size_t sizeInWords() override { return message.sizeInWords(); }
-
- private:
-  capnp::MallocMessageBuilder message{16};
-};
-
-// A check of Cap'n Proto's own says what it compared, pointers too, and where: how this process is
-// laid out is nobody's business.
-void hideInsides(Message::Builder message) {
-  constexpr auto INSTEAD = "a message that breaks the protocol"_kj;
-  auto hide = [&](capnp::rpc::Exception::Builder exception) {
-    kj::StringPtr reason = exception.asReader().getReason();
-    if (reason.startsWith("expected ")) return exception.setReason(INSTEAD);
-    auto context = strstr(reason.cStr(), "\ncontext: ");
-    if (context != nullptr) exception.setReason(kj::str(reason.slice(0, context - reason.begin())));
-  };
-  if (message.isAbort()) {
-    auto abort = message.getAbort();
-    hide(abort);
-    // A check that says what it found adds `; NAME = VALUE`. No reason of the node's own does.
-    kj::StringPtr reason = abort.asReader().getReason();
-    auto values = strstr(reason.cStr(), "; ");
-    if (values != nullptr && strstr(values, " = ") != nullptr) {
-      abort.setReason(kj::str(reason.slice(0, values - reason.begin())));
-    }
-  }
-  if (message.isReturn() && message.getReturn().isException()) {
-    hide(message.getReturn().getException());
-  }
-}
 
 }  // namespace
 
@@ -74,7 +41,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   capnp::rpc::twoparty::VatId::Reader getPeerVatId() override { return inner->getPeerVatId(); }
   kj::Own<capnp::RpcFlowController> newStream() override { return inner->newStream(); }
   LinkUse getUse() const {
-    return {questions.size(), heldBytes, exports.size(), imports.size()};
+    return {questions.size(), heldBytes, exports.size(), imports.size(), waits.size()};
   }
   kj::Promise<void> shutdown() override {
     network.watcher.heardLast();
@@ -89,14 +56,14 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         [this](kj::Maybe<kj::Own<capnp::IncomingRpcMessage>>&& received)
             -> kj::Maybe<kj::Own<capnp::IncomingRpcMessage>> {
       KJ_IF_MAYBE(message, received) {
+        if (!mayGoOn()) kj::throwFatalException(overloaded("unsentBytes"));
         bool isAdmitted = true;
         KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-          if (!mayGoOn()) kj::throwFatalException(overloaded("unsentBytes"));
           isAdmitted = admit(**message);
         })) {
           end(kj::mv(*e));
         }
-        if (!isAdmitted) return kj::Own<capnp::IncomingRpcMessage>(kj::heap<Nothing>());
+        if (!isAdmitted) return makeNothing();
       }
       return kj::mv(received);
     }, [this](kj::Exception&& e) -> kj::Maybe<kj::Own<capnp::IncomingRpcMessage>> {
@@ -109,15 +76,25 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   struct Question {
     kj::uint depth = 0;
     uint64_t bytes = 0;  // that it holds: of the call, then of its answer
+    uint64_t unseen = 0;  // of those: what it is taken to hold of results
     uint64_t brings = 0;  // capabilities
+    uint64_t named = 0;   // likewise, those of this side too
+    uint64_t waits = 0;   // for so many others
     bool isLarge = false;
     bool refused = false;
     bool unanswerable = false;  // the peer wants no answer, only to pipeline on it
+    bool elsewhere = false;     // its results go to the peer itself
     bool answered = false;
     bool finished = false;
-    kj::Vector<uint32_t> on;        // questions whose answers it waits for
-    kj::Vector<uint32_t> promises;  // of the peer's, that it was given
-    CapLedger::Sent results;        // with its answer
+    kj::Maybe<kj::Own<WaitGraph::Node>> node;  // if it waits, or is waited for
+    CapLedger::Sent results;  // with its answer
+  };
+
+  // One that the peer has sent and this side not released, if a call was given it or it became
+  // something.
+  struct Promise {
+    kj::Own<WaitGraph::Node> node;
+    bool resolved = false;
   };
 
   class Outgoing final: public capnp::OutgoingRpcMessage {
@@ -142,17 +119,19 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   kj::Own<Connection> inner;
   QuotaNetwork& network;
   const QuotaLimits& limits;  // the network's
+  WaitGraph waits;
   kj::HashMap<uint32_t, Question> questions;
   kj::uint refused = 0;    // of them
   kj::uint answered = 0;   // likewise, by their callee
   uint64_t heldBytes = 0;  // of those not refused, and of the unheard
   kj::uint large = 0;      // calls that carry components, of those not yet answered
   kj::uint unheard = 0;    // calls that were finished and will never be answered
+  kj::uint elsewhere = 0;  // results that the peer has yet to take
   uint64_t sentCaps = 0;   // by the peer, ever
   CapLedger exports, imports;  // sent to the peer, and by it
   kj::HashMap<uint32_t, CapLedger::Sent> params;  // sent with questions that the peer is to answer
   kj::HashSet<uint32_t> given;  // such questions that were given up: what comes is dropped
-  kj::HashMap<uint32_t, kj::Array<uint32_t>> promises;  // of the peer's, with what became each
+  kj::HashMap<uint32_t, Promise> promises;
 
   bool mayGoOn() { return network.watcher.mayGoOn(); }
 
@@ -176,7 +155,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         receiveReturn(message.getReturn());
         return true;
       case Message::RESOLVE:
-        checkResolve(message.getResolve());
+        receiveResolve(message.getResolve());
         return true;
       case Message::RELEASE:
         exports.release(message.getRelease().getId(), message.getRelease().getReferenceCount());
@@ -201,25 +180,72 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     }
     // Results that go elsewhere have nobody here to be refused to, and are always answered for.
     bool refusable = call.getSendResultsTo().isCaller();
+    question.elsewhere = !refusable;
     question.unanswerable = call.getOnlyPromisePipeline() && refusable;
+    if (question.unanswerable) question.unseen = UNSEEN_BYTES;
+    question.bytes += question.unseen;
     if (call.getTarget().isPromisedAnswer()) {
-      auto answer = call.getTarget().getPromisedAnswer();
-      follow(question, answer);
-      question.on.add(answer.getQuestionId());
+      follow(question, call.getTarget().getPromisedAnswer());
     }
     // A call holds what it was given until it ends: a chain of these is freed by recursion too.
     auto caps = call.getParams().getCapTable();
-    countCaps(CapLedger::countIn(caps));
     for (auto cap: caps) {
-      if (cap.isSenderPromise()) question.promises.add(cap.getSenderPromise());
-      if (!cap.isReceiverAnswer()) continue;
-      follow(question, cap.getReceiverAnswer());
-      question.on.add(cap.getReceiverAnswer().getQuestionId());
+      if (cap.isReceiverAnswer()) follow(question, cap.getReceiverAnswer());
+      question.waits += cap.isReceiverAnswer() || cap.isSenderPromise();
     }
     question.brings = CapLedger::countIn(caps);
+    question.named = caps.size();
+    countCaps(question.brings);
+    bool waitsForAny = question.waits > 0 || call.getTarget().isPromisedAnswer();
     if (!admitQuestion(call.getQuestionId(), kj::mv(question), refusable)) return false;
     imports.add(caps);
+    if (waitsForAny) noteWaits(call);
     return true;
+  }
+
+  // Of a call that was admitted: what it waits for.
+  void noteWaits(capnp::rpc::Call::Reader call) {
+    auto& question = KJ_ASSERT_NONNULL(questions.find(call.getQuestionId()));
+    if (call.getTarget().isPromisedAnswer()) {
+      auto answer = call.getTarget().getPromisedAnswer();
+      KJ_IF_MAYBE(on, findUnanswered(answer)) waitFor(question, *on, stepsOf(answer));
+    }
+    for (auto cap: call.getParams().getCapTable()) {
+      if (cap.isSenderPromise()) {
+        waitFor(question, *getPromise(cap.getSenderPromise()).node, 0);
+      }
+      if (!cap.isReceiverAnswer()) continue;
+      auto answer = cap.getReceiverAnswer();
+      KJ_IF_MAYBE(on, findUnanswered(answer)) waitFor(question, *on, stepsOf(answer));
+    }
+  }
+
+  static kj::uint stepsOf(capnp::rpc::PromisedAnswer::Reader answer) {
+    return answer.getTransform().size() + 1;
+  }
+
+  void waitFor(Question& question, WaitGraph::Node& other, kj::uint steps) {
+    auto& node = nodeOf(question);
+    if (&node != &other) node.waitFor(other, steps, limits.depth);  // a call's own is not there yet
+  }
+
+  WaitGraph::Node& nodeOf(Question& question) {
+    if (question.node == nullptr) question.node = waits.makeNode();
+    return *KJ_ASSERT_NONNULL(question.node);
+  }
+
+  // What stands for a call whose answer is named and not there yet.
+  kj::Maybe<WaitGraph::Node&> findUnanswered(capnp::rpc::PromisedAnswer::Reader answer) {
+    KJ_IF_MAYBE(on, questions.find(answer.getQuestionId())) {
+      if (!on->answered && !on->refused) return nodeOf(*on);
+    }
+    return nullptr;
+  }
+
+  Promise& getPromise(uint32_t id) {
+    return promises.findOrCreate(id, [&]() {
+      return kj::HashMap<uint32_t, Promise>::Entry{id, Promise{waits.makeNode()}};
+    });
   }
 
   void countCaps(uint64_t more) {
@@ -256,62 +282,36 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   }
 
   // What became of a promise of the peer's. One that becomes another promise is wrapped once more,
-  // and all of them are freed by recursion; one that becomes itself would be looked for for ever.
-  // There is no answer to it: above the limit the link ends.
-  void checkResolve(capnp::rpc::Resolve::Reader resolve) {
-    kj::Vector<uint32_t> before;
-    KJ_IF_MAYBE(known, promises.find(resolve.getPromiseId())) before.addAll(*known);
-    promises.erase(resolve.getPromiseId());
-    if (!resolve.isCap()) return;
-    auto cap = resolve.getCap();
-    countCaps(cap.isSenderHosted() || cap.isSenderPromise());
-    imports.add(cap);
-    requireFewCaps();
-    before.add(resolve.getPromiseId());
-    auto depth = before.size();
-    if (cap.isReceiverAnswer()) {
-      Question on;
-      follow(on, cap.getReceiverAnswer());
-      depth += on.depth;
-      becomeAnswer(before, cap.getReceiverAnswer().getQuestionId());
+  // and all of them are freed by recursion. There is no answer to it: above a limit the link ends.
+  void receiveResolve(capnp::rpc::Resolve::Reader resolve) {
+    // Of what was released before it was heard of, only what it became is to be released.
+    bool isHeld = imports.has(resolve.getPromiseId());
+    if (resolve.isCap()) {
+      auto cap = resolve.getCap();
+      countCaps(cap.isSenderHosted() || cap.isSenderPromise());
+      imports.add(cap);
+      requireFewCaps();
     }
-    if (depth > limits.depth) kj::throwFatalException(overloaded("pipelining"));
-    if (!cap.isSenderPromise()) return;
-    for (auto id: before) {
-      if (id == cap.getSenderPromise()) {
-        kj::throwFatalException(badInput("a promise that becomes itself"));
-      }
+    if (!isHeld) return;
+    if (waits.size() >= limits.tolerance * MAX_WAITS) {
+      kj::throwFatalException(overloaded("promises"));
     }
-    if (promises.size() >= MAX_PROMISES) kj::throwFatalException(overloaded("promises"));
-    promises.upsert(cap.getSenderPromise(), before.releaseAsArray());
+    auto& promise = getPromise(resolve.getPromiseId());
+    if (promise.resolved) kj::throwFatalException(badInput("a promise that is resolved twice"));
+    promise.resolved = true;
+    if (resolve.isCap()) becomes(kj::addRef(*promise.node), resolve.getCap());
   }
 
-  // These promises became the answer of a question. Whoever was given one waits for it from now on:
-  // if that is the question itself, in the end, nothing would ever free any of it.
-  void becomeAnswer(kj::ArrayPtr<const uint32_t> ids, uint32_t answer) {
-    auto given = [&](const Question& question) {
-      for (auto promise: question.promises) {
-        for (auto id: ids) if (promise == id) return true;
+  void becomes(kj::Own<WaitGraph::Node> promise, capnp::rpc::CapDescriptor::Reader cap) {
+    if (cap.isSenderPromise()) {
+      promise->waitFor(*getPromise(cap.getSenderPromise()).node, 1, limits.depth);
+    } else if (cap.isReceiverAnswer()) {
+      auto answer = cap.getReceiverAnswer();
+      KJ_IF_MAYBE(on, findUnanswered(answer)) {
+        promise->waitFor(*on, stepsOf(answer), limits.depth);
+      } else if (answer.getTransform().size() > limits.depth) {
+        kj::throwFatalException(overloaded("pipelining"));
       }
-      return false;
-    };
-    kj::HashSet<uint32_t> seen;
-    kj::Vector<uint32_t> left;
-    left.add(answer);
-    while (!left.empty()) {
-      auto id = left.back();
-      left.removeLast();
-      KJ_IF_MAYBE(question, questions.find(id)) {
-        if (question->answered || seen.contains(id)) continue;
-        seen.insert(id);
-        if (given(*question)) {
-          kj::throwFatalException(badInput("a call that was given its own answer"));
-        }
-        left.addAll(question->on);
-      }
-    }
-    for (auto& entry: questions) {
-      if (!entry.value.answered && given(entry.value)) entry.value.on.add(answer);
     }
   }
 
@@ -341,8 +341,17 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       limit = "answers"_kj;
       question.refused = true;
     }
-    if (imports.size() + question.brings > limits.exports || exports.size() >= limits.exports) {
+    if (imports.size() + question.brings > limits.exports || exports.size() >= limits.exports ||
+        question.named > limits.exports) {
       limit = "exports"_kj;
+      question.refused = true;
+    }
+    if (question.waits > 0 && waits.size() + question.waits > MAX_WAITS) {
+      limit = "promises"_kj;
+      question.refused = true;
+    }
+    if (question.elsewhere && elsewhere >= MAX_ELSEWHERE) {
+      limit = "answers"_kj;
       question.refused = true;
     }
     requireFewCaps();
@@ -359,6 +368,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     if (!added.refused) {
       heldBytes += added.bytes;
       large += added.isLarge;
+      elsewhere += added.elsewhere;
       return true;
     }
     ++refused;
@@ -394,6 +404,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       } else if (question->unanswerable) {
         // It may run on, and nothing will tell of its end.
         ++unheard;
+        heldBytes -= question->unseen;
         questions.erase(id);
       } else {
         question->finished = true;
@@ -423,7 +434,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         if (message.getResolve().isCap()) exports.add(message.getResolve().getCap());
         break;
       case Message::RELEASE:
-        imports.release(message.getRelease().getId(), message.getRelease().getReferenceCount());
+        release(message.getRelease().getId(), message.getRelease().getReferenceCount());
         break;
       case Message::RETURN:
         sendingReturn(message.getReturn(), words);
@@ -432,11 +443,20 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     }
   }
 
+  // From here on the peer may give its number to another one.
+  void release(uint32_t id, uint32_t times) {
+    imports.release(id, times);
+    if (!imports.has(id)) promises.erase(id);
+  }
+
   void sendingReturn(capnp::rpc::Return::Reader ret, uint64_t words) {
     auto id = ret.getAnswerId();
     KJ_IF_MAYBE(question, questions.find(id)) {
       heldBytes -= question->bytes;
       large -= question->isLarge;
+      elsewhere -= question->elsewhere;
+      KJ_IF_MAYBE(node, question->node) (*node)->settle();
+      question->node = nullptr;
       if (ret.isResults()) question->results = exports.add(ret.getResults().getCapTable());
       if (question->finished || ret.getNoFinishNeeded()) {
         questions.erase(id);

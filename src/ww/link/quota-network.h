@@ -50,6 +50,7 @@ struct LinkUse {
   size_t calls = 0;  // of the peer's, unanswered or unfinished, refused ones too
   uint64_t heldBytes = 0;
   size_t exports = 0, imports = 0;  // that the peer, and this side, has yet to release
+  size_t waits = 0;  // calls and promises of the peer's in chains, and what each waits for
 };
 
 class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
@@ -57,8 +58,8 @@ class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
   // What is told of the connection as it goes on.
   class Watcher {
    public:
-    // A message has come or is going. False: too much is unsent, and the link ends with the next
-    // that comes.
+    // A message has come or is going. False: too much is unsent, which is counted, and the link
+    // ends with the next that comes.
     virtual bool mayGoOn() = 0;
 
     // Nothing that the peer says is heard any more. What is unsent still goes out.

@@ -1,3 +1,5 @@
+#include <malloc.h>
+#include <random>
 #include "nonsense-test.h"
 #include "quota-fixture-test.h"
 
@@ -32,6 +34,72 @@ KJ_TEST("messages in any order end their own link at most") {
   Peer peer;
   peer.open();
   call(peer.host).wait(peer.waitScope);
+}
+
+// Calls that are given promises, which become other promises, or the answers of calls before them.
+struct Promises: RawPeer {
+  struct Promise {
+    uint32_t id, born;  // its number, and that of the first call that was given it
+  };
+  std::minstd_rand random;
+  uint32_t boot = bootstrap(), nextPromise = 1;
+  kj::Vector<uint32_t> calls = {};
+  kj::Vector<Promise> promises = {};
+
+  explicit Promises(uint32_t seed): random(seed) {}
+
+  template <typename T>
+  T take(kj::Vector<T>& from) {
+    auto& place = from[random() % from.size()];
+    auto taken = place;
+    place = from.back();
+    from.removeLast();
+    return taken;
+  }
+  void ask() {
+    auto isNew = promises.empty() || random() % 2 == 0;
+    auto promise = isNew ? promises.add(Promise{nextPromise++, next})
+                         : promises[random() % promises.size()];
+    calls.add(callOn(boot, random() % 4 == 0, promise.id));
+  }
+  void resolve() {
+    auto promise = take(promises);
+    auto on = calls.empty() ? promise.born : calls[random() % calls.size()];
+    send([&](Message::Builder m, uint32_t) {
+      auto resolve = m.initResolve();
+      resolve.setPromiseId(promise.id);
+      if (on < promise.born) return resolve.initCap().initReceiverAnswer().setQuestionId(on);
+      promises.add(Promise{nextPromise, promise.born});
+      resolve.initCap().setSenderPromise(nextPromise++);
+    });
+  }
+  void step() {
+    auto what = random() % 8;
+    if (what < 3) return ask();
+    if (what < 6 && !promises.empty()) return resolve();
+    if (what == 6 && !calls.empty()) finish(take(calls));
+  }
+};
+
+KJ_TEST("what a link holds is what it says that it holds") {
+  constexpr size_t EACH = 4096;  // of the RPC system's, for each thing that is counted
+  kj::uint steps = 0;
+  for (uint32_t seed = 1; seed <= 40; seed++) {
+    Promises peer(seed);
+    auto& link = *KJ_ASSERT_NONNULL(peer.link);
+    peer.waitScope.poll();
+    auto before = mallinfo2().uordblks;
+    for (int i = 0; i < 10'000 && !peer.isOver(); i++, steps++) {
+      peer.step();
+      if (i % 100 != 99) continue;
+      peer.waitScope.poll();
+      auto use = link.getUse();
+      auto said = use.heldBytes + EACH * (use.calls + use.imports + use.exports + use.waits);
+      auto held = kj::max(before, size_t(mallinfo2().uordblks)) - before;
+      KJ_EXPECT(held < said + (1 << 20), seed, i, held, said);
+    }
+  }
+  KJ_EXPECT(steps > 20'000, steps);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <kj/encoding.h>
 #include <kj/test.h>
 #include <peer.capnp.h>
+#include <ww/link/memory-channel.h>
 
 namespace ww {
 namespace {
@@ -165,6 +166,43 @@ KJ_TEST("one that goes on is waited for, however slowly, and ends nothing") {
   raw.pass(10 * kj::SECONDS);
   raw.pass(10 * kj::SECONDS);
   KJ_EXPECT(raw.isOver());
+}
+
+KJ_TEST("a peer that does not read has hit a limit, and once, over a stream or a channel") {
+  for (bool isChannel: {false, true}) {
+    kj::EventLoop loop;
+    kj::WaitScope waitScope(loop);
+    kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
+    auto pipe = kj::newTwoWayPipe();
+    MemoryPipe in, out;
+    auto channel = kj::heap<MemoryChannel>(in, out, kj::maxValue);
+    auto& end = *channel;
+    out.capacity = 1000;
+    LinkLimits limits;
+    limits.unsentBytes = 16 * 1024;
+    auto link = isChannel
+        ? kj::heap<RpcLink>(kj::mv(channel), kj::heap<Sizes>(), timer, limits)
+        : kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Sizes>(), timer, limits);
+    kj::Vector<kj::String> hits;
+    link->onHits([&](kj::StringPtr limit) { hits.add(kj::str(limit)); });
+    for (kj::uint i = 0; i < 2000 && !link->onDisconnect().poll(waitScope); i++) {
+      // A peer that has what it says answered, and never finishes.
+      capnp::MallocMessageBuilder message;
+      message.initRoot<capnp::rpc::Message>().initBootstrap().setQuestionId(i);
+      auto words = capnp::messageToFlatArray(message);
+      auto piece = words.asBytes();
+      if (isChannel) {
+        in.bytes.append(reinterpret_cast<const char*>(piece.begin()), piece.size());
+        end.wakeReader();
+      } else {
+        pipe.ends[1]->write(piece.begin(), piece.size()).wait(waitScope);
+      }
+      waitScope.poll();
+    }
+    KJ_EXPECT(kj::strArray(hits, ",") == "unsentBytes", isChannel, hits);
+    link = nullptr;
+    waitScope.poll();
+  }
 }
 
 KJ_TEST("dropping the link tells the peer") {

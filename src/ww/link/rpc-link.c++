@@ -29,10 +29,11 @@ class RpcLink::Impl: private QuotaNetwork::Watcher {
   QuotaNetwork::Watcher& asWatcher() { return *this; }
   bool mayGoOn() override { return true; }
   void heardLast() override {}
+  void tell(kj::StringPtr limit) { tellHit(limit); }
 
  private:
   kj::Function<void(kj::StringPtr)> tellHit = [](kj::StringPtr) {};
-  void onHit(kj::StringPtr limit) override { tellHit(limit); }
+  void onHit(kj::StringPtr limit) override { tell(limit); }
 };
 
 class RpcLink::OverChannel final: public Impl {
@@ -89,6 +90,7 @@ class RpcLink::OverStream final: public Impl {
   bool mayGoOn() override {
     auto unsent = network.getCurrentQueueSize() + network.getCurrentQueueCount() * MESSAGE_BYTES;
     if (unsent <= unsentBytes) return true;
+    if (overflowed.fulfiller->isWaiting()) tell("unsentBytes");
     overflowed.fulfiller->fulfill();
     return false;
   }

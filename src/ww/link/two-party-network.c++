@@ -357,7 +357,7 @@ void TwoPartyNetwork::post(kj::ArrayPtr<const kj::ArrayPtr<const word>> segments
                                       limits.frame.words * sizeof(word)));
   }
   if (outbox.size() > limits.unsentBytes) {
-    stopSending(overLimit("unsent bytes", outbox.size(), limits.unsentBytes));
+    stopSending(overLimit("unsentBytes", outbox.size(), limits.unsentBytes));
     return;
   }
   if (outbox.size() == 0) channel->wakeWriter();

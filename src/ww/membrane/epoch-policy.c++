@@ -37,9 +37,7 @@ kj::Maybe<kj::Promise<void>> EpochPolicy::onRevoked() {
   // removes it from the policy's table, so that a dangling entry stays behind. It needs none
   // either, since inboundCall() refuses.
   if (wrapping) return nullptr;
-  return lease->onEnded().then([lease = kj::addRef(*lease)]() {
-    kj::throwFatalException(lease->reason());
-  });
+  return lease->failOnEnd();
 }
 
 }  // namespace ww

@@ -2,6 +2,7 @@
 
 #include <ww/base/error.h>
 #include <ww/base/random.h>
+#include <ww/stem/discreet-rpc.h>
 #include <ww/stem/hex.h>
 #include <ww/stem/http-rpc.h>
 #include <ww/stem/provider-url.h>
@@ -108,6 +109,7 @@ kj::Own<ChainReader> ChainSource::makeReader(kj::StringPtr url, kj::StringPtr na
   } else {
     rpc = kj::heap<HttpRpc>(*client, table, timer, kj::mv(parsed.url));
   }
+  rpc = kj::heap<DiscreetRpc>(kj::mv(rpc), kj::mv(parsed.secrets));
   return kj::heap<RpcChainReader>(kj::mv(rpc), kj::str(name), contract);
 }
 

@@ -109,13 +109,12 @@ class ProcessCompileWorker::Process final: public Job {
     kj::String words[] = {kj::str("ww"), kj::str(COMPILE_WORKER), kj::str(worker.wasmStackBytes),
                           kj::str(worker.debugInfo ? 1 : 0), kj::str(seconds), kj::str(memory)};
     pid = SpawnPlan(component, code).run(worker.program, words);
+    KJ_ON_SCOPE_FAILURE(endNow());  // there is no object yet whose end it could be
     KJ_SYSCALL(raw = syscall(SYS_pidfd_open, pid, 0));
     process = kj::AutoCloseFd(raw);
   }
   ~Process() noexcept(false) {
-    if (pid == 0) return;
-    kill(pid, SIGKILL);
-    waitForEnd();
+    if (pid != 0) endNow();
   }
   KJ_DISALLOW_COPY_AND_MOVE(Process);
 
@@ -148,6 +147,11 @@ class ProcessCompileWorker::Process final: public Job {
   kj::Maybe<ffi::CompileLimits> limits;
   kj::AutoCloseFd code, cancelled, process;
   pid_t pid = 0;  // 0: it is gone
+
+  void endNow() {
+    kill(pid, SIGKILL);
+    waitForEnd();
+  }
 
   int waitForEnd() {
     int status = 0;

@@ -44,12 +44,16 @@ KJ_TEST("what cannot be set is said, and nothing is changed") {
   KJ_EXPECT(problem("memory") ==
             "memory has no `=`: it takes NAME=VALUE, as `ww limits` lists them");
   KJ_EXPECT(problem("Memory=1g") == "Memory=1g: there is no such limit; `ww limits` lists them");
-  KJ_EXPECT(problem("memory=") == "memory=: memory takes a size, such as 64m");
+  KJ_EXPECT(problem("memory=") ==
+            "memory=: memory takes a size: a whole number and k, m or g, such as 64m");
   KJ_EXPECT(problem("memory=1k") == "memory=1k: memory is between 64k and 1024g");
   KJ_EXPECT(problem("calls=1.5") == "calls=1.5: calls takes a number, such as 100");
   KJ_EXPECT(problem("calls=-1") == "calls=-1: calls takes a number, such as 100");
   KJ_EXPECT(problem("slice=0") == "slice=0: slice is between 100us and 1s");
-  KJ_EXPECT(problem("timeout=never") == "timeout=never: timeout takes a duration, such as 1.5s");
+  KJ_EXPECT(problem("timeout=never") == "timeout=never: timeout takes a duration: "
+            "numbers and ns, us, ms, s, m or h, such as 1.5s or 1h30m");
+  KJ_EXPECT(problem("reads=20") ==
+            "reads=20: that limit is fixed; `ww limits` lists those that can be set");
   KJ_EXPECT(problem("timeout=none") == "none" && limits.cell.wall == nullptr);
   KJ_EXPECT(limits.cell.memoryBytes == NodeLimits().cell.memoryBytes);
 }
@@ -59,7 +63,7 @@ KJ_TEST("what is counted has the name of a limit, unless it is fixed") {
   NodeLimits limits;
   auto names = KJ_MAP(line, listLimits(limits)) { return line.name; };
   auto all = kj::str(' ', kj::strArray(names, " "), " segments promises sentCaps reads "
-                    "compilations detached sessions grafts ");
+                    "compilations detached sessions grafts wasm args env ");
   for (size_t i = 0; i < LIMIT_KINDS; i++) {
     auto name = kj::str(' ', nameOf(LimitKind(i)), ' ');
     bool isListed = strstr(all.cStr(), name.cStr()) != nullptr;

@@ -133,8 +133,8 @@ kj::Maybe<uint64_t> parse(Unit unit, kj::StringPtr text) {
 kj::StringPtr exampleOf(Unit unit) {
   switch (unit) {
     case Unit::COUNT: return "a number, such as 100";
-    case Unit::BYTES: return "a size, such as 64m";
-    case Unit::TIME: return "a duration, such as 1.5s";
+    case Unit::BYTES: return "a size: a whole number and k, m or g, such as 64m";
+    case Unit::TIME: return "a duration: numbers and ns, us, ms, s, m or h, such as 1.5s or 1h30m";
   }
   KJ_UNREACHABLE;
 }
@@ -181,6 +181,9 @@ kj::Maybe<kj::String> setLimit(NodeLimits& limits, kj::StringPtr text) {
                        " and ", show(limit.unit, limit.most));
       }
       return kj::str(text, ": ", limit.name, " takes ", exampleOf(limit.unit));
+    }
+    if (findLimitKind(kj::heapString(name)) != nullptr) {
+      return kj::str(text, ": that limit is fixed; `ww limits` lists those that can be set");
     }
     return kj::str(text, ": there is no such limit; `ww limits` lists them");
   }

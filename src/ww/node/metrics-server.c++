@@ -78,8 +78,8 @@ struct MetricsServer::Connections {
   kj::List<Connection, &Connection::link> list;
 };
 
-MetricsServer::MetricsServer(kj::Timer& timer, NodeMetrics& metrics, Logger& logger)
-    : timer(timer), metrics(metrics), logger(logger), connections(kj::heap<Connections>()),
+MetricsServer::MetricsServer(kj::Timer& timer, Logger& logger)
+    : timer(timer), logger(logger), connections(kj::heap<Connections>()),
       tasks(*this) {}
 
 MetricsServer::~MetricsServer() noexcept(false) {}
@@ -142,11 +142,12 @@ kj::Promise<void> MetricsServer::answer(kj::HttpMethod method, kj::StringPtr url
     return send(response, headerTable, with, PLAIN_TEXT, kj::str(text, '\n'));
   };
   if (!isMeant(headers.get(kj::HttpHeaderId::HOST).orDefault(nullptr))) {
-    return say(WRONG_HOST, kj::str("this is ", place.toText(), ", and no other name"));
+    return say(WRONG_HOST, kj::str("ask for ", place.toText(), place.isUnspecified()
+        ? ", or an IP address of this machine" : "", "; it answers to no other name"));
   }
   if (method != kj::HttpMethod::GET) return say(WRONG_METHOD, GET_ALONE);
   if (url == "/metrics") {
-    return send(response, headerTable, OK, NodeMetrics::CONTENT_TYPE, metrics.toText());
+    return send(response, headerTable, OK, NodeMetrics::CONTENT_TYPE, toText());
   }
   if (url == "/healthz") return say(OK, "ok");
   if (url == "/readyz") {

@@ -21,9 +21,17 @@ class MetricsServer final: private kj::HttpServerErrorHandler,
   static constexpr uint16_t PORT = 2030;  // where the address has none
 
   // References outlive it.
-  MetricsServer(kj::Timer& timer, NodeMetrics& metrics, Logger& logger);
+  MetricsServer(kj::Timer& timer, Logger& logger);
   ~MetricsServer() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(MetricsServer);
+
+  // What /metrics says from now on; nothing before.
+  void setMetrics(kj::Function<kj::String()> toText) { this->toText = kj::mv(toText); }
+
+  // What the node waits for, until setReady().
+  void setWaiting(kj::StringPtr what) {
+    findProblem = [what = kj::str(what)]() -> kj::Maybe<kj::String> { return kj::str(what); };
+  }
 
   // pid0 runs from now on: the node is ready, unless `findProblem` knows why it is not.
   void setReady(kj::Function<kj::Maybe<kj::String>()> findProblem) {
@@ -53,8 +61,8 @@ class MetricsServer final: private kj::HttpServerErrorHandler,
   void taskFailed(kj::Exception&& exception) override;
 
   kj::Timer& timer;
-  NodeMetrics& metrics;
   Logger& logger;
+  kj::Function<kj::String()> toText = []() { return kj::String(); };
   kj::Function<kj::Maybe<kj::String>()> findProblem = []() -> kj::Maybe<kj::String> {
     return kj::str("pid0 does not run yet");
   };

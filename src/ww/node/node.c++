@@ -52,9 +52,12 @@ struct Node::Refusals final: public kj::Refcounted {
       : node(node), cell(cell), client(kj::mv(client)) {}
 
   void hit(LimitKind kind, uint64_t limit) {
-    auto& of = node.cells.find(cell)
-        .map([](auto& record) -> CellHits& { return record.hits; }).orDefault(hits);
-    node.hits.hit(kind, {cell, 0, client}, kj::str(limit), of);
+    LimitHolder holder{cell, 0, client};
+    KJ_IF_MAYBE(record, node.cells.find(cell)) {
+      holder.tenant = record->origin->getTenant();
+      return node.hits.hit(kind, holder, kj::str(limit), record->hits);
+    }
+    node.hits.hit(kind, holder, kj::str(limit), hits);
   }
 
   kj::Own<DialCount> countDials(const DialPolicy& policy) {
@@ -79,7 +82,8 @@ Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, Head
       threadCompiler(engine, {compile.codeStore.map([&](kj::Own<Store>& store) {
         return kj::heap<ffi::CodeStore>(kj::mv(store), engine.getHandle());
       }), kj::mv(compile.worker), options.compileThreads}),
-      compiler(threadCompiler), cells(options.clock), hits(logger),
+      compiler(threadCompiler), cells(options.clock), lines(logger, timer),
+      hits(lines),
       root(kj::refcounted<CellGroup>(ffi::GuestBudget::make(options.cell.nodeMemoryBytes,
                                                                kj::maxValue))),
       gate(kj::refcounted<GraftGate>(heads)), tasks(*this) {
@@ -92,7 +96,7 @@ Node::~Node() noexcept(false) {
 }
 
 CellParts Node::parts() {
-  return {engine, compiler, timer, logger, cells, hits, options.cell};
+  return {engine, compiler, timer, lines, cells, hits, options.cell};
 }
 
 kj::Promise<kj::Own<Cell>> Node::boot(kj::Array<const kj::byte> wasm, kj::Array<kj::String> args,

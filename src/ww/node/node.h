@@ -85,7 +85,9 @@ class Node final: private kj::TaskSet::ErrorHandler {
   // Resolves, with the reason, once the chain took back what was final: all sessions are revoked
   // then, and there are no others.
   kj::Promise<kj::String> onClosed() {
-    return closed.addBranch().then([this]() { return kj::str(heads.findClosed().orDefault(nullptr)); });
+    return closed.addBranch().then([this]() {
+      return kj::str(heads.findClosed().orDefault(nullptr));
+    });
   }
 
   // Whether a cell may dial private addresses, whoever started it.
@@ -128,6 +130,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   ffi::ThreadCompiler threadCompiler;
   ffi::CachingCompiler compiler;
   CellList cells;
+  LineQuota lines;
   LimitHits hits;
   kj::HashMap<kj::String, KeyUse> keyUses;  // by the key, in hexadecimal; of those ever allowed
   kj::Own<SessionList> sessions = kj::refcounted<SessionList>();

@@ -1,5 +1,5 @@
-// 1,000 seeded stories of providers that cut connections, refuse, answer nonsense, too much, half or
-// nothing: no epoch is lost, none comes twice, and no more is read than an answer may have.
+// 1,000 seeded stories of providers that cut connections, refuse, answer nonsense, too much, half
+// or nothing: no epoch is lost, none comes twice, and no more is read than an answer may have.
 #include <kj/test.h>
 #include <random>
 #include <stdlib.h>

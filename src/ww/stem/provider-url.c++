@@ -1,9 +1,67 @@
 #include <ww/stem/provider-url.h>
 
+#include <algorithm>
 #include <kj/compat/url.h>
+#include <kj/encoding.h>
+#include <kj/vector.h>
 #include <ww/base/error.h>
 
 namespace ww {
+namespace {
+
+// A shorter one, v2 say, is none, and would be missed in what people read.
+constexpr size_t SHORTEST_SECRET = 8;
+
+// HOST or HOST:PORT, HOST being [IPV6] where it is that.
+void requireHost(kj::StringPtr host) {
+  auto refuse = [&](kj::StringPtr why) {
+    kj::throwFatalException(badInput(kj::str("a provider's URL ", why, ": `", host, "`")));
+  };
+  kj::ArrayPtr<const char> rest = host.asArray();
+  if (host.startsWith("[")) {
+    KJ_IF_MAYBE(end, host.findFirst(']')) {
+      rest = host.slice(*end + 1).asArray();
+      if (rest.size() > 0 && rest[0] != ':') refuse("has a host that is none");
+    } else {
+      refuse("has a host without its `]`");
+    }
+  }
+  for (size_t i = 0; i < rest.size(); i++) {
+    if (rest[i] != ':') continue;
+    auto port = kj::heapString(rest.slice(i + 1, rest.size()));
+    bool isPort = port.size() > 0 && port.size() <= 5;
+    for (auto c: port) isPort = isPort && c >= '0' && c <= '9';
+    if (!isPort || port.parseAs<uint32_t>() == 0 || port.parseAs<uint32_t>() > 65535) {
+      refuse("has a port that is none");
+    }
+    break;
+  }
+  if (host.size() == 0 || host.startsWith(":")) refuse("has no host");
+}
+
+kj::Array<kj::String> secretsOf(const kj::Url& url) {
+  kj::Vector<kj::String> found;
+  auto add = [&](kj::StringPtr text) {
+    if (text.size() >= SHORTEST_SECRET) found.add(kj::str(text));
+  };
+  for (auto& part: url.path) add(part);
+  for (auto& parameter: url.query) {
+    add(parameter.name);
+    add(parameter.value);
+  }
+  // As it stands in the URL, where that differs.
+  auto all = found.size();
+  for (size_t i = 0; i < all; i++) {
+    auto encoded = kj::encodeUriComponent(found[i]);
+    if (encoded != found[i]) found.add(kj::mv(encoded));
+  }
+  std::sort(found.begin(), found.end(), [](const kj::String& a, const kj::String& b) {
+    return a.size() > b.size();
+  });
+  return found.releaseAsArray();
+}
+
+}  // namespace
 
 ProviderUrl ProviderUrl::parse(kj::StringPtr text) {
   auto parsed = kj::Url::tryParse(text);
@@ -18,13 +76,11 @@ ProviderUrl ProviderUrl::parse(kj::StringPtr text) {
       kj::throwFatalException(badInput(kj::str("a provider's URL with a user's name is not "
           "supported: give one whose secret is in its path (", url->host, ")")));
     }
-    if (url->host.size() == 0) {
-      kj::throwFatalException(badInput("a provider's URL has no host"));
-    }
+    requireHost(url->host);
     auto name = kj::str(url->scheme, "://", url->host);
     url->fragment = nullptr;
     url->scheme = kj::str(isSecure ? "https" : "http");
-    return {url->toString(), kj::mv(name), isWebSocket};
+    return {url->toString(), kj::mv(name), isWebSocket, secretsOf(*url)};
   }
   kj::throwFatalException(badInput("this is no URL of a provider, such as "
                                    "https://HOST/v2/KEY or ws://127.0.0.1:8546"));

@@ -10,7 +10,9 @@ namespace ww {
 namespace {
 
 struct Entropy final: public kj::EntropySource {
-  void generate(kj::ArrayPtr<kj::byte> buffer) override { memset(buffer.begin(), 7, buffer.size()); }
+  void generate(kj::ArrayPtr<kj::byte> buffer) override {
+    memset(buffer.begin(), 7, buffer.size());
+  }
 };
 
 struct Fixture {

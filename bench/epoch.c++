@@ -1,0 +1,101 @@
+// What an advance of the head costs: how long the loop is busy with it, however much is held.
+#include <algorithm>
+#include <atomic>
+#include <held-session.h>
+#include <kj/debug.h>
+#include "bench.h"
+
+namespace ww::bench {
+namespace {
+
+constexpr int ROUNDS = 5;
+
+double middle(kj::ArrayPtr<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// The one thing that an advance cannot do without.
+double atomicStore() {
+  std::atomic<uint64_t> seq = 0;
+  constexpr uint64_t COUNT = 10'000'000;
+  return best([&]() {
+    return timed([&]() {
+      for (uint64_t i = 0; i < COUNT; i++) seq.store(i, std::memory_order_release);
+    }) / COUNT;
+  });
+}
+
+struct Times {
+  kj::Vector<double> busy, first, last;
+};
+
+kj::String ns(double seconds) { return kj::str(int64_t(seconds * 1e10) / 10.0, " ns"); }
+
+// Clients' links, each with one session, as many as the quotas ask for.
+struct Held {
+  Fixture f;
+  kj::Vector<kj::Own<Chain>> chains;
+  kj::Vector<kj::Own<HeldSession>> sessions;
+
+  Held(kj::uint links, kj::uint each) {
+    for (kj::uint i = 0; i < links; i++) {
+      auto& chain = *chains.add(kj::heap<Chain>(f, 1));
+      sessions.add(kj::heap<HeldSession>(f, chain.membrane, each));
+    }
+  }
+};
+
+void holdIdle(kj::uint links, kj::uint each, double store) {
+  Times times;
+  for (int i = 0; i < ROUNDS; i++) {
+    Held held(links, each);
+    Advance advance(held.f);
+    times.busy.add(advance.ended);
+    Tally after(0, 1);
+    after.add(held.sessions.back()->held.back().listRequest().send().ignoreResult());
+    held.f.node.waitScope.poll();
+    KJ_ASSERT(after.refused == 1, after.other);
+  }
+  print(kj::str("an advance, ", links * each, links * each == 1 ? " capability held" : " capabilities held"), us(middle(times.busy)),
+        "an atomic store", ns(store));
+}
+
+void inFlight(kj::uint links, kj::uint each, double store) {
+  Times times;
+  for (int i = 0; i < ROUNDS; i++) {
+    Held held(links, 1);
+    Tally flying(0, 1);
+    for (auto& session: held.sessions) {
+      auto process = runOn(session->executor, "cell-plain", {"park"});
+      process.infoRequest().send().wait(held.f.node.waitScope);
+      for (kj::uint call = 0; call < each; call++) {
+        flying.add(process.waitRequest().send().ignoreResult());
+      }
+      held.f.node.waitScope.poll();
+    }
+    KJ_ASSERT(flying.waiting == links * each, flying.other);
+    Advance advance(held.f);
+    KJ_ASSERT(flying.refused == links * each, flying.other);
+    times.busy.add(advance.ended);
+    times.first.add(flying.first - advance.stored);
+    times.last.add(flying.last - advance.stored);
+  }
+  auto busy = middle(times.busy);
+  auto calls = kj::str("an advance, ", links * each, " calls in flight");
+  print(calls, us(busy), "an atomic store", ns(store));
+  print(kj::str(calls, ": first refusal"), us(middle(times.first)), "the event itself", us(busy));
+  print(kj::str(calls, ": last"), us(middle(times.last)), "the event itself", us(busy));
+}
+
+}  // namespace
+
+void benchEpoch() {
+  auto store = atomicStore();
+  holdIdle(1, 1, store);
+  holdIdle(1, 1000, store);
+  holdIdle(20, 5000, store);
+  inFlight(10, 1000, store);
+}
+
+}  // namespace ww::bench

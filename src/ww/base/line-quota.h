@@ -1,0 +1,42 @@
+#pragma once
+// What strangers cause to be logged: so many lines a minute for each of them, and then how many
+// more there would have been. Who does the same thing again and again fills no log.
+//
+// One event loop. Does not outlive the logger and the timer.
+
+#include <kj/async.h>
+#include <kj/map.h>
+#include <kj/timer.h>
+#include <ww/base/log.h>
+
+namespace ww {
+
+class LineQuota final: private kj::TaskSet::ErrorHandler {
+ public:
+  static constexpr kj::uint LINES = 20;
+  static constexpr kj::Duration PERIOD = 1 * kj::MINUTES;
+
+  LineQuota(Logger& logger, kj::Timer& timer): logger(logger), timer(timer), ends(*this) {}
+  KJ_DISALLOW_COPY_AND_MOVE(LineQuota);
+
+  // `whose`: any number that stands for one of them.
+  void log(uint64_t whose, LogLevel level, kj::StringPtr event,
+           kj::ArrayPtr<const LogField> fields);
+
+ private:
+  // Of one whose first line in it is not a period old.
+  struct Period {
+    kj::uint lines = 0;
+    uint64_t more = 0;  // that were not logged
+    kj::String latest;  // of those
+  };
+  void end(uint64_t whose);
+  void taskFailed(kj::Exception&& exception) override;
+
+  Logger& logger;
+  kj::Timer& timer;
+  kj::HashMap<uint64_t, Period> periods;
+  kj::TaskSet ends;
+};
+
+}  // namespace ww

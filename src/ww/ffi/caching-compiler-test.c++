@@ -1,0 +1,106 @@
+#include <ww/ffi/caching-compiler.h>
+
+#include "compiler-fixture-test.h"
+
+namespace ww::ffi {
+namespace {
+
+// Compiles when the test says so.
+class HeldCompiler final: public Compiler {
+ public:
+  explicit HeldCompiler(const EngineHandle& engine): engine(engine) {}
+  kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm,
+                                                CompileTerms) override {
+    ++calls;
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    waiting.add(kj::mv(paf.fulfiller));
+    return paf.promise.then([this, wasm = kj::mv(wasm)]() {
+      return Component::compile(engine, wasm);
+    });
+  }
+  bool release() {
+    auto now = kj::mv(waiting);
+    for (auto& each: now) each->fulfill();
+    return now.size() > 0;
+  }
+
+  kj::uint calls = 0;
+
+ private:
+  const EngineHandle& engine;
+  kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting;
+};
+
+KJ_TEST("however many ask for the same bytes, they are compiled once") {
+  Fixture f;
+  HeldCompiler inner(f.engine.getHandle());
+  CachingCompiler compiler(inner);
+  auto ask = [&]() { return compiler.compile(kj::heapArray<kj::byte>(WASM)); };
+  auto first = ask(), second = ask();
+  { auto dropped = ask(); }
+  KJ_EXPECT(inner.calls == 1);
+  inner.release();
+  auto component = first.wait(f.waitScope);
+  KJ_EXPECT(second.wait(f.waitScope).get() == component.get());
+  KJ_EXPECT(ask().wait(f.waitScope).get() == component.get());
+  KJ_EXPECT(inner.calls == 1);
+}
+
+KJ_TEST("what is long is hashed elsewhere, and is found as before") {
+  Fixture f;
+  HeldCompiler inner(f.engine.getHandle());
+  CachingCompiler compiler(inner);
+  kj::Vector<kj::byte> wasm;  // with a custom section behind it
+  wasm.addAll(kj::arrayPtr(WASM, sizeof(WASM)));
+  for (kj::byte byte: {0x00, 0x80, 0x80, 0x40, 0x01, 0x61}) wasm.add(byte);
+  wasm.resize(wasm.size() + (1 << 20) - 2);
+  auto ask = [&]() { return compiler.compile(kj::heapArray<kj::byte>(wasm.asPtr())); };
+  auto first = ask(), second = ask();
+  KJ_EXPECT(inner.calls == 0, "the loop did it");
+  while (inner.calls == 0 || !inner.release()) f.waitScope.poll();
+  auto component = first.wait(f.waitScope);
+  KJ_EXPECT(component->getHash() == contentHash(wasm));
+  KJ_EXPECT(second.wait(f.waitScope).get() == component.get());
+  KJ_EXPECT(ask().wait(f.waitScope).get() == component.get());
+  KJ_EXPECT(inner.calls == 1);
+}
+
+KJ_TEST("a failure reaches all who wait, and is tried again") {
+  Fixture f;
+  HeldCompiler inner(f.engine.getHandle());
+  CachingCompiler compiler(inner);
+  for (kj::uint round = 1; round <= 2; round++) {
+    auto one = compiler.compile(nullptr), two = compiler.compile(nullptr);
+    KJ_EXPECT(inner.calls == round);
+    inner.release();
+    KJ_EXPECT_THROW_MESSAGE("not a component", one.wait(f.waitScope));
+    KJ_EXPECT_THROW_MESSAGE("not a component", two.wait(f.waitScope));
+    f.waitScope.poll();
+  }
+}
+
+KJ_TEST("the latest are kept, the longest unused go") {
+  Fixture f;
+  HeldCompiler inner(f.engine.getHandle());
+  CachingCompiler compiler(inner, 2);
+  auto ask = [&](kj::byte which) {
+    // Another custom section, another content.
+    auto wasm = kj::heapArray<kj::byte>(sizeof(WASM) + 4);
+    memcpy(wasm.begin(), WASM, sizeof(WASM));
+    kj::byte section[] = {0, 2, 1, which};
+    memcpy(wasm.begin() + sizeof(WASM), section, sizeof(section));
+    auto promise = compiler.compile(kj::mv(wasm));
+    inner.release();
+    promise.wait(f.waitScope);
+    return inner.calls;
+  };
+  KJ_EXPECT(ask('a') == 1);
+  KJ_EXPECT(ask('b') == 2);
+  KJ_EXPECT(ask('a') == 2);
+  KJ_EXPECT(ask('c') == 3);  // instead of b
+  KJ_EXPECT(ask('a') == 3);
+  KJ_EXPECT(ask('b') == 4);
+}
+
+}  // namespace
+}  // namespace ww::ffi

@@ -1,0 +1,75 @@
+// Results that no Return tells of: they stay until the peer finishes its question, and are counted.
+#include "quota-fixture-test.h"
+
+namespace ww {
+namespace {
+
+// Answers with as much as one read gives.
+class Talker final: public peer::ByteStream::Server {
+ public:
+  kj::Promise<void> read(ReadContext context) override {
+    auto data = context.getResults(capnp::MessageSize{8200, 0}).initData(64 << 10);
+    memset(data.begin(), 1, data.size());
+    return kj::READY_NOW;
+  }
+};
+
+enum class To { PEER, ITSELF, NOBODY };
+
+struct Reader: RawPeer {
+  kj::TwoWayPipe wire = kj::newTwoWayPipe();
+  uint32_t boot;
+
+  Reader() {
+    link = kj::heap<RpcLink>(kj::mv(wire.ends[0]), kj::heap<Talker>(), timer);
+    pipe.ends[1] = kj::mv(wire.ends[1]);
+    reading = pipe.ends[1]->readAllBytes().ignoreResult().eagerlyEvaluate([](kj::Exception&&) {});
+    boot = bootstrap();
+  }
+  uint32_t read(To to) {
+    auto id = send([&](Message::Builder m, uint32_t id) {
+      auto call = m.initCall();
+      call.setQuestionId(id);
+      call.initTarget().initPromisedAnswer().setQuestionId(boot);
+      call.setInterfaceId(capnp::typeId<peer::ByteStream>());
+      call.setMethodId(0);
+      call.initParams().getContent().initAs<peer::ByteStream::ReadParams>().setMaxBytes(65536);
+      if (to == To::ITSELF) call.getSendResultsTo().setYourself();
+      call.setOnlyPromisePipeline(to == To::NOBODY);
+    });
+    waitScope.poll();
+    return id;
+  }
+  LinkUse use() { return KJ_ASSERT_NONNULL(link)->getUse(); }
+};
+
+KJ_TEST("results that go to the peer itself are few until it takes them") {
+  Reader peer;
+  for (int i = 0; i < 100; i++) {  // one at a time, as an honest peer has them
+    peer.finish(peer.read(To::ITSELF));
+    peer.waitScope.poll();
+  }
+  KJ_EXPECT(peer.use().calls == 1);  // the bootstrap
+  for (int i = 0; i < 4; i++) peer.read(To::ITSELF);
+  KJ_EXPECT(!peer.isOver());
+  peer.read(To::ITSELF);
+  peer.untilOver();
+}
+
+KJ_TEST("results that nobody wants count as more than a read's until their call is finished") {
+  Reader peer;
+  auto before = peer.use().heldBytes;
+  kj::Vector<uint32_t> reads;
+  for (int i = 0; i < 200; i++) reads.add(peer.read(To::NOBODY));
+  KJ_EXPECT(!peer.isOver());
+  auto held = peer.use().heldBytes;
+  KJ_EXPECT(held > 100 * (64 << 10) && held <= LIMITS.heldBytes, held);
+  for (auto id: reads) peer.finish(id);
+  peer.waitScope.poll();
+  KJ_EXPECT(peer.use().heldBytes < before + reads.size() * 1024, peer.use().heldBytes);
+  peer.finish(peer.read(To::PEER));
+  KJ_EXPECT(!peer.isOver() && peer.use().calls == 1);
+}
+
+}  // namespace
+}  // namespace ww
