@@ -216,6 +216,7 @@ class ReorganisationTest(StemCase):
         again = self.follow("--finality", "depth:2")
         self.assertEqual(again.wait(), 125)
         self.assertRegex(again.log.text(), r"reorg-too-deep: block \d+ was 0x\w+ and is 0x")
+        again.log.find("--forget-epoch")
         self.assertEqual(again.out.text(), "")
 
         forgetful = self.follow("--finality", "depth:2", "--forget-epoch")

@@ -72,7 +72,7 @@ class WrongWordsTest(StemCase):
             "--stem", ADDRESS, env={**os.environ, "WW_RPC_URL": f"ftp://host/{SECRET}"}))
 
     def test_urls_that_lead_nowhere_are_not_asked_for_ever(self):
-        for url in (f"http://host:{SECRET}/", f"http://[::1/{SECRET}",
+        for url in (f"http://host:nonsense/{SECRET}", f"http://[::1/{SECRET}",
                     f"http://127.0.0.1:99999/{SECRET}"):
             with self.subTest(url=url):
                 self.assertRegex(self.refused("--stem", ADDRESS, "--rpc-url", url), "--rpc-url")
@@ -134,11 +134,14 @@ class NotYetTest(StemCase):
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        node = self.follow(urls=(url,))
+        node = self.follow(*METRICS, urls=(url,))
         said = node.log.until(rf"a provider of the chain fails.*provider={url} (.*)").group(1)
         self.assertRegex(said, "refused")
-        self.assertNotRegex(said, r"\.c\+\+|stack:")
+        self.assertNotRegex(said, r"\.c\+\+|stack:|; |\w\(")
         node.log.until("waiting for the chain: no quorum .*answering=0")
+        self.assertEqual(node.get("/healthz")[0], 200)
+        status, why = node.get("/readyz")
+        self.assertEqual((status, "no quorum of providers" in why), (503, True), why)
         self.ends(node)
         node = self.follow(urls=(url,))
         node.log.until("a provider of the chain fails")
@@ -271,6 +274,20 @@ class SecretTest(StemCase):
                     self.keeps_it(node)
                     node.kill()
 
+    def test_no_part_of_it_is_shown_where_what_fails_is_cut_short(self):
+        for before in range(178, 190, 2):  # some 200 characters are shown
+            tells = "x" * before + f" /v2/{SECRET} is nowhere"
+            for fault in (says(http(404, tells.encode())), says(http(200, tells.encode())),
+                          {"error": {"code": -32000, "message": tells}}):
+                self.provider.fault = None
+                node = self.follow(urls=(self.provider.http_url,))
+                node.shows(0)
+                self.provider.fault = lambda call, fault=fault: fault
+                said = node.log.until("a provider of the chain fails.*").group(0)
+                node.kill()
+                self.assertIn("xxx", said)
+                self.assertNotIn(SECRET[:8], said)
+
     def test_it_is_not_shown_by_one_that_is_not_there(self):
         for scheme in ("http", "https", "ws", "wss"):
             for place in ("127.0.0.1:1", "nobody.invalid"):
@@ -318,7 +335,7 @@ class TlsTest(StemCase):
         node = self.follow(urls=(url,), **options)
         said = node.log.until("a provider of the chain fails.* cause=(.*)").group(1)
         self.assertRegex(said, reason)
-        self.assertNotRegex(said, r"\.c\+\+|stack:")
+        self.assertNotRegex(said, r"\.c\+\+|stack:|\w\(")
         self.assertEqual(node.signal(signal.SIGINT), 128 + signal.SIGINT)
         self.assertEqual(node.out.text(), "")
 
