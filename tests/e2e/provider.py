@@ -38,6 +38,7 @@ class Provider:
         self.asked = []  # methods
         self.subscribers = []  # sockets
         self.open = set()
+        self.errors = []  # of the test's own: they fail it
         self.lock = threading.Lock()
         self.server = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.server.getsockname()[1]
@@ -67,6 +68,8 @@ class Provider:
         self.hang_up()
         for thread in self.threads:
             thread.join(LIMIT_S)
+        if self.errors:
+            raise self.errors[0]
 
     def hang_up(self):
         """Ends all connections, in the middle of whatever they are."""
@@ -110,6 +113,8 @@ class Provider:
                     accepted.sendall(http(200, answer))
         except (OSError, AttributeError):  # hung up, also within a header
             pass
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            self.errors.append(error)
         finally:
             with self.lock:
                 self.open = {one for one in self.open if one.fileno() >= 0}
@@ -189,6 +194,19 @@ def frame(data, kind=TEXT):
 def http(status, body, headers=""):
     return (f"HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\n{headers}"
             f"Content-Length: {len(body)}\r\n\r\n").encode() + body
+
+
+def behind(chain, looks=None):
+    """A fault: the chain stays as it is now, for so many looks at what is final."""
+    kept, asked = {tag: chain.block(tag) for tag in ("latest", "finalized")}, []
+
+    def fault(call):
+        if call.method != "eth_getBlockByNumber" or call.params[0] not in kept:
+            return call.pass_on()
+        asked.append(call.params[0])
+        late = looks is not None and asked.count("finalized") > looks
+        return call.pass_on() if late else {"result": kept[call.params[0]]}
+    return fault
 
 
 # What else it may say: results of `fault`.

@@ -1,5 +1,5 @@
-"""What an operator says of a chain, and is told: wrong words, chains that are not there yet, secrets
-of URLs, and TLS."""
+"""What an operator says of a chain, and is told: wrong words, chains that are not there yet,
+secrets of URLs, and TLS."""
 import os
 import re
 import signal
@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 from nodes import ww
-from provider import Provider
+from provider import Provider, behind, http, says
 from stems import FIRST, LIMIT_S, METRICS, StemCase, StemNode, until
 from chain import Chain  # stems has put its folder on the path
 
@@ -71,6 +71,12 @@ class WrongWordsTest(StemCase):
         self.assertIn("--rpc-url, number 1", self.refused(
             "--stem", ADDRESS, env={**os.environ, "WW_RPC_URL": f"ftp://host/{SECRET}"}))
 
+    def test_urls_that_lead_nowhere_are_not_asked_for_ever(self):
+        for url in (f"http://host:nonsense/{SECRET}", f"http://[::1/{SECRET}",
+                    f"http://127.0.0.1:99999/{SECRET}"):
+            with self.subTest(url=url):
+                self.assertRegex(self.refused("--stem", ADDRESS, "--rpc-url", url), "--rpc-url")
+
     def test_the_environment_says_it_as_well(self):
         env = {**os.environ, "WW_STEM": self.stem, "WW_RPC_URL": self.chain.http_url,
                "WW_CHAIN_INTERVAL": "100ms", "WW_FINALITY": "depth:1", "WW_QUORUM": "1"}
@@ -128,11 +134,14 @@ class NotYetTest(StemCase):
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        node = self.follow(urls=(url,))
+        node = self.follow(*METRICS, urls=(url,))
         said = node.log.until(rf"a provider of the chain fails.*provider={url} (.*)").group(1)
         self.assertRegex(said, "refused")
-        self.assertNotRegex(said, r"\.c\+\+|stack:")
+        self.assertNotRegex(said, r"\.c\+\+|stack:|; |\w\(")
         node.log.until("waiting for the chain: no quorum .*answering=0")
+        self.assertEqual(node.get("/healthz")[0], 200)
+        status, why = node.get("/readyz")
+        self.assertEqual((status, "no quorum of providers" in why), (503, True), why)
         self.ends(node)
         node = self.follow(urls=(url,))
         node.log.until("a provider of the chain fails")
@@ -202,13 +211,12 @@ class NotYetTest(StemCase):
 
     def test_a_provider_that_is_behind_is_waited_for(self):
         provider = Provider(self, self.chain)
-        behind = {tag: self.chain.block(tag) for tag in ("latest", "finalized")}
+        then = behind(self.chain)
         block = self.publish(b"second")
         node = self.follow()
         node.shows(1)
         node.kill()
-        provider.fault = lambda call: ({"result": behind[call.params[0]]} if call.params and
-                                       call.params[0] in behind else call.pass_on())
+        provider.fault = then
         node = self.follow(urls=(provider.http_url,))
         said = node.log.until(r"waiting for the chain: .*followed to\"?=(\d+)").group(1)
         self.assertEqual((int(said), node.out.text()), (block, ""))
@@ -244,6 +252,41 @@ class SecretTest(StemCase):
             node.shows(self.chain.head(self.stem)[0])
             self.keeps_it(node)
             node.kill()
+
+    def test_it_is_not_shown_by_what_fails(self):
+        url = self.provider.http_url
+        tells = f"there is nothing at /v2/{SECRET}?key={SECRET}, nor at {url}".encode()
+        for number, fault in enumerate((
+            says(http(404, tells)),
+            says(http(302, b"", f"Location: /v3/{SECRET}\r\n")),
+            says(http(200, tells)),
+            says(b""),
+            {"error": {"code": -32000, "message": tells.decode()}},
+        )):
+            for url in (self.provider.http_url, self.provider.ws_url):
+                with self.subTest(fault=fault, url=url):
+                    self.provider.fault = None
+                    node = self.follow(*METRICS, "--log-level", "trace", urls=(url,),
+                                       data=self.path(f"{number}-{url[:2]}"))
+                    node.shows(0)
+                    self.provider.fault = lambda call, fault=fault: fault
+                    node.log.until("a provider of the chain fails")
+                    self.keeps_it(node)
+                    node.kill()
+
+    def test_no_part_of_it_is_shown_where_what_fails_is_cut_short(self):
+        for before in range(178, 190, 2):  # some 200 characters are shown
+            tells = "x" * before + f" /v2/{SECRET} is nowhere"
+            for fault in (says(http(404, tells.encode())), says(http(200, tells.encode())),
+                          {"error": {"code": -32000, "message": tells}}):
+                self.provider.fault = None
+                node = self.follow(urls=(self.provider.http_url,))
+                node.shows(0)
+                self.provider.fault = lambda call, fault=fault: fault
+                said = node.log.until("a provider of the chain fails.*").group(0)
+                node.kill()
+                self.assertIn("xxx", said)
+                self.assertNotIn(SECRET[:8], said)
 
     def test_it_is_not_shown_by_one_that_is_not_there(self):
         for scheme in ("http", "https", "ws", "wss"):
@@ -292,7 +335,7 @@ class TlsTest(StemCase):
         node = self.follow(urls=(url,), **options)
         said = node.log.until("a provider of the chain fails.* cause=(.*)").group(1)
         self.assertRegex(said, reason)
-        self.assertNotRegex(said, r"\.c\+\+|stack:")
+        self.assertNotRegex(said, r"\.c\+\+|stack:|\w\(")
         self.assertEqual(node.signal(signal.SIGINT), 128 + signal.SIGINT)
         self.assertEqual(node.out.text(), "")
 
