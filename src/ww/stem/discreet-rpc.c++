@@ -7,6 +7,8 @@ namespace ww {
 namespace {
 
 constexpr kj::StringPtr LEFT_OUT = "..."_kj;
+constexpr kj::StringPtr SHORTENED = "[...]"_kj;  // by shorten(), behind what is left
+constexpr size_t SHORTEST_PART = 4;
 
 kj::String replaceAll(kj::StringPtr text, kj::StringPtr what) {
   kj::Vector<char> result;
@@ -27,7 +29,13 @@ kj::String replaceAll(kj::StringPtr text, kj::StringPtr what) {
 
 kj::String DiscreetRpc::without(kj::StringPtr text) const {
   auto result = kj::str(text);
-  for (auto& secret: secrets) result = replaceAll(result, secret);
+  for (auto& secret: secrets) {
+    result = replaceAll(result, secret);
+    // What was shortened may end within one.
+    for (size_t size = secret.size() - 1; size >= SHORTEST_PART; size--) {
+      result = replaceAll(result, kj::str(secret.slice(0, size), SHORTENED));
+    }
+  }
   return result;
 }
 

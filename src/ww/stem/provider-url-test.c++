@@ -1,5 +1,7 @@
 // URLs of providers, and what of them is shown to nobody.
 #include <kj/test.h>
+#include <ww/base/error.h>
+#include <ww/base/text.h>
 #include <ww/stem/discreet-rpc.h>
 #include <ww/stem/provider-url.h>
 
@@ -41,6 +43,10 @@ class SayingRpc final: public JsonRpc {
     if (method == "refused") {
       return RpcAnswer(RpcRefusal{7, kj::str("no key-of-mine, nor key-of-mine, key-of-min")});
     }
+    if (method == "long") {
+      return badInput(kj::str("HTTP 404: `", shorten(kj::str(
+          kj::repeat('x', 193), "key-of-mine, and more")), "`"));
+    }
     return KJ_EXCEPTION(FAILED, "cannot POST /v2/key-of-mine?abcdefghij");
   }
   kj::Promise<kj::Own<Json>> nextPushed() override { return kj::NEVER_DONE; }
@@ -54,6 +60,7 @@ KJ_TEST("what it says of its own URL is left out of what is told") {
   DiscreetRpc rpc(kj::heap<SayingRpc>(), kj::mv(url.secrets));
   auto refused = rpc.call("refused", kj::str("[]")).wait(waitScope);
   KJ_EXPECT(refused.get<RpcRefusal>().message == "no ..., nor ..., key-of-min");
+  KJ_EXPECT_THROW_MESSAGE("xxx...`", rpc.call("long", kj::str("[]")).wait(waitScope));
   KJ_EXPECT_THROW_MESSAGE("cannot POST /v2/...?...", rpc.call("x", kj::str("[]")).wait(waitScope));
 }
 
