@@ -181,6 +181,18 @@ KJ_TEST("one of three hides the contract's events: it is named, and the head is 
   KJ_EXPECT(f.follower->disagreementCount() == 1);
 }
 
+KJ_TEST("one that votes late is audited too") {
+  Fixture f(0, 3);
+  f.start();
+  f.readers[2]->slowness = 100;
+  f.readers[2]->hidesLogs = true;
+  f.mine(1, 1);
+  f.settle();
+  KJ_EXPECT(f.seq() == 1);
+  KJ_EXPECT(f.follower->getStatus().providers[2].state == ProviderStatus::DISAGREES);
+  KJ_EXPECT(f.follower->disagreementCount() == 1);
+}
+
 KJ_TEST("one of three stands still: it is named after five minutes, and the others go on") {
   Fixture f(0, 3);
   f.start();

@@ -127,6 +127,7 @@ void StemFollower::beginRound() {
   }
   KJ_IF_MAYBE(height, heightOf(finals, options.quorum)) {
     if (!isWorthARound(*height)) return;
+    auditFrom = nullptr;
     round = {Round::ASKING, round.id + 1, *height,
              cursor.map([](const StemCursor& c) { return c.final.number; }), now};
     for (auto& member: members) {
@@ -176,6 +177,8 @@ void StemFollower::compare(Member& member) {
     auto& agreed = KJ_ASSERT_NONNULL(decided);
     if (*vote == agreed) {
       if (member.state == ProviderStatus::DISAGREES) member.recover();
+      // It votes late: others have been audited.
+      KJ_IF_MAYBE(from, auditFrom) tasks.add(audit(member, *from, agreed.clone()));
       return;
     }
     disagree(member, kj::str("at block ", agreed.block.number, " it says ",
@@ -280,13 +283,11 @@ kj::Promise<void> StemFollower::adopt(Vote vote) {
                 {"block", kj::str(vote.block.number)}});
   }
   announce();
+  if (isNew) auditFrom = before.map([](uint64_t former) { return former + 1; });
   for (auto& member: members) {
     checkHints(*member, vote);
-    KJ_IF_MAYBE(former, before) {
-      if (isNew && member->vote.map([&](const Vote& v) { return v == vote; }).orDefault(false)) {
-        tasks.add(audit(*member, *former + 1, vote.clone()));
-      }
-    }
+    bool isSame = member->vote.map([&](const Vote& v) { return v == vote; }).orDefault(false);
+    if (isSame) compare(*member);
   }
   beginRound();
 }

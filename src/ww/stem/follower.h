@@ -146,6 +146,7 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   kj::Maybe<StemCursor> cursor;
   Round round;
   kj::Maybe<Vote> decided;        // of the last round that was
+  kj::Maybe<uint64_t> auditFrom;  // in a round that brought a new head: the first block of events
   bool isSettled = false;         // an epoch was agreed on since the start
   bool isAdopting = false;
   bool isAbsent = false;          // the contract, and that was said

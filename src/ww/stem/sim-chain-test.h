@@ -85,6 +85,7 @@ class SimReader final: public ChainReader {
   kj::Maybe<kj::String> lacks;             // of finality
   kj::Maybe<StemHead> forgedHead;          // said of every block
   bool hidesLogs = false;
+  kj::uint slowness = 0;                   // events more, before a call is answered
   kj::uint calls = 0;
 
   void push(kj::Maybe<HeadLog> hint) {
@@ -170,12 +171,16 @@ class SimReader final: public ChainReader {
     return chain->latest() - kj::min(lag, chain->latest());
   }
 
+  static kj::Promise<void> after(kj::uint events) {
+    for (kj::uint i = 0; i <= events; i++) co_await kj::evalLater([]() {});
+  }
+
   // An event later, as of then: a call takes its time.
   template <typename Code>
   auto answer(Code code) -> kj::Promise<decltype(code())> {
     ++calls;
     if (isSilent) return kj::NEVER_DONE;
-    return kj::evalLater([this, code = kj::mv(code)]() mutable -> decltype(code()) {
+    return after(slowness).then([this, code = kj::mv(code)]() mutable -> decltype(code()) {
       if (failures > 0) {
         --failures;
         kj::throwFatalException(badInput("it fails, as it was told to"));
