@@ -57,8 +57,9 @@ void holdIdle(kj::uint links, kj::uint each, double store) {
     held.f.node.waitScope.poll();
     KJ_ASSERT(after.refused == 1, after.other);
   }
-  print(kj::str("an advance, ", links * each, links * each == 1 ? " capability held" : " capabilities held"), us(middle(times.busy)),
-        "an atomic store", ns(store));
+  auto what = links * each == 1 ? " capability held"_kj : " capabilities held"_kj;
+  print(kj::str("an advance, ", links * each, what), us(middle(times.busy)), "an atomic store",
+        ns(store));
 }
 
 void inFlight(kj::uint links, kj::uint each, double store) {

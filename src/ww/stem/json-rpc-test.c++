@@ -27,7 +27,8 @@ KJ_TEST("an answer: its result, or a refusal") {
 
 KJ_TEST("what is none is refused, and says what came") {
   for (auto text: {"", "null", "[]", "7", "{}", "{\"id\":8,\"result\":1}",
-                   "{\"id\":\"7\",\"result\":1}", "{\"id\":7}", "{\"id\":7,\"result\":1", "<html>", "{\"id\":7,\"result\":1}}"}) {
+                   "{\"id\":\"7\",\"result\":1}", "{\"id\":7}", "{\"id\":7,\"result\":1", "<html>",
+                   "{\"id\":7,\"result\":1}}"}) {
     KJ_EXPECT(problem(text) != "", text);
   }
   auto html = problem("<html><body>");
