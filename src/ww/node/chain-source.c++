@@ -3,6 +3,7 @@
 #include <ww/base/error.h>
 #include <ww/base/random.h>
 #include <ww/stem/discreet-rpc.h>
+#include <ww/stem/guarded-network.h>
 #include <ww/stem/hex.h>
 #include <ww/stem/http-rpc.h>
 #include <ww/stem/provider-url.h>
@@ -85,12 +86,20 @@ void ChainSource::Entropy::generate(kj::ArrayPtr<kj::byte> buffer) {
 ChainSource::ChainSource(const ChainOptions& options, kj::AsyncIoProvider& io,
                          kj::Own<CursorStore> cursors, Logger& logger)
     : forget(options.forget), contract(options.contract), store(kj::mv(cursors)),
-      tlsNetwork(tls.wrapNetwork(io.getNetwork())) {
+      network(wrapStreams(io.getNetwork(), [&timer = io.getTimer()](auto stream) {
+        return throttle(kj::mv(stream), timer);
+      })),
+      tlsNetwork(tls.wrapNetwork(*network)) {
   KJ_IF_MAYBE(problem, ww::findProblem(options)) kj::throwFatalException(badInput(*problem));
+  auto guard = [&timer = io.getTimer()](kj::Own<kj::AsyncIoStream> stream) {
+    return guardFrames(kj::mv(stream), timer);
+  };
+  wsNetwork = wrapStreams(*network, guard);
+  wssNetwork = wrapStreams(*tlsNetwork, guard);
+  client = kj::newHttpClient(io.getTimer(), table, *network, *tlsNetwork);
   kj::HttpClientSettings settings;
   settings.entropySource = entropy;
-  client = kj::newHttpClient(io.getTimer(), table, io.getNetwork(), *tlsNetwork,
-                             kj::mv(settings));
+  wsClient = kj::newHttpClient(io.getTimer(), table, *wsNetwork, *wssNetwork, kj::mv(settings));
   auto names = providerNames(options.providers);
   auto readers = kj::heapArrayBuilder<kj::Own<ChainReader>>(names.size());
   for (size_t i = 0; i < names.size(); i++) {
@@ -105,7 +114,7 @@ kj::Own<ChainReader> ChainSource::makeReader(kj::StringPtr url, kj::StringPtr na
   auto parsed = ProviderUrl::parse(url);
   kj::Own<JsonRpc> rpc;
   if (parsed.isWebSocket) {
-    rpc = kj::heap<WebSocketRpc>(*client, table, timer, kj::mv(parsed.url));
+    rpc = kj::heap<WebSocketRpc>(*wsClient, table, timer, kj::mv(parsed.url));
   } else {
     rpc = kj::heap<HttpRpc>(*client, table, timer, kj::mv(parsed.url));
   }

@@ -56,8 +56,8 @@ class ChainSource final {
   kj::Own<CursorStore> store;
   kj::HttpHeaderTable table;
   kj::TlsContext tls;
-  kj::Own<kj::Network> tlsNetwork;
-  kj::Own<kj::HttpClient> client;
+  kj::Own<kj::Network> network, tlsNetwork, wsNetwork, wssNetwork;
+  kj::Own<kj::HttpClient> client, wsClient;
   kj::Own<StemFollower> follower;
 };
 

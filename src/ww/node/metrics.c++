@@ -78,7 +78,7 @@ class Families {
     metric.histogram.sample_count = sum;
     metric.histogram.sample_sum = counts.sum;
     add("ww_epoch_revocation_seconds",
-        "From when a quorum had reached a block with a new head to the end of older authority.",
+        "From when a quorum had reached a block not yet acted upon to the adoption of its head.",
         prometheus::MetricType::Histogram).metric.push_back(std::move(metric));
   }
 

@@ -16,6 +16,7 @@ class DiscreetRpc final: public JsonRpc {
   kj::Promise<RpcAnswer> call(kj::StringPtr method, kj::String params) override;
   kj::Promise<kj::Own<Json>> nextPushed() override { return inner->nextPushed(); }
   bool canPush() const override { return inner->canPush(); }
+  uint64_t getConnections() const override { return inner->getConnections(); }
 
  private:
   kj::String without(kj::StringPtr text) const;

@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 #include <ww/base/error.h>
+#include <ww/stem/hex.h>
 
 namespace ww {
 namespace {
@@ -16,6 +17,11 @@ constexpr kj::Duration LONGEST_RETRY = 60 * kj::SECONDS;
 
 // Of the block that counts, one after the other: then it does not have such.
 constexpr kj::uint REFUSALS = 3;
+
+constexpr kj::uint ODD_LOOKS = 3;
+
+// Blocks that may come between a look and an event that is pushed.
+constexpr uint64_t FAR_AHEAD = 1000;
 
 constexpr kj::Duration LISTEN_RETRY = 5 * kj::SECONDS;
 
@@ -140,8 +146,24 @@ void StemFollower::take(Member& member, ChainView view) {
       : member.state != ProviderStatus::DISAGREES;
   if (isBetter) member.recover();
   member.failuresInRow = 0;
+  checkFinal(member);
   updateLatest();
   beginRound();
+}
+
+// It may not vote for one block and call another final.
+void StemFollower::checkFinal(Member& member) {
+  KJ_IF_MAYBE(final, member.findFinal()) {
+    KJ_IF_MAYBE(vote, member.vote) {
+      bool isOdd = final->number == vote->block.number && !(final->hash == vote->block.hash) &&
+                   round.state == Round::DECIDED && !isReplaced(final->number);
+      member.oddLooks = isOdd ? member.oddLooks + 1 : 0;
+      // The first to see a block replaced is no liar.
+      if (member.oddLooks < ODD_LOOKS) return;
+      disagree(member, kj::str("it calls ", toText(final->hash), " final at block ",
+                               final->number, ", and voted for ", toText(vote->block.hash)));
+    }
+  }
 }
 
 // What a quorum has reached, and who is far behind it.
@@ -152,8 +174,10 @@ void StemFollower::updateLatest() {
   }
   auto now = timer.now();
   KJ_IF_MAYBE(latest, heightOf(all, options.quorum)) {
-    if (*latest != topLatest) latestMoved = now;
-    topLatest = *latest;
+    if (*latest > topLatest) {
+      latestMoved = now;
+      topLatest = *latest;
+    }
   }
   for (auto& member: members) {
     if (member->state != ProviderStatus::ANSWERS) continue;
@@ -232,6 +256,13 @@ kj::Promise<void> StemFollower::listen(Member& member) {
 }
 
 void StemFollower::takeHint(Member& member, HeadLog hint) {
+  KJ_IF_MAYBE(view, member.view) {
+    if (hint.block.number > view->latest.number + FAR_AHEAD) {
+      return disagree(member, kj::str("it told of head ", hint.head.seq, " in block ",
+                                      hint.block.number, ", and its latest is ",
+                                      view->latest.number));
+    }
+  }
   kj::Vector<HeadLog> kept;
   for (auto& other: member.hints) {
     if (!other.isSameAs(hint)) kept.add(kj::mv(other));

@@ -43,6 +43,7 @@ struct StemFollower::Member {
   kj::Maybe<kj::TimePoint> saidAt;                         // that it disagrees
   kj::uint failuresInRow = 0, refusals = 0;
   uint64_t failures = 0, disagreements = 0;
+  kj::uint oddLooks = 0;          // in a row, at which it calls final what it did not vote for
   bool isRung = false;
   bool isAudited = false;         // its events are being read
   kj::Own<kj::PromiseFulfiller<void>> bell;

@@ -153,6 +153,31 @@ KJ_TEST("two of three that forge the head alike are a quorum: more is not promis
   KJ_EXPECT(f.follower->getStatus().providers[2].state == ProviderStatus::DISAGREES);
 }
 
+KJ_TEST("two against two, where two are a quorum: nothing is adopted, and all are named") {
+  Fixture f(0, 4);
+  f.options.quorum = 2;
+  f.make(4);
+  f.start();
+  for (auto i: {0, 1}) {
+    f.readers[i]->forgedHead = StemHead{9, kj::heapArray<const kj::byte>("evil"_kj.asBytes())};
+  }
+  for (auto i: {2, 3}) f.readers[i]->slowness = 20;
+  f.mine(1, 1);
+  f.settle();
+  KJ_EXPECT(f.seq() == 0);
+  KJ_EXPECT(f.follower->disagreementCount() >= 4);
+  KJ_EXPECT(f.failure() == "");
+}
+
+KJ_TEST("an event far above its own latest block is named at once") {
+  Fixture f(0);
+  f.start();
+  f.readers[0]->push(HeadLog{{7, nullptr}, {uint64_t(1) << 60, {}}, 0, false});
+  f.settle();
+  KJ_EXPECT(f.follower->disagreementCount() == 1);
+  KJ_EXPECT(f.follower->getStatus().pendingSeq == nullptr);
+}
+
 KJ_TEST("one of three forges an event: nothing is adopted of it, and it is named") {
   Fixture f(1, 3);
   f.mine(1);
@@ -179,6 +204,61 @@ KJ_TEST("one of three hides the contract's events: it is named, and the head is 
   KJ_EXPECT(f.seq() == 1);
   KJ_EXPECT(f.follower->getStatus().providers[0].state == ProviderStatus::DISAGREES);
   KJ_EXPECT(f.follower->disagreementCount() == 1);
+}
+
+KJ_TEST("one that calls final what it does not vote for is named, and wastes nobody's calls") {
+  Fixture f(0, 3);
+  f.start();
+  f.readers[0]->forgesFinalHash = true;
+  f.pass(20 * kj::SECONDS);
+  auto before = f.readers[1]->calls;
+  f.pass(1 * kj::MINUTES);
+  auto perLook = 1, looks = int(1 * kj::MINUTES / f.options.interval) + 1;
+  KJ_EXPECT(f.readers[1]->calls - before <= kj::uint(perLook * looks),
+            f.readers[1]->calls - before);
+  KJ_EXPECT(f.follower->getStatus().providers[0].state == ProviderStatus::DISAGREES);
+  KJ_EXPECT(f.follower->getStatus().providers[1].state == ProviderStatus::ANSWERS);
+  f.mine(1, 1);
+  f.settle();
+  KJ_EXPECT(f.seq() == 1);
+}
+
+KJ_TEST("a block that is replaced at the same height is seen, if it was final and if it was not") {
+  Fixture f(1, 3);
+  f.mine(3);
+  f.start();
+  f.chain.takeBack(1);
+  f.mine(1, 1);
+  f.settle();
+  KJ_EXPECT(f.failure() == "");
+  KJ_EXPECT(f.follower->disagreementCount() == 0);
+  f.chain.takeBack(2);
+  f.mine(2);
+  f.settle();
+  KJ_EXPECT(f.failure().startsWith("reorg-too-deep: block 2 was"), f.failure());
+  KJ_EXPECT(f.follower->disagreementCount() == 0);
+}
+
+KJ_TEST("a liar that has reached everything, and says so at once, waits for nobody's quorum") {
+  Fixture f(0, 3);
+  f.start();
+  f.readers[0]->forgedHead = StemHead{9, kj::heapArray<const kj::byte>("evil"_kj.asBytes())};
+  f.readers[2]->lag = 1;
+  for (kj::uint i = 0; i < 10; i++) {  // blocks that are faster than a round's second try
+    f.mine(1, 1);
+    f.pass(1 * kj::SECONDS);
+  }
+  f.readers[2]->lag = 0;
+  f.settle();
+  KJ_EXPECT(f.seq() == 10);
+
+  f.readers[2]->lag = 40;  // further behind than a round waits
+  for (kj::uint i = 0; i < 90; i++) {
+    f.mine(1, 1);
+    f.pass(1 * kj::SECONDS);
+  }
+  KJ_EXPECT(f.seq() >= 40, f.seq(), "what both have reached");
+  KJ_EXPECT(f.failure() == "");
 }
 
 KJ_TEST("one that votes late is audited too") {
@@ -269,6 +349,37 @@ KJ_TEST("a restart goes on from where it was, and never from an older epoch") {
   KJ_EXPECT(f.follower->current().adoptedBlock == 3);
   auto epoch = f.follower->current();
   KJ_EXPECT(textOf(epoch).startsWith("head 3"));
+}
+
+// A disk that is full, or hangs.
+class FailingStore final: public CursorStore {
+ public:
+  bool hangs = false;
+  kj::Promise<kj::Maybe<StemCursor>> load(const EthAddress&) override {
+    return kj::Maybe<StemCursor>(nullptr);
+  }
+  kj::Promise<void> save(const EthAddress&, StemCursor) override {
+    if (hangs) return kj::NEVER_DONE;
+    return badInput("the disk is full");
+  }
+  kj::Promise<void> forget(const EthAddress&) override { return kj::READY_NOW; }
+};
+
+KJ_TEST("what cannot be kept is a problem, and is adopted all the same") {
+  Fixture f(0);
+  FailingStore store;
+  auto readers = kj::heapArrayBuilder<kj::Own<ChainReader>>(1);
+  readers.add(kj::heap<SimReader>(f.chain, "a"));
+  f.follower = kj::heap<StemFollower>(f.options, readers.finish(), store, f.timer,
+                                      []() { return 0; }, f.logger);
+  f.start();
+  KJ_EXPECT(KJ_ASSERT_NONNULL(f.follower->findProblem()).endsWith("the disk is full"));
+  store.hangs = true;
+  f.mine(1, 1);
+  f.pass(9 * kj::SECONDS);
+  KJ_EXPECT(f.seq() == 1);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(f.follower->findProblem()).endsWith("it takes longer than 5s"));
+  f.follower = nullptr;
 }
 
 KJ_TEST("what was final and is no more ends it, at once and after a restart") {

@@ -11,6 +11,9 @@ namespace {
 // A round that takes longer is given up for a newer one.
 constexpr kj::Duration ROUND_PATIENCE = 15 * kj::SECONDS;
 
+// For the disk to take what was adopted.
+constexpr kj::Duration SAVE_PATIENCE = 5 * kj::SECONDS;
+
 // Of blocks whose events are read after a head was adopted.
 constexpr uint64_t MAX_AUDIT_BLOCKS = 50'000;
 
@@ -42,6 +45,7 @@ StemFollower::StemFollower(FollowerOptions options, kj::Array<kj::Own<ChainReade
 StemFollower::~StemFollower() noexcept(false) {}
 
 kj::Promise<void> StemFollower::start() {
+  tasks.add(sayProgress());
   cursor = co_await store.load(options.contract);
   KJ_IF_MAYBE(kept, cursor) {
     KJ_IF_MAYBE(id, options.chainId) {
@@ -57,7 +61,6 @@ kj::Promise<void> StemFollower::start() {
     tasks.add(watch(*member));
     tasks.add(listen(*member));
   }
-  tasks.add(sayProgress());
   while (!isSettled) {
     KJ_IF_MAYBE(e, failure) kj::throwFatalException(kj::cp(*e));
     KJ_IF_MAYBE(why, whyItCannotBegin()) kj::throwFatalException(badInput(*why));
@@ -125,11 +128,16 @@ void StemFollower::beginRound() {
   for (auto& member: members) {
     KJ_IF_MAYBE(final, member->findFinal()) finals.add(final->number);
   }
+  bool isInVain = round.wasInVain || round.state == Round::ASKING ||
+                  round.state == Round::UNDECIDED;
   KJ_IF_MAYBE(height, heightOf(finals, options.quorum)) {
+    if (isInVain) *height = lowerHeight(finals).orDefault(*height);
     if (!isWorthARound(*height)) return;
+    if (newsSince == nullptr) newsSince = now;
     auditFrom = nullptr;
+    // A liar that claims the highest block would have all others asked about what few have.
     round = {Round::ASKING, round.id + 1, *height,
-             cursor.map([](const StemCursor& c) { return c.final.number; }), now};
+             cursor.map([](const StemCursor& c) { return c.final.number; }), now, isInVain};
     for (auto& member: members) {
       member->vote = nullptr;
       member->hasAnswered = false;
@@ -138,21 +146,39 @@ void StemFollower::beginRound() {
   }
 }
 
+// The lowest block that one calls final, of those above what was acted upon: all that are not
+// behind have reached it.
+kj::Maybe<uint64_t> StemFollower::lowerHeight(kj::ArrayPtr<const uint64_t> finals) const {
+  kj::Maybe<uint64_t> lowest;
+  for (auto final: finals) {
+    bool isNews = cursor.map([&](const StemCursor& kept) {
+      return final > kept.final.number;
+    }).orDefault(true);
+    if (isNews && final < lowest.orDefault(kj::maxValue)) lowest = final;
+  }
+  return lowest;
+}
+
 bool StemFollower::isWorthARound(uint64_t height) const {
   KJ_IF_MAYBE(kept, cursor) {
     if (height < kept->final.number) return false;  // providers that are behind
   }
   if (round.state == Round::IDLE || height != round.height) return true;
-  if (round.state != Round::DECIDED) return timer.now() - round.since >= options.interval;
-  KJ_IF_MAYBE(vote, decided) {
-    for (auto& member: members) {
-      if (member->state == ProviderStatus::DISAGREES) continue;
-      KJ_IF_MAYBE(final, member->findFinal()) {
-        if (final->number == height && !(final->hash == vote->block.hash)) return true;
-      }
+  if (timer.now() - round.since < options.interval) return false;
+  return round.state != Round::DECIDED || isReplaced(height);
+}
+
+// Do too few still say that the block stands that was decided on?
+bool StemFollower::isReplaced(uint64_t height) const {
+  kj::uint same = 0, other = 0;
+  for (auto& member: members) {
+    KJ_IF_MAYBE(final, member->findFinal()) {
+      if (final->number != height) continue;
+      bool isSame = final->hash == KJ_ASSERT_NONNULL(decided).block.hash;
+      ++(isSame ? same : other);
     }
   }
-  return false;
+  return other > 0 && same < options.quorum;
 }
 
 // A member has voted, or cannot.
@@ -161,7 +187,10 @@ void StemFollower::answered(Member& member) {
   if (round.state == Round::DECIDED) {
     return compare(member);
   }
-  if (round.state != Round::ASKING) return;
+  if (round.state == Round::IDLE) return;
+  // Where two may have a quorum each, all are heard first.
+  bool mayBeTwo = 2 * options.quorum <= members.size();
+  if (mayBeTwo && !allAnswered()) return;
   auto votes = KJ_MAP(m, members) {
     return m->vote.map([](const Vote& vote) { return vote.clone(); });
   };
@@ -187,15 +216,19 @@ void StemFollower::compare(Member& member) {
   }
 }
 
-// If none is left to ask: they do not agree.
-void StemFollower::endRound() {
-  kj::uint voted = 0;
+bool StemFollower::allAnswered() const {
   for (auto& member: members) {
-    KJ_IF_MAYBE(final, member->findFinal()) {
-      if (final->number >= round.height && !member->hasAnswered) return;
-    }
-    voted += member->vote != nullptr;
+    if (member->findFinal() != nullptr && !member->hasAnswered) return false;
   }
+  return true;
+}
+
+// If none is left to ask: they do not agree. Those that have yet to reach the block are waited for,
+// up to ROUND_PATIENCE.
+void StemFollower::endRound() {
+  if (round.state != Round::ASKING || !allAnswered()) return;
+  kj::uint voted = 0;
+  for (auto& member: members) voted += member->vote != nullptr;
   round.state = Round::UNDECIDED;
   if (voted < options.quorum) return;
   for (auto& member: members) {
@@ -209,6 +242,7 @@ void StemFollower::endRound() {
 
 void StemFollower::decide(const Vote& agreed) {
   round.state = Round::DECIDED;
+  round.wasInVain = false;
   decided = agreed.clone();
   for (auto& member: members) compare(*member);
   KJ_IF_MAYBE(why, contradiction(agreed)) {
@@ -255,6 +289,9 @@ kj::Promise<void> StemFollower::adopt(Vote vote) {
   StemCursor next{vote.chainId, vote.block, {}};
   bool isNew = true;
   kj::Maybe<uint64_t> before;
+  bool hasMoved = cursor.map([&](const StemCursor& kept) {
+    return vote.block.number > kept.final.number;
+  }).orDefault(true);
   KJ_IF_MAYBE(kept, cursor) {
     isNew = head.seq > kept->epoch.seq;
     before = kept->final.number;
@@ -263,9 +300,11 @@ kj::Promise<void> StemFollower::adopt(Vote vote) {
   if (isNew) next.epoch = {head.seq, kj::heapArray<const kj::byte>(head.value), vote.block.number};
   // Kept before it counts: a node that is killed in between has it when it starts again.
   kj::Maybe<kj::String> problem;
-  co_await store.save(options.contract, next.clone()).catch_([&](kj::Exception&& e) {
-    problem = kj::str(e.getDescription());
-  });
+  // But the end of older authority waits for no disk that hangs.
+  co_await store.save(options.contract, next.clone())
+      .exclusiveJoin(timer.afterDelay(SAVE_PATIENCE).then([]() {
+    kj::throwFatalException(badInput(kj::str("it takes longer than ", SAVE_PATIENCE)));
+  })).catch_([&](kj::Exception&& e) { problem = kj::str(e.getDescription()); });
   if (problem != nullptr && unkept == nullptr) {
     logger.log(LogLevel::ERROR, "how far the chain was followed cannot be kept; a restart may not "
                "know of this epoch until the chain tells it again",
@@ -273,11 +312,12 @@ kj::Promise<void> StemFollower::adopt(Vote vote) {
   }
   unkept = kj::mv(problem);
   cursor = kj::mv(next);
+  newsSince = nullptr;
   isAdopting = false;
   isSettled = true;
-  finalMoved = timer.now();
+  if (hasMoved) finalMoved = timer.now();
   if (isNew) {
-    latencies.add((timer.now() - round.since) / kj::NANOSECONDS * 1e-9);
+    latencies.add((timer.now() - newsSince.orDefault(round.since)) / kj::NANOSECONDS * 1e-9);
     logger.log(LogLevel::INFO, "a head is final on the chain",
                {{"epoch", kj::str(head.seq)}, {"head", hexDataOf(head.value)},
                 {"block", kj::str(vote.block.number)}});

@@ -105,6 +105,7 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
     uint64_t height = 0;
     kj::Maybe<uint64_t> anchor;
     kj::TimePoint since = kj::origin<kj::TimePoint>();
+    bool wasInVain = false;  // the last one was: the next asks what all have reached
   };
 
   kj::Promise<void> watch(Member& member);
@@ -122,11 +123,15 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   void fail(Member& member, const kj::Exception& exception);
   void lack(Member& member, kj::String what);
   void disagree(Member& member, kj::String how);
+  void checkFinal(Member& member);
   void updateLatest();
 
   void beginRound();
   void compare(Member& member);
+  kj::Maybe<uint64_t> lowerHeight(kj::ArrayPtr<const uint64_t> finals) const;
   bool isWorthARound(uint64_t height) const;
+  bool isReplaced(uint64_t height) const;
+  bool allAnswered() const;
   void endRound();
   void decide(const Vote& agreed);
   kj::Promise<void> adopt(Vote vote);
@@ -154,6 +159,7 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   uint64_t topLatest = 0;
   kj::TimePoint latestMoved = kj::origin<kj::TimePoint>();
   kj::TimePoint finalMoved = kj::origin<kj::TimePoint>();
+  kj::Maybe<kj::TimePoint> newsSince;  // a quorum has reached a block that was not acted upon
   kj::Maybe<kj::Exception> failure;
   kj::Own<kj::PromiseFulfiller<void>> changedFulfiller;
   kj::ForkedPromise<void> changed;

@@ -68,6 +68,9 @@ class JsonRpc {
   // many as are kept. Rejects when the connection is lost: what was pushed then is lost too.
   virtual kj::Promise<kj::Own<Json>> nextPushed() = 0;
   virtual bool canPush() const = 0;
+
+  // How often it has connected. What was subscribed to on one connection is on that one alone.
+  virtual uint64_t getConnections() const { return 0; }
 };
 
 }  // namespace ww

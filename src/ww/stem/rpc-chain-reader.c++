@@ -112,6 +112,7 @@ kj::Promise<kj::OneOf<ChainView, NotOffered>> RpcChainReader::view(const Finalit
   if (finality.kind != Finality::DEPTH) {
     auto found = co_await findBlock(kj::str(tagOf(finality)));
     KJ_IF_MAYBE(refusal, found.tryGet<RpcRefusal>()) {
+      co_await getBlock(kj::str("latest"));  // it may refuse anything just now
       co_return NotOffered{kj::str("it has no `", tagOf(finality), "` block: ",
           refusal->toText(), ". Give a number of blocks: --finality depth:K")};
     }
@@ -160,7 +161,8 @@ kj::Promise<kj::Array<HeadLog>> RpcChainReader::logs(uint64_t from, uint64_t to)
   constexpr auto METHOD = "eth_getLogs"_kj;
   kj::Vector<HeadLog> all;
   uint64_t range = MAX_RANGE;
-  while (from <= to) {
+  for (kj::uint calls = 0; from <= to; calls++) {
+    if (calls >= MAX_LOG_CALLS) refuse(METHOD, "it gives too few blocks at a time");
     auto last = kj::min(to, from + kj::min(range, to - from + 1) - 1);
     auto asked = rpc->call(METHOD, kj::str(
         "[{\"address\":\"", ww::toText(contract), "\",\"topics\":[\"", HEAD_UPDATED_TOPIC,
@@ -197,13 +199,18 @@ kj::Promise<kj::Array<HeadLog>> RpcChainReader::logs(uint64_t from, uint64_t to)
 kj::Promise<void> RpcChainReader::subscribe() {
   isSubscribed = true;
   co_await get("eth_subscribe", kj::str("[\"newHeads\"]"));
+  subscribedOn = rpc->getConnections();
   co_await get("eth_subscribe", kj::str("[\"logs\",{\"address\":\"", ww::toText(contract),
       "\",\"topics\":[\"", HEAD_UPDATED_TOPIC, "\"]}]"));
+  if (rpc->getConnections() != subscribedOn) {
+    kj::throwFatalException(badInput("the connection was lost between two subscriptions"));
+  }
 }
 
 kj::Promise<kj::Maybe<HeadLog>> RpcChainReader::nextHint() {
   constexpr auto METHOD = "eth_subscription"_kj;
   if (!rpc->canPush()) return kj::NEVER_DONE;
+  if (rpc->getConnections() != subscribedOn) isSubscribed = false;
   auto ready = isSubscribed ? kj::Promise<void>(kj::READY_NOW) : subscribe();
   return ready.then([this]() { return rpc->nextPushed(); })
       .then([this, METHOD](kj::Own<Json> message) -> kj::Maybe<HeadLog> {

@@ -24,6 +24,7 @@ class RpcChainReader final: public ChainReader {
  private:
   // Blocks asked for at once, at first.
   static constexpr uint64_t MAX_RANGE = 2048;
+  static constexpr kj::uint MAX_LOG_CALLS = 128;  // of one reading of events
 
   // A block by its number or tag: nothing where there is none.
   kj::Promise<kj::OneOf<kj::Maybe<BlockRef>, RpcRefusal>> findBlock(kj::String which);
@@ -34,6 +35,7 @@ class RpcChainReader final: public ChainReader {
   const kj::String name;
   const EthAddress contract;
   bool isSubscribed = false;
+  uint64_t subscribedOn = 0;  // of JsonRpc::getConnections()
 };
 
 }  // namespace ww

@@ -83,6 +83,7 @@ class SimReader final: public ChainReader {
   bool hasContract = true;
   uint64_t id = SimChain::ID;
   kj::Maybe<kj::String> lacks;             // of finality
+  bool forgesFinalHash = false;            // of its view, not of its vote
   kj::Maybe<StemHead> forgedHead;          // said of every block
   bool hidesLogs = false;
   kj::uint slowness = 0;                   // events more, before a call is answered
@@ -110,6 +111,9 @@ class SimReader final: public ChainReader {
       ChainView view{chain->refAt(latest()), nullptr};
       if (latest() >= finality.depth) view.final = chain->refAt(latest() - finality.depth);
       KJ_IF_MAYBE(number, finalAt) view.final = chain->refAt(*number);
+      KJ_IF_MAYBE(block, view.final) {
+        if (forgesFinalHash) block->hash.bytes.fill(9);
+      }
       return kj::mv(view);
     });
   }

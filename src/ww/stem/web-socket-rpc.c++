@@ -6,6 +6,8 @@
 namespace ww {
 namespace {
 
+constexpr kj::Duration WATCH_INTERVAL = 100 * kj::MILLISECONDS;
+
 constexpr size_t MAX_CALLS = 64;  // that wait for their answers
 
 kj::Exception lost(kj::StringPtr why) {
@@ -18,7 +20,7 @@ kj::Exception lost(kj::StringPtr why) {
 class WebSocketRpc::Connection final: public kj::Refcounted {
  public:
   Connection(kj::Own<kj::WebSocket> socket, kj::Timer& timer,
-             kj::Function<void(kj::Own<Json>)> onPushed)
+             kj::Function<void(kj::Own<Json>, size_t)> onPushed)
       : socket(kj::mv(socket)), timer(timer), onPushed(kj::mv(onPushed)),
         reading(read().catch_([this](kj::Exception&& e) { fail(kj::mv(e)); })
                     .eagerlyEvaluate(nullptr)) {}
@@ -39,22 +41,17 @@ class WebSocketRpc::Connection final: public kj::Refcounted {
     }));
   }
 
+  void giveUp(kj::StringPtr why) { fail(lost(why)); }
+
   void onLost(kj::Function<void(const kj::Exception&)> told) { this->told = kj::mv(told); }
 
  private:
   kj::Promise<void> read() {
-    uint64_t taken = 0;
-    auto since = timer.now();
     for (;;) {
-      auto message = co_await socket->receive(MAX_ANSWER_BYTES);
-      KJ_IF_MAYBE(text, message.tryGet<kj::String>()) taken += text->size();
-      if (taken >= BYTES_PER_SECOND) {
-        co_await timer.atTime(since + 1 * kj::SECONDS);
-        taken = 0;
-        since = timer.now();
-      }
+      auto message = co_await socket->receive(MAX_ANSWER_BYTES)
+          .exclusiveJoin(untilTooMuch(socket->receivedByteCount() + 2 * MAX_ANSWER_BYTES));
       KJ_SWITCH_ONEOF(message) {
-        KJ_CASE_ONEOF(text, kj::String) { take(kj::heap<Json>(text)); }
+        KJ_CASE_ONEOF(text, kj::String) { take(kj::heap<Json>(text), text.size()); }
         KJ_CASE_ONEOF(bytes, kj::Array<kj::byte>) {
           kj::throwFatalException(lost("it sent what is no text"));
         }
@@ -66,8 +63,14 @@ class WebSocketRpc::Connection final: public kj::Refcounted {
     }
   }
 
-  void take(kj::Own<Json> message) {
-    if (findField(message->get(), "method") != nullptr) return onPushed(kj::mv(message));
+  // Of bytes that are no whole message yet: pieces that are empty cost memory too, and more of it.
+  kj::Promise<kj::WebSocket::Message> untilTooMuch(uint64_t most) {
+    while (socket->receivedByteCount() < most) co_await timer.afterDelay(WATCH_INTERVAL);
+    kj::throwFatalException(lost("so much came, and no message"));
+  }
+
+  void take(kj::Own<Json> message, size_t bytes) {
+    if (findField(message->get(), "method") != nullptr) return onPushed(kj::mv(message), bytes);
     KJ_IF_MAYBE(id, findField(message->get(), "id")) {
       if (!id->isNumber() || !(id->getNumber() >= 0 && id->getNumber() < 1e15)) return;
       auto number = uint64_t(id->getNumber());
@@ -87,7 +90,7 @@ class WebSocketRpc::Connection final: public kj::Refcounted {
 
   kj::Own<kj::WebSocket> socket;
   kj::Timer& timer;
-  kj::Function<void(kj::Own<Json>)> onPushed;
+  kj::Function<void(kj::Own<Json>, size_t bytes)> onPushed;
   kj::Maybe<kj::Function<void(const kj::Exception&)>> told;
   kj::Maybe<kj::Exception> failure;
   kj::HashMap<uint64_t, kj::Own<kj::PromiseFulfiller<RpcAnswer>>> calls;
@@ -102,7 +105,9 @@ WebSocketRpc::~WebSocketRpc() noexcept(false) {}
 
 kj::Promise<RpcAnswer> WebSocketRpc::call(kj::StringPtr method, kj::String params) {
   auto answer = callOver(method, kj::mv(params));
-  return answer.exclusiveJoin(timer.afterDelay(TIMEOUT).then([]() -> RpcAnswer {
+  return answer.exclusiveJoin(timer.afterDelay(TIMEOUT).then([this]() -> RpcAnswer {
+    // Nobody may be there any more: the next call makes a new one.
+    KJ_IF_MAYBE(c, connection) (*c)->giveUp("a call was not answered in time");
     kj::throwFatalException(badInput(kj::str("no answer within ", TIMEOUT)));
   }));
 }
@@ -136,13 +141,16 @@ kj::Promise<void> WebSocketRpc::open() {
   auto response = co_await client.openWebSocket(url, headers);
   KJ_SWITCH_ONEOF(response.webSocketOrBody) {
     KJ_CASE_ONEOF(socket, kj::Own<kj::WebSocket>) {
-      auto made = kj::refcounted<Connection>(kj::mv(socket), timer, [this](kj::Own<Json> message) {
-        push(kj::mv(message));
+      auto made = kj::refcounted<Connection>(kj::mv(socket), timer,
+                                             [this](kj::Own<Json> message, size_t bytes) {
+        push(kj::mv(message), bytes);
       });
       made->onLost([this](const kj::Exception& e) {
         if (waiting.get() != nullptr) waiting->reject(kj::cp(e));
       });
       pushed.clear();
+      pushedBytes = 0;
+      ++connections;
       connection = kj::mv(made);
     }
     KJ_CASE_ONEOF(body, kj::Own<kj::AsyncInputStream>) {
@@ -152,17 +160,22 @@ kj::Promise<void> WebSocketRpc::open() {
   }
 }
 
-void WebSocketRpc::push(kj::Own<Json> message) {
+void WebSocketRpc::push(kj::Own<Json> message, size_t bytes) {
   if (waiting.get() != nullptr && waiting->isWaiting()) return waiting->fulfill(kj::mv(message));
-  if (pushed.size() >= MAX_PUSHED) pushed.pop_front();
-  pushed.push_back(kj::mv(message));
+  pushed.push_back(Pushed{kj::mv(message), bytes});
+  pushedBytes += bytes;
+  while (pushed.size() > MAX_PUSHED || (pushedBytes > MAX_PUSHED_BYTES && pushed.size() > 1)) {
+    pushedBytes -= pushed.front().bytes;
+    pushed.pop_front();
+  }
 }
 
 kj::Promise<kj::Own<Json>> WebSocketRpc::nextPushed() {
   if (!pushed.empty()) {
     auto first = kj::mv(pushed.front());
     pushed.pop_front();
-    return kj::mv(first);
+    pushedBytes -= first.bytes;
+    return kj::mv(first.message);
   }
   KJ_IF_MAYBE(c, connection) {
     if ((*c)->isBroken()) return lost("nothing is pushed");

@@ -1,8 +1,8 @@
 #pragma once
 // JSON-RPC over one WebSocket, which is opened by the first call, and anew by the first call after
 // it was lost. What is pushed waits, a bounded number of them: more tell nothing that the first did
-// not, since all of it is only a hint to look. No more than BYTES_PER_SECOND is read, in the long
-// run: reading is work.
+// not, since all of it is only a hint to look. What never becomes a message ends the connection, as
+// does a call that is not answered in time. How fast it is read is for the network below to bound.
 
 #include <deque>
 #include <kj/compat/http.h>
@@ -16,7 +16,7 @@ class WebSocketRpc final: public JsonRpc {
  public:
   static constexpr kj::Duration TIMEOUT = 10 * kj::SECONDS;  // of a call, in all
   static constexpr size_t MAX_PUSHED = 256;                  // that wait; the oldest go
-  static constexpr uint64_t BYTES_PER_SECOND = 2 << 20;
+  static constexpr size_t MAX_PUSHED_BYTES = 256 << 10;      // likewise, but for the newest
 
   // `client` takes absolute URLs, and opens WebSockets. References outlive it.
   WebSocketRpc(kj::HttpClient& client, const kj::HttpHeaderTable& table, kj::Timer& timer,
@@ -27,6 +27,7 @@ class WebSocketRpc final: public JsonRpc {
   kj::Promise<RpcAnswer> call(kj::StringPtr method, kj::String params) override;
   kj::Promise<kj::Own<Json>> nextPushed() override;
   bool canPush() const override { return true; }
+  uint64_t getConnections() const override { return connections; }
 
  private:
   class Connection;
@@ -35,16 +36,22 @@ class WebSocketRpc final: public JsonRpc {
   kj::Promise<kj::Own<Connection>> connect();
   kj::Promise<void> open();
   kj::Promise<RpcAnswer> callOver(kj::StringPtr method, kj::String params);
-  void push(kj::Own<Json> message);
+  void push(kj::Own<Json> message, size_t bytes);
 
   kj::HttpClient& client;
   const kj::HttpHeaderTable& table;
   kj::Timer& timer;
   const kj::String url;
   uint64_t lastId = 0;
+  uint64_t connections = 0;  // up to now
   kj::Maybe<kj::Own<Connection>> connection;
   kj::Maybe<kj::ForkedPromise<void>> opening;
-  std::deque<kj::Own<Json>> pushed;
+  struct Pushed {
+    kj::Own<Json> message;
+    size_t bytes;
+  };
+  std::deque<Pushed> pushed;
+  size_t pushedBytes = 0;
   kj::Own<kj::PromiseFulfiller<kj::Own<Json>>> waiting;  // who asks for the next
 };
 
