@@ -91,11 +91,13 @@ ChainSource::ChainSource(const ChainOptions& options, kj::AsyncIoProvider& io,
       })),
       tlsNetwork(tls.wrapNetwork(*network)) {
   KJ_IF_MAYBE(problem, ww::findProblem(options)) kj::throwFatalException(badInput(*problem));
-  auto guard = [&timer = io.getTimer()](kj::Own<kj::AsyncIoStream> stream) {
-    return guardFrames(kj::mv(stream), timer);
+  auto guarded = [&timer = io.getTimer()](kj::Network& inner) {
+    return wrapStreams(inner, [&timer](auto stream) {
+      return guardFrames(kj::mv(stream), timer);
+    });
   };
-  wsNetwork = wrapStreams(*network, guard);
-  wssNetwork = wrapStreams(*tlsNetwork, guard);
+  wsNetwork = guarded(*network);
+  wssNetwork = guarded(*tlsNetwork);
   client = kj::newHttpClient(io.getTimer(), table, *network, *tlsNetwork);
   kj::HttpClientSettings settings;
   settings.entropySource = entropy;

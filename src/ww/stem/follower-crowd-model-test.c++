@@ -69,8 +69,8 @@ class Story {
     KJ_ASSERT(why == "", why);
   }
 
-  // Blocks go on while the honest ones catch up; a round waits 15 s for a slow one, and there may be
-  // one in vain before.
+  // Blocks go on while the honest ones catch up; a round waits 15 s for a slow one, and there may
+  // be one in vain before.
   void expectNothingLost() {
     auto due = f.chain.headAt(f.chain.latest() - DEPTH - 8).seq;
     for (kj::uint i = 0; i < 60; i++) {

@@ -9,8 +9,8 @@
 
 namespace ww {
 
-// In the long run, of one connection: a body in chunks of a byte takes the loop most of a second for
-// each MiB.
+// In the long run, of one connection: a body in chunks of a byte takes the loop most of a second
+// for each MiB.
 constexpr uint64_t PROVIDER_BYTES_PER_SECOND = 1 << 20;
 
 // Reads at a bounded rate; writes as it is.
@@ -18,7 +18,8 @@ kj::Own<kj::AsyncIoStream> throttle(kj::Own<kj::AsyncIoStream> inner, kj::Timer&
 
 // For a client's WebSocket, from its HTTP handshake on. A read rejects once the peer sends
 // - more than MAX_WS_HEADER_BYTES as the handshake's answer,
-// - pings, pongs and closes faster than one a second in the long run (MAX_WS_CONTROL_BURST at once),
+// - pings, pongs and closes faster than one a second in the long run (MAX_WS_CONTROL_BURST at
+//   once),
 // - pieces of a message that are empty, or more than MAX_WS_PIECES of one.
 // A few KiB are read at once: KJ recurses for each frame that it has read already.
 kj::Own<kj::AsyncIoStream> guardFrames(kj::Own<kj::AsyncIoStream> inner, kj::Timer& timer);
