@@ -56,6 +56,7 @@ KJ_TEST("what cannot be set is said, and nothing is changed") {
 
 KJ_TEST("however many clients hit limits, few lines are logged of them, and all of others") {
   kj::EventLoop loop;
+  kj::WaitScope waitScope(loop);
   kj::TimerImpl timer(kj::origin<kj::TimePoint>());
   MemoryLogger logger;
   LineQuota lines(logger, timer);
