@@ -411,7 +411,9 @@ mod tests {
         };
         assert_eq!(reason(&with_instances(&passive(50_000), 10)), "");
         assert!(reason(&with_instances(&passive(50_000), 11)).contains("instances"));
-        let functions = module(3, 50_000, &[0]);
+        let mut bodies = leb(50_000);
+        bodies.extend([2, 0, 0x0b].repeat(50_000));
+        let functions = with_section(module(3, 50_000, &[0]), 10, &bodies);
         assert_eq!(reason(&with_instances(&functions, 10)), "");
         assert!(reason(&with_instances(&functions, 11)).contains("instances"));
         let imports = module(2, 40_000, &[0, 0, 0, 0]);

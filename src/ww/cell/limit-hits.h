@@ -71,7 +71,7 @@ struct LimitHolder {
   uint64_t cell = 0;     // 0: none
   uint64_t session = 0;  // likewise
   kj::StringPtr client = nullptr;
-  uint64_t tenant = 0;  // CellOrigin::getTenant(), where there is one
+  uint64_t tenant = 0;  // CellOrigin::getTenant(), where there is one; all clients' links are one
 };
 
 class LimitHits final {

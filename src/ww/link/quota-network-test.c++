@@ -142,6 +142,13 @@ KJ_TEST("a promise that becomes itself ends its link") {
   }
 }
 
+KJ_TEST("so does one that becomes itself as it is named the first time") {
+  RawPeer peer;
+  peer.bootstrap();
+  becomePromise(peer, 5, 5);
+  peer.untilOver();
+}
+
 KJ_TEST("a promise that has been released is another one under the same number") {
   RawPeer peer;
   auto& link = *KJ_ASSERT_NONNULL(peer.link);

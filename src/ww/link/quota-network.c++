@@ -284,15 +284,15 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   // What became of a promise of the peer's. One that becomes another promise is wrapped once more,
   // and all of them are freed by recursion. There is no answer to it: above a limit the link ends.
   void receiveResolve(capnp::rpc::Resolve::Reader resolve) {
-    // Of what was released before it was heard of, only what it became is to be released.
-    bool isHeld = imports.has(resolve.getPromiseId());
     if (resolve.isCap()) {
       auto cap = resolve.getCap();
       countCaps(cap.isSenderHosted() || cap.isSenderPromise());
       imports.add(cap);
       requireFewCaps();
     }
-    if (!isHeld) return;
+    // Of what was released before it was heard of, only what it became is to be released: unless
+    // that is the same.
+    if (!imports.has(resolve.getPromiseId())) return;
     if (waits.size() >= limits.tolerance * MAX_WAITS) {
       kj::throwFatalException(overloaded("promises"));
     }

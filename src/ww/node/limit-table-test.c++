@@ -58,6 +58,23 @@ KJ_TEST("what cannot be set is said, and nothing is changed") {
   KJ_EXPECT(limits.cell.memoryBytes == NodeLimits().cell.memoryBytes);
 }
 
+KJ_TEST("however many clients hit limits, few lines are logged of them, and all of others") {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope(loop);
+  kj::TimerImpl timer(kj::origin<kj::TimePoint>());
+  MemoryLogger logger;
+  LineQuota lines(logger, timer);
+  LimitHits hits(lines);
+  for (uint64_t i = 1; i <= 100; i++) {
+    CellHits ofClient, ofCell;
+    auto name = kj::str("client", i);
+    hits.hit(LimitKind::LINK_CALLS, {0, 0, name}, "1000", ofClient);
+    hits.hit(LimitKind::LINK_CALLS, {i, 0, nullptr, 70 + i / 10}, "1000", ofCell);
+  }
+  KJ_EXPECT(hits.count(LimitKind::LINK_CALLS) == 200);
+  KJ_EXPECT(logger.getLines().size() == LineQuota::LINES + 100, logger.getLines().size());
+}
+
 // So that an operator who reads of one in the log can look for it here.
 KJ_TEST("what is counted has the name of a limit, unless it is fixed") {
   NodeLimits limits;
