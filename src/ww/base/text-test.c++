@@ -46,5 +46,13 @@ KJ_TEST("what is long is shown in part, in whole characters") {
   }
 }
 
+KJ_TEST("in JSON nothing commands a terminal, or hides, either; the rest is as it is") {
+  KJ_EXPECT(quoteJson("a\"b\\c") == "\"a\\\"b\\\\c\"");
+  KJ_EXPECT(quoteJson("\n\x1b\x7f") == "\"\\u000a\\u001b\\u007f\"");
+  KJ_EXPECT(quoteJson("\u009b\u202e\u2028\u061c\ufeff") ==
+            "\"\\u009b\\u202e\\u2028\\u061c\\ufeff\"");
+  KJ_EXPECT(quoteJson("\u00e9\u20ac\U0001f600") == "\"\u00e9\u20ac\U0001f600\"");
+}
+
 }  // namespace
 }  // namespace ww

@@ -87,21 +87,31 @@ kj::String shorten(kj::StringPtr text) {
 }
 
 kj::String quoteJson(kj::StringPtr value) {
+  static constexpr char HEX[] = "0123456789abcdef";
   // The escapes of text are JSON's own for \n and \t; a backslash of it becomes two.
   auto escaped = isUtf8(value.asBytes()) ? kj::str(value) : escapeText(value);
   kj::Vector<char> out(escaped.size() + 2);
-  for (char c: escaped) {
+  auto escapeUnit = [&](kj::uint unit) {
+    out.addAll("\\u"_kj);
+    for (int shift = 12; shift >= 0; shift -= 4) out.add(HEX[unit >> shift & 15]);
+  };
+  auto bytes = escaped.asBytes();
+  while (bytes.size() > 0) {
+    auto length = sequenceLength(bytes);
+    auto c = bytes[0];
     if (c == '"' || c == '\\') {
       out.add('\\');
       out.add(c);
-    } else if (kj::byte(c) < 0x20 || c == 0x7f) {
-      static constexpr char HEX[] = "0123456789abcdef";
-      out.addAll("\\u00"_kj);
-      out.add(HEX[kj::byte(c) >> 4]);
-      out.add(HEX[kj::byte(c) & 15]);
+    } else if (c < 0x20 || c == 0x7f) {
+      escapeUnit(c);
+    } else if (length == 2 && (isC1(bytes) || isUnseen(bytes.slice(0, 2)))) {
+      escapeUnit((c & 0x1fu) << 6 | (bytes[1] & 0x3fu));
+    } else if (length == 3 && isUnseen(bytes.slice(0, 3))) {
+      escapeUnit((c & 0x0fu) << 12 | (bytes[1] & 0x3fu) << 6 | (bytes[2] & 0x3fu));
     } else {
-      out.add(c);
+      out.addAll(bytes.slice(0, length).asChars());
     }
+    bytes = bytes.slice(length, bytes.size());
   }
   return kj::str('"', kj::ArrayPtr<const char>(out), '"');
 }

@@ -102,6 +102,13 @@ ChainSource::ChainSource(const ChainOptions& options, kj::AsyncIoProvider& io,
   kj::HttpClientSettings settings;
   settings.entropySource = entropy;
   wsClient = kj::newHttpClient(io.getTimer(), table, *wsNetwork, *wssNetwork, kj::mv(settings));
+  for (size_t i = 0; i < options.providers.size(); i++) {
+    for (size_t j = 0; j < i; j++) {
+      if (options.providers[i] != options.providers[j]) continue;
+      logger.log(LogLevel::WARNING, "a provider of the chain is given twice, and counts twice",
+                 {{"provider", ProviderUrl::parse(options.providers[i]).name}});
+    }
+  }
   auto names = providerNames(options.providers);
   auto readers = kj::heapArrayBuilder<kj::Own<ChainReader>>(names.size());
   for (size_t i = 0; i < names.size(); i++) {

@@ -40,6 +40,9 @@ struct StemHead {
 // The longest value of a head that is followed: a CID is some 36 bytes.
 constexpr size_t MAX_HEAD_BYTES = 1024;
 
+// The largest sequence number that is followed: as many bits as can be kept.
+constexpr uint64_t MAX_SEQ = INT64_MAX;
+
 // A HeadUpdated event of the contract, as a provider tells of it.
 struct HeadLog {
   StemHead head;

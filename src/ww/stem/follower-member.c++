@@ -257,10 +257,10 @@ kj::Promise<void> StemFollower::listen(Member& member) {
 
 void StemFollower::takeHint(Member& member, HeadLog hint) {
   KJ_IF_MAYBE(view, member.view) {
-    if (hint.block.number > view->latest.number + FAR_AHEAD) {
+    auto latest = view->latest.number;
+    if (hint.block.number > latest && hint.block.number - latest > FAR_AHEAD) {
       return disagree(member, kj::str("it told of head ", hint.head.seq, " in block ",
-                                      hint.block.number, ", and its latest is ",
-                                      view->latest.number));
+                                      hint.block.number, ", and its latest is ", latest));
     }
   }
   kj::Vector<HeadLog> kept;

@@ -161,7 +161,7 @@ kj::Promise<kj::Array<HeadLog>> RpcChainReader::logs(uint64_t from, uint64_t to)
   constexpr auto METHOD = "eth_getLogs"_kj;
   kj::Vector<HeadLog> all;
   uint64_t range = MAX_RANGE;
-  for (kj::uint calls = 0; from <= to; calls++) {
+  for (kj::uint calls = 0; from <= to; calls++) {  // `to` may be the last number there is
     if (calls >= MAX_LOG_CALLS) refuse(METHOD, "it gives too few blocks at a time");
     auto last = kj::min(to, from + kj::min(range, to - from + 1) - 1);
     auto asked = rpc->call(METHOD, kj::str(
@@ -190,6 +190,7 @@ kj::Promise<kj::Array<HeadLog>> RpcChainReader::logs(uint64_t from, uint64_t to)
       if (all.size() >= MAX_LOGS) refuse(METHOD, kj::str("more than ", MAX_LOGS, " events"));
       KJ_IF_MAYBE(read, readLog(METHOD, log, contract)) all.add(kj::mv(*read));
     }
+    if (last == to) break;
     from = last + 1;
     range = kj::min(range * 2, MAX_RANGE);
   }

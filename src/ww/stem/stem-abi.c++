@@ -60,6 +60,10 @@ class Words {
 StemHead decodeHead(kj::ArrayPtr<const kj::byte> data) {
   Words words(data);
   auto seq = words.number(0);
+  if (seq > MAX_SEQ) {
+    kj::throwFatalException(badInput(kj::str("the contract's head has number ", seq,
+                                             "; the limit is ", MAX_SEQ)));
+  }
   return {seq, words.bytes(1, 2)};
 }
 
