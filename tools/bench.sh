@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bench.sh BUILD_DIR [FIGURE...]: every figure beside its ceiling from the same run; then whole runs
-# of the main job. Figures: echo quota graft spawn streams idle kill; all of them, and those between nodes,
-# if none is named.
+# of the main job. Figures: echo quota graft spawn streams idle busy kill membrane epoch; all of them,
+# and those between nodes, if none is named.
 . "$(dirname "$0")/common.sh"
 build=$1; shift
 "$build/bench/ww-bench" "$@"

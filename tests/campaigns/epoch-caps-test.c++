@@ -46,8 +46,9 @@ KJ_TEST("10,000 capabilities over three hops, none of them called: all are refus
   Crowd crowd;
   crowd.expectAllAnswered();
   Advance advance(crowd.f);
-  say(kj::str("10,000 capabilities held, idle: the event that ends leases has run after ",
-              us(advance.ended), ", all is settled after ", us(advance.settled)));
+  say(kj::str("10,000 capabilities held, idle: leases had ended after ", us(advance.ended), ", ",
+              us(advance.busy), " of the processor's; all was settled after ",
+              us(advance.settled)));
   crowd.expectAllRefused();
   crowd.expectFreshSessionsWork();
 }
@@ -127,9 +128,9 @@ KJ_TEST("10,000 calls under way over three hops, of every kind: all fail with it
   }
   KJ_EXPECT(flying.waiting == COUNT, flying.answered, flying.other);
   Advance advance(crowd.f);
-  say(kj::str("10,000 calls under way: the event that ends leases has run after ",
-              us(advance.ended), ", its longest turn took ", us(advance.longest),
-              "; first refusal after ", us(flying.first - advance.stored), ", last after ",
+  say(kj::str("10,000 calls under way: leases had ended after ", us(advance.ended), ", ",
+              us(advance.busy), " of the processor's; first refusal after ",
+              us(flying.first - advance.stored), ", last after ",
               us(flying.last - advance.stored)));
   KJ_EXPECT(flying.waiting == 100 * CHAINS, "those on promises", flying.waiting);
   for (auto& flight: flights) flight->resolvePromises();

@@ -150,5 +150,39 @@ KJ_TEST("writes that wait for room in a pipe give the cell nothing once there is
   }
 }
 
+KJ_TEST("what is asked for once the head has moved is not done") {
+  for (bool moves: {false, true}) {
+    World world(true);
+    auto parked = [&]() {
+      auto process = runOn(world.session->executor, "cell-plain", {"park"});
+      TestNode::stdout(process).readRequest().send().wait(world.waitScope);
+      return process;
+    };
+    auto killed = parked(), closed = parked(), written = parked();
+    auto id = written.infoRequest().send().wait(world.waitScope).getInfo().getId();
+    auto in = TestNode::stdin(closed), into = TestNode::stdin(written);
+    into.writeRequest().send().wait(world.waitScope);
+    auto before = bytesIn(world, id), begun = world.cellsBegun();
+    if (moves) world.moveHead();
+    world.tally.add(killed.killRequest().send().ignoreResult());
+    world.tally.add(in.closeRequest().send().ignoreResult());
+    auto write = into.writeRequest();
+    write.initData(100);
+    world.tally.add(write.send().ignoreResult());
+    world.run();
+    world.dial();
+    world.waitScope.poll();
+    KJ_EXPECT((moves ? world.tally.refused : world.tally.answered) == 3 + 2 * EACH,
+              world.tally.answered, world.tally.refused, world.tally.other);
+    KJ_EXPECT(bytesIn(world, id) - before == (moves ? 0 : 100));
+    KJ_EXPECT(world.f.node.swarm.dialCount() == (moves ? 0 : EACH));
+    KJ_EXPECT(world.cellsBegun() - begun == 1 + (moves ? 0 : EACH), "one of them to look");
+    // Those that were begun to look run too.
+    auto running = moves ? 3 + 2 : 1 + 2 + EACH;
+    KJ_EXPECT(world.f.node.node.getEngine().guestCount() == running,
+              world.f.node.node.getEngine().guestCount());
+  }
+}
+
 }  // namespace
 }  // namespace ww

@@ -1,12 +1,19 @@
 #include "held-session.h"
 
 #include <kj/debug.h>
+#include <time.h>
 
 namespace ww {
 
 double secondsNow() {
   return (kj::systemPreciseMonotonicClock().now() - kj::origin<kj::TimePoint>()) /
       kj::NANOSECONDS * 1e-9;
+}
+
+double processorSeconds() {
+  timespec now;
+  KJ_SYSCALL(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now));
+  return double(now.tv_sec) + double(now.tv_nsec) * 1e-9;
 }
 
 kj::String us(double seconds) { return kj::str(int64_t(seconds * 1e6), " us"); }
@@ -84,17 +91,16 @@ void HeldSession::callAll(Tally& tally) {
 Advance::Advance(Fixture& f) {
   auto& watch = f.node.node.getHeadWatch();
   auto before = watch.seq();
-  auto begin = secondsNow();
-  auto turn = [&]() {
-    begin = secondsNow();
-    f.node.waitScope.poll(1);
-    longest = kj::max(longest, secondsNow() - begin);
-  };
+  double began;
   f.node.heads.advance();
-  while (watch.seq() == before) turn();
-  // It was stored in that turn, which may have gone on to the event.
-  stored = begin;
-  while (watch.leaseCount() > 0) turn();
+  do {
+    stored = secondsNow();
+    began = processorSeconds();
+    f.node.waitScope.poll(1);
+  } while (watch.seq() == before);
+  // It was stored in that turn, which may have gone on to end leases.
+  while (watch.leaseCount() > 0) f.node.waitScope.poll(1);
+  busy = processorSeconds() - began;
   ended = secondsNow() - stored;
   f.node.waitScope.poll();
   settled = secondsNow() - stored;

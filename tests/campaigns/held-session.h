@@ -9,6 +9,7 @@
 namespace ww {
 
 double secondsNow();
+double processorSeconds();  // of this thread
 
 // A way to a node: it, an owner's link, and so many vats behind one another, each with a link of
 // its own to the one before. The last has the Membrane.
@@ -69,8 +70,8 @@ struct Advance {
   explicit Advance(Fixture& f);
 
   double stored = 0;    // by secondsNow()
-  double ended = 0;     // until the event that ends leases has run: the loop was busy with it
-  double longest = 0;   // turn of the loop until then
+  double ended = 0;     // until leases have ended
+  double busy = 0;      // likewise, of the processor's: what others do meanwhile is not in it
   double settled = 0;
 };
 

@@ -371,6 +371,30 @@ KJ_TEST("removing a key ends its sessions at once, and no others") {
   KJ_EXPECT(contains(f.failure(client.graft(f.signer()).ignoreResult()), "unauthorized: "));
 }
 
+// Their calls and the answers keep the loop from ever coming to rest.
+void expectServedBeside(kj::uint cells, kj::StringPtr inFlight) {
+  Fixture f;
+  Client client(f.connect());
+  auto graft = client.graft(f.signer()).wait(f.node.waitScope);
+  auto executor = graft.getSession().getExtension().getExecutor();
+  kj::Vector<Process::Client> busy;
+  for (kj::uint i = 0; i < cells; i++) {
+    busy.add(f.node.run("cell-rpc", {"bench-echo", "4000000000", inFlight, "16"}));
+  }
+  for (kj::uint i = 0; i < 100; i++) {
+    f.node.waitScope.poll(1000 + i);  // wherever they are
+    executor.echoRequest().send().wait(f.node.waitScope);
+  }
+  KJ_EXPECT(f.node.node.getEngine().guestCount() == cells);
+  for (auto& cell: busy) cell.killRequest().send().wait(f.node.waitScope);
+}
+
+KJ_TEST("a client is served beside cells that call their host without end") {
+  expectServedBeside(1, "1");
+  expectServedBeside(1, "2");
+  expectServedBeside(2, "4");
+}
+
 KJ_TEST("whatever bytes come, the node goes on") {
   Fixture f;
   uint64_t seed = 1;

@@ -98,6 +98,7 @@ kj::Promise<void> PipeEnd::close() {
 }
 
 void PipeEnd::setAwaited(bool awaited) {
+  if (awaited == this->awaited) return;  // one of many who wait comes or goes
   this->awaited = awaited;
   updateDiscards();
 }

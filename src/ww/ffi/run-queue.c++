@@ -66,6 +66,8 @@ void RunQueue::setInterval() {
 
 void RunQueue::schedule() {
   if (state != IDLE || lists->empty()) return;
+  // Also where a conversation never has two messages queued, and so the queue is empty in between.
+  if (turns >= MAX_TURNS) return rest();
   state = ARMED;
   armLast();
 }
@@ -124,20 +126,16 @@ kj::Maybe<kj::Own<kj::_::Event>> RunQueue::fire() {
   state = FIRING;
   overdue = false;
   bool wrote = write();
-  bool isTired = ++turns >= MAX_TURNS;
+  ++turns;
   if (!lists->tasks.empty() && (late || !wrote)) {
     auto& task = lists->tasks.front();
     remove(task);
     task.poll();  // puts it back at the end, if it used up this slice too
     tasksSinceNs = ww_clock_now();
-    isTired = true;
+    turns = MAX_TURNS;
   }
   state = IDLE;
-  if (isTired && !lists->empty()) {
-    rest();
-  } else {
-    schedule();
-  }
+  schedule();
   return nullptr;
 }
 
