@@ -7,7 +7,11 @@
 namespace ww {
 namespace {
 
+#if __has_feature(address_sanitizer)
+constexpr uint64_t CHAINS = 30;  // each takes ten times as long
+#else
 constexpr uint64_t CHAINS = 300;
+#endif
 constexpr uint64_t DEPTH = 4;
 
 class Story {
@@ -82,7 +86,7 @@ class Story {
   }
 };
 
-KJ_TEST("300 seeded chains of three providers, one of which lies") {
+KJ_TEST("seeded chains of three providers, one of which lies") {
   auto given = getenv("WW_SEED");
   uint64_t first = given == nullptr ? 1 : kj::StringPtr(given).parseAs<uint64_t>();
   uint64_t epochs = 0;
