@@ -15,11 +15,13 @@ mod budget;
 mod cell;
 mod clock;
 mod component;
+mod config;
 mod digest;
 mod host_end;
 mod limits;
 mod nudge;
 mod pipe;
+mod pool;
 mod shape;
 mod streams;
 mod ticker;
@@ -31,15 +33,14 @@ use clock::Deadline;
 use component::Runnable;
 use limits::{CellLimiter, FurtherMemories, Most};
 use std::ffi::c_void;
-use std::num::NonZeroUsize;
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 use streams::Streams;
 use ticker::Ticker;
 use waker::{CellWaker, Hub};
+use wasmtime::Engine;
 use wasmtime::component::{Linker, ResourceTable};
-use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
 use wasmtime_wasi::p2::bindings::LinkOptions;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use ww_fence::{ErrorKind, Failure, WwBytes, WwError, WwSlice, deliver, guard, unheard};
@@ -82,6 +83,7 @@ pub struct WwEngineOptions {
     pub slice_us: u64,
     pub max_wasm_stack: u64,
     pub debug_info: bool, // source lines in backtraces, where a component has them
+    pub max_cells: u32,   // at a time
 }
 
 /// What cells and compilations need of the engine.
@@ -98,38 +100,15 @@ pub struct WwEngine {
     hub: Hub,
 }
 
-/// What the host's own calls need on a guest's stack, beside the guest's frames.
-const HOST_STACK: usize = 256 << 10;
-
-/// With debug information, whose reader recurses as deep as a component nests it.
-const HOST_STACK_DEBUGGING: usize = 64 << 20;
-const MAX_BACKTRACE_FRAMES: usize = 32;
-
-fn config(options: &WwEngineOptions) -> Config {
-    let mut config = Config::new();
-    config.cranelift_opt_level(OptLevel::Speed);
-    config.epoch_interruption(true);
-    config.wasm_exceptions(true); // C++ guests throw
-    config.native_unwind_info(false); // backtraces and exceptions have tables of their own
-    config.max_wasm_stack(options.max_wasm_stack as usize);
-    let host_stack = if options.debug_info { HOST_STACK_DEBUGGING } else { HOST_STACK };
-    config.async_stack_size(options.max_wasm_stack as usize + host_stack);
-    // Said here, so that the environment does not decide.
-    config.wasm_backtrace_details(if options.debug_info {
-        WasmBacktraceDetails::Enable
-    } else {
-        WasmBacktraceDetails::Disable
-    });
-    config.wasm_backtrace_max_frames(NonZeroUsize::new(MAX_BACKTRACE_FRAMES));
-    config
-}
-
 fn new_engine(
     options: &WwEngineOptions,
     hooks: WwHooks,
     hub: *mut c_void,
 ) -> wasmtime::Result<WwEngine> {
-    let engine = Engine::new(&config(options))?;
+    let engine = Engine::new(&config::running(options)).or_else(|_| {
+        // An address space that has no room for the pool is a slower node's, and no reason to fail.
+        Engine::new(&config::compiling(options))
+    })?;
     let mut linker = Linker::new(&engine);
     let mut all = LinkOptions::default();
     all.network_error_code(true);
@@ -145,7 +124,7 @@ fn new_engine(
             linker,
             hooks,
             ticker,
-            further: FurtherMemories::default(),
+            further: FurtherMemories::new(pool::further_memories(options.max_cells) as usize),
         }),
         hub: Hub::new(hub, hooks),
     })
@@ -240,7 +219,7 @@ pub unsafe extern "C" fn ww_compile(
 ) -> bool {
     unsafe {
         deliver(error, false, || {
-            let config = config(&*options);
+            let config = config::compiling(&*options);
             artifact.write(component::compile_artifact(&config, bytes.bytes())?.into());
             Ok(true)
         })
