@@ -124,6 +124,12 @@ fn config(options: &WwEngineOptions) -> Config {
     config
 }
 
+/// What cells have, for the engine alone.
+#[cfg(feature = "bench")]
+pub fn bench_config() -> Config {
+    config(&WwEngineOptions { slice_us: 1000, max_wasm_stack: 512 << 10, debug_info: false })
+}
+
 fn new_engine(
     options: &WwEngineOptions,
     hooks: WwHooks,

@@ -1,0 +1,126 @@
+// What cells take that have said something over RPC and now wait: memory, as the kernel counts
+// it, and processor time.
+#include <kj/debug.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <test-node.h>
+#include <unistd.h>
+#include "bench.h"
+
+namespace ww::bench {
+namespace {
+
+constexpr kj::uint STEPS[] = {1, 1000, 10'000};
+constexpr double FOUR_GIB = double(uint64_t(4) << 30);
+
+double residentBytes() {
+  FILE* statm = fopen("/proc/self/statm", "r");
+  KJ_DEFER(fclose(statm));
+  unsigned long size, resident;  // in pages
+  KJ_ASSERT(fscanf(statm, "%lu %lu", &size, &resident) == 2);
+  return double(resident) * sysconf(_SC_PAGESIZE);
+}
+
+// Of linear memories: a mapping behind which at least this much is reserved, so that a guest's
+// pointers with any offset stay within.
+double linearBytes() {
+  constexpr size_t RESERVED = size_t(1) << 30;
+  FILE* maps = fopen("/proc/self/smaps", "r");
+  KJ_DEFER(fclose(maps));
+  char line[512], access[8];
+  unsigned long begin, end, lastEnd = 0, kib;
+  double sum = 0, last = 0;
+  while (fgets(line, sizeof(line), maps) != nullptr) {
+    if (sscanf(line, "%lx-%lx %7s", &begin, &end, access) == 3) {
+      bool isReserve = strncmp(access, "---", 3) == 0 && end - begin >= RESERVED;
+      if (isReserve && begin == lastEnd) sum += last;
+      // A memory may be of several mappings: its image, and what it has grown by.
+      if (begin != lastEnd || isReserve) last = 0;
+      lastEnd = end;
+    } else if (sscanf(line, "Rss: %lu kB", &kib) == 1) {
+      last += double(kib) * 1024;
+    }
+  }
+  return sum;
+}
+
+double processorSeconds() {
+  rusage usage;
+  KJ_SYSCALL(getrusage(RUSAGE_SELF, &usage));
+  auto seconds = [](timeval time) { return double(time.tv_sec) + double(time.tv_usec) * 1e-6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+NodeOptions roomFor(kj::uint cells) {
+  NodeOptions options;
+  options.engine.maxGuests = cells + 10;
+  options.cell.descendants = options.cell.held = kj::maxValue;
+  return options;
+}
+
+class Idle {
+ public:
+  // Starts more of them, up to so many.
+  void fill(kj::uint count) {
+    while (processes.size() < count) {
+      auto process = node.run(wasm, {"idle"});
+      KJ_ASSERT(node.read(TestNode::stdout(process), 16).size() > 0);
+      processes.add(kj::mv(process));
+    }
+  }
+
+  // Of a core, while nothing happens.
+  double percentBusy() {
+    constexpr int SECONDS = 5;
+    auto before = processorSeconds();
+    node.io.provider->getTimer().afterDelay(SECONDS * kj::SECONDS).wait(node.waitScope);
+    return (processorSeconds() - before) / SECONDS * 100;
+  }
+
+  // The engine and the code are there.
+  void warmUp() { node.runToEnd("cell-rpc", {"echo", "warm"}); }
+
+ private:
+  const kj::Array<kj::byte> wasm = component("cell-rpc");
+  TestNode node{roomFor(STEPS[2])};
+  kj::Vector<Process::Client> processes;
+};
+
+void addMemory(Report& report, kj::uint count, double all, double own) {
+  auto each = all / count;
+  Target target;
+  if (count > 1) target = {Target::Of::MOST, 128.0 * 1024};
+  report.add({kj::str("an idle cell with its RPC, at ", count), Unit::BYTES, each,
+              Ceiling{kj::str("its linear memory, resident"), own / count, Unit::BYTES}, target});
+  if (count < STEPS[2]) return;
+  report.add({kj::str(count, " idle cells"), Unit::BYTES, all,
+              Ceiling{kj::str("their linear memories, resident"), own, Unit::BYTES},
+              {Target::Of::MOST, 1.5 * (1 << 30)}});
+  report.add({kj::str("cells in 4 GiB"), Unit::COUNT, FOUR_GIB / each,
+              Ceiling{kj::str("as many linear memories"), FOUR_GIB / (own / count), Unit::COUNT},
+              {}, " (by what one takes at 10000)"_kj});
+}
+
+}  // namespace
+
+void benchIdle(Report& report) {
+  Idle idle;
+  idle.warmUp();
+  auto before = residentBytes(), linear = linearBytes();
+  for (auto count: STEPS) {
+    auto failure = kj::runCatchingExceptions([&]() { idle.fill(count); });
+    KJ_IF_MAYBE(exception, failure) {
+      report.cannot(kj::str("an idle cell with its RPC, at ", count),
+                    exception->getDescription());
+      return;
+    }
+    auto all = residentBytes() - before;
+    addMemory(report, count, all, kj::max(linearBytes() - linear, 4096.0));
+  }
+  report.add({kj::str(STEPS[2], " idle cells, for 5 s"), Unit::PERCENT, idle.percentBusy(),
+              Ceiling{kj::str("none"), 0, Unit::COUNT}, {Target::Of::MOST, 0.1}});
+}
+
+}  // namespace ww::bench

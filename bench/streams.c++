@@ -1,0 +1,131 @@
+// Bulk through ByteStream: out of a guest, into one, and through one, from its child's stdout to
+// its own. Ceilings: the same by memcpy, through a pipe of the kernel's, and through one of KJ's.
+#include <kj/debug.h>
+#include <string.h>
+#include <test-node.h>
+#include <unistd.h>
+#include "bench.h"
+
+namespace ww::bench {
+namespace {
+
+constexpr size_t PIECE = 64 * 1024;
+constexpr size_t BYTES = size_t(256) << 20;
+
+// What is measured, in bytes a second.
+double speed(kj::FunctionParam<void()> work) { return BYTES / timed(kj::mv(work)); }
+
+double copied() {
+  auto from = kj::heapArray<kj::byte>(PIECE), to = kj::heapArray<kj::byte>(PIECE);
+  memset(from.begin(), 'x', PIECE);
+  return speed([&]() {
+    for (size_t done = 0; done < BYTES; done += PIECE) {
+      memcpy(to.begin(), from.begin(), PIECE);
+      asm volatile("" : : "r"(to.begin()) : "memory");  // each of them
+    }
+  });
+}
+
+double kernelPipe() {
+  auto from = kj::heapArray<kj::byte>(PIECE), to = kj::heapArray<kj::byte>(PIECE);
+  memset(from.begin(), 'x', PIECE);
+  int fds[2];
+  KJ_SYSCALL(pipe(fds));
+  kj::AutoCloseFd out(fds[0]), in(fds[1]);
+  return speed([&]() {
+    for (size_t done = 0; done < BYTES; done += PIECE) {
+      ssize_t n;
+      KJ_SYSCALL(n = write(in, from.begin(), PIECE));
+      for (ssize_t left = n; left > 0; left -= n) KJ_SYSCALL(n = read(out, to.begin(), left));
+    }
+  });
+}
+
+double kjPipe(kj::WaitScope& waitScope) {
+  auto pipe = kj::newOneWayPipe();
+  auto from = kj::heapArray<kj::byte>(PIECE), to = kj::heapArray<kj::byte>(PIECE);
+  memset(from.begin(), 'x', PIECE);
+  auto writer = [&]() -> kj::Promise<void> {
+    for (size_t done = 0; done < BYTES; done += PIECE) {
+      co_await pipe.out->write(from.begin(), PIECE);
+    }
+    pipe.out = nullptr;
+  };
+  auto reader = [&]() -> kj::Promise<void> {
+    while (co_await pipe.in->tryRead(to.begin(), 1, PIECE) > 0) {}
+  };
+  return speed([&]() {
+    auto writing = writer();
+    reader().wait(waitScope);
+    writing.wait(waitScope);
+  });
+}
+
+// All that it says, counted.
+void readOut(TestNode& node, ByteStream::Client from) {
+  size_t total = 0;
+  for (;;) {
+    auto request = from.readRequest(capnp::MessageSize{4, 0});
+    request.setMaxBytes(kj::maxValue);
+    auto size = request.send().wait(node.waitScope).getData().size();
+    if (size == 0) break;
+    total += size;
+  }
+  KJ_ASSERT(total == BYTES);
+}
+
+double out(TestNode& node) {
+  auto process = node.run("cell-plain", {"out", kj::str(BYTES)});
+  auto stdout = node.stdout(process);
+  return speed([&]() { readOut(node, stdout); });
+}
+
+double in(TestNode& node) {
+  auto piece = kj::heapArray<kj::byte>(PIECE);
+  memset(piece.begin(), 'x', PIECE);
+  auto process = node.run("cell-plain", {"drain"});
+  auto stdin = node.stdin(process);
+  return speed([&]() {
+    for (size_t done = 0; done < BYTES; done += PIECE) {
+      auto request = stdin.writeRequest(capnp::MessageSize{8 + PIECE / 8, 0});
+      request.setData(piece);
+      request.send().wait(node.waitScope);
+    }
+    node.close(stdin);
+    KJ_ASSERT(node.wait(process) == 0);
+  });
+}
+
+double through(TestNode& node) {
+  auto wasm = component("cell-bench");
+  auto process = node.run(wasm, {"through", kj::str(BYTES)});
+  auto stdin = node.stdin(process), stdout = node.stdout(process);
+  node.write(stdin, wasm).wait(node.waitScope);
+  node.close(stdin);
+  return speed([&]() { readOut(node, stdout); });
+}
+
+}  // namespace
+
+void benchStreams(Report& report) {
+  TestNode node;
+  Rounds rounds;
+  for (int i = 0; i < TRIALS; i++) {
+    rounds.turn([&]() { return out(node); }, [&]() { return in(node); },
+                [&]() { return through(node); }, copied, kernelPipe,
+                [&]() { return kjPipe(node.waitScope); });
+  }
+  kj::StringPtr names[] = {"out of a guest"_kj, "into a guest"_kj,
+                           "through: child -> parent -> host"_kj};
+  kj::StringPtr ceilings[] = {"memcpy"_kj, "a pipe of the kernel's"_kj, "a pipe of KJ's"_kj};
+  for (size_t i = 0; i < 3; i++) {
+    for (size_t ceiling = 0; ceiling < 3; ceiling++) {
+      Target target;
+      if (ceiling == 0 && i < 2) target = {Target::Of::LEAST, 4.0 * (1 << 30)};
+      report.add(flow(kj::str("ByteStream, ", names[i]), rounds.median(i, 3 + ceiling),
+                      ceilings[ceiling], target));
+    }
+  }
+}
+
+}  // namespace ww::bench
