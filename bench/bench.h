@@ -84,7 +84,7 @@ struct Figure {
   double value;
   kj::Maybe<Ceiling> ceiling = nullptr;
   Target target = {};
-  kj::StringPtr note = nullptr;  // for a person: what it is not
+  kj::String note = nullptr;  // for a person: what it is not
 };
 
 // A rate, and a time, of a round whose values are seconds.

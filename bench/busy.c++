@@ -1,5 +1,5 @@
 // A cell that calls its host a thousand times a second, alone and beside cells that loop for ever;
-// and what it takes to end one of those.
+// a thousand cells that call without a pause; and what it takes to end one that loops.
 #include <kj/debug.h>
 #include <test-node.h>
 #include "bench.h"
@@ -18,6 +18,12 @@ struct Answered {
   double sent[SHARES], due[SHARES];
 };
 
+NodeOptions manyCells() {
+  NodeOptions options;
+  options.cell.descendants = options.cell.held = kj::maxValue;
+  return options;
+}
+
 class Busy {
  public:
   Busy() {
@@ -26,7 +32,7 @@ class Busy {
   }
 
   void loopsUpTo(kj::uint count) {
-    for (; loops.size() < count;) loops.add(node.run(spinner, {"spin"}));
+    while (loops.size() < count) loops.add(node.run(spinner, {"spin"}));
   }
 
   Answered measure() {
@@ -40,45 +46,65 @@ class Busy {
     return answered;
   }
 
-  static NodeOptions options() {
-    NodeOptions options;
-    options.cell.descendants = options.cell.held = kj::maxValue;
-    return options;
-  }
-
  private:
   const kj::Array<kj::byte> spinner = component("cell-plain");
-  TestNode node{options()};
+  TestNode node{manyCells()};
   kj::Vector<Process::Client> loops;
 };
 
-void compare(Report& report, kj::StringPtr beside, const Answered& busy, const Answered& quiet,
-             kj::StringPtr ceiling) {
+void compare(Report& report, kj::StringPtr beside, const Answered& busy, const Answered& quiet) {
   for (size_t i = 0; i < SHARES; i++) {
-    report.add(time(kj::str("1 kHz echo beside ", beside, ", ", NAMES[i], " within"),
-                    Round{busy.sent[i], quiet.sent[i]}, ceiling));
+    report.add(time(kj::str("1 kHz echo beside ", beside, ", from sent, ", NAMES[i], " within"),
+                    Round{busy.sent[i], quiet.sent[i]}, "alone"));
   }
   for (size_t i = 0; i < SHARES; i++) {
     Target target;
     if (i == 1) target = {Target::Of::MOST, 2e-3};  // two slices
-    report.add(time(kj::str("the same, of when it was due, ", NAMES[i]),
-                    Round{busy.due[i], quiet.due[i]}, ceiling, target));
+    report.add(time(kj::str("1 kHz echo beside ", beside, ", from due, ", NAMES[i], " within"),
+                    Round{busy.due[i], quiet.due[i]}, "alone", target));
   }
+}
+
+// Seconds a call where so many cells call without a pause, so often in all.
+double crowdEcho(TestNode& node, kj::ArrayPtr<const kj::byte> wasm, kj::uint cells,
+                 kj::uint calls) {
+  kj::Vector<Process::Client> processes;
+  for (kj::uint i = 0; i < cells; i++) {
+    auto process = node.run(wasm, {"crowd", kj::str(calls / cells)});
+    KJ_ASSERT(node.read(TestNode::stdout(process), 16).size() > 0);
+    processes.add(kj::mv(process));
+  }
+  return timed([&]() {
+    for (auto& process: processes) node.close(TestNode::stdin(process));
+    for (auto& process: processes) KJ_ASSERT(node.wait(process) == 0);
+  }) / calls;
+}
+
+void benchCrowd(Report& report) {
+  constexpr kj::uint MANY = 1000, CALLS = 500'000;
+  TestNode node(manyCells());
+  auto wasm = component("cell-bench");
+  Rounds rounds;
+  for (int i = 0; i < 3; i++) {
+    rounds.turn([&]() { return crowdEcho(node, wasm, MANY, CALLS); },
+                [&]() { return crowdEcho(node, wasm, 1, CALLS); });
+  }
+  report.add(time(kj::str("a call of the host, ", MANY, " cells busy with calls"),
+                  rounds.median(0, 1), "one cell busy", {Target::Of::TIMES, 2}));
 }
 
 }  // namespace
 
 void benchBusy(Report& report) {
-  Busy busy;
-  auto alone = busy.measure();
-  busy.loopsUpTo(1);
-  auto one = busy.measure();
-  busy.loopsUpTo(1000);
-  auto thousand = busy.measure();
-  compare(report, "one that loops", one, alone, "alone");
-  compare(report, "1000 that loop", thousand, alone, "alone");
-  report.add(time(kj::str("a hop with 1000 cells busy, half within"),
-                  Round{thousand.sent[0], one.sent[0]}, "with one", {Target::Of::TIMES, 2}));
+  {
+    Busy busy;
+    auto alone = busy.measure();
+    busy.loopsUpTo(1);
+    compare(report, "one that loops", busy.measure(), alone);
+    busy.loopsUpTo(1000);
+    compare(report, "1000 that loop", busy.measure(), alone);
+  }
+  benchCrowd(report);
 }
 
 void benchKill(Report& report) {

@@ -33,8 +33,9 @@ kj::StringPtr nameOf(Unit unit) {
 
 kj::String show(double value, Unit unit) {
   switch (unit) {
-    case Unit::SECONDS: return value < 1e-7 ? format("%.1f ns", value * 1e9)
-                                            : format("%.1f us", value * 1e6);
+    case Unit::SECONDS:
+      if (value < 1e-7) return format("%.1f ns", value * 1e9);
+      return value < 1e-2 ? format("%.1f us", value * 1e6) : format("%.1f ms", value * 1e3);
     case Unit::PER_SECOND: return format("%.1f k/s", value / 1e3);
     case Unit::BYTES: return value < (1 << 30) ? format("%.0f KiB", value / 1024)
                                                : format("%.2f GiB", value / (1 << 30));

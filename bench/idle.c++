@@ -71,6 +71,8 @@ class Idle {
     }
   }
 
+  size_t count() const { return processes.size(); }
+
   // Of a core, while nothing happens.
   double percentBusy() {
     constexpr int SECONDS = 5;
@@ -88,19 +90,30 @@ class Idle {
   kj::Vector<Process::Client> processes;
 };
 
-void addMemory(Report& report, kj::uint count, double all, double own) {
-  auto each = all / count;
+struct Held {
+  kj::uint count = 0;
+  double all = 0, own = 0;  // bytes: theirs, and of it their linear memories
+};
+
+void addMemory(Report& report, Held held) {
   Target target;
-  if (count > 1) target = {Target::Of::MOST, 128.0 * 1024};
-  report.add({kj::str("an idle cell with its RPC, at ", count), Unit::BYTES, each,
-              Ceiling{kj::str("its linear memory, resident"), own / count, Unit::BYTES}, target});
-  if (count < STEPS[2]) return;
-  report.add({kj::str(count, " idle cells"), Unit::BYTES, all,
-              Ceiling{kj::str("their linear memories, resident"), own, Unit::BYTES},
-              {Target::Of::MOST, 1.5 * (1 << 30)}});
-  report.add({kj::str("cells in 4 GiB"), Unit::COUNT, FOUR_GIB / each,
-              Ceiling{kj::str("as many linear memories"), FOUR_GIB / (own / count), Unit::COUNT},
-              {}, " (by what one takes at 10000)"_kj});
+  if (held.count > 1) target = {Target::Of::MOST, 128.0 * 1024};
+  report.add({kj::str("an idle cell with its RPC, at ", held.count), Unit::BYTES,
+              held.all / held.count,
+              Ceiling{kj::str("its linear memory, resident"), held.own / held.count, Unit::BYTES},
+              target});
+}
+
+void addTogether(Report& report, Held held) {
+  if (held.count == STEPS[2]) {
+    report.add({kj::str(held.count, " idle cells"), Unit::BYTES, held.all,
+                Ceiling{kj::str("their linear memories, resident"), held.own, Unit::BYTES},
+                {Target::Of::MOST, 1.5 * (1 << 30)}});
+  }
+  report.add({kj::str("cells in 4 GiB"), Unit::COUNT, FOUR_GIB / (held.all / held.count),
+              Ceiling{kj::str("as many linear memories"), FOUR_GIB / (held.own / held.count),
+                      Unit::COUNT},
+              {}, kj::str(" (extrapolated from ", held.count, ")")});
 }
 
 }  // namespace
@@ -109,17 +122,20 @@ void benchIdle(Report& report) {
   Idle idle;
   idle.warmUp();
   auto before = residentBytes(), linear = linearBytes();
+  Held held;
   for (auto count: STEPS) {
     auto failure = kj::runCatchingExceptions([&]() { idle.fill(count); });
     KJ_IF_MAYBE(exception, failure) {
       report.cannot(kj::str("an idle cell with its RPC, at ", count),
-                    exception->getDescription());
-      return;
+                    kj::str("at ", idle.count(), ": ", exception->getDescription()));
+      break;
     }
-    auto all = residentBytes() - before;
-    addMemory(report, count, all, kj::max(linearBytes() - linear, 4096.0));
+    held = {count, residentBytes() - before, kj::max(linearBytes() - linear, 4096.0)};
+    addMemory(report, held);
   }
-  report.add({kj::str(STEPS[2], " idle cells, for 5 s"), Unit::PERCENT, idle.percentBusy(),
+  addTogether(report, held);
+  auto count = idle.count();
+  report.add({kj::str(count, " idle cells, for 5 s"), Unit::PERCENT, idle.percentBusy(),
               Ceiling{kj::str("none"), 0, Unit::COUNT}, {Target::Of::MOST, 0.1}});
 }
 

@@ -1,13 +1,16 @@
-// What the figures are made with, of guests that have other guests. Each mode but the children's
-// reads its own component from stdin and starts a child of it.
+// What the figures are made with.
+//
+//   paced COUNT    calls its host so often, once a millisecond; prints for half, 99 % and 99.9 % of
+//                  the calls how long it took at most, from when it was sent, and from when it was
+//                  due; nanoseconds
+//   crowd COUNT    says `ready`, reads stdin to its end, calls its host so often
+//
+// These read their own component from stdin and start a child of it:
 //
 //   pipes COUNT IN_FLIGHT BYTES       prints nanoseconds a message that went to the child's stdin
 //                                     and came back from its stdout
 //   capability COUNT IN_FLIGHT BYTES  likewise a call of what the child offers, over those pipes
 //   through BYTES                     the child's stdout to its own stdout; then nothing more
-//   paced COUNT                       calls its host so often, once a millisecond; prints for half,
-//                                     99 % and 99.9 % of the calls how long it took at most, from
-//                                     when it was sent, and from when it was due; nanoseconds
 //
 // The children: cat (stdin to stdout), serve (an Executor on stdin and stdout), out BYTES.
 #include <capnp/rpc-twoparty.h>
@@ -277,6 +280,18 @@ kj::Promise<void> paced(ww::Guest& guest) {
   say(fromDue);
 }
 
+kj::Promise<void> crowd(ww::Guest& guest) {
+  auto executor = guest.bootstrap<ww::peer::Host>().executorRequest().send().getExecutor();
+  co_await executor.echoRequest().send();
+  ww::print("ready\n");
+  co_await guest.input().readAllBytes();
+  for (auto count = number(guest, 1); count > 0; count--) {
+    auto request = executor.echoRequest();
+    request.setMessage("0123456789abcdef");
+    co_await request.send();
+  }
+}
+
 }  // namespace
 
 WW_GUEST_MAIN(guest) {
@@ -289,6 +304,8 @@ WW_GUEST_MAIN(guest) {
     co_await through(guest);
   } else if (mode == "paced") {
     co_await paced(guest);
+  } else if (mode == "crowd") {
+    co_await crowd(guest);
   } else if (mode == "serve") {
     co_await serve(guest);
   } else if (mode == "cat") {
