@@ -81,7 +81,7 @@ double crowdEcho(TestNode& node, kj::ArrayPtr<const kj::byte> wasm, kj::uint cel
 }
 
 void benchCrowd(Report& report) {
-  constexpr kj::uint MANY = 1000, CALLS = 500'000;
+  constexpr kj::uint MANY = 1000, CALLS = 200'000;
   TestNode node(manyCells());
   auto wasm = component("cell-bench");
   Rounds rounds;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <kj/debug.h>
-#include <kj/encoding.h>
 #include <kj/time.h>
 #include <math.h>
 
@@ -79,7 +78,15 @@ kj::String show(const Target& target, Unit unit) {
   KJ_UNREACHABLE;
 }
 
-kj::String quoted(kj::StringPtr text) { return kj::str('"', kj::encodeCEscape(text), '"'); }
+// As JSON; names and reasons are one line each.
+kj::String quoted(kj::StringPtr text) {
+  kj::Vector<char> out;
+  for (auto c: text) {
+    if (c == '"' || c == '\\') out.add('\\');
+    out.add(uint8_t(c) < ' ' ? ' ' : c);
+  }
+  return kj::str('"', out, '"');
+}
 
 }  // namespace
 

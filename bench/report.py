@@ -49,9 +49,9 @@ def micro_rows(path):
         runs = [run for run in json.load(file)["benchmarks"]
                 if run.get("aggregate_name", "median") == "median"]
     firsts, rows = {}, []
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run["family_index"]):
         name = run["run_name"]
-        family, value = name.split("/")[0], run["real_time"]
+        family, value = name.split("/")[0], run["cpu_time"]
         row = {"part": "micro", "figure": name, "unit": "s", "value": value * 1e-9,
                "shown": nanoseconds(value)}
         if family in firsts:
@@ -100,43 +100,53 @@ def table(rows):
                f"{ceiling['shown']} | {part} | {target} |")
 
 
+def stem_of(figure):
+    """What figures of one chart share: their names but for the last part."""
+    for separator in ("/", ": ", ", "):
+        stem, found, _ = figure.rpartition(separator)
+        if found:
+            return stem + separator
+    return figure
+
+
 def groups(rows):
-    """What differs in the last part of its name only, and in no unit, is one chart."""
+    """What shares a stem and a unit is one chart: its title, and by name what is in it."""
     found = {}
     for row in rows:
         if "cannot" not in row:
-            stem = row["figure"].rpartition(", ")[0] or row["figure"]
-            found.setdefault((stem, row["unit"]), []).append(row)
+            found.setdefault((stem_of(row["figure"]), row["unit"]), []).append(row)
     for (stem, _), members in found.items():
-        names = {row["figure"] for row in members}
-        yield (stem if len(names) > 1 else members[0]["figure"]), members
+        several = len({row["figure"] for row in members}) > 1
+        title = stem.rstrip("/:, ") if several else members[0]["figure"]
+        bars = {}
+        for row in members:
+            bars.setdefault(row["figure"][len(stem):] if several else "this node", row)
+        # A ceiling as it was measured first.
+        for row in members:
+            ceiling = row.get("ceiling", {"value": 0})
+            if ceiling["value"] > 0 and ceiling["name"] not in (r["figure"] for r in members):
+                bars.setdefault(ceiling["name"], ceiling)
+        yield title, bars
 
 
-def bars(title, members):
-    """One a figure, and one a ceiling as it was measured first."""
-    several = len({row["figure"] for row in members}) > 1
-    values = {}
-    for row in members:
-        name = row["figure"][len(title) + 2:] if several else "this node"
-        values.setdefault(name, row)
-    for row in members:
-        if "ceiling" in row and row["ceiling"]["value"] > 0:
-            values.setdefault(row["ceiling"]["name"], row["ceiling"])
-    most = max(row["value"] for row in values.values())
+def chart(title, bars):
+    most = max(row["value"] for row in bars.values())
+    width = max(len(name) for name in bars)
     yield title
-    for name, row in values.items():
-        yield f"  {name:34} {row['shown']:>12}  {bar(row['value'] / most if most else 0)}"
+    for name, row in bars.items():
+        yield f"  {name:{width}} {row['shown']:>11}  {bar(row['value'] / most if most else 0)}"
 
 
 def section(rows, where):
     yield (f"One run, {where['date']}, at {where['commit']}: {where['processor']}, "
-           f"{where['cores']} cores, Linux {where['kernel']}.")
+           f"{where['cores']} cores, Linux {where['kernel']}; load {where['load']:.1f}.")
     yield ""
     yield from table(rows)
     yield ""
     yield "```"
-    for title, members in groups(rows):
-        yield from bars(title, members)
+    for title, bars in groups(rows):
+        if len(bars) > 1:
+            yield from chart(title, bars)
     yield "```"
 
 

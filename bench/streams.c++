@@ -116,7 +116,7 @@ void benchStreams(Report& report) {
                 [&]() { return kjPipe(node.waitScope); });
   }
   kj::StringPtr names[] = {"out of a guest"_kj, "into a guest"_kj,
-                           "through: child -> parent -> host"_kj};
+                           "child -> parent -> host"_kj};
   kj::StringPtr ceilings[] = {"memcpy"_kj, "a pipe of the kernel's"_kj, "a pipe of KJ's"_kj};
   for (size_t i = 0; i < 3; i++) {
     for (size_t ceiling = 0; ceiling < 3; ceiling++) {
