@@ -1,7 +1,7 @@
 #pragma once
 // What the figures are made with. Each stands beside its ceiling, measured in turn with it, since
-// the machine is shared and its speed drifts: of several rounds, the one whose ratio is in the
-// middle is told.
+// the machine is shared and its speed drifts: what is told is the middle one of several rounds'
+// ratios, and beside it the middle of the values.
 
 #include <kj/array.h>
 #include <kj/async.h>
@@ -24,13 +24,13 @@ double best(kj::FunctionParam<double()> trial);
 
 double middle(kj::ArrayPtr<double> values);  // sorts them
 
-// One round of what is compared: it and its ceiling.
+// What is compared: it and its ceiling, of one round, or the middle of several.
 struct Round {
   double value, ceiling;
+  double ratio = value / ceiling;
 };
 
-// The one whose ratio is in the middle.
-Round median(kj::ArrayPtr<Round> rounds);
+Round median(kj::ArrayPtr<const Round> rounds);
 
 // What is measured in turn, a row a round.
 class Rounds {
@@ -84,6 +84,7 @@ struct Figure {
   double value;
   kj::Maybe<Ceiling> ceiling = nullptr;
   Target target = {};
+  kj::Maybe<double> part = nullptr;  // of its ceiling; none: what the two values say
   kj::String note = nullptr;  // for a person: what it is not
 };
 

@@ -1,7 +1,14 @@
-// A cell that calls its host a thousand times a second, alone and beside cells that loop for ever;
-// a thousand cells that call without a pause; and what it takes to end one that loops.
+// A thousand times a second, alone and beside cells that loop for ever: a guest calls its host, and
+// a client on a thread of its own has a cell answer it. A thousand cells that call without a pause.
+// What it takes to end a cell that loops.
 #include <kj/debug.h>
+#include <kj/thread.h>
+#include <math.h>
+#include <sys/socket.h>
 #include <test-node.h>
+#include <time.h>
+#include <unistd.h>
+#include <algorithm>
 #include "bench.h"
 #include "child.h"
 
@@ -12,11 +19,8 @@ constexpr kj::uint CALLS = 3000;
 constexpr size_t SHARES = 3;
 constexpr kj::StringPtr NAMES[SHARES] = {"half"_kj, "99 %"_kj, "99.9 %"_kj};
 
-// Seconds within which each share of the calls was answered: from when it was sent, and from when
-// it was due.
-struct Answered {
-  double sent[SHARES], due[SHARES];
-};
+// Seconds within which each share of the calls was answered.
+using Answered = kj::FixedArray<double, SHARES>;
 
 NodeOptions manyCells() {
   NodeOptions options;
@@ -24,46 +28,104 @@ NodeOptions manyCells() {
   return options;
 }
 
-class Busy {
- public:
-  Busy() {
-    // Its code is there before anything competes for the loop.
-    node.runToEnd("cell-bench", {"paced", "1"});
-  }
+// ------------------------------------------------------------------------------------ a client
 
-  void loopsUpTo(kj::uint count) {
-    while (loops.size() < count) loops.add(node.run(spinner, {"spin"}));
-  }
+double secondsNow() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return double(now.tv_sec) + double(now.tv_nsec) * 1e-9;
+}
 
-  Answered measure() {
-    auto outcome = node.runToEnd("cell-bench", {"paced", kj::str(CALLS)});
-    KJ_ASSERT(outcome.code == 0, outcome.err);
-    Answered answered;
-    for (size_t i = 0; i < SHARES; i++) {
-      answered.sent[i] = number(outcome.out, i) * 1e-9;
-      answered.due[i] = number(outcome.out, SHARES + i) * 1e-9;
-    }
-    return answered;
+// On a thread of its own, at each whole millisecond at which the last call has been answered: how
+// long each took. Nothing that the node does delays its beginning.
+kj::Vector<double> callInTime(int socket) {
+  constexpr double PERIOD = 1e-3;
+  kj::Vector<double> all;
+  for (kj::uint i = 0; i < CALLS; i++) {
+    auto due = (floor(secondsNow() / PERIOD) + 1) * PERIOD;
+    timespec until{time_t(due), long((due - double(time_t(due))) * 1e9)};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
+    kj::byte byte = 'x';
+    KJ_ASSERT(write(socket, &byte, 1) == 1 && read(socket, &byte, 1) == 1);
+    all.add(secondsNow() - due);
   }
+  return all;
+}
 
- private:
-  const kj::Array<kj::byte> spinner = component("cell-plain");
-  TestNode node{manyCells()};
-  kj::Vector<Process::Client> loops;
-};
-
-void compare(Report& report, kj::StringPtr beside, const Answered& busy, const Answered& quiet) {
-  for (size_t i = 0; i < SHARES; i++) {
-    report.add(time(kj::str("1 kHz echo beside ", beside, ", from sent, ", NAMES[i], " within"),
-                    Round{busy.sent[i], quiet.sent[i]}, "alone"));
-  }
-  for (size_t i = 0; i < SHARES; i++) {
-    Target target;
-    if (i == 1) target = {Target::Of::MOST, 2e-3};  // two slices
-    report.add(time(kj::str("1 kHz echo beside ", beside, ", from due, ", NAMES[i], " within"),
-                    Round{busy.due[i], quiet.due[i]}, "alone", target));
+// Each byte of the client's goes to a cell, and comes back from it.
+kj::Promise<void> serve(kj::AsyncIoStream& client, ByteStream::Client in, ByteStream::Client out) {
+  kj::byte byte;
+  while (co_await client.tryRead(&byte, 1, 1) > 0) {
+    auto write = in.writeRequest();
+    write.setData(kj::arrayPtr(&byte, 1));
+    auto written = write.send().ignoreResult();
+    auto read = out.readRequest();
+    read.setMaxBytes(1);
+    co_await read.send();
+    co_await written;
+    co_await client.write(&byte, 1);
   }
 }
+
+Answered answeredClient(TestNode& node) {
+  int fds[2];
+  KJ_SYSCALL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
+  auto served = node.io.lowLevelProvider->wrapSocketFd(
+      fds[0], kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP);
+  auto process = node.run("cell-plain", {"cat"});
+  kj::Vector<double> all;
+  {
+    kj::Thread client([&all, fd = kj::AutoCloseFd(fds[1])]() { all = callInTime(fd); });
+    serve(*served, TestNode::stdin(process), TestNode::stdout(process)).wait(node.waitScope);
+  }
+  process.killRequest().send().wait(node.waitScope);
+  std::sort(all.begin(), all.end());
+  auto at = [&](size_t permille) { return all[(all.size() - 1) * permille / 1000]; };
+  Answered answered;
+  answered[0] = at(500);
+  answered[1] = at(990);
+  answered[2] = at(999);
+  return answered;
+}
+
+// ------------------------------------------------------------------------------------ a guest
+
+Answered answeredGuest(TestNode& node) {
+  auto outcome = node.runToEnd("cell-bench", {"paced", kj::str(CALLS)});
+  KJ_ASSERT(outcome.code == 0, outcome.err);
+  Answered answered;
+  for (size_t i = 0; i < SHARES; i++) answered[i] = number(outcome.out, i) * 1e-9;
+  return answered;
+}
+
+void compare(Report& report, kj::StringPtr name, const Answered& busy, const Answered& quiet,
+             bool hasTarget) {
+  for (size_t i = 0; i < SHARES; i++) {
+    Target target;
+    if (hasTarget && i == 1) target = {Target::Of::MOST, 2e-3};  // two slices
+    report.add(time(kj::str(name, ", ", NAMES[i], " within"), Round{busy[i], quiet[i]}, "alone",
+                    target));
+  }
+}
+
+void benchBeside(Report& report) {
+  TestNode node(manyCells());
+  auto spinner = component("cell-plain");
+  node.runToEnd("cell-bench", {"paced", "1"});  // its code is there before anything competes
+  auto guest = answeredGuest(node), client = answeredClient(node);
+  kj::Vector<Process::Client> loops;
+  auto beside = [&](kj::uint count, kj::StringPtr name) {
+    while (loops.size() < count) loops.add(node.run(spinner, {"spin"}));
+    compare(report, kj::str("1 kHz, guest -> host echo beside ", name), answeredGuest(node), guest,
+            false);
+    compare(report, kj::str("1 kHz, client -> cell -> client beside ", name),
+            answeredClient(node), client, count == 1);
+  };
+  beside(1, "one loop");
+  beside(1000, "1000 loops");
+}
+
+// ------------------------------------------------------------------------------------ a crowd
 
 // Seconds a call where so many cells call without a pause, so often in all.
 double crowdEcho(TestNode& node, kj::ArrayPtr<const kj::byte> wasm, kj::uint cells,
@@ -96,14 +158,7 @@ void benchCrowd(Report& report) {
 }  // namespace
 
 void benchBusy(Report& report) {
-  {
-    Busy busy;
-    auto alone = busy.measure();
-    busy.loopsUpTo(1);
-    compare(report, "one that loops", busy.measure(), alone);
-    busy.loopsUpTo(1000);
-    compare(report, "1000 that loop", busy.measure(), alone);
-  }
+  benchBeside(report);
   benchCrowd(report);
 }
 

@@ -47,6 +47,7 @@ kj::String show(double value, Unit unit) {
 
 // How much of its ceiling a figure reaches.
 kj::Maybe<double> partOf(const Figure& figure) {
+  KJ_IF_MAYBE(part, figure.part) return *part;
   KJ_IF_MAYBE(ceiling, figure.ceiling) {
     if (ceiling->unit != figure.unit) return nullptr;
     return isMoreBetter(figure.unit) ? figure.value / ceiling->value
@@ -108,31 +109,31 @@ double middle(kj::ArrayPtr<double> values) {
   return values[values.size() / 2];
 }
 
-Round median(kj::ArrayPtr<Round> rounds) {
-  std::sort(rounds.begin(), rounds.end(), [](Round a, Round b) {
-    return a.value / a.ceiling < b.value / b.ceiling;
-  });
-  return rounds[rounds.size() / 2];
+Round median(kj::ArrayPtr<const Round> rounds) {
+  auto of = [&](double Round::*member) {
+    return middle(KJ_MAP(round, rounds) { return round.*member; });
+  };
+  return {of(&Round::value), of(&Round::ceiling), of(&Round::ratio)};
 }
 
 Round Rounds::median(size_t value, size_t ceiling, double times) const {
-  auto rounds = KJ_MAP(row, rows) { return Round{row[value], row[ceiling] * times}; };
-  return bench::median(rounds);
+  return bench::median(KJ_MAP(row, rows) { return Round{row[value], row[ceiling] * times}; });
 }
 
 Figure rate(kj::String name, Round seconds, kj::StringPtr ceiling, Target target) {
   return {kj::mv(name), Unit::PER_SECOND, 1 / seconds.value,
-          Ceiling{kj::str(ceiling), 1 / seconds.ceiling, Unit::PER_SECOND}, target};
+          Ceiling{kj::str(ceiling), 1 / seconds.ceiling, Unit::PER_SECOND}, target,
+          1 / seconds.ratio};
 }
 
 Figure time(kj::String name, Round seconds, kj::StringPtr ceiling, Target target) {
   return {kj::mv(name), Unit::SECONDS, seconds.value,
-          Ceiling{kj::str(ceiling), seconds.ceiling, Unit::SECONDS}, target};
+          Ceiling{kj::str(ceiling), seconds.ceiling, Unit::SECONDS}, target, 1 / seconds.ratio};
 }
 
 Figure flow(kj::String name, Round bytes, kj::StringPtr ceiling, Target target) {
   return {kj::mv(name), Unit::BYTES_PER_SECOND, bytes.value,
-          Ceiling{kj::str(ceiling), bytes.ceiling, Unit::BYTES_PER_SECOND}, target};
+          Ceiling{kj::str(ceiling), bytes.ceiling, Unit::BYTES_PER_SECOND}, target, bytes.ratio};
 }
 
 void Report::begin(kj::StringPtr name) {

@@ -113,7 +113,7 @@ void addTogether(Report& report, Held held) {
   report.add({kj::str("cells in 4 GiB"), Unit::COUNT, FOUR_GIB / (held.all / held.count),
               Ceiling{kj::str("as many linear memories"), FOUR_GIB / (held.own / held.count),
                       Unit::COUNT},
-              {}, kj::str(" (extrapolated from ", held.count, ")")});
+              {}, nullptr, kj::str(" (extrapolated from ", held.count, ")")});
 }
 
 }  // namespace

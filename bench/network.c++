@@ -242,20 +242,18 @@ class Client {
     return {1 / trip, bytes};
   }
 
-  // In turn with Rust, as often as it: the machine's moods hit a round alike. Of the rounds the
-  // one whose ratio is the median is told.
+  // In turn with Rust, as often as it: the machine's moods hit a round alike.
   void benchBareStream() {
     auto back = swarm->open(peer, BACK).wait(waitScope);
     kj::Vector<Round> trips, bytes;
     for (int i = 0; i < ROUNDS; i++) {
       auto ours = runOurs(*back);
       auto rust = runRust();
-      trips.add(Round{ours.trips, rust.trips});
+      trips.add(Round{1 / ours.trips, 1 / rust.trips});
       bytes.add(Round{ours.bytes, rust.bytes});
     }
-    auto trip = median(trips);
-    report.add(rate(kj::str("node -> node ping-pong on a bare stream"),
-                    {1 / trip.value, 1 / trip.ceiling}, "with Rust at both ends"));
+    report.add(rate(kj::str("node -> node ping-pong on a bare stream"), median(trips),
+                    "with Rust at both ends"));
     report.add(flow(kj::str("node -> node bulk"), median(bytes), "with Rust at both ends",
                     {Target::Of::PART, 0.95}));
   }
