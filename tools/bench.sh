@@ -15,6 +15,7 @@ fi
 out=$build/bench
 lines=$out/results.jsonl micro=$out/micro.json
 rm -f "$lines" "$micro"
+export PYTHONDONTWRITEBYTECODE=1
 
 "$WW_ROOT/tools/build-rust.sh" engine-bench "$out/ww-engine-bench"
 for part in "${parts[@]}"; do
