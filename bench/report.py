@@ -14,6 +14,7 @@ import time
 MARKED = re.compile(r"(<!-- figures: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 BAR_CHARS = 36
 EIGHTHS = " ▏▎▍▌▋▊▉"
+BEYOND = 5  # times the largest figure: a ceiling above that is off the chart
 
 
 # ------------------------------------------------------------------------------------- gather
@@ -110,7 +111,8 @@ def stem_of(figure):
 
 
 def groups(rows):
-    """What shares a stem and a unit is one chart: its title, and by name what is in it."""
+    """What shares a stem and a unit is one chart: its title, by name what is in it, and up to which
+    value it goes."""
     found = {}
     for row in rows:
         if "cannot" not in row:
@@ -121,20 +123,24 @@ def groups(rows):
         bars = {}
         for row in members:
             bars.setdefault(row["figure"][len(stem):] if several else "this node", row)
+        scale = BEYOND * max(row["value"] for row in bars.values())
         # A ceiling as it was measured first.
         for row in members:
             ceiling = row.get("ceiling", {"value": 0})
             if ceiling["value"] > 0 and ceiling["name"] not in (r["figure"] for r in members):
                 bars.setdefault(ceiling["name"], ceiling)
-        yield title, bars
+        yield title, bars, scale
 
 
-def chart(title, bars):
-    most = max(row["value"] for row in bars.values())
+def chart(title, bars, scale):
+    """What is beyond the scale has an arrow, so that the others can be told apart."""
+    most = max(row["value"] for row in bars.values() if row["value"] <= scale)
     width = max(len(name) for name in bars)
     yield title
     for name, row in bars.items():
-        yield f"  {name:{width}} {row['shown']:>11}  {bar(row['value'] / most if most else 0)}"
+        share = row["value"] / most if most else 0
+        drawn = bar(share) if share <= 1 else bar(1) + "▶"
+        yield f"  {name:{width}} {row['shown']:>11}  {drawn}"
 
 
 def section(rows, where):
@@ -144,9 +150,9 @@ def section(rows, where):
     yield from table(rows)
     yield ""
     yield "```"
-    for title, bars in groups(rows):
+    for title, bars, scale in groups(rows):
         if len(bars) > 1:
-            yield from chart(title, bars)
+            yield from chart(title, bars, scale)
     yield "```"
 
 

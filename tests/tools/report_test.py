@@ -23,6 +23,8 @@ ROWS = [
      "ceiling": CEILING, "part_of_ceiling": 0.5, "target": ">= 0.90 of it", "met": False},
     {"part": "echo", "figure": "echo, on", "unit": "1/s", "value": 25.0, "shown": "25.0 /s",
      "ceiling": CEILING, "part_of_ceiling": 0.25, "target": ">= 0.20 of it", "met": True},
+    {"part": "echo", "figure": "echo, on", "unit": "1/s", "value": 25.0, "shown": "25.0 /s",
+     "ceiling": {"name": "far", "value": 1e6, "shown": "1000.0 k/s"}, "part_of_ceiling": 2.5e-5},
     {"part": "graft", "figure": "graft", "cannot": "no session"},
 ]
 MICRO = {"benchmarks": [
@@ -56,10 +58,12 @@ with tempfile.TemporaryDirectory() as work:
 assert "old" not in TEXT and "By hand." in TEXT and "not of this run" in TEXT
 assert "| echo, bare | 50.0 /s | native | 100.0 /s | 0.50 | >= 0.90 of it: **not met** |" in TEXT
 assert "0.25 | >= 0.20 of it: met |" in TEXT and "| graft | cannot: no session |" in TEXT
-# One chart of what shares a name, with the ceiling once, each bar as long as its value says.
+# One chart of what shares a name, with the ceiling once, each bar as long as its value says, unless
+# it is beyond them all.
 CHART = TEXT.split("```")[1].split("\n")[1:]
-assert [line.split()[0] for line in CHART if line] == ["echo", "bare", "on", "native"]
-assert [line.count("█") for line in CHART[1:4]] == [18, 9, 36]
+assert [line.split()[0] for line in CHART if line] == ["echo", "bare", "on", "native", "far"]
+assert [line.count("█") for line in CHART[1:5]] == [18, 9, 36, 36]
+assert [line.count("▶") for line in CHART[1:5]] == [0, 0, 0, 1]
 # Of Google Benchmark's the medians, each beside the first of its family.
 LAYERS = [row for row in FIGURES if row["part"] == "micro"]
 assert [row["figure"] for row in LAYERS] == ["call/near", "call/far"]
