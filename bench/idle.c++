@@ -1,57 +1,15 @@
 // What cells take that have said something over RPC and now wait: memory, as the kernel counts
 // it, and processor time.
 #include <kj/debug.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <test-node.h>
-#include <unistd.h>
 #include "bench.h"
+#include "proc.h"
 
 namespace ww::bench {
 namespace {
 
 constexpr kj::uint STEPS[] = {1, 1000, 10'000};
 constexpr double FOUR_GIB = double(uint64_t(4) << 30);
-
-double residentBytes() {
-  FILE* statm = fopen("/proc/self/statm", "r");
-  KJ_DEFER(fclose(statm));
-  unsigned long size, resident;  // in pages
-  KJ_ASSERT(fscanf(statm, "%lu %lu", &size, &resident) == 2);
-  return double(resident) * sysconf(_SC_PAGESIZE);
-}
-
-// Of linear memories: a mapping behind which at least this much is reserved, so that a guest's
-// pointers with any offset stay within.
-double linearBytes() {
-  constexpr size_t RESERVED = size_t(1) << 30;
-  FILE* maps = fopen("/proc/self/smaps", "r");
-  KJ_DEFER(fclose(maps));
-  char line[512], access[8];
-  unsigned long begin, end, lastEnd = 0, kib;
-  double sum = 0, last = 0;
-  while (fgets(line, sizeof(line), maps) != nullptr) {
-    if (sscanf(line, "%lx-%lx %7s", &begin, &end, access) == 3) {
-      bool isReserve = strncmp(access, "---", 3) == 0 && end - begin >= RESERVED;
-      if (isReserve && begin == lastEnd) sum += last;
-      // A memory may be of several mappings: its image, and what it has grown by.
-      if (begin != lastEnd || isReserve) last = 0;
-      lastEnd = end;
-    } else if (sscanf(line, "Rss: %lu kB", &kib) == 1) {
-      last += double(kib) * 1024;
-    }
-  }
-  return sum;
-}
-
-double processorSeconds() {
-  rusage usage;
-  KJ_SYSCALL(getrusage(RUSAGE_SELF, &usage));
-  auto seconds = [](timeval time) { return double(time.tv_sec) + double(time.tv_usec) * 1e-6; };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
 
 NodeOptions roomFor(kj::uint cells) {
   NodeOptions options;

@@ -15,6 +15,7 @@
 #include <ww/net/libp2p-swarm.h>
 #include "bench.h"
 #include "child.h"
+#include "proc.h"
 
 namespace ww::bench {
 namespace {
@@ -108,15 +109,6 @@ int serve() {
 }
 
 // ------------------------------------------------------------------------------------- client
-
-double residentBytes(pid_t pid) {
-  FILE* statm = fopen(kj::str("/proc/", pid, "/statm").cStr(), "r");
-  KJ_REQUIRE(statm != nullptr, "it has ended", pid);
-  KJ_DEFER(fclose(statm));
-  unsigned long size, resident;  // in pages
-  KJ_REQUIRE(fscanf(statm, "%lu %lu", &size, &resident) == 2);
-  return double(resident) * double(sysconf(_SC_PAGESIZE));
-}
 
 struct Caller {
   peer::Executor::Client executor;
@@ -308,13 +300,13 @@ class Client {
   }
 
   void benchHeld() {
-    auto before = residentBytes(serverPid);
+    auto before = residentBytes(kj::str(serverPid));
     kj::Vector<kj::Own<Libp2pSwarm>> others;
     for (kj::uint i = 0; i < HELD; i++) {
       others.add(makeSwarm(io, logger, false));
       connect(*others.back());
     }
-    auto each = (residentBytes(serverPid) - before) / HELD;
+    auto each = (residentBytes(kj::str(serverPid)) - before) / HELD;
     report.add({kj::str("a connection held, at ", HELD), Unit::BYTES, each});
   }
 };
