@@ -100,6 +100,17 @@ pub struct WwEngine {
     hub: Hub,
 }
 
+/// What cells have, for the engine alone.
+#[cfg(feature = "bench")]
+pub fn bench_config() -> wasmtime::Config {
+    config::running(&WwEngineOptions {
+        slice_us: 1000,
+        max_wasm_stack: 512 << 10,
+        debug_info: false,
+        max_cells: 64,
+    })
+}
+
 fn new_engine(
     options: &WwEngineOptions,
     hooks: WwHooks,

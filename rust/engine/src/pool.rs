@@ -26,7 +26,7 @@ pub fn further_memories(cells: u32) -> u32 {
     cells.saturating_add(4_000)
 }
 
-/// For so many cells at a time. Its stacks cost some 4 us each at the start, and as much at the end:
+/// For so many cells at a time. Its stacks cost some 4 us each at the start, and at the end:
 /// the engine protects the end of each by a call of its own.
 pub fn strategy(cells: u32) -> InstanceAllocationStrategy {
     let further = further_memories(cells);
