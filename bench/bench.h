@@ -56,8 +56,9 @@ void benchIdle();
 void benchBusy();
 void benchKill();
 
-// membrane.c++, epoch.c++: likewise.
+// membrane.c++, epoch.c++, threads.c++: likewise.
 void benchMembrane();
 void benchEpoch();
+void benchThreads();
 
 }  // namespace ww::bench

@@ -18,7 +18,8 @@ int main(int argc, char** argv) {
   } parts[] = {{"echo", benchEcho}, {"quota", benchQuota}, {"graft", benchGraft},
                {"spawn", benchSpawn}, {"streams", benchStreams}, {"idle", benchIdle},
                {"busy", benchBusy}, {"kill", benchKill},
-               {"membrane", benchMembrane}, {"epoch", benchEpoch}};
+               {"membrane", benchMembrane}, {"epoch", benchEpoch},
+               {"threads", benchThreads}};
   print("figure", "value", "ceiling", "value", "part");
   for (auto& part: parts) {
     bool wanted = argc == 1;
