@@ -37,3 +37,13 @@ function(ww_test name)
       "ASAN_OPTIONS=detect_stack_use_after_return=0;UBSAN_OPTIONS=print_stacktrace=1")
   endif()
 endfunction()
+
+# ww_python_test(NAME SCRIPT TIMEOUT [UNDER program...] [ENV NAME=VALUE...]): one in Python, run by
+# ctest; UNDER: what sets up what it takes, and then runs it.
+function(ww_python_test name script timeout)
+  cmake_parse_arguments(TEST "" "" "UNDER;ENV" ${ARGN})
+  add_test(NAME ${name}
+    COMMAND ${TEST_UNDER} python3 ${CMAKE_CURRENT_SOURCE_DIR}/${script}_test.py -v)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout}
+    ENVIRONMENT "PYTHONDONTWRITEBYTECODE=1;${TEST_ENV}")
+endfunction()

@@ -13,5 +13,9 @@ set(CMAKE_CXX_FLAGS_INIT "${flags}")
 
 # A reactor: see guest/sdk/preview1.c++. --no-wasm-opt: the driver would run whatever wasm-opt is on
 # the PATH, and Debian's does not know these instructions.
-set(CMAKE_EXE_LINKER_FLAGS_INIT
-  "-Wno-unused-command-line-argument --no-wasm-opt -mexec-model=reactor -Wl,--gc-sections -Wl,-z,stack-size=262144 -Wl,--stack-first -Wl,--initial-memory=1048576")
+set(linker_flags -Wno-unused-command-line-argument --no-wasm-opt -mexec-model=reactor
+  -Wl,--gc-sections -Wl,-z,stack-size=262144 -Wl,--stack-first -Wl,--initial-memory=1048576
+  # What guest-flags.txt says of exceptions, to the code generator in the linker.
+  -Wl,-mllvm,-wasm-enable-eh -Wl,-mllvm,-wasm-use-legacy-eh=false
+  -Wl,-mllvm,-exception-model=wasm)
+list(JOIN linker_flags " " CMAKE_EXE_LINKER_FLAGS_INIT)

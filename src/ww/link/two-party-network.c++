@@ -11,7 +11,7 @@ namespace {
 using capnp::word;
 
 // A call or an answer of the usual size fits; a message may say that it needs more.
-constexpr size_t SCRATCH_WORDS = 96;
+constexpr size_t SCRATCH_WORDS = 256;
 
 // Messages up to here lie in the object itself.
 constexpr size_t INLINE_WORDS = 64;
@@ -61,7 +61,7 @@ class TwoPartyNetwork::ScratchPool final: public kj::Refcounted {
 
   // Zeroed, as a message builder leaves it.
   void give(Block* block) {
-    constexpr kj::uint MOST = 256;
+    constexpr kj::uint MOST = 64;
     if (kept == MOST) return ::free(block);
     block->next = free;
     free = block;

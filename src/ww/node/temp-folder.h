@@ -1,6 +1,7 @@
 #pragma once
 // A folder for one test, removed with it.
 
+#include <filesystem>
 #include <kj/debug.h>
 #include <kj/filesystem.h>
 #include <kj/string.h>
@@ -12,9 +13,9 @@ namespace ww {
 class TempFolder {
  public:
   TempFolder() {
-    char name[] = "/tmp/ww-test-XXXXXX";
-    KJ_ASSERT(mkdtemp(name) != nullptr);
-    path = kj::str(name);
+    auto name = std::filesystem::temp_directory_path() / "ww-test-XXXXXX";
+    path = kj::str(name.c_str());
+    KJ_ASSERT(mkdtemp(path.begin()) != nullptr);
   }
   ~TempFolder() noexcept(false) { root().remove(place("")); }
   KJ_DISALLOW_COPY_AND_MOVE(TempFolder);
