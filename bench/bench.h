@@ -144,5 +144,6 @@ void benchBusy(Report& report);
 void benchKill(Report& report);      // busy.c++
 void benchMembrane(Report& report);
 void benchEpoch(Report& report);
+void benchThreads(Report& report);
 
 }  // namespace ww::bench

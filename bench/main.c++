@@ -16,7 +16,8 @@ constexpr Part PARTS[] = {
   {"echo"_kj, benchEcho}, {"quota"_kj, benchQuota}, {"guests"_kj, benchGuests},
   {"graft"_kj, benchGraft}, {"spawn"_kj, benchSpawn}, {"streams"_kj, benchStreams},
   {"idle"_kj, benchIdle}, {"busy"_kj, benchBusy}, {"kill"_kj, benchKill},
-  {"membrane"_kj, benchMembrane}, {"epoch"_kj, benchEpoch}};
+  {"membrane"_kj, benchMembrane}, {"epoch"_kj, benchEpoch},
+  {"threads"_kj, benchThreads}};
 
 // As the program itself has it: see src/ww/cli/main.c++.
 void setUp() {

@@ -3,7 +3,7 @@
 
 #include <kj/async-io.h>
 #include <kj/filesystem.h>
-#include <ww/cell/cell.h>
+#include <ww/cell/cell-builder.h>
 #include <ww/epoch/head-watch.h>
 #include <ww/ffi/caching-compiler.h>
 #include <ww/ffi/engine.h>
@@ -23,7 +23,8 @@ struct CellHost {
   ffi::Engine engine{{}, timer, waitScope};
   ffi::ThreadCompiler threads{engine};
   ffi::CachingCompiler compiler{threads};
-  CellList list{kj::systemPreciseCalendarClock()};
+  const CellList list{kj::systemPreciseCalendarClock()};
+  LoopCells here{list};
   LineQuota lines{logger, timer};
   LimitHits hits{lines};
   ManualHeadSource source;
@@ -31,7 +32,7 @@ struct CellHost {
   kj::Promise<void> following = heads.follow().eagerlyEvaluate(nullptr);
 
   CellParts parts(Limits limits = {}) {
-    return {engine, compiler, timer, lines, list, hits, limits};
+    return {engine, compiler, timer, lines, list, here, hits, limits};
   }
 
   // Once all that an input started is to be gone.

@@ -43,6 +43,7 @@ typedef struct WwEngineOptions {
 
 WwEngine* ww_engine_new(const WwEngineOptions* options, const WwHooks* hooks, void* hub,
                         WwError* error);
+WwEngine* ww_engine_share(const WwEngine* engine, void* hub, WwError* error);
 void ww_engine_drop(WwEngine* engine);
 WwBytes ww_engine_version(const WwEngine* engine);
 
@@ -126,8 +127,6 @@ typedef struct WwPipe WwPipe;
 
 enum WwPipeKind { WW_CONNECTION_IN, WW_CONNECTION_OUT, WW_STDIN, WW_STDOUT, WW_STDERR };
 
-typedef struct WwTraffic { uint64_t to_cell, from_cell; } WwTraffic;
-WwTraffic ww_cell_traffic(const WwCell* cell);
 WwPipe* ww_cell_pipe(const WwCell* cell, uint32_t which);
 ssize_t ww_pipe_read(WwPipe* pipe, uint8_t* buffer, size_t len);
 ssize_t ww_pipe_write(WwPipe* pipe, const WwSlice* pieces, size_t count);
@@ -138,6 +137,7 @@ bool ww_pipe_is_read_closed(WwPipe* pipe);
 bool ww_pipe_is_wanted(WwPipe* pipe);
 void ww_pipe_set_discards(WwPipe* pipe, bool discards);
 uint64_t ww_pipe_discarded(WwPipe* pipe);
+uint64_t ww_pipe_total(WwPipe* pipe);
 void ww_pipe_drop(WwPipe* pipe);
 
 #ifdef __cplusplus

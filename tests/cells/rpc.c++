@@ -11,6 +11,9 @@
 //   big BYTES         has that many zeros run as a component; prints the failure
 //   bench-echo COUNT IN_FLIGHT BYTES
 //                     prints nanoseconds a call; COUNT calls, IN_FLIGHT at a time
+//   bench-spawn COUNT IN_FLIGHT
+//                     prints nanoseconds a cell, from its start to its exit: COUNT of the component
+//                     on stdin, IN_FLIGHT at a time
 //   late-timer        computes for a while, then waits; fails if it did not wait for as long
 //   hold-host         holds its Host and Executor until they fail; traps if all of them are stale
 //   flood             reads its own component from stdin, starts a child that idles; 1 GiB of
@@ -207,6 +210,20 @@ kj::Promise<void> fork(ww::Guest& guest, Executor::Client executor) {
   co_await guest.onDisconnect();
 }
 
+struct SpawnBench {
+  Executor::Client executor;
+  kj::Array<kj::byte> wasm;
+  kj::uint left;
+
+  kj::Promise<void> worker() {
+    while (left > 0) {
+      --left;
+      auto ended = co_await start(executor, wasm, {}).waitRequest().send();
+      KJ_REQUIRE(ended.getExitCode() == 0);
+    }
+  }
+};
+
 struct Bench {
   Executor::Client executor;
   kj::String message;
@@ -222,18 +239,30 @@ struct Bench {
   }
 };
 
-kj::Promise<void> benchEcho(ww::Guest& guest, Executor::Client executor) {
-  auto number = [&](size_t i) { return kj::StringPtr(guest.args()[i]).parseAs<uint32_t>(); };
-  auto count = number(1), inFlight = number(2);
-  auto message = kj::heapString(number(3));
-  memset(message.begin(), 'x', message.size());
-  Bench bench{executor, kj::mv(message), count};
+uint32_t number(ww::Guest& guest, size_t arg) {
+  return kj::StringPtr(guest.args()[arg]).parseAs<uint32_t>();
+}
+
+template <typename Bench>
+kj::Promise<void> time(Bench& bench, uint32_t count, uint32_t inFlight) {
   auto& clock = kj::systemPreciseMonotonicClock();
   auto begin = clock.now();
   kj::Vector<kj::Promise<void>> workers;
   for (uint32_t i = 0; i < inFlight; i++) workers.add(bench.worker());
   co_await kj::joinPromises(workers.releaseAsArray());
   ww::print(kj::str((clock.now() - begin) / kj::NANOSECONDS / double(count), '\n'));
+}
+
+kj::Promise<void> benchEcho(ww::Guest& guest, Executor::Client executor) {
+  auto message = kj::heapString(number(guest, 3));
+  memset(message.begin(), 'x', message.size());
+  Bench bench{executor, kj::mv(message), number(guest, 1)};
+  co_await time(bench, bench.left, number(guest, 2));
+}
+
+kj::Promise<void> benchSpawn(ww::Guest& guest, Executor::Client executor) {
+  SpawnBench bench{executor, co_await guest.input().readAllBytes(), number(guest, 1)};
+  co_await time(bench, bench.left, number(guest, 2));
 }
 
 }  // namespace
@@ -264,6 +293,8 @@ WW_GUEST_MAIN(guest) {
     co_await fork(guest, executor);
   } else if (mode == "bench-echo") {
     co_await benchEcho(guest, executor);
+  } else if (mode == "bench-spawn") {
+    co_await benchSpawn(guest, executor);
   } else if (mode == "late-timer") {
     co_await lateTimer(guest);
   } else if (mode == "hold-host") {

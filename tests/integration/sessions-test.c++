@@ -26,7 +26,7 @@ class Pid0 {
     return kj::heapString(text.asPtr());
   }
 
-  size_t children() { return cell->getUsage().children; }
+  size_t children() { return cell->getRecord().countChildren(); }
   void closeStdin() { stdin->shutdownWrite(); }
   int32_t wait() { return cell->wait().wait(node.waitScope); }
 

@@ -3,6 +3,7 @@
 #include <kj/debug.h>
 #include <kj/filesystem.h>
 #include <kj/test.h>
+#include <stdlib.h>
 #include <string.h>
 #include <ww/net/identity.h>
 #include <ww/node/directory-store.h>
@@ -14,6 +15,13 @@ constexpr uint64_t MAX_CODE_BYTES = uint64_t(1) << 30;
 
 // Shared by all tests: what one of them has compiled, the next one finds.
 kj::Own<Store> codeStore() { return kj::heap<DirectoryStore>(WW_TEST_CODE, MAX_CODE_BYTES); }
+
+// The same tests are run on several loops too.
+NodeOptions onLoops(NodeOptions options) {
+  auto loops = getenv("WW_TEST_LOOPS");
+  if (loops != nullptr) options.threads = kj::StringPtr(loops).parseAs<kj::uint>();
+  return options;
+}
 
 PeerId testPeerId() { return Identity::generate().getPeerId().clone(); }
 
@@ -27,20 +35,21 @@ kj::Array<kj::byte> component(kj::StringPtr name) {
 
 TestNode::TestNode(NodeOptions options)
     : swarm(network, testPeerId()),
-      node(options, io.provider->getTimer(), waitScope, heads, swarm, logger, {codeStore()}) {
+      node(onLoops(options), io.provider->getTimer(), waitScope, heads, swarm, logger,
+           {codeStore()}) {
   graft();
 }
 
 TestNode::TestNode(NodeOptions options, kj::Own<const ffi::CompileWorker> worker)
     : swarm(network, testPeerId()),
-      node(options, io.provider->getTimer(), waitScope, heads, swarm, logger,
+      node(onLoops(options), io.provider->getTimer(), waitScope, heads, swarm, logger,
            {codeStore(), kj::mv(worker)}) {
   graft();
 }
 
 TestNode::TestNode(NodeOptions options, kj::Timer& timer)
     : swarm(network, testPeerId()),
-      node(options, timer, waitScope, heads, swarm, logger, {codeStore()}) {
+      node(onLoops(options), timer, waitScope, heads, swarm, logger, {codeStore()}) {
   graft();
 }
 

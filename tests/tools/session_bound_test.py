@@ -4,8 +4,10 @@ import re
 import sys
 
 EXCEPTIONS = {"MembraneServer": "outlives every session; it mints them",
-              "KeySigner": "a client's own, and given to no session's holder"}
-CLASS = re.compile(r"(?:class|struct)\s+(\w+)\s*(?:final)?\s*:(?!:)\s*([^{;()]*?)\{", re.S)
+              "KeySigner": "a client's own, and given to no session's holder",
+              "Door": "one loop's of a node, for the others of it; what comes through is bound"}
+CLASS = re.compile(
+    r"(?:class|struct)\s+(?:\w+::)*(\w+)\s*(?:final)?\s*:(?!:)\s*([^{;()]*?)\{", re.S)
 
 
 def unbound(text):
@@ -16,6 +18,7 @@ def unbound(text):
 assert unbound("class A final: public peer::Host::Server {") == ["A"]
 assert unbound("class A final\n    : public stem::Membrane<X>::Server {") == ["A"]
 assert unbound("struct A: peer::Host::Server {") == ["A"]
+assert unbound("class B::A final: public peer::Host::Server {") == ["A"]
 assert unbound("class A: private B, public peer::Host::Server {") == ["A"]
 assert unbound("class A final: public SessionBound<peer::Host> {") == []
 

@@ -1,6 +1,7 @@
 //! What a cell may have of memory and tables, it and all that it starts: what a cell takes is taken
 //! from its parent's part too, and given back at its end.
 
+use crate::{WwCell, boxed, unheard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
@@ -118,6 +119,55 @@ impl Budget {
     pub fn take_hits(&self) -> u32 {
         self.hits.swap(0, Relaxed)
     }
+}
+
+// ---- for the loop
+
+/// What a cell may have, for those that it starts. Any thread.
+pub struct WwBudget(pub Arc<Budget>);
+
+/// # Safety
+/// `cell` lives. Given back with `ww_budget_drop`; it may outlive the cell.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_cell_budget(cell: *const WwCell) -> *mut WwBudget {
+    boxed(WwBudget(unsafe { &*cell }.0.budget().clone()))
+}
+
+/// Of no cell, for several to have a part of; itself a part of `parent`, unless that is null. Given
+/// back with `ww_budget_drop`.
+///
+/// # Safety
+/// `parent` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_budget_new(
+    memory_bytes: u64,
+    table_elements: u64,
+    parent: *const WwBudget,
+) -> *mut WwBudget {
+    let parent = unsafe { parent.as_ref() }.map(|budget| budget.0.clone());
+    boxed(WwBudget(Budget::shared(memory_bytes as usize, table_elements as usize, parent)))
+}
+
+/// # Safety
+/// Given back once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_budget_drop(budget: *mut WwBudget) {
+    unheard(|| drop(unsafe { Box::from_raw(budget) }));
+}
+
+/// Bytes of linear memory that the cell itself has, now and at most, children not counted.
+#[repr(C)]
+pub struct WwUsage {
+    pub memory: u64,
+    pub memory_peak: u64,
+}
+
+/// # Safety
+/// `budget` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_budget_usage(budget: *const WwBudget) -> WwUsage {
+    let budget = unsafe { &(*budget).0 };
+    WwUsage { memory: budget.used() as u64, memory_peak: budget.peak() as u64 }
 }
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ impl Cell {
         runnable: &Runnable,
         options: CellOptions,
         waker: CellWaker,
+        ticks: TickClock,
     ) -> Self {
         let pipes: [Arc<Pipe>; 5] =
             std::array::from_fn(|_| Arc::new(Pipe::new(options.pipe_capacity, engine.hooks)));
@@ -87,7 +88,6 @@ impl Cell {
             Budget::new(options.memory_bytes, options.table_elements, options.parent.clone());
         let limiter = CellLimiter::new(budget.clone(), options.most, engine.further.clone());
         let state = new_state(&options, &pipes, deadline.clone(), limiter);
-        let ticks = engine.ticker.clock();
         let store = new_store(engine, state, &options, ticks.clone(), progress.clone());
         let run = run(store, runnable.clone(), options.footprint, progress.instantiated.clone());
         let run = Box::pin(run);
@@ -153,13 +153,6 @@ impl Cell {
 
     pub fn pipe(&self, which: usize) -> Option<&Arc<Pipe>> {
         self.pipes.get(which)
-    }
-
-    /// Bytes that were ever put into its pipes: to it, and by it.
-    pub fn traffic(&self) -> (u64, u64) {
-        let [connection_in, connection_out, stdin, stdout, stderr] = &self.pipes;
-        let sum = |pipes: &[&Arc<Pipe>]| pipes.iter().map(|pipe| pipe.total()).sum();
-        (sum(&[connection_in, stdin]), sum(&[connection_out, stdout, stderr]))
     }
 
     /// Frees the store, its memory and its stack at once, then tells the host's ends: end of file

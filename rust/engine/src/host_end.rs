@@ -18,21 +18,6 @@ pub unsafe extern "C" fn ww_cell_pipe(cell: *const WwCell, which: u32) -> *const
         .map_or(ptr::null(), |pipe| Arc::into_raw(pipe.clone()))
 }
 
-/// Bytes that the cell was given, and that it wrote, over all its pipes.
-#[repr(C)]
-pub struct WwTraffic {
-    pub to_cell: u64,
-    pub from_cell: u64,
-}
-
-/// # Safety
-/// `cell` lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_cell_traffic(cell: *const WwCell) -> WwTraffic {
-    let (to_cell, from_cell) = guard(|| Ok(unsafe { &*cell }.0.traffic())).unwrap_or_default();
-    WwTraffic { to_cell, from_cell }
-}
-
 fn moved(moved: Moved) -> isize {
     match moved {
         Moved::Bytes(n) => n as isize,
@@ -119,6 +104,17 @@ pub unsafe extern "C" fn ww_pipe_discarded(pipe: *const Pipe) -> u64 {
     guard(|| Ok(unsafe { &*pipe }.discarded())).unwrap_or(0)
 }
 
+/// Bytes that were ever put in. Any thread.
+///
+/// # Safety
+/// `pipe` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_pipe_total(pipe: *const Pipe) -> u64 {
+    guard(|| Ok(unsafe { &*pipe }.total())).unwrap_or(0)
+}
+
+/// Any thread.
+///
 /// # Safety
 /// Given back once.
 #[unsafe(no_mangle)]

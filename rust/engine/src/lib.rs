@@ -1,7 +1,7 @@
 //! WebAssembly components as cells that a foreign event loop (KJ's) polls.
 //!
-//! * All runs on the loop's own thread, but for compilation, which any thread may do, and for
-//!   waking, which any thread may do.
+//! * All of a cell runs on its loop's own thread, but for compilation and waking, which any thread
+//!   may do. Several loops may share one engine, and run the same components.
 //! * A cell is one boxed future (instantiate, then `wasi:cli/run`). The loop polls it; its waker
 //!   arms an event of that loop. Dropping it at any point ends the guest and frees its memory.
 //! * Bytes cross through pipes: the guest's end is a `wasi:io` stream, the host's a few functions
@@ -27,7 +27,7 @@ mod streams;
 mod ticker;
 mod waker;
 
-use budget::Budget;
+use budget::WwBudget;
 use cell::{Cell, CellOptions, Outcome};
 use clock::Deadline;
 use component::Runnable;
@@ -37,7 +37,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 use streams::Streams;
-use ticker::Ticker;
+use ticker::{TickClock, Ticker};
 use waker::{CellWaker, Hub};
 use wasmtime::Engine;
 use wasmtime::component::{Linker, ResourceTable};
@@ -95,9 +95,11 @@ pub(crate) struct EngineShared {
     further: FurtherMemories,
 }
 
+/// The engine as one loop has it: several may share one.
 pub struct WwEngine {
     shared: Arc<EngineShared>,
     hub: Hub,
+    ticks: TickClock,
 }
 
 /// What cells have, for the engine alone.
@@ -129,16 +131,12 @@ fn new_engine(
     clock::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     let ticker = Ticker::start(engine.weak(), Duration::from_micros(options.slice_us.max(100)))?;
-    Ok(WwEngine {
-        shared: Arc::new(EngineShared {
-            engine,
-            linker,
-            hooks,
-            ticker,
-            further: FurtherMemories::new(pool::further_memories(options.max_cells) as usize),
-        }),
-        hub: Hub::new(hub, hooks),
-    })
+    let further = FurtherMemories::new(pool::further_memories(options.max_cells) as usize);
+    Ok(for_loop(Arc::new(EngineShared { engine, linker, hooks, ticker, further }), hub))
+}
+
+fn for_loop(shared: Arc<EngineShared>, hub: *mut c_void) -> WwEngine {
+    WwEngine { hub: Hub::new(hub, shared.hooks), ticks: shared.ticker.clock(), shared }
 }
 
 fn resources(error: impl std::fmt::Display) -> Failure {
@@ -165,8 +163,24 @@ pub unsafe extern "C" fn ww_engine_new(
     }
 }
 
+/// The same engine for another loop, whose cells' wakes go to `hub`. Components are of all of them.
+/// Any thread.
+///
 /// # Safety
-/// Every component and cell of it is gone.
+/// `engine` lives; `hub` is what its hooks take.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_engine_share(
+    engine: *const WwEngine,
+    hub: *mut c_void,
+    error: *mut WwError,
+) -> *mut WwEngine {
+    unsafe {
+        deliver(error, ptr::null_mut(), || Ok(boxed(for_loop((*engine).shared.clone(), hub))))
+    }
+}
+
+/// # Safety
+/// Every cell of it is gone; and every component, unless another shares it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_engine_drop(engine: *mut WwEngine) {
     unheard(|| drop(unsafe { Box::from_raw(engine) }));
@@ -333,9 +347,6 @@ impl WwCellOptions {
     }
 }
 
-/// What a cell may have, for those that it starts.
-pub struct WwBudget(Arc<Budget>);
-
 pub struct WwCell(Cell);
 
 /// # Safety
@@ -353,53 +364,11 @@ pub unsafe extern "C" fn ww_cell_new(
         deliver(error, ptr::null_mut(), || {
             let engine = &*engine;
             let waker = CellWaker::new(task, id, engine.hub.clone());
-            Ok(boxed(WwCell(Cell::new(&engine.shared, &(*component).0, (*options).read()?, waker))))
+            let ticks = engine.ticks.clone();
+            let options = (*options).read()?;
+            Ok(boxed(WwCell(Cell::new(&engine.shared, &(*component).0, options, waker, ticks))))
         })
     }
-}
-
-/// # Safety
-/// `cell` lives. Given back with `ww_budget_drop`; it may outlive the cell.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_cell_budget(cell: *const WwCell) -> *mut WwBudget {
-    boxed(WwBudget(unsafe { &*cell }.0.budget().clone()))
-}
-
-/// Of no cell, for several to have a part of; itself a part of `parent`, unless that is null. Given
-/// back with `ww_budget_drop`.
-///
-/// # Safety
-/// `parent` lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_budget_new(
-    memory_bytes: u64,
-    table_elements: u64,
-    parent: *const WwBudget,
-) -> *mut WwBudget {
-    let parent = unsafe { parent.as_ref() }.map(|budget| budget.0.clone());
-    boxed(WwBudget(Budget::shared(memory_bytes as usize, table_elements as usize, parent)))
-}
-
-/// # Safety
-/// Given back once.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_budget_drop(budget: *mut WwBudget) {
-    unheard(|| drop(unsafe { Box::from_raw(budget) }));
-}
-
-/// Bytes of linear memory that the cell itself has, now and at most, children not counted.
-#[repr(C)]
-pub struct WwUsage {
-    pub memory: u64,
-    pub memory_peak: u64,
-}
-
-/// # Safety
-/// `budget` lives.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ww_budget_usage(budget: *const WwBudget) -> WwUsage {
-    let budget = unsafe { &(*budget).0 };
-    WwUsage { memory: budget.used() as u64, memory_peak: budget.peak() as u64 }
 }
 
 /// Of this thread, in nanoseconds.

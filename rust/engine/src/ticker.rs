@@ -1,24 +1,32 @@
 //! The engine's tick: what makes a running guest yield to the loop.
 //!
-//! A thread counts ticks while guests are being polled. When nothing was polled for a while it
-//! sleeps, so that an idle node costs no processor time; the next poll wakes it.
+//! A thread counts ticks while guests are being polled, by whichever loop. When nothing was polled
+//! for a while it sleeps, so that an idle node costs no processor time; the next poll wakes it.
+//! Each loop counts its polls in a place of its own: what two processors write by turns costs both.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use wasmtime::EngineWeak;
 
 /// So many ticks without a poll, and the thread sleeps.
 const IDLE_TICKS: u32 = 50;
 
+/// Polls of one loop. Its thread alone writes it.
+#[derive(Default)]
+#[repr(align(128))] // a cache line, and the one that is fetched with it
+struct Polls {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
 #[derive(Default)]
 struct Shared {
     period: Duration,
     ticks: AtomicU64,
-    begun: AtomicU64, // polls
-    ended: AtomicU64,
     asleep: AtomicBool,
     stop: AtomicBool,
+    loops: Mutex<Vec<Weak<Polls>>>,
     bell: (Mutex<()>, Condvar),
 }
 
@@ -34,8 +42,13 @@ impl Ticker {
         Ok(Ticker { shared })
     }
 
+    /// For one loop more.
     pub fn clock(&self) -> TickClock {
-        TickClock(self.shared.clone())
+        let polls = Arc::new(Polls::default());
+        let mut loops = self.shared.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        loops.retain(|polls| polls.strong_count() > 0);
+        loops.push(Arc::downgrade(&polls));
+        TickClock { shared: self.shared.clone(), polls }
     }
 }
 
@@ -46,35 +59,38 @@ impl Drop for Ticker {
     }
 }
 
-/// What a cell needs of the ticker.
+/// What the cells of one loop need of the ticker.
 #[derive(Clone)]
-pub struct TickClock(Arc<Shared>);
+pub struct TickClock {
+    shared: Arc<Shared>,
+    polls: Arc<Polls>,
+}
 
 impl TickClock {
     /// A poll begins; returns the tick it begins in.
     pub fn begin_poll(&self) -> u64 {
-        self.0.begun.fetch_add(1, SeqCst);
-        if self.0.asleep.load(SeqCst) {
-            self.0.wake();
+        self.polls.begun.fetch_add(1, SeqCst);
+        if self.shared.asleep.load(SeqCst) {
+            self.shared.wake();
         }
         self.now()
     }
 
     /// Ends the poll when it is dropped.
     pub fn polling(&self) -> Polling<'_> {
-        Polling(&self.0)
+        Polling(&self.polls)
     }
 
     pub fn now(&self) -> u64 {
-        self.0.ticks.load(Relaxed)
+        self.shared.ticks.load(Relaxed)
     }
 
     pub fn half_a_tick_ns(&self) -> u64 {
-        self.0.period.as_nanos() as u64 / 2
+        self.shared.period.as_nanos() as u64 / 2
     }
 }
 
-pub struct Polling<'a>(&'a Shared);
+pub struct Polling<'a>(&'a Polls);
 
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
@@ -94,8 +110,8 @@ impl Shared {
             self.ticks.fetch_add(1, Relaxed);
             engine.increment_epoch();
             // A poll lasts as long as its guest computes: only one that has ended is idleness.
-            let begun = self.begun.load(Relaxed);
-            let busy = begun != seen || self.ended.load(Relaxed) != begun;
+            let (begun, ended) = self.polls();
+            let busy = begun != seen || ended != begun;
             idle = if busy { 0 } else { idle + 1 };
             seen = begun;
             if idle >= IDLE_TICKS {
@@ -106,11 +122,20 @@ impl Shared {
         }
     }
 
+    /// Of all loops: those that have begun, and those that have ended.
+    fn polls(&self) -> (u64, u64) {
+        let loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = loops.iter().filter_map(Weak::upgrade);
+        live.fold((0, 0), |(begun, ended), polls| {
+            (begun + polls.begun.load(SeqCst), ended + polls.ended.load(Relaxed))
+        })
+    }
+
     fn sleep(&self, seen: u64) {
         let mut guard = self.bell.0.lock().unwrap();
         self.asleep.store(true, SeqCst);
         // A poll that began before `asleep` could be seen does not ring.
-        while self.begun.load(SeqCst) == seen && !self.stop.load(SeqCst) {
+        while self.polls().0 == seen && !self.stop.load(SeqCst) {
             guard = self.bell.1.wait(guard).unwrap();
         }
         self.asleep.store(false, SeqCst);

@@ -40,4 +40,12 @@ kj::Maybe<kj::String> findLimit(const kj::Exception& exception) {
   return kj::str(rest.slice(0, rest.findFirst(':').orDefault(rest.size())));
 }
 
+kj::Exception inOwnWords(kj::Exception&& exception) {
+  constexpr auto PREFIX = "remote exception: "_kj;
+  auto text = exception.getDescription();
+  if (!text.startsWith(PREFIX)) return kj::mv(exception);
+  return kj::Exception(exception.getType(), exception.getFile(), exception.getLine(),
+                       kj::str(text.slice(PREFIX.size())));
+}
+
 }  // namespace ww

@@ -5,6 +5,7 @@
 // Each function returns the exception, for KJ_REQUIRE-free code on the paths that guests and peers
 // can reach: answer with it, never throw it across a callback of another library.
 
+#include <kj/async.h>
 #include <kj/exception.h>
 #include <kj/string.h>
 
@@ -34,5 +35,16 @@ kj::Exception overloaded(kj::StringPtr limit);
 
 // The limit's name, without what may follow it after another colon, if it is such a one.
 kj::Maybe<kj::String> findLimit(const kj::Exception& exception);
+
+// Of a call that crossed to another loop of this node: as it was made there, without what RPC puts
+// in front of it.
+kj::Exception inOwnWords(kj::Exception&& exception);
+
+template <typename T>
+kj::Promise<T> inOwnWords(kj::Promise<T>&& promise) {
+  return promise.catch_([](kj::Exception&& exception) -> kj::Promise<T> {
+    return inOwnWords(kj::mv(exception));
+  });
+}
 
 }  // namespace ww

@@ -31,4 +31,12 @@ void LineQuota::taskFailed(kj::Exception&& exception) {
   KJ_LOG(ERROR, "lines that were not logged were not counted", exception);
 }
 
+void FarLines::log(uint64_t whose, LogLevel level, kj::StringPtr event,
+                   kj::ArrayPtr<const LogField> fields) {
+  auto copy = KJ_MAP(field, fields) { return LogField{field.name, kj::str(field.value)}; };
+  inbox->post([&quota = quota, whose, level, event, copy = kj::mv(copy)]() {
+    quota.log(whose, level, event, copy);
+  });
+}
+
 }  // namespace ww

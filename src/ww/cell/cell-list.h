@@ -2,23 +2,23 @@
 // What a node knows of its cells beyond their running: whose they are, since when, how they ended.
 // Of those that have ended it keeps the last few. A view is the part of it that somebody may see.
 //
-// One event loop. A record outlives its cell; the list outlives the running of every cell in it.
+// One of a node, whatever its loops: any thread may ask and tell. A lock is taken where a cell
+// starts and ends, and where somebody looks. A record outlives its cell.
 
 #include <deque>
 #include <kj/map.h>
+#include <kj/mutex.h>
 #include <kj/refcount.h>
 #include <kj/time.h>
 #include <peer.capnp.h>
 #include <ww/base/ed25519.h>
-#include <ww/cell/cell-log.h>
 #include <ww/cell/limit-hits.h>
+#include <ww/ffi/guest-task.h>
 
 namespace ww {
 
-class Cell;
-
 // Through which session a cell was started, directly or by a cell of that session.
-struct CellOrigin final: public kj::Refcounted {
+struct CellOrigin final: public kj::AtomicRefcounted {
   CellOrigin(uint64_t session, kj::Maybe<PublicKey> key): session(session), key(key) {}
 
   // Those of one key are one tenant, the owner is one, and pid0's cells are.
@@ -28,30 +28,51 @@ struct CellOrigin final: public kj::Refcounted {
   const kj::Maybe<PublicKey> key;  // of the session's client; none: the owner's, or pid0's
 };
 
-struct CellUsage {
-  uint64_t memory = 0;      // bytes of its linear memories; 0 once it has ended
-  uint64_t memoryPeak = 0;
-  kj::Duration cpu = 0 * kj::NANOSECONDS;
-  size_t children = 0;      // that run
-  uint64_t bytesIn = 0, bytesOut = 0;  // over its connection and its stdio
-};
-
-struct CellRecord final: public kj::Refcounted {
+// What is known of a cell from its start on.
+struct CellFacts {
   uint64_t id = 0;
   uint64_t parent = 0;
-  kj::Own<CellOrigin> origin;
-  kj::String component;               // its hash
-  kj::Array<kj::String> args;         // as many as are kept
-  kj::Date startedAt = kj::UNIX_EPOCH;
-  kj::Maybe<Cell&> cell;              // while it runs
-  int32_t exitCode = 0;               // once it does not
-  kj::String cause;                   // why it trapped
-  kj::Maybe<kj::Own<CellLog>> log;    // if it is detached
-  CellUsage usage;                    // once it has ended
-  CellHits hits;
+  kj::uint loop = 0;            // that it runs on
+  kj::Own<const CellOrigin> origin;
+  kj::String component;         // its hash
+  kj::Array<kj::String> args;   // as many as are kept
+};
 
+class CellRecord final: public kj::AtomicRefcounted {
+ public:
+  CellRecord(CellFacts facts, kj::Date startedAt, const ffi::GuestMeter& meter);
+
+  const CellFacts& getFacts() const { return facts; }
+  LimitHolder asHolder() const { return {facts.id, 0, nullptr, facts.origin->getTenant()}; }
+
+  bool isRunning() const;
+  bool isDetached() const { return detached.load(std::memory_order_acquire); }
+  uint64_t getMemory() const;  // bytes; 0 once it has ended
+  kj::uint countChildren() const { return children.load(std::memory_order_relaxed); }
   void describe(peer::CellInfo::Builder info) const;
-  LimitHolder asHolder() const { return {id, 0, nullptr, origin->getTenant()}; }
+
+  const CellHits hits;
+
+ private:
+  friend class CellList;
+  struct Usage {
+    uint64_t memoryPeak = 0;
+    kj::Duration cpu = 0 * kj::NANOSECONDS;
+    uint64_t bytesIn = 0, bytesOut = 0;  // over its connection and its stdio
+  };
+  struct State {
+    kj::Maybe<kj::Own<const ffi::GuestMeter>> meter;  // while it runs
+    Usage usage;                                      // once it does not
+    int32_t exitCode = 0;
+    kj::String cause;                                 // why it trapped
+  };
+  static Usage usageOf(const ffi::GuestMeter& meter);
+
+  const CellFacts facts;
+  const kj::Date startedAt;
+  mutable std::atomic<bool> detached{false};
+  mutable std::atomic<kj::uint> children{0};  // that run
+  kj::MutexGuarded<State> state;
 };
 
 class CellList final {
@@ -63,49 +84,59 @@ class CellList final {
   explicit CellList(const kj::Clock& clock): clock(clock) {}
   KJ_DISALLOW_COPY_AND_MOVE(CellList);
 
-  kj::Own<CellRecord> add(Cell& cell, uint64_t id, uint64_t parent, CellOrigin& origin,
-                          kj::StringPtr component, kj::ArrayPtr<const kj::String> args);
+  kj::Own<const CellRecord> add(CellFacts facts, const ffi::GuestMeter& meter) const;
 
-  kj::Maybe<CellRecord&> find(uint64_t id) {
-    return records.find(id).map([](auto& record) -> CellRecord& { return *record; });
-  }
+  kj::Maybe<kj::Own<const CellRecord>> find(uint64_t id) const;
 
   // Bytes of linear memory, of the cells that run.
   uint64_t getMemory() const;
 
   // Of a cell of this list, at its end.
-  void end(CellRecord& record, int32_t exitCode, kj::StringPtr cause);
+  void end(const CellRecord& record, int32_t exitCode, kj::StringPtr cause) const;
 
-  // Detached cells of the same holder that run.
-  kj::uint countDetached(const CellOrigin& of) const;
+  // Makes it one of the detached cells of its holder. If so many run already: how many.
+  kj::Maybe<kj::uint> detach(const CellRecord& record) const;
 
  private:
   friend class CellView;
+  struct State {
+    kj::TreeMap<uint64_t, kj::Own<const CellRecord>> records;
+    std::deque<uint64_t> ended;  // in the order of their ends
+  };
+  static kj::Maybe<const CellRecord&> find(const State& state, uint64_t id);
+
   const kj::Clock& clock;
-  kj::TreeMap<uint64_t, kj::Own<CellRecord>> records;
-  std::deque<uint64_t> ended;  // in the order of their ends
+  kj::MutexGuarded<State> state;
 };
+
+// Where a cell's hits are counted; elsewhere, if it is not known any more.
+inline const CellHits& hitsOf(const kj::Maybe<kj::Own<const CellRecord>>& record,
+                              const CellHits& otherwise) {
+  KJ_IF_MAYBE(r, record) return (*r)->hits;
+  return otherwise;
+}
 
 // Some of the cells of a list, which outlives it.
 class CellView {
  public:
-  static CellView ofAll(CellList& list) { return CellView(list); }
+  static CellView ofAll(const CellList& list) { return CellView(list); }
 
   // What this cell started, and their descendants.
-  static CellView ofParent(CellList& list, uint64_t id);
+  static CellView ofParent(const CellList& list, uint64_t id);
 
   // Those of all sessions of this key.
-  static CellView ofKey(CellList& list, const PublicKey& key);
+  static CellView ofKey(const CellList& list, const PublicKey& key);
 
-  bool includes(const CellRecord& record) const;
-  kj::Array<kj::Own<CellRecord>> list() const;
+  kj::Array<kj::Own<const CellRecord>> list() const;
 
   // Throws, naming the number, if there is none here.
-  CellRecord& get(uint64_t id) const;
+  kj::Own<const CellRecord> get(uint64_t id) const;
 
  private:
-  explicit CellView(CellList& cells): cells(cells) {}
-  CellList& cells;
+  explicit CellView(const CellList& cells): cells(cells) {}
+  bool includes(const CellList::State& state, const CellRecord& record) const;
+
+  const CellList& cells;
   uint64_t parent = 0;       // of all it sees; 0: any
   kj::Maybe<PublicKey> key;  // likewise
 };

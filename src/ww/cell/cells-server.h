@@ -1,21 +1,27 @@
 #pragma once
-// The Cells capability: a view of the node's cells, for one session.
+// The Cells capability: a view of the node's cells, on whichever loops, for one session.
 
 #include <peer.capnp.h>
 #include <ww/cell/cell-list.h>
+#include <ww/cell/cell-loop.h>
 #include <ww/epoch/session-bound.h>
 
 namespace ww {
 
 class CellsServer final: public SessionBound<peer::Cells> {
  public:
-  CellsServer(Lease& lease, CellView view): SessionBound(lease), view(view) {}
+  CellsServer(Lease& lease, CellParts parts, CellView view)
+      : SessionBound(lease), parts(parts), view(view) {}
 
   kj::Promise<void> list(ListContext context) override;
   kj::Promise<void> find(FindContext context) override;
   kj::Promise<void> log(LogContext context) override;
 
  private:
+  bool isFar(const CellRecord& record) const;
+  kj::Promise<capnp::Capability::Client> ask(const CellRecord& record, CellLoop::Errand errand);
+
+  CellParts parts;
   CellView view;
 };
 

@@ -2,6 +2,7 @@
 
 #include <ww/base/error.h>
 #include <ww/cell/cells-server.h>
+#include <ww/cell/far-process.h>
 #include <ww/cell/process-server.h>
 #include <ww/ffi/engine.h>
 
@@ -42,10 +43,38 @@ kj::Promise<kj::Array<kj::byte>> copy(ffi::Engine& engine, capnp::Data::Reader d
 }
 
 // What a holder may see: a cell its own, a client those of its key, the owner all.
-CellView viewOf(CellList& list, uint64_t parent, const CellOrigin& origin) {
+CellView viewOf(const CellList& list, uint64_t parent, const CellOrigin& origin) {
   if (parent != 0) return CellView::ofParent(list, parent);
   KJ_IF_MAYBE(key, origin.key) return CellView::ofKey(list, *key);
   return CellView::ofAll(list);
+}
+
+// What goes to the loop that a cell is to run on.
+struct FarOrder {
+  CellPlan plan;
+  LeaseShare lease;
+  kj::Own<const BootstrapSeed> session;
+};
+
+// On that loop. The cell, its Host and its Executor hang on a lease of their own there.
+kj::Promise<capnp::Capability::Client> carryOut(kj::Own<FarOrder> order, CellLoop& there) {
+  auto lease = there.getLeases().join(kj::mv(order->lease));
+  lease->check();
+  KJ_ASSERT_NONNULL(order->plan.far).requireWanted();
+  auto session = order->session->unfold(there);
+  kj::Maybe<BootstrapFactory> factory = BootstrapFactory([&](CellGroup& children) {
+    return session->serveChild(*lease, children);
+  });
+  auto cell = co_await lease->hold(CellPlan::start(
+      kj::mv(order->plan), there.parts(), kj::mv(factory), kj::addRef(there.getKeeper())));
+  co_return peer::Process::Client(kj::heap<ProcessServer>(*lease, kj::mv(cell)));
+}
+
+kj::Promise<capnp::Capability::Client> startFar(CellLoop& here, kj::uint loop,
+                                                kj::Own<FarOrder> order) {
+  return here.send(loop, [order = kj::mv(order)](CellLoop& there) mutable {
+    return carryOut(kj::mv(order), there);
+  });
 }
 
 }  // namespace
@@ -68,16 +97,31 @@ kj::Promise<void> ExecutorServer::runBytes(RunBytesContext context) {
   }
   builder.args(copyTexts(LimitKind::ARGS, params.getArgs(), hit));
   builder.env(copyTexts(LimitKind::ENV, params.getEnv(), hit));
-  builder.bootstrap([this](CellGroup& children) {
-    return bootstrap->serveChild(*lease, children);
-  });
-  builder.beforeStart([this]() { lease->check(); });
   auto bytes = co_await copy(parts.engine, wasm);
   context.releaseParams();
 
-  auto cell = co_await builder.start(kj::mv(bytes), kj::addRef(*group));
-  auto results = context.getResults(capnp::MessageSize{4, 1});
-  results.setProcess(kj::heap<ProcessServer>(*lease, kj::mv(cell)));
+  auto plan = co_await builder.plan(kj::mv(bytes), *group);
+  lease->check();
+  auto process = co_await start(kj::mv(plan));
+  context.getResults(capnp::MessageSize{4, 1}).setProcess(kj::mv(process));
+}
+
+kj::Promise<peer::Process::Client> ExecutorServer::start(CellPlan plan) {
+  KJ_IF_MAYBE(loop, parts.loop) {
+    auto& load = plan.seat.load.emplace(loop->getLoads().place(loop->getNumber()));
+    if (load.getLoop() != loop->getNumber()) {
+      auto to = load.getLoop();
+      plan.far = group->addFar(loop->getInbox(to));
+      auto far = co_await startFar(*loop, to, kj::heap<FarOrder>(FarOrder{
+          kj::mv(plan), lease->share(), bootstrap->makeSeed(*lease)}));
+      co_return kj::heap<FarProcess>(*lease, far.castAs<peer::Process>());
+    }
+  }
+  kj::Maybe<BootstrapFactory> factory = BootstrapFactory([this](CellGroup& children) {
+    return bootstrap->serveChild(*lease, children);
+  });
+  auto cell = co_await CellPlan::start(kj::mv(plan), parts, kj::mv(factory), kj::addRef(*group));
+  co_return kj::heap<ProcessServer>(*lease, kj::mv(cell));
 }
 
 kj::Promise<void> ExecutorServer::echo(EchoContext context) {
@@ -92,7 +136,8 @@ kj::Promise<void> ExecutorServer::echo(EchoContext context) {
 
 kj::Promise<void> ExecutorServer::cells(CellsContext context) {
   auto view = viewOf(parts.list, group->getParent(), *bootstrap->getOrigin());
-  context.getResults(capnp::MessageSize{4, 1}).setCells(kj::heap<CellsServer>(*lease, view));
+  context.getResults(capnp::MessageSize{4, 1})
+      .setCells(kj::heap<CellsServer>(*lease, parts, view));
   return kj::READY_NOW;
 }
 

@@ -56,17 +56,15 @@ kj::Maybe<LimitKind> findLimitKind(kj::StringPtr name) {
   return nullptr;
 }
 
-bool LimitHits::count(LimitKind kind, CellHits& of) {
-  ++counts[size_t(kind)];
-  ++of.count;
+bool CellHits::add(LimitKind kind) const {
+  hits.fetch_add(1, std::memory_order_relaxed);
   auto bit = uint64_t(1) << kj::uint(kind);
-  bool isFirst = (of.kinds & bit) == 0;
-  of.kinds |= bit;
-  return isFirst;
+  return (kinds.fetch_or(bit, std::memory_order_relaxed) & bit) == 0;
 }
 
-void LimitHits::hit(LimitKind kind, LimitHolder who, kj::StringPtr limit, CellHits& of) {
-  if (!count(kind, of)) return;
+void LimitHits::hit(LimitKind kind, LimitHolder who, kj::StringPtr limit, const CellHits& of) {
+  counts->add(kind);
+  if (!of.add(kind)) return;
   kj::Vector<LogField> fields;
   fields.add(LogField{"limit", kj::str(nameOf(kind))});
   if (who.cell != 0) {

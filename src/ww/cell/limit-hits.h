@@ -2,9 +2,12 @@
 // Who came up against which limit: counted, and said once of each cell, session or client and
 // limit, and seldom enough of each key, so that who goes on trying fills no log.
 //
-// One event loop. Outlives the cells.
+// Any number of loops: each has a LimitHits of its own, which outlives its cells; what is counted
+// is shared.
 
 #include <array>
+#include <atomic>
+#include <kj/refcount.h>
 #include <kj/string.h>
 #include <stdint.h>
 #include <ww/base/line-quota.h>
@@ -60,10 +63,34 @@ static_assert(LIMIT_KINDS <= 64, "CellHits has a bit for each");
 kj::StringPtr nameOf(LimitKind kind);
 kj::Maybe<LimitKind> findLimitKind(kj::StringPtr name);
 
-// Those that one cell, session or client has hit.
-struct CellHits {
-  uint64_t count = 0;
-  uint64_t kinds = 0;  // a bit each
+// Those that one cell, session or client has hit. Any thread.
+class CellHits {
+ public:
+  uint64_t count() const { return hits.load(std::memory_order_relaxed); }
+
+  // True for the first of its kind.
+  bool add(LimitKind kind) const;
+
+ private:
+  mutable std::atomic<uint64_t> hits{0};
+  mutable std::atomic<uint64_t> kinds{0};  // a bit each
+};
+
+// Those that all of a node's cells, sessions and clients have hit. Any thread.
+class LimitCounts final: public kj::AtomicRefcounted {
+ public:
+  LimitCounts() {}
+  KJ_DISALLOW_COPY_AND_MOVE(LimitCounts);
+
+  void add(LimitKind kind) const {
+    counts[size_t(kind)].fetch_add(1, std::memory_order_relaxed);
+  }
+  uint64_t get(LimitKind kind) const {
+    return counts[size_t(kind)].load(std::memory_order_relaxed);
+  }
+
+ private:
+  mutable std::array<std::atomic<uint64_t>, LIMIT_KINDS> counts{};
 };
 
 // Who it was. Without a cell it is who holds the session; without either, a client's link.
@@ -76,19 +103,20 @@ struct LimitHolder {
 
 class LimitHits final {
  public:
-  explicit LimitHits(LineQuota& log): log(log) {}
+  explicit LimitHits(LineSink& log,
+                     kj::Own<const LimitCounts> counts = kj::atomicRefcounted<LimitCounts>())
+      : log(log), counts(kj::mv(counts)) {}
   KJ_DISALLOW_COPY_AND_MOVE(LimitHits);
 
   // `limit` is its value.
-  void hit(LimitKind kind, LimitHolder who, kj::StringPtr limit, CellHits& of);
+  void hit(LimitKind kind, LimitHolder who, kj::StringPtr limit, const CellHits& of);
 
-  uint64_t count(LimitKind kind) const { return counts[size_t(kind)]; }
+  uint64_t count(LimitKind kind) const { return counts->get(kind); }
+  const LimitCounts& getCounts() const { return *counts; }
 
  private:
-  bool count(LimitKind kind, CellHits& of);  // whether it is the first
-
-  LineQuota& log;
-  std::array<uint64_t, LIMIT_KINDS> counts{};
+  LineSink& log;
+  kj::Own<const LimitCounts> counts;
 };
 
 }  // namespace ww

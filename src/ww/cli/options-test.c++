@@ -118,6 +118,17 @@ KJ_TEST("--rpc is no network, and --no-network forbids it") {
   KJ_EXPECT(rpc({"run"}) == "127.0.0.1:7");
 }
 
+KJ_TEST("how many loops there are") {
+  KJ_EXPECT(parse({"run"}).threads == nullptr);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(parse({"run", "--threads", "3"}).threads) == 3);
+  for (auto word: {"0", "257", "x", "-1", "1.5", "000"}) {
+    auto said = end({"run", "--threads", word}).toStderr;
+    KJ_EXPECT(has(said, "is not between 1 and 256"), said);
+  }
+  Environment environment{{"WW_THREADS", "5"}};
+  KJ_EXPECT(KJ_ASSERT_NONNULL(parse({"run"}).threads) == 5);
+}
+
 KJ_TEST("what follows -- is the image's, whatever it looks like") {
   auto options = parse({"run", "image", "--", "--help", "", "--", "-e", "X"});
   KJ_ASSERT(options.args.size() == 5);

@@ -17,6 +17,8 @@ namespace {
 
 constexpr int USAGE_EXIT = 125;  // the node could not do what was asked
 
+constexpr unsigned long MAX_THREADS = 256;
+
 constexpr const char* ABOUT =
     "Wetware: runs untrusted WebAssembly agents, each with the capabilities it was given.";
 
@@ -90,6 +92,7 @@ struct Raw: RawNetwork {
   bool wasmDebug = false;
   bool advanceOnSignal = false;
   std::string metrics;
+  std::string threads;
   std::string on;
   std::string identity;
   std::string keyFile;
@@ -99,6 +102,13 @@ struct Raw: RawNetwork {
   uint64_t cell = 0;
   std::string peer;
 };
+
+std::string checkThreads(const std::string& word) {
+  bool number = !word.empty() && word.size() < 4 &&
+                word.find_first_not_of("0123456789") == word.npos;
+  if (number && std::stoul(word) >= 1 && std::stoul(word) <= MAX_THREADS) return std::string();
+  return word + " is not between 1 and " + std::to_string(MAX_THREADS);
+}
 
 void addEnvOption(CLI::App& run, Raw& raw) {
   run.add_option("--env,-e", raw.env, "A variable for the image; may be repeated")
@@ -139,6 +149,9 @@ void addRunOptions(CLI::App& run, Raw& raw) {
                  "Serve Prometheus metrics, /healthz and /readyz over HTTP: IP:PORT, or :2030 for\n"
                  "loopback alone [not served]")
       ->type_name("ADDR")->check(isNotEmpty)->envname("WW_METRICS");
+  run.add_option("--threads", raw.threads,
+                 "Event loops that cells run on, each with a thread of its own [one a core]")
+      ->type_name("N")->envname("WW_THREADS")->check(checkThreads);
   addStemOptions(run, raw.stem);
   addLimitOptions(run, raw.limits);
   addNetworkOptions(run, raw);
@@ -198,7 +211,8 @@ std::string namesOfVariables() {
                    "WW_NO_NETWORK", "WW_RPC", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON",
                    "WW_IDENTITY", "WW_MEMORY", "WW_CPU", "WW_TIMEOUT", "WW_MAX_CHILDREN",
                    "WW_LIMIT", "WW_METRICS", "WW_STEM", "WW_RPC_URL", "WW_QUORUM",
-                   "WW_FINALITY", "WW_CHAIN_ID", "WW_CHAIN_INTERVAL", "WW_GRACE", "WW_STAY"}) {
+                   "WW_FINALITY", "WW_CHAIN_ID", "WW_CHAIN_INTERVAL", "WW_GRACE", "WW_STAY",
+                   "WW_THREADS"}) {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";
@@ -219,6 +233,7 @@ RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   options.allow = strs(raw.allow);
   if (!raw.allowFile.empty()) options.allowFile = str(raw.allowFile);
   if (!raw.metrics.empty()) options.metrics = str(raw.metrics);
+  if (!raw.threads.empty()) options.threads = std::stoul(raw.threads);
   options.chain = makeChainOptions(raw.stem);
   options.grace = graceOf(raw.stem);
   return options;

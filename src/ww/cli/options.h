@@ -25,6 +25,7 @@ struct RunOptions {
   kj::Array<kj::String> allow;      // keys that may graft from elsewhere: KEY or KEY,node
   kj::Maybe<kj::String> allowFile;  // with more of them
   kj::Maybe<kj::String> metrics;    // [IP][:PORT]: where metrics and health are served
+  kj::Maybe<kj::uint> threads;      // loops that cells run on; none: one a core
   kj::Maybe<ChainOptions> chain;    // whose head is followed
   kj::Duration grace = 5 * kj::SECONDS;  // for the cells of a session that has ended
 };

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <thread>
 #include <unistd.h>
 #include <ww/base/random.h>
 #include <ww/cli/data-dir.h>
@@ -35,6 +36,9 @@ kj::uint compileThreads() {
   constexpr long FEWEST = 4, MOST = 8;
   return kj::max(FEWEST, kj::min(MOST, sysconf(_SC_NPROCESSORS_ONLN)));
 }
+
+// That this process may use.
+kj::uint cores() { return kj::max(std::thread::hardware_concurrency(), 1u); }
 
 constexpr kj::StringPtr VERSION = WW_VERSION ""_kj;
 
@@ -186,6 +190,7 @@ class Run {
     NodeOptions result;
     result.engine = engineOptions(options);
     result.compileThreads = compileThreads();
+    result.threads = options.threads.orDefault(cores());
     result.dial = options.limits.dial;
     result.dial.allowPrivate = options.network.dialPrivate;
     result.cell = options.limits.cell;

@@ -1,46 +1,29 @@
 #include <ww/epoch/head-watch.h>
 
-#include <kj/vector.h>
 #include <ww/base/error.h>
 
 namespace ww {
 
-HeadWatch::HeadWatch(HeadSource& source)
-    : HeadWatch(source, source.current(), kj::newPromiseAndFulfiller<void>()) {}
+HeadWatch::HeadWatch(HeadSource& source, kj::Maybe<kj::Own<const LoopInbox>> inbox)
+    : HeadWatch(source, source.current(), kj::mv(inbox), kj::newPromiseAndFulfiller<void>()) {}
 
-HeadWatch::HeadWatch(HeadSource& source, Epoch first, kj::PromiseFulfillerPair<void> paf)
+HeadWatch::HeadWatch(HeadSource& source, Epoch first, kj::Maybe<kj::Own<const LoopInbox>> inbox,
+                     kj::PromiseFulfillerPair<void> paf)
     : source(source), newest(kj::mv(first)), current(kj::atomicRefcounted<HeadSeq>(newest.seq)),
+      leases(kj::mv(inbox)),
       advancedFulfiller(kj::mv(paf.fulfiller)), advanced(paf.promise.fork()) {}
 
-HeadWatch::~HeadWatch() noexcept(false) {
-  while (!leases.empty()) {
-    auto lease = kj::addRef(leases.front());
-    forget(*lease);
-    lease->finish("the node is shutting down");
-  }
-}
-
-void HeadWatch::forget(Lease& lease) {
-  leases.remove(lease);
-  lease.watch = nullptr;
-}
+HeadWatch::~HeadWatch() noexcept(false) {}
 
 kj::Own<Lease> HeadWatch::issue() {
   KJ_IF_MAYBE(why, closed) kj::throwFatalException(unauthorized(*why));
-  auto lease = kj::refcounted<Lease>(*this, kj::atomicAddRef(*current), newest.clone());
-  leases.add(*lease);
-  return lease;
+  return leases.issue(kj::atomicAddRef(*current), newest.clone());
 }
 
 void HeadWatch::close(kj::StringPtr why) {
   if (closed != nullptr) return;
   closed = kj::str(why);
-  while (!leases.empty()) {
-    auto lease = kj::addRef(leases.front());
-    forget(*lease);
-    lease->revoke(why);
-    lease->settle();
-  }
+  leases.revokeAll(why);
 }
 
 kj::Promise<void> HeadWatch::follow() {
@@ -67,24 +50,13 @@ kj::Promise<void> HeadWatch::announce() {
 }
 
 void HeadWatch::tell() {
-  endStaleLeases();
+  leases.settleEnded();
+  moved();
   auto told = kj::mv(advancedFulfiller);
   auto paf = kj::newPromiseAndFulfiller<void>();
   advancedFulfiller = kj::mv(paf.fulfiller);
   advanced = paf.promise.fork();
   told->fulfill();
-}
-
-void HeadWatch::endStaleLeases() {
-  // References, since what a lease ends may be what kept the next one.
-  kj::Vector<kj::Own<Lease>> stale;
-  for (auto& lease: leases) {
-    if (lease.issuedSeq() != newest.seq) stale.add(kj::addRef(lease));
-  }
-  for (auto& lease: stale) {
-    forget(*lease);
-    lease->settle();
-  }
 }
 
 kj::Promise<void> HeadWatch::onAdvance(uint64_t seq) {

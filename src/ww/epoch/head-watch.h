@@ -6,19 +6,20 @@
 // in the same turn of this loop and so before all that it has queued; in time proportional to the
 // leases and to the bodies in flight, not to the capabilities behind them.
 //
-// Lives on one event loop; its leases may outlive it, and are `ended:` then.
+// Lives on one event loop; its leases may outlive it, and are `ended:` then. Other loops read the
+// sequence number too, and each settles its own leases once it is told.
 
 #include <kj/async.h>
-#include <kj/list.h>
+#include <kj/function.h>
 #include <ww/epoch/head-source.h>
-#include <ww/epoch/lease.h>
+#include <ww/epoch/lease-list.h>
 
 namespace ww {
 
 class HeadWatch final {
  public:
-  // Starts at the source's current epoch. The source outlives it.
-  explicit HeadWatch(HeadSource& source);
+  // Starts at the source's current epoch. The source outlives it. `inbox`: of its leases.
+  explicit HeadWatch(HeadSource& source, kj::Maybe<kj::Own<const LoopInbox>> inbox = nullptr);
   ~HeadWatch() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(HeadWatch);
 
@@ -47,23 +48,26 @@ class HeadWatch final {
   void store(Epoch epoch);        // throws unless it is newer
   kj::Promise<void> announce();   // schedules the event; resolves when it has run
 
+  // `told` once the head has moved, in the turn in which the leases of this loop are settled.
+  void onMove(kj::Function<void()> told) { moved = kj::mv(told); }
+
   size_t leaseCount() const { return leases.size(); }
+  LeaseList& getLeases() { return leases; }
 
  private:
-  friend class Lease;
-  void forget(Lease& lease);
   void tell();
-  void endStaleLeases();
 
   HeadSource& source;
   Epoch newest;
   kj::Own<const HeadSeq> current;
-  kj::List<Lease, &Lease::link> leases;
+  LeaseList leases;
+  kj::Function<void()> moved = []() {};
   kj::Maybe<kj::String> closed;
   kj::Own<kj::PromiseFulfiller<void>> advancedFulfiller;
   kj::ForkedPromise<void> advanced;
 
-  HeadWatch(HeadSource& source, Epoch first, kj::PromiseFulfillerPair<void> paf);
+  HeadWatch(HeadSource& source, Epoch first, kj::Maybe<kj::Own<const LoopInbox>> inbox,
+            kj::PromiseFulfillerPair<void> paf);
 };
 
 }  // namespace ww

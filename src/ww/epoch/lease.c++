@@ -2,20 +2,22 @@
 
 #include <kj/debug.h>
 #include <ww/base/error.h>
-#include <ww/epoch/head-watch.h>
+#include <ww/epoch/lease-list.h>
 
 namespace ww {
 
-Lease::Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued)
-    : Lease(watch, kj::mv(current), kj::mv(issued), kj::newPromiseAndFulfiller<void>()) {}
+Lease::Lease(LeaseList& list, kj::Own<const HeadSeq> current, Epoch issued,
+             kj::Own<const LeaseEnd> over)
+    : Lease(list, kj::mv(current), kj::mv(issued), kj::mv(over),
+            kj::newPromiseAndFulfiller<void>()) {}
 
-Lease::Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued,
-             kj::PromiseFulfillerPair<void> paf)
-    : watch(watch), current(kj::mv(current)), epoch(kj::mv(issued)),
+Lease::Lease(LeaseList& list, kj::Own<const HeadSeq> current, Epoch issued,
+             kj::Own<const LeaseEnd> over, kj::PromiseFulfillerPair<void> paf)
+    : list(list), current(kj::mv(current)), epoch(kj::mv(issued)), over(kj::mv(over)),
       endedFulfiller(kj::mv(paf.fulfiller)), endedPromise(paf.promise.fork()) {}
 
 Lease::~Lease() noexcept(false) {
-  KJ_IF_MAYBE(w, watch) w->forget(*this);
+  KJ_IF_MAYBE(l, list) l->forget(*this);
 }
 
 kj::Maybe<kj::Exception> Lease::findEnd() const {
@@ -24,7 +26,8 @@ kj::Maybe<kj::Exception> Lease::findEnd() const {
 }
 
 kj::Exception Lease::reason() const {
-  KJ_IF_MAYBE(exception, end) return kj::cp(*exception);
+  KJ_IF_MAYBE(exception, words) return kj::cp(*exception);
+  KJ_IF_MAYBE(exception, over->findReason()) return kj::mv(*exception);
   auto now = current->value.load(std::memory_order_acquire);
   return failure("staleEpoch", kj::str("issued ", epoch.seq, ", current ", now));
 }
@@ -44,7 +47,11 @@ void Lease::finish(kj::StringPtr why) { endBecause(ended(why)); }
 
 void Lease::endBecause(kj::Exception&& exception) {
   if (settled) return;
-  if (stands()) end = kj::mv(exception);  // else the head was first
+  if (stands()) over->end(kj::mv(exception));  // else the head was first
+  settleLater();
+}
+
+void Lease::settleLater() {
   kj::evalLater([self = kj::addRef(*this)]() mutable { self->settle(); })
       .detach([](kj::Exception&& e) { KJ_LOG(ERROR, "ending a lease", e); });
 }
@@ -53,7 +60,7 @@ void Lease::settle() {
   if (settled) return;
   settled = true;
   auto why = reason();
-  if (end == nullptr) end = kj::cp(why);  // the same words for ever
+  words = kj::cp(why);
   // Each round destroys at least one body, even when a destructor throws.
   while (!bodies.isEmpty()) {
     KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() { bodies.cancel(why); })) {

@@ -10,7 +10,8 @@
 // refuses. An event later, and never from within a body that it ends: bodies in flight that it
 // holds are destroyed, and onEnded() resolves.
 //
-// Counted by reference on one event loop. It may outlive the HeadWatch that issued it.
+// Counted by reference on one event loop. It may outlive the list that it is in. Each loop that
+// serves some of a session has a lease of it, its own; what they share ends them all at once.
 
 #include <atomic>
 #include <kj/async.h>
@@ -19,22 +20,31 @@
 #include <kj/refcount.h>
 #include <kj/vector.h>
 #include <ww/epoch/epoch.h>
+#include <ww/epoch/lease-end.h>
 
 namespace ww {
 
-class HeadWatch;
+class LeaseList;
 
-// The node's current sequence number: the one thing that loops share.
+// The node's current sequence number, of all loops.
 class HeadSeq final: public kj::AtomicRefcounted {
  public:
   explicit HeadSeq(uint64_t seq): value(seq) {}
   mutable std::atomic<uint64_t> value;
 };
 
+// What another loop takes to have a lease of the same session: LeaseList::join().
+struct LeaseShare {
+  kj::Own<const HeadSeq> current;
+  Epoch issued;
+  kj::Own<const LeaseEnd> end;
+};
+
 class Lease final: public kj::Refcounted {
  public:
-  // For HeadWatch::issue().
-  Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued);
+  // For LeaseList.
+  Lease(LeaseList& list, kj::Own<const HeadSeq> current, Epoch issued,
+        kj::Own<const LeaseEnd> over);
   ~Lease() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Lease);
 
@@ -43,7 +53,11 @@ class Lease final: public kj::Refcounted {
 
   // Cheap: two loads.
   bool stands() const {
-    return end == nullptr && current->value.load(std::memory_order_acquire) == epoch.seq;
+    return !over->isOver() && current->value.load(std::memory_order_acquire) == epoch.seq;
+  }
+
+  LeaseShare share() const {
+    return {kj::atomicAddRef(*current), epoch.clone(), kj::atomicAddRef(*over)};
   }
 
   // Why it does not stand. Only when it does not.
@@ -79,16 +93,18 @@ class Lease final: public kj::Refcounted {
   void finish(kj::StringPtr why);
 
  private:
-  friend class HeadWatch;
+  friend class LeaseList;
   void endBecause(kj::Exception&& exception);
 
   // The second half. Not from within a body.
   void settle();
+  void settleLater();
 
-  kj::Maybe<HeadWatch&> watch;  // while it lists this lease
+  kj::Maybe<LeaseList&> list;  // that it is in
   kj::Own<const HeadSeq> current;
   const Epoch epoch;
-  kj::Maybe<kj::Exception> end;
+  kj::Own<const LeaseEnd> over;  // that of its session
+  kj::Maybe<kj::Exception> words;  // once it is settled: the same for ever
   bool settled = false;
   kj::Canceler bodies;
   kj::Own<kj::PromiseFulfiller<void>> endedFulfiller;
@@ -101,8 +117,8 @@ class Lease final: public kj::Refcounted {
   kj::ListLink<Lease> link;
   kj::Vector<kj::Own<void>> attachments;
 
-  Lease(HeadWatch& watch, kj::Own<const HeadSeq> current, Epoch issued,
-        kj::PromiseFulfillerPair<void> paf);
+  Lease(LeaseList& list, kj::Own<const HeadSeq> current, Epoch issued,
+        kj::Own<const LeaseEnd> over, kj::PromiseFulfillerPair<void> paf);
 };
 
 }  // namespace ww

@@ -4,6 +4,38 @@
 
 namespace ww::ffi {
 
+kj::Maybe<kj::Own<const Component>> KeptComponents::find(kj::StringPtr hash) const {
+  auto lock = state.lockExclusive();
+  KJ_IF_MAYBE(known, lock->kept.find(hash)) {
+    known->lastUse = ++lock->uses;
+    return known->component->addRef();
+  }
+  return nullptr;
+}
+
+void KeptComponents::keep(kj::StringPtr hash, kj::Own<const Component> component) const {
+  kj::Maybe<kj::Own<const Component>> dropped;  // once the lock is gone
+  auto lock = state.lockExclusive();
+  if (lock->kept.size() >= most && lock->kept.find(hash) == nullptr) {
+    KJ_IF_MAYBE(oldest, findOldest(*lock)) {
+      dropped = kj::mv(KJ_ASSERT_NONNULL(lock->kept.find(*oldest)).component);
+      lock->kept.erase(*oldest);
+    }
+  }
+  lock->kept.upsert(kj::str(hash), Kept{kj::mv(component), ++lock->uses});
+}
+
+kj::Maybe<kj::String> KeptComponents::findOldest(const State& state) {
+  kj::Maybe<kj::String> oldest;
+  uint64_t lastUse = kj::maxValue;
+  for (auto& entry: state.kept) {
+    if (entry.value.lastUse >= lastUse) continue;
+    lastUse = entry.value.lastUse;
+    oldest = kj::str(entry.key);
+  }
+  return oldest;
+}
+
 // Held by all who wait for one compilation. The last to go gives it up.
 class CachingCompiler::Interest final: public kj::Refcounted {
  public:
@@ -39,8 +71,11 @@ class CachingCompiler::Interest final: public kj::Refcounted {
   }
 };
 
+CachingCompiler::CachingCompiler(Compiler& inner, kj::Own<const KeptComponents> kept)
+    : inner(inner), kept(kj::mv(kept)), forgetting(*this) {}
+
 CachingCompiler::CachingCompiler(Compiler& inner, size_t maxEntries)
-    : inner(inner), maxEntries(kj::max(maxEntries, size_t(1))), forgetting(*this) {}
+    : CachingCompiler(inner, kj::atomicRefcounted<KeptComponents>(maxEntries)) {}
 
 kj::Promise<kj::Own<const Component>> CachingCompiler::compile(kj::Array<const kj::byte> wasm,
                                                                CompileTerms terms) {
@@ -56,10 +91,7 @@ kj::Promise<kj::Own<const Component>> CachingCompiler::compile(kj::Array<const k
 kj::Promise<CachingCompiler::Shared> CachingCompiler::compile(kj::Array<const kj::byte> wasm,
                                                               kj::String hash,
                                                               CompileTerms terms) {
-  KJ_IF_MAYBE(known, kept.find(hash)) {
-    known->lastUse = ++uses;
-    return known->component->addRef();
-  }
+  KJ_IF_MAYBE(known, kept->find(hash)) return kj::mv(*known);
   auto key = kj::str(terms.tenant, ':', hash);
   KJ_IF_MAYBE(entry, pending.find(key)) return join(*entry);
   auto interest = kj::refcounted<Interest>(*this, key);
@@ -67,7 +99,7 @@ kj::Promise<CachingCompiler::Shared> CachingCompiler::compile(kj::Array<const kj
   auto promise = inner.compile(kj::mv(wasm), terms).then(
       [this, &waiters, hash = kj::mv(hash)](Shared&& component) {
     waiters.onDone();
-    keep(hash, component->addRef());
+    kept->keep(hash, component->addRef());
     return kj::mv(component);
   }, [&waiters](kj::Exception&& exception) -> Shared {
     waiters.onDone();
@@ -80,24 +112,6 @@ kj::Promise<CachingCompiler::Shared> CachingCompiler::join(Pending& entry) {
   auto branch = entry.promise.addBranch();
   KJ_IF_MAYBE(interest, entry.interest) return branch.attach(kj::addRef(*interest));
   return branch;
-}
-
-void CachingCompiler::keep(kj::StringPtr hash, Shared component) {
-  makeRoom();
-  kept.upsert(kj::str(hash), Kept{kj::mv(component), ++uses});
-}
-
-void CachingCompiler::makeRoom() {
-  if (kept.size() < maxEntries) return;
-  kj::Maybe<kj::String> oldest;
-  uint64_t lastUse = kj::maxValue;
-  for (auto& entry: kept) {
-    if (entry.value.lastUse < lastUse) {
-      lastUse = entry.value.lastUse;
-      oldest = kj::str(entry.key);
-    }
-  }
-  KJ_IF_MAYBE(key, oldest) kept.erase(*key);
 }
 
 void CachingCompiler::taskFailed(kj::Exception&& exception) {

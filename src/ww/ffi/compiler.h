@@ -80,8 +80,9 @@ struct ThreadCompilerOptions {
   size_t maxWaitingBytes = size_t(1) << 30;
 };
 
-// A few threads. Tenants take turns; each one's jobs run one at a time, in the order they came. One
-// thread more looks for what is stored, which nobody waits behind compilations for.
+// A few threads. Any loop may compile on them, and gets the result. Tenants take turns; each one's
+// jobs run one at a time, in the order they came. One thread more looks for what is stored, which
+// nobody waits behind compilations for.
 class ThreadCompiler final: public Compiler {
  public:
   explicit ThreadCompiler(Engine& engine, ThreadCompilerOptions options = {});

@@ -31,7 +31,14 @@ uint64_t ThreadCpuClock::endNs() {
 
 // ------------------------------------------------------------------------------- EngineHandle
 
-EngineHandle::EngineHandle(const EngineOptions& options, WakeInbox& inbox) {
+bool GuestCounts::tryAdd(kj::uint most) const {
+  if (running.fetch_add(1, std::memory_order_relaxed) < most) return true;
+  remove();
+  return false;
+}
+
+EngineHandle::EngineHandle(const EngineOptions& options, WakeInbox& inbox)
+    : counts(kj::atomicRefcounted<GuestCounts>()) {
   WwHooks hooks{
     [](void* task) noexcept { static_cast<GuestTask*>(task)->wake(); },
     [](void* hub, uint64_t id) noexcept { asInbox(hub).wake(id); },
@@ -43,6 +50,13 @@ EngineHandle::EngineHandle(const EngineOptions& options, WakeInbox& inbox) {
   WwError error{};
   this->raw = ww_engine_new(&raw, &hooks, &inbox, &error);
   if (this->raw == nullptr) kj::throwFatalException(takeError(error));
+}
+
+EngineHandle::EngineHandle(const EngineHandle& first, WakeInbox& inbox)
+    : counts(kj::atomicAddRef(*first.counts)) {
+  WwError error{};
+  raw = ww_engine_share(first.raw, &inbox, &error);
+  if (raw == nullptr) kj::throwFatalException(takeError(error));
 }
 
 EngineHandle::~EngineHandle() noexcept(false) { ww_engine_drop(raw); }
@@ -63,13 +77,26 @@ kj::String EngineHandle::version() const { return takeText(ww_engine_version(raw
 // ------------------------------------------------------------------------------------- Engine
 
 Engine::Engine(EngineOptions options, kj::Timer& timer, kj::WaitScope& waitScope)
+    : Engine(options, kj::Maybe<const EngineHandle&>(), timer, waitScope) {}
+
+Engine::Engine(EngineOptions options, const EngineHandle& first, kj::Timer& timer,
+               kj::WaitScope& waitScope)
+    : Engine(options, kj::Maybe<const EngineHandle&>(first), timer, waitScope) {}
+
+Engine::Engine(EngineOptions options, kj::Maybe<const EngineHandle&> first, kj::Timer& timer,
+               kj::WaitScope& waitScope)
     : options(options),
       cpuClock(options.cpuClock.orDefault(threadClock)), timer(timer),
-      handle(kj::atomicRefcounted<EngineHandle>(options, *inbox)),
+      handle(makeHandle(first)),
       runQueue(kj::refcounted<RunQueue>(timer, waitScope)),
       draining(drainInbox().eagerlyEvaluate([](kj::Exception&& exception) {
         KJ_LOG(ERROR, "wakes from other threads stopped", exception);
       })) {}
+
+kj::Own<const EngineHandle> Engine::makeHandle(kj::Maybe<const EngineHandle&> first) {
+  KJ_IF_MAYBE(f, first) return kj::atomicRefcounted<EngineHandle>(*f, *inbox);
+  return kj::atomicRefcounted<EngineHandle>(options, *inbox);
+}
 
 Engine::~Engine() noexcept(false) {
   inbox->close();

@@ -6,9 +6,11 @@
 // neighbour costs a guest that mostly waits one slice at the most, however many there are. The run
 // queue still gets its share (RunQueue::PATIENCE) where the others never rest.
 //
-// One per event loop. Guests and components must be gone before it is; wakers and a compiler's
-// thread may outlive it.
+// One per event loop; those of one node share the engine itself, whose components each of them
+// runs. Guests must be gone before it is, and components before the last is; wakers and a
+// compiler's thread may outlive it.
 
+#include <atomic>
 #include <kj/async.h>
 #include <kj/map.h>
 #include <kj/mutex.h>
@@ -55,10 +57,28 @@ struct EngineOptions {
 // one. Throws as Component::compile() does. Any thread.
 kj::Array<kj::byte> makeArtifact(const EngineOptions& options, kj::ArrayPtr<const kj::byte> wasm);
 
+// The guests of all loops that share an engine.
+class GuestCounts final: public kj::AtomicRefcounted {
+ public:
+  uint64_t nextId() const { return ids.fetch_add(1, std::memory_order_relaxed) + 1; }
+  kj::uint count() const { return running.load(std::memory_order_relaxed); }
+
+  // One more, unless there are so many.
+  bool tryAdd(kj::uint most) const;
+  void remove() const { running.fetch_sub(1, std::memory_order_relaxed); }
+
+ private:
+  mutable std::atomic<uint64_t> ids{0};
+  mutable std::atomic<kj::uint> running{0};
+};
+
 // The engine itself: shared by count with what may outlive the loop's view of it.
 class EngineHandle final: public kj::AtomicRefcounted {
  public:
   EngineHandle(const EngineOptions& options, WakeInbox& inbox);
+
+  // The same engine, for the loop of another inbox.
+  EngineHandle(const EngineHandle& first, WakeInbox& inbox);
   ~EngineHandle() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(EngineHandle);
 
@@ -67,7 +87,10 @@ class EngineHandle final: public kj::AtomicRefcounted {
   // Of the engine, its version and its settings: code compiled under one is good under no other.
   kj::String version() const;
 
+  const GuestCounts& guests() const { return *counts; }
+
  private:
+  kj::Own<const GuestCounts> counts;
   WwEngine* raw;
 };
 
@@ -75,19 +98,26 @@ class Engine {
  public:
   // Throws if the machine cannot run the engine at all.
   Engine(EngineOptions options, kj::Timer& timer, kj::WaitScope& waitScope);
+
+  // For a loop of another thread: shares the engine of `first`, which outlives it or not.
+  Engine(EngineOptions options, const EngineHandle& first, kj::Timer& timer,
+         kj::WaitScope& waitScope);
   ~Engine() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Engine);
 
   const EngineHandle& getHandle() const { return *handle; }
   size_t getStackBytes() const { return options.wasmStackBytes; }  // of each guest
-  kj::uint guestCount() const { return tasks.size(); }
+  kj::uint guestCount() const { return handle->guests().count(); }  // of all loops
   kj::uint getMaxGuests() const { return options.maxGuests; }
   kj::Own<RunQueue::Busy> beBusy() { return kj::heap<RunQueue::Busy>(*runQueue); }
-  uint64_t pollCount() const { return polls; }  // of guests, ever
+  uint64_t pollCount() const { return polls; }  // of this loop's guests, ever
 
  private:
   friend class GuestTask;
   kj::Promise<void> drainInbox();
+  kj::Own<const EngineHandle> makeHandle(kj::Maybe<const EngineHandle&> first);
+  Engine(EngineOptions options, kj::Maybe<const EngineHandle&> first, kj::Timer& timer,
+         kj::WaitScope& waitScope);
 
   const EngineOptions options;
   ThreadCpuClock threadClock;
@@ -97,7 +127,6 @@ class Engine {
   kj::Own<const EngineHandle> handle;
   kj::Own<RunQueue> runQueue;
   kj::HashMap<uint64_t, GuestTask*> tasks;  // the living, by their number
-  uint64_t nextId = 1;
   uint64_t polls = 0;
   kj::Promise<void> draining;
 };

@@ -35,14 +35,15 @@ WwCell* makeCell(const Engine& engine, const Component& component, const GuestOp
 }  // namespace
 
 GuestTask::GuestTask(Engine& engine, const Component& component, const GuestOptions& options)
-    : kj::_::Event(kj::SourceLocation()), engine(engine), id(engine.nextId++),
+    : kj::_::Event(kj::SourceLocation()), engine(engine), id(engine.handle->guests().nextId()),
       component(kj::atomicAddRef(component)),
       cpuLimitNs(options.cpu.map([](kj::Duration limit) {
         return uint64_t(limit / kj::NANOSECONDS);
       }).orDefault(kj::maxValue)) {
-  if (engine.tasks.size() >= engine.options.maxGuests) {
-    kj::throwFatalException(overloaded("cells"));
-  }
+  auto& guests = engine.handle->guests();
+  if (!guests.tryAdd(engine.options.maxGuests)) kj::throwFatalException(overloaded("cells"));
+  bool made = false;
+  KJ_DEFER(if (!made) guests.remove());
   auto instantiatedPaf = kj::newPromiseAndFulfiller<bool>();
   instantiatedPromise = kj::mv(instantiatedPaf.promise);
   instantiatedFulfiller = kj::mv(instantiatedPaf.fulfiller);
@@ -51,28 +52,43 @@ GuestTask::GuestTask(Engine& engine, const Component& component, const GuestOpti
   endFulfiller = kj::mv(endPaf.fulfiller);
 
   raw = makeCell(engine, component, options, this, id);
-  budget = kj::refcounted<GuestBudget>(ww_cell_budget(raw));
+  meter = kj::atomicRefcounted<GuestMeter>(raw);
   engine.tasks.insert(id, this);
+  made = true;
   armBreadthFirst();
 }
 
 GuestTask::~GuestTask() noexcept(false) {
   if (queueLink.isLinked()) engine.runQueue->remove(*this);
   engine.tasks.erase(id);
+  engine.handle->guests().remove();
   ww_cell_drop(raw);
   if (!instantiated) instantiatedFulfiller->fulfill(false);  // whoever waits learns how it ended
 }
 
-GuestTask::Traffic GuestTask::getTraffic() const {
-  auto traffic = ww_cell_traffic(raw);
-  return {traffic.to_cell, traffic.from_cell};
+GuestMeter::GuestMeter(WwCell* cell)
+    : budget(kj::atomicRefcounted<GuestBudget>(ww_cell_budget(cell))),
+      toGuest{ww_cell_pipe(cell, WW_CONNECTION_IN), ww_cell_pipe(cell, WW_STDIN)},
+      fromGuest{ww_cell_pipe(cell, WW_CONNECTION_OUT), ww_cell_pipe(cell, WW_STDOUT),
+                ww_cell_pipe(cell, WW_STDERR)} {}
+
+GuestMeter::~GuestMeter() noexcept(false) {
+  for (auto pipe: toGuest) ww_pipe_drop(pipe);
+  for (auto pipe: fromGuest) ww_pipe_drop(pipe);
 }
 
-kj::Own<GuestBudget> GuestBudget::make(uint64_t memoryBytes, uint64_t tableElements,
-                                       kj::Maybe<const GuestBudget&> parent) {
+GuestMeter::Traffic GuestMeter::getTraffic() const {
+  Traffic traffic{0, 0};
+  for (auto pipe: toGuest) traffic.toGuest += ww_pipe_total(pipe);
+  for (auto pipe: fromGuest) traffic.fromGuest += ww_pipe_total(pipe);
+  return traffic;
+}
+
+kj::Own<const GuestBudget> GuestBudget::make(uint64_t memoryBytes, uint64_t tableElements,
+                                             kj::Maybe<const GuestBudget&> parent) {
   const WwBudget* raw = nullptr;
   KJ_IF_MAYBE(p, parent) raw = p->raw;
-  return kj::refcounted<GuestBudget>(ww_budget_new(memoryBytes, tableElements, raw));
+  return kj::atomicRefcounted<GuestBudget>(ww_budget_new(memoryBytes, tableElements, raw));
 }
 GuestBudget::~GuestBudget() noexcept(false) { ww_budget_drop(raw); }
 
@@ -117,6 +133,7 @@ void GuestTask::poll() {
   engine.cpuClock.begin();
   ww_cell_poll(raw, &result);
   cpuNs += engine.cpuClock.endNs();
+  meter->cpuNs.store(cpuNs, std::memory_order_relaxed);
   polling = false;
   if (result.hits != 0) tellHits(result.hits);
 

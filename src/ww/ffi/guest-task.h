@@ -5,6 +5,7 @@
 //
 // Never drop it from within a callback of the engine; from an event of the loop it is always safe.
 
+#include <atomic>
 #include <kj/async-io.h>
 #include <kj/function.h>
 #include <kj/list.h>
@@ -17,6 +18,7 @@
 
 struct WwBudget;
 struct WwCell;
+struct WwPipe;
 
 namespace ww::ffi {
 
@@ -28,14 +30,14 @@ struct EnvVar {
 };
 
 // What a guest may have of memory and tables, and with it all that it starts. It may outlive the
-// guest.
-class GuestBudget final: public kj::Refcounted {
+// guest. Any thread.
+class GuestBudget final: public kj::AtomicRefcounted {
  public:
   explicit GuestBudget(WwBudget* raw): raw(raw) {}
 
   // Of no guest, for several to have a part of; itself a part of `parent`.
-  static kj::Own<GuestBudget> make(uint64_t memoryBytes, uint64_t tableElements,
-                                   kj::Maybe<const GuestBudget&> parent = nullptr);
+  static kj::Own<const GuestBudget> make(uint64_t memoryBytes, uint64_t tableElements,
+                                         kj::Maybe<const GuestBudget&> parent = nullptr);
   ~GuestBudget() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(GuestBudget);
 
@@ -46,6 +48,33 @@ class GuestBudget final: public kj::Refcounted {
  private:
   friend class GuestTask;
   WwBudget* const raw;
+};
+
+// What a guest has used, for whoever asks, on any thread.
+class GuestMeter final: public kj::AtomicRefcounted {
+ public:
+  // Of a cell that lives.
+  explicit GuestMeter(WwCell* cell);
+  ~GuestMeter() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(GuestMeter);
+
+  const GuestBudget& getBudget() const { return *budget; }
+  kj::Duration getCpuTime() const {
+    return int64_t(cpuNs.load(std::memory_order_relaxed)) * kj::NANOSECONDS;
+  }
+
+  // Bytes over all its pipes, its connection among them.
+  struct Traffic {
+    uint64_t toGuest, fromGuest;
+  };
+  Traffic getTraffic() const;
+
+ private:
+  friend class GuestTask;
+  kj::Own<const GuestBudget> budget;
+  WwPipe* toGuest[2];
+  WwPipe* fromGuest[3];
+  mutable std::atomic<uint64_t> cpuNs{0};  // its loop's thread alone writes it
 };
 
 struct GuestOptions {
@@ -100,7 +129,7 @@ class GuestTask final: private kj::_::Event {
 
   static const WwBudget* rawOf(const GuestBudget& budget) { return budget.raw; }
 
-  uint64_t getId() const { return id; }  // of its engine, from 1
+  uint64_t getId() const { return id; }  // of its engine, on whichever loop, from 1
 
   // Resolves to true when the component's `run` is entered, to false if it ended before. Once.
   kj::Promise<bool> onInstantiated() { return kj::mv(instantiatedPromise); }
@@ -111,15 +140,7 @@ class GuestTask final: private kj::_::Event {
   // From now on `handler` is told of each turn in which a limit was hit. It must not drop this.
   void onHits(kj::Function<void(GuestHits)> handler) { hitHandler = kj::mv(handler); }
 
-  GuestBudget& getBudget() { return *budget; }
-  const GuestBudget& getBudget() const { return *budget; }
-  kj::Duration getCpuTime() const { return int64_t(cpuNs) * kj::NANOSECONDS; }
-
-  // Bytes over all its pipes, its connection among them.
-  struct Traffic {
-    uint64_t toGuest, fromGuest;
-  };
-  Traffic getTraffic() const;
+  const GuestMeter& getMeter() const { return *meter; }
 
   // The host's ends. Each may be taken once.
   kj::Own<PipeChannel> takeConnection();
@@ -152,7 +173,7 @@ class GuestTask final: private kj::_::Event {
   bool instantiated = false;
   uint64_t cpuNs = 0;
   const uint64_t cpuLimitNs;
-  kj::Own<GuestBudget> budget;
+  kj::Own<const GuestMeter> meter;
   kj::Maybe<kj::Function<void(GuestHits)>> hitHandler;
   uint64_t deadlineNs = kj::maxValue;  // the guest wants to be polled again by then
   uint64_t alarmNs = kj::maxValue;     // when the alarm rings: never later than the deadline

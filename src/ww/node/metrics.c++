@@ -101,6 +101,7 @@ kj::String NodeMetrics::toText() {
                  double(node.getHeadWatch().seq()));
   KJ_IF_MAYBE(follower, node.findFollower()) families.chain(*follower);
   families.gauge("ww_cells", "Cells that run.", node.getEngine().guestCount());
+  families.gauge("ww_loops", "Event loops that they run on.", node.getLoads().loopCount());
   families.gauge("ww_cells_memory_bytes", "Linear memory of the cells that run.",
                  double(node.getMemory()));
   families.gauge("ww_sessions", "Sessions that stand.", double(node.sessionCount()));

@@ -8,7 +8,7 @@ namespace ww {
 
 kj::Promise<void> NodeServer::cells(CellsContext context) {
   context.getResults(capnp::MessageSize{4, 1})
-      .setCells(kj::heap<CellsServer>(*lease, CellView::ofAll(cellList)));
+      .setCells(kj::heap<CellsServer>(*lease, cellParts, CellView::ofAll(cellParts.list)));
   return kj::READY_NOW;
 }
 

@@ -3,7 +3,7 @@
 // owner, and for keys that are allowed it.
 
 #include <node.capnp.h>
-#include <ww/cell/cell-list.h>
+#include <ww/cell/cell-loop.h>
 #include <ww/epoch/session-bound.h>
 #include <ww/epoch/head-watch.h>
 #include <ww/net/swarm.h>
@@ -15,9 +15,9 @@ namespace ww {
 class NodeServer final: public SessionBound<node::Node> {
  public:
   // References outlive the lease's standing.
-  NodeServer(Lease& lease, CellList& cellList, SessionList& sessionList, Swarm& swarm,
+  NodeServer(Lease& lease, CellParts cellParts, SessionList& sessionList, Swarm& swarm,
              HeadWatch& heads, kj::Maybe<StemFollower&> follower)
-      : SessionBound(lease), cellList(cellList), sessionList(kj::addRef(sessionList)),
+      : SessionBound(lease), cellParts(cellParts), sessionList(kj::addRef(sessionList)),
         swarm(swarm), heads(heads), follower(follower) {}
 
   kj::Promise<void> cells(CellsContext context) override;
@@ -26,7 +26,7 @@ class NodeServer final: public SessionBound<node::Node> {
   kj::Promise<void> epoch(EpochContext context) override;
 
  private:
-  CellList& cellList;
+  CellParts cellParts;
   kj::Own<SessionList> sessionList;
   Swarm& swarm;
   HeadWatch& heads;

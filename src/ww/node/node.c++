@@ -1,7 +1,9 @@
 #include <ww/node/node.h>
 
 #include <kj/encoding.h>
+#include <ww/base/error.h>
 #include <ww/membrane/epoch-policy.h>
+#include <ww/net/far-host-server.h>
 #include <ww/node/node-server.h>
 
 namespace ww {
@@ -14,27 +16,96 @@ constexpr kj::StringPtr LINK_GONE = "the link of this session is gone"_kj;
 // One session's making of things: its Host and Executor, and those of the cells that it starts.
 class Node::Session final: public ChildBootstrap {
  public:
-  Session(Node& node, DialCount& dials, CellOrigin& origin)
-      : node(node), dials(kj::addRef(dials)), origin(kj::addRef(origin)) {}
+  Session(Node& node, DialCount& dials, const CellOrigin& origin)
+      : node(node), dials(kj::addRef(dials)), origin(kj::atomicAddRef(origin)) {}
 
   SessionOffer makeOffer(Lease& lease, CellGroup& group) {
     peer::Executor::Client executor =
-        kj::heap<ExecutorServer>(lease, node.parts(), group, *this);
-    peer::Host::Client host = kj::heap<HostServer>(lease, node.swarm, *dials, executor);
-    return {kj::mv(host), kj::mv(executor)};
+        kj::heap<ExecutorServer>(lease, node.loop.parts(), group, *this);
+    return {makeHost(lease, executor), kj::mv(executor)};
   }
 
-  kj::Own<CellOrigin> getOrigin() override { return kj::addRef(*origin); }
+  peer::Host::Client makeHost(Lease& lease, peer::Executor::Client executor) {
+    return kj::heap<HostServer>(lease, node.swarm, *dials, kj::mv(executor));
+  }
+
+  kj::Own<const CellOrigin> getOrigin() override { return kj::atomicAddRef(*origin); }
 
   capnp::Capability::Client serveChild(Lease& lease, CellGroup& children) override {
     return bindToLease<peer::Host>(lease, makeOffer(lease, children).host);
   }
 
+  kj::Own<const BootstrapSeed> makeSeed(Lease& lease) override;
+
  private:
+  friend class Seed;
   Node& node;
   kj::Own<DialCount> dials;
-  kj::Own<CellOrigin> origin;
+  kj::Own<const CellOrigin> origin;
 };
+
+// A session of the first loop, as other loops have it. It is used, and let go, on the first loop.
+class Node::Seed final: public BootstrapSeed {
+ public:
+  Seed(Session& session, Lease& lease)
+      : home(kj::atomicAddRef(session.node.board->inboxOf(0))),
+        origin(session.getOrigin()), session(kj::addRef(session)), lease(kj::addRef(lease)) {}
+  ~Seed() noexcept(false) {
+    home->post([session = kj::mv(session), lease = kj::mv(lease)]() {});
+  }
+  KJ_DISALLOW_COPY_AND_MOVE(Seed);
+
+  kj::Own<ChildBootstrap> unfold(CellLoop& there) const override;
+
+  const CellOrigin& getOrigin() const { return *origin; }
+
+  // The first loop's.
+  peer::Host::Client makeHost() const {
+    constexpr auto ELSEWHERE = "executors are of the loop of whoever asks for one"_kj;
+    return session->makeHost(*lease, peer::Executor::Client(badInput(ELSEWHERE)));
+  }
+
+ private:
+  kj::Own<const LoopInbox> home;
+  kj::Own<const CellOrigin> origin;
+  mutable kj::Own<Session> session;
+  mutable kj::Own<Lease> lease;
+};
+
+// What a session of the first loop gives its cells on another one.
+class Node::FarSession final: public ChildBootstrap {
+ public:
+  FarSession(CellLoop& here, const Seed& seed): here(here), seed(kj::atomicAddRef(seed)) {}
+
+  kj::Own<const CellOrigin> getOrigin() override { return kj::atomicAddRef(seed->getOrigin()); }
+
+  capnp::Capability::Client serveChild(Lease& lease, CellGroup& children) override {
+    peer::Executor::Client executor =
+        kj::heap<ExecutorServer>(lease, here.parts(), children, *this);
+    auto reach = [&here = here, seed = kj::atomicAddRef(*seed)]() -> peer::Host::Client {
+      return here.send(0, [seed = kj::atomicAddRef(*seed)](CellLoop&) {
+        return capnp::Capability::Client(seed->makeHost());
+      }).then([](capnp::Capability::Client&& host) { return host.castAs<peer::Host>(); });
+    };
+    return bindToLease<peer::Host>(
+        lease, kj::heap<FarHostServer>(lease, kj::mv(reach), kj::mv(executor)));
+  }
+
+  kj::Own<const BootstrapSeed> makeSeed(Lease&) override { return kj::atomicAddRef(*seed); }
+
+ private:
+  CellLoop& here;
+  kj::Own<const Seed> seed;
+};
+
+kj::Own<const BootstrapSeed> Node::Session::makeSeed(Lease& lease) {
+  return kj::atomicRefcounted<Seed>(*this, lease);
+}
+
+kj::Own<ChildBootstrap> Node::Seed::unfold(CellLoop& there) const {
+  if (there.getNumber() == 0) return kj::addRef(*session);
+  return kj::refcounted<FarSession>(there, *this);
+}
 
 // Who holds one Membrane. Its dials are counted over all of its sessions, and those of a key over
 // all of its links: a new graft, or link, makes no new room.
@@ -54,8 +125,8 @@ struct Node::Refusals final: public kj::Refcounted {
   void hit(LimitKind kind, uint64_t limit) {
     LimitHolder holder{cell, 0, client};
     KJ_IF_MAYBE(record, node.cells.find(cell)) {
-      holder.tenant = record->origin->getTenant();
-      return node.hits.hit(kind, holder, kj::str(limit), record->hits);
+      holder.tenant = (*record)->getFacts().origin->getTenant();
+      return node.hits.hit(kind, holder, kj::str(limit), (*record)->hits);
     }
     node.hits.hit(kind, holder, kj::str(limit), hits);
   }
@@ -76,32 +147,49 @@ struct Node::Refusals final: public kj::Refcounted {
 Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, HeadSource& source,
            Swarm& swarm, Logger& logger, CompileParts compile,
            kj::Maybe<StemFollower&> follower)
-    : options(options), timer(timer), swarm(swarm), logger(logger), heads(source),
-      follower(follower),
+    : options(options), timer(timer), swarm(swarm), logger(logger),
+      board(kj::atomicRefcounted<LoopBoard>(kj::max(options.threads, 1u))),
+      heads(source, kj::atomicAddRef(board->inboxOf(0))), follower(follower),
       engine(options.engine, timer, waitScope),
       threadCompiler(engine, {compile.codeStore.map([&](kj::Own<Store>& store) {
         return kj::heap<ffi::CodeStore>(kj::mv(store), engine.getHandle());
       }), kj::mv(compile.worker), options.compileThreads}),
-      compiler(threadCompiler), cells(options.clock), lines(logger, timer),
+      compiler(threadCompiler, kj::atomicAddRef(*kept)), cells(options.clock), lines(logger, timer),
       hits(lines),
       root(kj::refcounted<CellGroup>(ffi::GuestBudget::make(options.cell.nodeMemoryBytes,
                                                                kj::maxValue))),
-      gate(kj::refcounted<GraftGate>(heads)), tasks(*this) {
+      gate(kj::refcounted<GraftGate>(heads)),
+      loop(*board, 0, {engine, compiler, timer, lines, cells, hits, heads.getLeases(),
+                       options.cell}), tasks(*this) {
+  startThreads(options.engine);
   tasks.add(followHead());
+}
+
+void Node::startThreads(ffi::EngineOptions engineOptions) {
+  for (kj::uint i = 1; i < board->loopCount(); i++) {
+    threads.add(kj::heap<LoopThread>(i, LoopThreadParts{
+        *board, engineOptions, engine.getHandle(), threadCompiler, *kept, cells, lines,
+        hits.getCounts(), options.cell}));
+  }
+  heads.onMove([this]() {
+    for (auto& thread: threads) thread->settleLeases();
+  });
 }
 
 Node::~Node() noexcept(false) {
   gate->close();
   root->end();
-}
-
-CellParts Node::parts() {
-  return {engine, compiler, timer, lines, cells, hits, options.cell};
+  loop.getKeeper().end();
+  for (auto& thread: threads) thread->stop();
+  threads.clear();
+  // What they let go of here, at their ends.
+  board->inboxOf(0).runAll();
+  board->inboxOf(0).close();
 }
 
 kj::Promise<kj::Own<Cell>> Node::boot(kj::Array<const kj::byte> wasm, kj::Array<kj::String> args,
                                       kj::Array<kj::String> env) {
-  auto builder = kj::heap<CellBuilder>(parts());
+  auto builder = kj::heap<CellBuilder>(loop.parts());
   builder->args(kj::mv(args));
   builder->env(kj::mv(env));
   builder->bootstrap([this](CellGroup& children) {
@@ -135,10 +223,10 @@ Node::KeyUse& Node::useOf(const AllowedKey& key, const Holder& holder) {
     auto& limits = options.cell;
     auto budget = ffi::GuestBudget::make(limits.memoryBytes * limits.cellsWorthOfKey,
                                          limits.tableElements * limits.cellsWorthOfKey,
-                                         root->findBudget());
+                                         root->getTerms().findBudget());
     return kj::HashMap<kj::String, KeyUse>::Entry{kj::str(name), KeyUse{
         kj::refcounted<Refusals>(*this, 0, kj::str(name))->countDials(holder.dials->policy),
-        kj::refcounted<CellAccount>(limits.heldOfKey, kj::mv(budget))}};
+        kj::atomicRefcounted<CellAccount>(limits.heldOfKey, kj::mv(budget))}};
   });
 }
 
@@ -146,7 +234,7 @@ SessionOffer Node::offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder&
   SessionList::Facts facts{holder.kind, nullptr, kj::str(holder.from),
                            holder.kind == HolderKind::OWNER};
   DialCount* dials = holder.dials;
-  kj::Maybe<CellAccount&> account;
+  kj::Maybe<const CellAccount&> account;
   KJ_IF_MAYBE(k, key) {
     auto& use = useOf(*k, holder);
     dials = use.dials;
@@ -161,7 +249,7 @@ SessionOffer Node::offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder&
   tasks.add(endWithLease(lease.onEnded(), kj::addRef(*group)));
   auto offered = kj::refcounted<Session>(*this, *dials, entry.getOrigin())
       ->makeOffer(lease, *group);
-  if (hasNode) offered.node = kj::heap<NodeServer>(lease, cells, *sessions, swarm, heads,
+  if (hasNode) offered.node = kj::heap<NodeServer>(lease, loop.parts(), *sessions, swarm, heads,
                                                      follower);
   return offered;
 }

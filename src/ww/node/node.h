@@ -6,13 +6,17 @@
 // - `cell` runs components and serves each child what the session's serveChild() makes: a Host.
 // - Every capability of either hangs on the session's Lease.
 //
+// Cells run on as many loops as the options say. The first is the one that the node is made on:
+// what reaches outside of the process lives there, and so do sessions and pid0. The others have
+// threads of their own (loop-thread.h), and this one's part in it is a NodeLoop like theirs.
+//
 // A session owns the cells that it started: when its lease ends they get a grace, and are ended.
 // pid0 holds the Membrane, which outlives sessions; its own end ends everything.
 
 #include <kj/async.h>
 #include <ww/base/log.h>
 #include <ww/base/store.h>
-#include <ww/cell/cell.h>
+#include <ww/cell/cell-builder.h>
 #include <ww/cell/executor-server.h>
 #include <ww/epoch/head-watch.h>
 #include <ww/ffi/caching-compiler.h>
@@ -20,6 +24,7 @@
 #include <ww/membrane/membrane-server.h>
 #include <ww/net/host-server.h>
 #include <ww/net/swarm.h>
+#include <ww/node/loop-thread.h>
 #include <ww/node/session-list.h>
 #include <ww/stem/follower.h>
 
@@ -31,6 +36,7 @@ struct NodeOptions {
   DialPolicy dial;
   kj::Duration grace = 5 * kj::SECONDS;  // for the cells of a session that has ended
   kj::uint compileThreads = 1;
+  kj::uint threads = 1;                  // loops that cells run on, this one's among them
   const kj::Clock& clock = kj::systemPreciseCalendarClock();
 };
 
@@ -94,18 +100,22 @@ class Node final: private kj::TaskSet::ErrorHandler {
   bool dialsPrivate() const { return options.dial.allowPrivate; }
   ffi::Engine& getEngine() { return engine; }
   LimitHits& getHits() { return hits; }
+  const CellList& getCells() const { return cells; }
+  const LoopLoads& getLoads() const { return board->getLoads(); }
   uint64_t getMemory() const { return cells.getMemory(); }  // bytes, of the cells that run
   size_t sessionCount() const { return sessions->size(); }
 
  private:
   class Session;
+  class FarSession;
+  class Seed;
   struct Holder;
   struct Refusals;
 
   // Of a key, over all of its links.
   struct KeyUse {
     kj::Own<DialCount> dials;
-    kj::Own<CellAccount> cells;
+    kj::Own<const CellAccount> cells;
   };
   KeyUse& useOf(const AllowedKey& key, const Holder& holder);
   SessionOffer offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder& holder);
@@ -114,13 +124,14 @@ class Node final: private kj::TaskSet::ErrorHandler {
   void endAuthority(kj::StringPtr why);
   kj::Promise<void> followHead();
   kj::Promise<void> logAdvances();
-  CellParts parts();
+  void startThreads(ffi::EngineOptions engineOptions);
   void taskFailed(kj::Exception&& exception) override;
 
   const NodeOptions options;
   kj::Timer& timer;
   Swarm& swarm;
   Logger& logger;
+  kj::Own<const LoopBoard> board;
   HeadWatch heads;
   kj::Maybe<StemFollower&> follower;
   kj::PromiseFulfillerPair<void> closing = kj::newPromiseAndFulfiller<void>();
@@ -128,14 +139,17 @@ class Node final: private kj::TaskSet::ErrorHandler {
   OpenGraftPolicy openGraft;
   ffi::Engine engine;
   ffi::ThreadCompiler threadCompiler;
+  kj::Own<const ffi::KeptComponents> kept = kj::atomicRefcounted<ffi::KeptComponents>();
   ffi::CachingCompiler compiler;
-  CellList cells;
+  const CellList cells;
   LineQuota lines;
   LimitHits hits;
   kj::HashMap<kj::String, KeyUse> keyUses;  // by the key, in hexadecimal; of those ever allowed
   kj::Own<SessionList> sessions = kj::refcounted<SessionList>();
   kj::Own<CellGroup> root;
   kj::Own<GraftGate> gate;
+  NodeLoop loop;
+  kj::Vector<kj::Own<LoopThread>> threads;  // the other loops
   kj::TaskSet tasks;
 };
 

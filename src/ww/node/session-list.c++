@@ -7,7 +7,7 @@ namespace ww {
 SessionList::Entry::Entry(kj::Own<SessionList> owner, Lease& lease, kj::Own<CellGroup> group,
                           uint64_t id, Facts facts)
     : list(kj::mv(owner)), lease(lease), group(kj::mv(group)),
-      origin(kj::refcounted<CellOrigin>(id, facts.key)), facts(kj::mv(facts)) {
+      origin(kj::atomicRefcounted<CellOrigin>(id, facts.key)), facts(kj::mv(facts)) {
   list->entries.add(*this);
 }
 

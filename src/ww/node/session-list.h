@@ -6,7 +6,8 @@
 
 #include <kj/list.h>
 #include <node.capnp.h>
-#include <ww/cell/cell.h>
+#include <ww/cell/cell-list.h>
+#include <ww/cell/cell-group.h>
 #include <ww/epoch/lease.h>
 #include <ww/net/peer-id.h>
 
@@ -33,7 +34,7 @@ class SessionList final: public kj::Refcounted {
 
     Lease& getLease() { return lease; }
     CellGroup& getGroup() { return *group; }
-    CellOrigin& getOrigin() { return *origin; }
+    const CellOrigin& getOrigin() { return *origin; }
     void describe(node::SessionInfo::Builder info) const;
 
     // Its link is gone, and it stands for its detached cells alone.
@@ -44,7 +45,7 @@ class SessionList final: public kj::Refcounted {
     kj::Own<SessionList> list;
     Lease& lease;  // which owns this
     kj::Own<CellGroup> group;
-    kj::Own<CellOrigin> origin;
+    kj::Own<const CellOrigin> origin;
     const Facts facts;
     bool detached = false;
     kj::ListLink<Entry> link;
