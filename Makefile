@@ -27,8 +27,8 @@ guests:  ## The guests alone: schemas, libraries, components, images
 lint: build  ## Formatting, clippy, clang-tidy
 	@tools/lint.sh "$(BUILD_DIR)"
 
-bench: build  ## Figures, each with its ceiling from the same run
-	@tools/bench.sh "$(BUILD_DIR)"
+bench: build  ## Figures, each with its ceiling from the same run (PARTS="echo spawn"; PEERS=1)
+	@tools/bench.sh "$(BUILD_DIR)" $(PARTS)
 
 fuzz-smoke: build  ## The fuzz drivers, for a short time
 	@tools/fuzz-smoke.sh "$(BUILD_DIR)"

@@ -1,5 +1,4 @@
 // What an advance of the head costs: how long the loop is busy with it, however much is held.
-#include <algorithm>
 #include <atomic>
 #include <held-session.h>
 #include <kj/debug.h>
@@ -9,11 +8,6 @@ namespace ww::bench {
 namespace {
 
 constexpr int ROUNDS = 5;
-
-double middle(kj::ArrayPtr<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 // The one thing that an advance cannot do without.
 double atomicStore() {
@@ -33,8 +27,6 @@ struct Times {
   kj::Vector<double> busy, first, last;
 };
 
-kj::String ns(double seconds) { return kj::str(int64_t(seconds * 1e10) / 10.0, " ns"); }
-
 // Clients' links, each with one session, as many as the quotas ask for.
 struct Held {
   Fixture f;
@@ -49,7 +41,7 @@ struct Held {
   }
 };
 
-void holdIdle(kj::uint links, kj::uint each, double store) {
+void holdIdle(Report& report, kj::uint links, kj::uint each, double store) {
   Times times;
   for (int i = 0; i < ROUNDS; i++) {
     Held held(links, each);
@@ -61,11 +53,12 @@ void holdIdle(kj::uint links, kj::uint each, double store) {
     KJ_ASSERT(after.refused == 1, after.other);
   }
   auto count = links * each;
-  print(kj::str("an advance, ", count, count == 1 ? " capability held" : " capabilities held"),
-        us(middle(times.busy)), "an atomic store", ns(store));
+  report.add(time(
+      kj::str("an advance, ", count, count == 1 ? " capability held" : " capabilities held"),
+      Round{middle(times.busy), store}, "an atomic store", {Target::Of::MOST, 1e-3}));
 }
 
-void inFlight(kj::uint links, kj::uint each, double store) {
+void inFlight(Report& report, kj::uint links, kj::uint each, double store) {
   Times times;
   for (int i = 0; i < ROUNDS; i++) {
     Held held(links, 1);
@@ -87,19 +80,21 @@ void inFlight(kj::uint links, kj::uint each, double store) {
   }
   auto busy = middle(times.busy);
   auto calls = kj::str("an advance, ", links * each, " calls in flight");
-  print(calls, us(busy), "an atomic store", ns(store));
-  print(kj::str(calls, ": first refusal"), us(middle(times.first)), "leases have ended", us(busy));
-  print(kj::str(calls, ": last"), us(middle(times.last)), "leases have ended", us(busy));
+  report.add(time(kj::str(calls), Round{busy, store}, "an atomic store",
+                  {Target::Of::MOST, 10e-3}));
+  report.add(time(kj::str(calls, ": first refusal"), Round{middle(times.first), busy},
+                  "leases have ended"));
+  report.add(time(kj::str(calls, ": last"), Round{middle(times.last), busy}, "leases have ended"));
 }
 
 }  // namespace
 
-void benchEpoch() {
+void benchEpoch(Report& report) {
   auto store = atomicStore();
-  holdIdle(1, 1, store);
-  holdIdle(1, 1000, store);
-  holdIdle(20, 5000, store);
-  inFlight(10, 1000, store);
+  holdIdle(report, 1, 1, store);
+  holdIdle(report, 1, 1000, store);
+  holdIdle(report, 20, 5000, store);
+  inFlight(report, 10, 1000, store);
 }
 
 }  // namespace ww::bench

@@ -1,29 +1,60 @@
 #include "bench.h"
 
+#include <kj/debug.h>
 #include <malloc.h>
 #include <stdlib.h>
 
-// ww-bench [PART...]: the parts named, or all.
-int main(int argc, char** argv) {
-  // As the program itself sets it: see src/ww/cli/main.c++.
+namespace ww::bench {
+namespace {
+
+struct Part {
+  kj::StringPtr name;
+  void (*run)(Report& report);
+};
+
+constexpr Part PARTS[] = {
+  {"echo"_kj, benchEcho}, {"quota"_kj, benchQuota}, {"guests"_kj, benchGuests},
+  {"graft"_kj, benchGraft}, {"spawn"_kj, benchSpawn}, {"streams"_kj, benchStreams},
+  {"idle"_kj, benchIdle}, {"busy"_kj, benchBusy}, {"kill"_kj, benchKill},
+  {"membrane"_kj, benchMembrane}, {"epoch"_kj, benchEpoch},
+  {"threads"_kj, benchThreads}};
+
+// As the program itself has it: see src/ww/cli/main.c++.
+void setUp() {
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   mallopt(M_MMAP_THRESHOLD, 4 << 20);
   mallopt(M_TOP_PAD, 1 << 20);
   setenv("RUST_BACKTRACE", "0", 1);
   setenv("RUST_LIB_BACKTRACE", "0", 1);
+}
+
+}  // namespace
+}  // namespace ww::bench
+
+// ww-bench [--json FILE] [PART...]: the parts named, or all. FILE is added to.
+int main(int argc, char** argv) {
   using namespace ww::bench;
-  struct Part {
-    kj::StringPtr name;
-    void (*run)();
-  } parts[] = {{"echo", benchEcho}, {"quota", benchQuota}, {"graft", benchGraft},
-               {"spawn", benchSpawn}, {"streams", benchStreams}, {"idle", benchIdle},
-               {"busy", benchBusy}, {"kill", benchKill},
-               {"membrane", benchMembrane}, {"epoch", benchEpoch},
-               {"threads", benchThreads}};
-  print("figure", "value", "ceiling", "value", "part");
-  for (auto& part: parts) {
-    bool wanted = argc == 1;
-    for (int i = 1; i < argc; i++) wanted |= part.name == argv[i];
-    if (wanted) part.run();
+  setUp();
+  FILE* json = nullptr;
+  kj::Vector<kj::StringPtr> wanted;
+  for (int i = 1; i < argc; i++) {
+    kj::StringPtr word = argv[i];
+    if (word == "--json" && i + 1 < argc) {
+      json = fopen(argv[++i], "a");
+      KJ_REQUIRE(json != nullptr, "cannot be written", argv[i]);
+    } else {
+      wanted.add(word);
+    }
   }
+  Report report(json);
+  size_t found = 0;
+  for (auto& part: PARTS) {
+    size_t named = wanted.empty();
+    for (auto word: wanted) named += word == part.name;
+    if (named == 0) continue;
+    found += named;
+    report.begin(part.name);
+    part.run(report);
+  }
+  KJ_REQUIRE(wanted.empty() || found == wanted.size(), "there is no such part", wanted);
 }

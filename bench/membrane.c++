@@ -52,22 +52,22 @@ double linkEcho(World& world, peer::Executor::Client served, kj::uint calls, kj:
 
 }  // namespace
 
-void benchMembrane() {
+void benchMembrane(Report& report) {
   World world;
   constexpr kj::uint CALLS = 40'000;
   for (kj::uint inFlight: {1, 64}) {
-    kj::Vector<Round> rounds;
+    Rounds rounds;
     for (int i = 0; i < 3 * TRIALS; i++) {
-      auto bare = linkEcho(world, kj::heap<Echo<Bare>>(), CALLS, inFlight);
       auto lease = world.heads.issue();
-      auto session = linkEcho(world, bindToLease<peer::Executor>(
-          *lease, kj::heap<Echo<SessionBound<peer::Executor>>>(*lease)), CALLS, inFlight);
-      rounds.add(Round{1 / session, 1 / bare});
+      rounds.turn([&]() {
+        return linkEcho(world, bindToLease<peer::Executor>(
+            *lease, kj::heap<Echo<SessionBound<peer::Executor>>>(*lease)), CALLS, inFlight);
+      }, [&]() {
+        return linkEcho(world, kj::heap<Echo<Bare>>(), CALLS, inFlight);
+      });
     }
-    auto round = median(rounds);
-    print(kj::str("echo through a session, ", inFlight, " in flight, 16 B"),
-          perSecond(1 / round.value), "the same link without one", perSecond(1 / round.ceiling),
-          ratio(round.value / round.ceiling));
+    report.add(rate(kj::str("echo through a session, ", inFlight, " in flight, 16 B"),
+                    rounds.median(0, 1), "the same link without one", {Target::Of::PART, 0.91}));
   }
 }
 

@@ -1,17 +1,27 @@
 // The ceilings: the same work without WebAssembly, membranes or limits.
 #include <capnp/rpc-twoparty.h>
 #include <kj/async-io.h>
-#include <peer.capnp.h>
+#include <ww/link/memory-channel.h>
 #include <ww/link/quota-network.h>
+#include <ww/link/two-party-network.h>
 #include "bench.h"
 
 namespace ww::bench {
 namespace {
 
+using capnp::rpc::twoparty::Side;
+
+// As src/ww/cell/executor-server.c++ answers.
 class Echo final: public peer::Executor::Server {
  public:
   kj::Promise<void> echo(EchoContext context) override {
-    context.getResults().setResponse(context.getParams().getMessage());
+    constexpr auto PREFIX = "Echo: "_kj;
+    auto message = context.getParams().getMessage();
+    auto size = PREFIX.size() + message.size();
+    auto response = context.getResults(capnp::MessageSize{4 + size / sizeof(capnp::word), 0})
+        .initResponse(size);
+    memcpy(response.begin(), PREFIX.begin(), PREFIX.size());
+    memcpy(response.begin() + PREFIX.size(), message.begin(), message.size());
     return kj::READY_NOW;
   }
 };
@@ -41,16 +51,34 @@ capnp::TwoPartyVatNetworkBase& asBase(capnp::TwoPartyVatNetworkBase& network) { 
 
 }  // namespace
 
+peer::Executor::Client makeEcho() { return kj::heap<Echo>(); }
+
 double nativeEcho(kj::WaitScope& waitScope, kj::uint calls, kj::uint inFlight, size_t bytes,
                   Quota quota) {
   auto pipe = kj::newTwoWayPipe();
-  capnp::TwoPartyVatNetwork network(*pipe.ends[0], capnp::rpc::twoparty::Side::SERVER);
+  capnp::TwoPartyVatNetwork network(*pipe.ends[0], Side::SERVER);
   Unwatched watcher;
   QuotaNetwork counted(network, {}, watcher);
   capnp::TwoPartyVatNetworkBase& used = quota == Quota::ON ? counted : asBase(network);
-  auto server = capnp::makeRpcServer(used, kj::heap<Echo>());
+  auto server = capnp::makeRpcServer(used, makeEcho());
   capnp::TwoPartyClient client(*pipe.ends[1]);
   return echoSeconds(waitScope, client.bootstrap().castAs<peer::Executor>(), calls, inFlight,
+                     bytes);
+}
+
+double ownEcho(kj::WaitScope& waitScope, kj::uint calls, kj::uint inFlight, size_t bytes) {
+  MemoryPipe up, down;
+  auto here = kj::heap<MemoryChannel>(down, up, up.capacity);
+  auto there = kj::heap<MemoryChannel>(up, down, up.capacity);
+  here->setPeer(*there);
+  there->setPeer(*here);
+  TwoPartyNetwork serving(kj::mv(there), Side::SERVER), calling(kj::mv(here), Side::CLIENT);
+  auto server = capnp::makeRpcServer(serving, makeEcho());
+  auto client = capnp::makeRpcClient(calling);
+  capnp::MallocMessageBuilder message(4);
+  auto vat = message.initRoot<capnp::rpc::twoparty::VatId>();
+  vat.setSide(Side::SERVER);
+  return echoSeconds(waitScope, client.bootstrap(vat).castAs<peer::Executor>(), calls, inFlight,
                      bytes);
 }
 
@@ -66,25 +94,18 @@ double echoSeconds(kj::WaitScope& waitScope, peer::Executor::Client executor, kj
   }) / calls;
 }
 
-double nativePipe(kj::WaitScope& waitScope, size_t bytes) {
-  constexpr size_t PIECE = 64 * 1024;
-  auto pipe = kj::newOneWayPipe();
-  auto from = kj::heapArray<kj::byte>(PIECE), to = kj::heapArray<kj::byte>(PIECE);
-  memset(from.begin(), 'x', PIECE);
-  auto writer = [&]() -> kj::Promise<void> {
-    for (size_t done = 0; done < bytes; done += PIECE)
-      co_await pipe.out->write(from.begin(), PIECE);
-    pipe.out = nullptr;
-  };
-  auto reader = [&]() -> kj::Promise<void> {
-    while (co_await pipe.in->tryRead(to.begin(), 1, PIECE) > 0) {}
-  };
-  double seconds = timed([&]() {
-    auto writing = writer();
-    reader().wait(waitScope);
-    writing.wait(waitScope);
-  });
-  return bytes / seconds;
+void benchQuota(Report& report) {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope(loop);
+  for (kj::uint inFlight: {1, 64}) {
+    Rounds rounds;
+    for (int i = 0; i < 3 * TRIALS; i++) {
+      rounds.turn([&]() { return nativeEcho(waitScope, 40000, inFlight, 16, Quota::ON); },
+                  [&]() { return nativeEcho(waitScope, 40000, inFlight, 16); });
+    }
+    report.add(rate(kj::str("native echo under quotas, ", inFlight, " in flight, 16 B"),
+                    rounds.median(0, 1), "without them"));
+  }
 }
 
 }  // namespace ww::bench

@@ -2,21 +2,20 @@
 // Noise, Yamux) on loopback. Ceilings: the same RPC over plain TCP, and the same streams with Rust
 // at both ends (rust/swarm-bench).
 //
-//   ww-bench-network RUST_BENCH     every figure
-//   ww-bench-network serve          the server: says its addresses, ends with its input
+//   ww-bench-network RUST_BENCH [JSON]   every figure
+//   ww-bench-network serve               the server: says its addresses, ends with its input
 #include <capnp/rpc-twoparty.h>
-#include <fcntl.h>
 #include <kj/debug.h>
 #include <math.h>
 #include <peer.capnp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <ww/link/rpc-link.h>
 #include <ww/net/libp2p-swarm.h>
 #include "bench.h"
+#include "child.h"
+#include "proc.h"
 
 namespace ww::bench {
 namespace {
@@ -109,60 +108,7 @@ int serve() {
   return 0;
 }
 
-// A process, and the first lines that it says. A server says its addresses, and ends with its
-// input.
-class Child {
- public:
-  Child(const char* program, const char* word, const char* another, kj::uint lines) {
-    int toChild[2], fromChild[2];
-    KJ_SYSCALL(pipe2(toChild, O_CLOEXEC));
-    KJ_SYSCALL(pipe2(fromChild, O_CLOEXEC));
-    KJ_SYSCALL(pid = fork());
-    if (pid == 0) {
-      dup2(toChild[0], STDIN_FILENO);
-      dup2(fromChild[1], STDOUT_FILENO);
-      execl(program, program, word, another, nullptr);
-      _exit(127);
-    }
-    close(toChild[0]);
-    close(fromChild[1]);
-    input = kj::AutoCloseFd(toChild[1]);
-    auto out = fdopen(fromChild[0], "r");
-    KJ_DEFER(fclose(out));
-    char line[256];
-    for (kj::uint i = 0; i < lines; i++) {
-      KJ_REQUIRE(fgets(line, sizeof(line), out) != nullptr, "it has ended", program, word);
-      said.add(kj::heapString(line, strcspn(line, "\n")));
-    }
-  }
-  ~Child() {
-    kill(pid, SIGKILL);
-    waitpid(pid, nullptr, 0);
-  }
-  KJ_DISALLOW_COPY_AND_MOVE(Child);
-
-  kj::Vector<kj::String> said;
-  pid_t pid;
-
- private:
-  kj::AutoCloseFd input;
-};
-
 // ------------------------------------------------------------------------------------- client
-
-// The number behind the first space.
-double secondNumber(kj::StringPtr text) {
-  auto rest = text.slice(KJ_REQUIRE_NONNULL(text.findFirst(' '), text) + 1);
-  auto end = rest.findFirst(' ').orDefault(rest.size());
-  return kj::heapString(rest.begin(), end).parseAs<double>();
-}
-
-double residentKiB(pid_t pid) {
-  char text[256] = {};
-  kj::AutoCloseFd fd(open(kj::str("/proc/", pid, "/statm").cStr(), O_RDONLY | O_CLOEXEC));
-  KJ_REQUIRE(read(fd, text, sizeof(text) - 1) > 0);
-  return secondNumber(text) * double(sysconf(_SC_PAGESIZE)) / 1024;
-}
 
 struct Caller {
   peer::Executor::Client executor;
@@ -199,10 +145,10 @@ struct Rust {
 
 class Client {
  public:
-  Client(const Child& server, kj::Function<Rust()> runRust)
-      : runRust(kj::mv(runRust)), target(address(server.said[0])),
-        peer(KJ_ASSERT_NONNULL(target.findPeer())), port(server.said[1].parseAs<kj::uint>()),
-        serverPid(server.pid) {
+  Client(Child& server, kj::Function<Rust()> runRust, Report& report)
+      : report(report), runRust(kj::mv(runRust)), target(address(server.readLine())),
+        peer(KJ_ASSERT_NONNULL(target.findPeer())), port(server.readLine().parseAs<kj::uint>()),
+        serverPid(server.getPid()) {
     connect(*swarm);
   }
 
@@ -216,6 +162,7 @@ class Client {
   }
 
  private:
+  Report& report;
   kj::Function<Rust()> runRust;
   kj::AsyncIoContext io = kj::setupAsyncIo();
   kj::WaitScope& waitScope = io.waitScope;
@@ -236,23 +183,25 @@ class Client {
   }
 
   void benchEcho() {
-    double rustTrips = 0;
     for (kj::uint inFlight: {1u, 64u}) {
-      kj::uint calls = inFlight == 1 ? 5000 : 60000;
-      double ours = INFINITY, tcp = INFINITY;
+      bool one = inFlight == 1;
+      kj::uint calls = one ? 5000 : 60000;
+      Rounds rounds;
       for (int i = 0; i < TRIALS; i++) {
-        auto stream = swarm->open(peer, RPC).wait(waitScope);
-        ours = kj::min(ours, echo(waitScope, *stream, calls, inFlight));
-        auto plain = openTcp();
-        tcp = kj::min(tcp, echo(waitScope, *plain, calls, inFlight));
-        if (inFlight == 1) rustTrips = kj::max(rustTrips, runRust().trips);
+        rounds.turn([&]() {
+          auto stream = swarm->open(peer, RPC).wait(waitScope);
+          return echo(waitScope, *stream, calls, inFlight);
+        }, [&]() {
+          auto plain = openTcp();
+          return echo(waitScope, *plain, calls, inFlight);
+        }, [&]() { return one ? 1 / runRust().trips : 1; });
       }
       auto name = kj::str("node -> node echo, ", inFlight, " in flight");
-      print(name, perSecond(ours), "over plain TCP", perSecond(tcp), ratio(tcp / ours));
-      if (inFlight == 1) {
-        print(name, perSecond(ours), "ping-pong with Rust at both ends", perSecond(1 / rustTrips),
-              ratio(1 / ours / rustTrips));
-      }
+      report.add(rate(kj::str(name), rounds.median(0, 1), "over plain TCP",
+                      {Target::Of::PART, one ? 0.30 : 0.70}));
+      if (!one) continue;
+      report.add(rate(kj::str(name), rounds.median(0, 2), "ping-pong with Rust at both ends",
+                      {Target::Of::PART, 0.45}));
     }
   }
 
@@ -285,23 +234,20 @@ class Client {
     return {1 / trip, bytes};
   }
 
-  // In turn with Rust, as often as it: the machine's moods hit a round alike. Of the rounds the
-  // one whose ratio is the median is told.
+  // In turn with Rust, as often as it: the machine's moods hit a round alike.
   void benchBareStream() {
     auto back = swarm->open(peer, BACK).wait(waitScope);
     kj::Vector<Round> trips, bytes;
     for (int i = 0; i < ROUNDS; i++) {
       auto ours = runOurs(*back);
       auto rust = runRust();
-      trips.add(Round{ours.trips, rust.trips});
+      trips.add(Round{1 / ours.trips, 1 / rust.trips});
       bytes.add(Round{ours.bytes, rust.bytes});
     }
-    auto trip = median(trips);
-    print("node -> node ping-pong on a bare stream", perSecond(1 / trip.value),
-          "with Rust at both ends", perSecond(1 / trip.ceiling), ratio(trip.value / trip.ceiling));
-    auto bulk = median(bytes);
-    print("node -> node bulk", kj::str(int(bulk.value / 1e6), " MB/s"), "with Rust at both ends",
-          kj::str(int(bulk.ceiling / 1e6), " MB/s"), ratio(bulk.value / bulk.ceiling));
+    report.add(rate(kj::str("node -> node ping-pong on a bare stream"), median(trips),
+                    "with Rust at both ends"));
+    report.add(flow(kj::str("node -> node bulk"), median(bytes), "with Rust at both ends",
+                    {Target::Of::PART, 0.95}));
   }
 
   void benchOpen() {
@@ -312,8 +258,8 @@ class Client {
       }) / COUNT;
     });
     auto ping = best([&]() { return swarm->ping(peer).wait(waitScope) / kj::NANOSECONDS * 1e-9; });
-    print("node -> node: open a stream", us(time), "a ping there and back", us(ping),
-          ratio(ping / time));
+    report.add(bench::time(kj::str("node -> node: open a stream"), {time, ping},
+                           "a ping there and back", {Target::Of::MOST, 200e-6}));
   }
 
   void benchDial() {
@@ -322,8 +268,8 @@ class Client {
       return timed([&]() { connect(*fresh); });
     });
     auto tcp = best([&]() { return timed([&]() { openTcp(); }); });
-    print("node -> node: cold dial", us(time), "connect() of plain TCP", us(tcp),
-          ratio(tcp / time));
+    report.add(bench::time(kj::str("node -> node: cold dial"), {time, tcp},
+                           "connect() of plain TCP", {Target::Of::MOST, 2e-3}));
   }
 
   // How much later than after its millisecond the loop came back, at worst, while so many dials
@@ -343,28 +289,25 @@ class Client {
       }
     };
     auto ticking = tick().eagerlyEvaluate(nullptr);
-    auto all = timed([&]() {
-      kj::Vector<kj::Promise<void>> dials;
-      for (auto& id: ids) {
-        dials.add(swarm->connect(id, kj::arrayPtr(&nowhere, 1), DialScope::ANYWHERE)
-                      .catch_([](kj::Exception&&) {}));
-      }
-      kj::joinPromises(dials.releaseAsArray()).wait(waitScope);
-    });
-    print(kj::str("loop late at worst, in ", DIALS, " dials"), us(worst), "all of them settled",
-          us(all));
+    kj::Vector<kj::Promise<void>> dials;
+    for (auto& id: ids) {
+      dials.add(swarm->connect(id, kj::arrayPtr(&nowhere, 1), DialScope::ANYWHERE)
+                    .catch_([](kj::Exception&&) {}));
+    }
+    kj::joinPromises(dials.releaseAsArray()).wait(waitScope);
+    report.add({kj::str("loop late at worst, in ", DIALS, " dials"), Unit::SECONDS, worst, nullptr,
+                {Target::Of::MOST, 10e-3}});
   }
 
   void benchHeld() {
-    auto before = residentKiB(serverPid);
+    auto before = residentBytes(kj::str(serverPid));
     kj::Vector<kj::Own<Libp2pSwarm>> others;
     for (kj::uint i = 0; i < HELD; i++) {
       others.add(makeSwarm(io, logger, false));
       connect(*others.back());
     }
-    auto each = (residentKiB(serverPid) - before) / HELD;
-    print(kj::str("a connection held, at ", HELD), kj::str(int(each), " KiB"),
-          "inbound ones, at most", "64");
+    auto each = (residentBytes(kj::str(serverPid)) - before) / HELD;
+    report.add({kj::str("a connection held, at ", HELD), Unit::BYTES, each});
   }
 };
 
@@ -373,15 +316,18 @@ class Client {
 
 int main(int argc, char** argv) {
   using namespace ww::bench;
-  KJ_REQUIRE(argc == 2, "usage: ww-bench-network RUST_BENCH | serve");
-  if (kj::StringPtr(argv[1]) == "serve") return serve();
-  Child rust(argv[1], "serve", nullptr, 1);
-  Child server("/proc/self/exe", "serve", nullptr, 2);
+  KJ_REQUIRE(argc == 2 || argc == 3, "usage: ww-bench-network RUST_BENCH [JSON] | serve");
+  kj::StringPtr program = argv[1];
+  if (program == "serve") return serve();
+  Child rust(kj::arr(program, "serve"_kj));
+  auto rustAddress = rust.readLine();
+  Child server(kj::arr("/proc/self/exe"_kj, "serve"_kj));
+  Report report(argc == 3 ? fopen(argv[2], "a") : nullptr);
+  report.begin("network");
   Client(server, [&]() -> Rust {
-    Child run(argv[1], "run", rust.said[0].cStr(), 1);
-    auto space = KJ_REQUIRE_NONNULL(run.said[0].findFirst(' '), "the Rust bench failed");
-    auto trips = kj::str(run.said[0].slice(0, space)).parseAs<double>();
-    return {trips, secondNumber(run.said[0])};
-  }).run();
+    Child run(kj::arr(program, "run"_kj, kj::StringPtr(rustAddress)));
+    auto said = run.readLine();
+    return {number(said), number(said, 1)};
+  }, report).run();
   return 0;
 }

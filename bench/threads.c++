@@ -99,17 +99,18 @@ Rates runNative(kj::uint threads) {
 }
 
 // On one and on all, in turn.
-void compare(kj::StringPtr what, kj::StringPtr of, kj::FunctionParam<Rates(kj::uint)> run) {
+void compare(Report& report, kj::StringPtr what, kj::StringPtr of, Target target,
+             kj::FunctionParam<Rates(kj::uint)> run) {
   auto all = cores();
   kj::Vector<Round> told, free;
   for (int i = 0; i < ROUNDS; i++) {
     auto one = run(1), many = run(all);
-    told.add(Round{many.told, one.told});
-    free.add(Round{many.free, one.free});
+    told.add(Round{1 / many.told, 1 / one.told});
+    free.add(Round{1 / many.free, 1 / one.free});
   }
   auto line = [&](kj::StringPtr how, Round round) {
-    print(kj::str(what, ", ", all, ' ', of, 's', how), perSecond(1 / round.value),
-          kj::str("one ", of), perSecond(1 / round.ceiling), ratio(round.value / round.ceiling));
+    report.add(rate(kj::str(what, ", ", all, ' ', of, 's', how), round, kj::str("one ", of),
+                    target));
   };
   line("", median(told));
   line(" (cpu)", median(free));
@@ -117,12 +118,13 @@ void compare(kj::StringPtr what, kj::StringPtr of, kj::FunctionParam<Rates(kj::u
 
 }  // namespace
 
-void benchThreads() {
+void benchThreads(Report& report) {
   auto bare = component("bare-ok");
   auto on = [&](kj::StringPtr what, Words args) {
-    compare(what, "loop", [&](kj::uint loops) { return Loops(loops).run(bare, args); });
+    compare(report, what, "loop", {Target::Of::PART, 1.85},
+            [&](kj::uint loops) { return Loops(loops).run(bare, args); });
   };
-  compare("native echo, 64 in flight", "thread", runNative);
+  compare(report, "native echo, 64 in flight", "thread", {}, runNative);
   on("guest -> host echo, 1 in flight", {"bench-echo", "100000", "1", "16"});
   on("guest -> host echo, 64 in flight", {"bench-echo", "150000", "64", "16"});
   on("spawn -> exit, 1 at a time", {"bench-spawn", "3000", "1"});

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# build-rust.sh lib|componentize|swarm-bench OUT: builds what is behind the fence and puts it at OUT.
-# `lib` is the program's one static library, `componentize` the build tool for guests, `swarm-bench`
-# a ceiling for the figures.
+# build-rust.sh lib|componentize|engine-bench|swarm-bench OUT: builds what is behind the fence and
+# puts it at OUT. `lib` is the program's one static library, `componentize` the build tool for guests,
+# `engine-bench` and `swarm-bench` are ceilings for the figures.
 # Taken from the user's cache when the same sources were built before, by whichever checkout.
 . "$(dirname "$0")/common.sh"
 
 what=$1 out=$2
 case $what in
   lib)          package=ww-rust          product=libww_rust.a    crates=(fence engine swarm lib) ;;
+  engine-bench) package=ww-engine-bench  product=ww-engine-bench crates=(fence engine engine-bench) ;;
   swarm-bench)  package=ww-swarm-bench   product=ww-swarm-bench  crates=(fence swarm swarm-bench) ;;
   componentize) package=ww-componentize  product=ww-componentize crates=(componentize) ;;
   *) die "build-rust.sh: no such product: $what" ;;

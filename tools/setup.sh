@@ -31,6 +31,7 @@ file:/usr/include/CLI/CLI.hpp libcli11-dev
 file:/usr/include/histedit.h libedit-dev
 file:/usr/include/prometheus/text_serializer.h prometheus-cpp-dev
 file:/usr/include/sqlite3.h libsqlite3-dev
+file:/usr/include/benchmark/benchmark.h libbenchmark-dev
 file:/usr/lib/llvm-$LLVM/lib/clang/$LLVM/lib/linux libclang-rt-$LLVM-dev
 file:/usr/lib/llvm-$LLVM/lib/clang/$LLVM/lib/wasi libclang-rt-$LLVM-dev-wasm32
 file:/usr/lib/wasm32-wasi/libc.a wasi-libc

@@ -38,6 +38,7 @@ typedef struct WwEngineOptions {
   uint64_t slice_us;
   uint64_t max_wasm_stack;
   bool debug_info;
+  uint32_t max_cells;  // at a time
 } WwEngineOptions;
 
 WwEngine* ww_engine_new(const WwEngineOptions* options, const WwHooks* hooks, void* hub,

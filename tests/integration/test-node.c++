@@ -35,7 +35,8 @@ kj::Array<kj::byte> component(kj::StringPtr name) {
 
 TestNode::TestNode(NodeOptions options)
     : swarm(network, testPeerId()),
-      node(onLoops(options), io.provider->getTimer(), waitScope, heads, swarm, logger, {codeStore()}) {
+      node(onLoops(options), io.provider->getTimer(), waitScope, heads, swarm, logger,
+           {codeStore()}) {
   graft();
 }
 

@@ -52,6 +52,14 @@ fn line(error: &wasmtime::Error) -> String {
     causes.join(": ")
 }
 
+fn not_compiled(error: wasmtime::Error) -> Failure {
+    // Larger at its start than any place of the pool.
+    if error.chain().any(|cause| cause.to_string().contains("pooling allocator")) {
+        return Failure::new(ErrorKind::NotLinkable, error.root_cause());
+    }
+    Failure::new(ErrorKind::NotComponent, line(&error))
+}
+
 /// On a thread of its own, for what recurses as deep as its input says.
 fn with_large_stack<T: Send>(
     work: impl FnOnce() -> Result<T, Failure> + Send,
@@ -90,8 +98,7 @@ impl Runnable {
 
     fn compile_checked(engine: &EngineShared, bytes: &[u8]) -> Result<Self, Failure> {
         // The bytes only: with the text format compiled out, nothing here is read as a path.
-        let component = Component::from_binary(&engine.engine, bytes)
-            .map_err(|error| Failure::new(ErrorKind::NotComponent, line(&error)))?;
+        let component = Component::from_binary(&engine.engine, bytes).map_err(not_compiled)?;
         Self::link(engine, component)
     }
 
@@ -111,7 +118,11 @@ impl Runnable {
     }
 
     fn loaded(engine: &EngineShared, loaded: wasmtime::Result<Component>) -> Result<Self, Failure> {
-        Self::link(engine, loaded.map_err(|error| Failure::new(ErrorKind::Other, line(&error)))?)
+        let loaded = loaded.map_err(|error| match not_compiled(error) {
+            failure if failure.kind == ErrorKind::NotLinkable => failure,
+            failure => Failure::new(ErrorKind::Other, failure.text),
+        })?;
+        Self::link(engine, loaded)
     }
 
     pub fn artifact(&self) -> Result<Vec<u8>, Failure> {

@@ -15,11 +15,13 @@ mod budget;
 mod cell;
 mod clock;
 mod component;
+mod config;
 mod digest;
 mod host_end;
 mod limits;
 mod nudge;
 mod pipe;
+mod pool;
 mod shape;
 mod streams;
 mod ticker;
@@ -31,15 +33,14 @@ use clock::Deadline;
 use component::Runnable;
 use limits::{CellLimiter, FurtherMemories, Most};
 use std::ffi::c_void;
-use std::num::NonZeroUsize;
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 use streams::Streams;
 use ticker::{TickClock, Ticker};
 use waker::{CellWaker, Hub};
+use wasmtime::Engine;
 use wasmtime::component::{Linker, ResourceTable};
-use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
 use wasmtime_wasi::p2::bindings::LinkOptions;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use ww_fence::{ErrorKind, Failure, WwBytes, WwError, WwSlice, deliver, guard, unheard};
@@ -82,6 +83,7 @@ pub struct WwEngineOptions {
     pub slice_us: u64,
     pub max_wasm_stack: u64,
     pub debug_info: bool, // source lines in backtraces, where a component has them
+    pub max_cells: u32,   // at a time
 }
 
 /// What cells and compilations need of the engine.
@@ -100,30 +102,15 @@ pub struct WwEngine {
     ticks: TickClock,
 }
 
-/// What the host's own calls need on a guest's stack, beside the guest's frames.
-const HOST_STACK: usize = 256 << 10;
-
-/// With debug information, whose reader recurses as deep as a component nests it.
-const HOST_STACK_DEBUGGING: usize = 64 << 20;
-const MAX_BACKTRACE_FRAMES: usize = 32;
-
-fn config(options: &WwEngineOptions) -> Config {
-    let mut config = Config::new();
-    config.cranelift_opt_level(OptLevel::Speed);
-    config.epoch_interruption(true);
-    config.wasm_exceptions(true); // C++ guests throw
-    config.native_unwind_info(false); // backtraces and exceptions have tables of their own
-    config.max_wasm_stack(options.max_wasm_stack as usize);
-    let host_stack = if options.debug_info { HOST_STACK_DEBUGGING } else { HOST_STACK };
-    config.async_stack_size(options.max_wasm_stack as usize + host_stack);
-    // Said here, so that the environment does not decide.
-    config.wasm_backtrace_details(if options.debug_info {
-        WasmBacktraceDetails::Enable
-    } else {
-        WasmBacktraceDetails::Disable
-    });
-    config.wasm_backtrace_max_frames(NonZeroUsize::new(MAX_BACKTRACE_FRAMES));
-    config
+/// What cells have, for the engine alone.
+#[cfg(feature = "bench")]
+pub fn bench_config() -> wasmtime::Config {
+    config::running(&WwEngineOptions {
+        slice_us: 1000,
+        max_wasm_stack: 512 << 10,
+        debug_info: false,
+        max_cells: 64,
+    })
 }
 
 fn new_engine(
@@ -131,7 +118,10 @@ fn new_engine(
     hooks: WwHooks,
     hub: *mut c_void,
 ) -> wasmtime::Result<WwEngine> {
-    let engine = Engine::new(&config(options))?;
+    let engine = Engine::new(&config::running(options)).or_else(|_| {
+        // An address space that has no room for the pool is a slower node's, and no reason to fail.
+        Engine::new(&config::compiling(options))
+    })?;
     let mut linker = Linker::new(&engine);
     let mut all = LinkOptions::default();
     all.network_error_code(true);
@@ -141,7 +131,7 @@ fn new_engine(
     clock::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     let ticker = Ticker::start(engine.weak(), Duration::from_micros(options.slice_us.max(100)))?;
-    let further = FurtherMemories::default();
+    let further = FurtherMemories::new(pool::further_memories(options.max_cells) as usize);
     Ok(for_loop(Arc::new(EngineShared { engine, linker, hooks, ticker, further }), hub))
 }
 
@@ -254,7 +244,7 @@ pub unsafe extern "C" fn ww_compile(
 ) -> bool {
     unsafe {
         deliver(error, false, || {
-            let config = config(&*options);
+            let config = config::compiling(&*options);
             artifact.write(component::compile_artifact(&config, bytes.bytes())?.into());
             Ok(true)
         })

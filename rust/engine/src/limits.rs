@@ -10,12 +10,19 @@ use wasmtime::{ResourceLimiter, Result, Trap, bail};
 
 const MAX_TABLES: usize = 100;
 
-/// Memories beyond the first of each cell, over all cells: each takes some three of the mappings of
-/// which a process has 65,530, and of which the cells themselves take most.
-#[derive(Clone, Default)]
-pub struct FurtherMemories(Arc<AtomicUsize>);
+/// Memories beyond the first of each cell, over all cells, and at most so many: each takes some
+/// three of the mappings of which a process has 65,530, and a place that was reserved for it.
+#[derive(Clone)]
+pub struct FurtherMemories {
+    count: Arc<AtomicUsize>,
+    most: usize,
+}
 
-const MAX_FURTHER_MEMORIES: usize = 4_000;
+impl FurtherMemories {
+    pub fn new(most: usize) -> Self {
+        FurtherMemories { count: Arc::default(), most }
+    }
+}
 
 /// So much of what a cell's instances take beside their memories goes unaccounted, as the rest of a
 /// cell does.
@@ -53,11 +60,10 @@ impl CellLimiter {
     }
 
     fn count_memory(&mut self) -> Result<()> {
-        if self.memories > 0 && self.further.0.fetch_add(1, Relaxed) >= MAX_FURTHER_MEMORIES {
-            self.further.0.fetch_sub(1, Relaxed);
-            bail!(
-                "overloaded: memories: the node's cells have {MAX_FURTHER_MEMORIES} beside one each"
-            );
+        let FurtherMemories { count, most } = &self.further;
+        if self.memories > 0 && count.fetch_add(1, Relaxed) >= *most {
+            count.fetch_sub(1, Relaxed);
+            bail!("overloaded: memories: the node's cells have {most} beside one each");
         }
         self.memories += 1;
         Ok(())
@@ -90,7 +96,7 @@ pub fn hit_by(error: &wasmtime::Error) -> u32 {
 impl Drop for CellLimiter {
     fn drop(&mut self) {
         self.budget.give_back(self.memory, self.table_elements);
-        self.further.0.fetch_sub(self.memories.saturating_sub(1), Relaxed);
+        self.further.count.fetch_sub(self.memories.saturating_sub(1), Relaxed);
     }
 }
 
@@ -149,7 +155,7 @@ mod tests {
     fn what_instances_take_is_of_the_budget_too() {
         let budget = Budget::new(100, 1, None);
         let most = Most { memories: 8, instances: 100 };
-        let mut limiter = CellLimiter::new(budget.clone(), most, FurtherMemories::default());
+        let mut limiter = CellLimiter::new(budget.clone(), most, FurtherMemories::new(10));
         assert!(limiter.take_footprint(FREE_FOOTPRINT).is_ok() && budget.used() == 0);
         assert!(limiter.take_footprint(FREE_FOOTPRINT + 101).is_err());
         assert!(limiter.take_footprint(FREE_FOOTPRINT + 60).is_ok() && budget.used() == 60);
@@ -162,13 +168,13 @@ mod tests {
     fn one_budget_over_all_memories() {
         let budget = Budget::new(100, 1, None);
         let most = Most { memories: 8, instances: 100 };
-        let mut limiter = CellLimiter::new(budget.clone(), most, FurtherMemories::default());
+        let mut limiter = CellLimiter::new(budget.clone(), most, FurtherMemories::new(10));
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(!limiter.memory_growing(0, 41, None).unwrap());
         assert!(limiter.memory_growing(60, 100, None).unwrap());
         assert!(!limiter.memory_growing(100, 101, Some(100)).unwrap());
         assert!(limiter.table_growing(0, 1, None).unwrap());
-        for _ in 0..MAX_FURTHER_MEMORIES {
+        for _ in 0..10 {
             assert!(!limiter.memory_growing(0, 1000, None).unwrap());
             assert!(limiter.memory_growing(0, 0, None).unwrap());
         }

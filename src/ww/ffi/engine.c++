@@ -12,7 +12,8 @@ WakeInbox& asInbox(void* hub) { return *static_cast<WakeInbox*>(hub); }
 constexpr uint64_t LONG_NS = 100'000;
 
 WwEngineOptions rawOptions(const EngineOptions& options) {
-  return {uint64_t(options.slice / kj::MICROSECONDS), options.wasmStackBytes, options.debugInfo};
+  return {uint64_t(options.slice / kj::MICROSECONDS), options.wasmStackBytes, options.debugInfo,
+          options.maxGuests};
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ struct EngineOptions {
   size_t wasmStackBytes = 512 * 1024;         // of each guest
   bool debugInfo = false;  // source lines in traps' backtraces, where a component has them
   kj::Maybe<CpuClock&> cpuClock;  // in place of the thread's; outlives the engine
-  kj::uint maxGuests = 8000;  // a guest takes about 6 memory mappings, a process has 65,530
+  kj::uint maxGuests = 2048;  // at a time; each costs some 4 us at the start, and at the end
 };
 
 // What Component::artifact() gives of these bytes under an engine with these options, made without

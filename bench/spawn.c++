@@ -1,0 +1,167 @@
+// From a component's bytes to its first call and to its exit, in a node. Hot: it is in memory.
+// Warm: its code is on disk, in a node that has just begun. Cold: it was never seen.
+#include <kj/debug.h>
+#include <test-node.h>
+#include <unistd.h>
+#include <ww/node/directory-store.h>
+#include "bench.h"
+#include "child.h"
+
+namespace ww::bench {
+namespace {
+
+using Bytes = kj::ArrayPtr<const kj::byte>;
+
+constexpr kj::StringPtr GUEST = "child-echo"_kj;  // calls its host, says the answer, and exits
+constexpr kj::uint COUNT = 200;
+
+struct Times {
+  double first = 0, exit = 0;  // seconds
+};
+
+// One: `first` when it has said the answer to its first call.
+Times spawn(TestNode& node, Bytes wasm) {
+  Times times;
+  times.exit = timed([&]() {
+    Process::Client process = nullptr;
+    times.first = timed([&]() {
+      process = node.run(wasm, {"hello"});
+      KJ_ASSERT(node.read(node.stdout(process), 64).size() > 0);
+    });
+    KJ_ASSERT(node.wait(process) == 0);
+  });
+  return times;
+}
+
+Times spawnMany(TestNode& node, Bytes wasm) {
+  Times sum;
+  for (kj::uint i = 0; i < COUNT; i++) {
+    auto one = spawn(node, wasm);
+    sum.first += one.first / COUNT;
+    sum.exit += one.exit / COUNT;
+  }
+  return sum;
+}
+
+// One worker of several.
+kj::Promise<void> spawnInTurn(peer::Executor::Client executor, Bytes wasm, kj::uint& left) {
+  while (left > 0) {
+    --left;
+    auto request = executor.runBytesRequest(capnp::MessageSize{wasm.size() / 8 + 64, 0});
+    request.setWasm(wasm);
+    request.initArgs(1).set(0, "hello");
+    auto response = co_await request.send().getProcess().waitRequest().send();
+    KJ_ASSERT(response.getExitCode() == 0);
+  }
+}
+
+double spawnTogether(TestNode& node, Bytes wasm, kj::uint inFlight) {
+  kj::uint count = 10 * COUNT, left = count;
+  return timed([&]() {
+    kj::Vector<kj::Promise<void>> all;
+    for (kj::uint i = 0; i < inFlight; i++) all.add(spawnInTurn(node.executor, wasm, left));
+    kj::joinPromises(all.releaseAsArray()).wait(node.waitScope);
+  }) / count;
+}
+
+void benchHot(BareEngine& engine, Report& report) {
+  TestNode node;
+  auto wasm = component(GUEST);
+  spawn(node, wasm);
+  kj::Vector<Round> first, exit;
+  Rounds together;
+  for (int i = 0; i < TRIALS; i++) {
+    auto times = spawnMany(node, wasm);
+    auto alone = engine.instantiate(GUEST);
+    first.add(Round{times.first, alone});
+    exit.add(Round{times.exit, alone});
+    together.turn([&]() { return spawnTogether(node, wasm, 32); },
+                  [&]() { return engine.instantiate(GUEST); });
+  }
+  constexpr auto CEILING = "instantiate alone"_kj;
+  report.add(time(kj::str("spawn, hot: bytes -> first call"), median(first), CEILING,
+                  {Target::Of::MOST, 30e-6}));
+  report.add(time(kj::str("spawn, hot: bytes -> first call -> exit"), median(exit), CEILING));
+  report.add(rate(kj::str("spawns on one thread, 32 in flight"), together.median(0, 1), CEILING,
+                  {Target::Of::LEAST, 20e3}));
+}
+
+// A node that has just begun knows nothing in memory.
+void benchWarm(BareEngine& engine, Report& report) {
+  auto wasm = component(GUEST);
+  kj::Vector<Round> first, exit;
+  for (int i = 0; i < 3 * TRIALS; i++) {
+    TestNode node;
+    auto times = spawn(node, wasm);
+    auto alone = engine.instantiate(GUEST);
+    if (i == 0) continue;  // by now its code is on disk
+    first.add(Round{times.first, alone});
+    exit.add(Round{times.exit, alone});
+  }
+  constexpr auto CEILING = "instantiate alone"_kj;
+  report.add(time(kj::str("spawn, from the disk cache: bytes -> first call"), median(first),
+                  CEILING));
+  report.add(time(kj::str("spawn, from the disk cache: bytes -> first call -> exit"), median(exit),
+                  CEILING));
+}
+
+// The same component to all but its hash: with a custom section behind it that was never there.
+kj::Array<kj::byte> renamed(Bytes wasm) {
+  kj::byte section[] = {0, 17, 8, 'w', 'w', '-', 'b', 'e', 'n', 'c', 'h', 0, 0, 0, 0, 0, 0, 0, 0};
+  auto& clock = kj::systemPreciseCalendarClock();
+  uint64_t stamp = (clock.now() - kj::UNIX_EPOCH) / kj::NANOSECONDS;
+  memcpy(section + sizeof(section) - sizeof(stamp), &stamp, sizeof(stamp));
+  auto bytes = kj::heapArray<kj::byte>(wasm.size() + sizeof(section));
+  memcpy(bytes.begin(), wasm.begin(), wasm.size());
+  memcpy(bytes.begin() + wasm.size(), section, sizeof(section));
+  return bytes;
+}
+
+void benchCold(BareEngine& engine, Report& report) {
+  TestNode node;
+  auto wasm = component(GUEST);
+  Rounds rounds;
+  for (int i = 0; i < TRIALS; i++) {
+    auto fresh = renamed(wasm);
+    rounds.turn([&]() { return spawn(node, fresh).exit; },
+                [&]() { return engine.compile(GUEST); });
+  }
+  report.add(time(kj::str("spawn, cold: bytes -> first call -> exit"), rounds.median(0, 1),
+                  "Cranelift alone"));
+}
+
+// What no load can do without: to know the component by its content, and the code to be whole.
+void benchLoad(Report& report) {
+  TestNode node;
+  auto wasm = component(GUEST);
+  ffi::Engine engine({}, node.io.provider->getTimer(), node.waitScope);
+  auto load = [&]() {
+    ffi::ThreadCompiler compiler(engine, {kj::heap<ffi::CodeStore>(
+        kj::heap<DirectoryStore>(WW_BENCH_CODE, uint64_t(1) << 30), engine.getHandle())});
+    auto bytes = kj::heapArray<kj::byte>(wasm);
+    return timed([&]() { compiler.compile(kj::mv(bytes)).wait(node.waitScope); });
+  };
+  load();
+  auto artifact = ffi::ThreadCompiler(engine).compile(kj::heapArray<kj::byte>(wasm))
+      .wait(node.waitScope)->artifact();
+  Rounds rounds;
+  for (int i = 0; i < 10 * TRIALS; i++) {  // they are short, and so more of them are noise
+    rounds.turn(load, [&]() {
+      return timed([&]() { (void)kj::str(ffi::contentHash(wasm), ffi::checksum(artifact)); });
+    });
+  }
+  report.add(time(kj::str("a component's code loaded from the disk cache"), rounds.median(0, 1),
+                  "its bytes hashed", {Target::Of::MOST, 0.5e-3}));
+}
+
+}  // namespace
+
+void benchSpawn(Report& report) {
+  BareEngine engine;
+  benchHot(engine, report);
+  benchWarm(engine, report);
+  benchLoad(report);
+  benchCold(engine, report);
+}
+
+}  // namespace ww::bench
