@@ -3,14 +3,14 @@
 // written where a cell is placed and where it ends.
 
 #include <atomic>
-#include <kj/array.h>
 #include <kj/refcount.h>
+#include <vector>
 
 namespace ww {
 
 class LoopLoads final: public kj::AtomicRefcounted {
  public:
-  explicit LoopLoads(kj::uint loops): loads(kj::heapArray<Load>(loops)) {}
+  explicit LoopLoads(kj::uint loops): loads(loops) {}
   KJ_DISALLOW_COPY_AND_MOVE(LoopLoads);
 
   // One cell of a loop, from its placing to its end. Any thread.
@@ -51,7 +51,7 @@ class LoopLoads final: public kj::AtomicRefcounted {
   };
   std::atomic<kj::uint>& at(kj::uint loop) const { return loads[loop].cells; }
 
-  kj::Array<Load> loads;
+  const std::vector<Load> loads;  // KJ's arrays take no note of the alignment
 };
 
 }  // namespace ww
