@@ -99,6 +99,11 @@ kj::String StemFollower::complaints(bool ofVoters) const {
   }, "");
 }
 
+// One look is not enough.
+kj::Duration StemFollower::reachPatience() const {
+  return kj::max(REACH_PATIENCE, 2 * options.interval);
+}
+
 // A moment is nothing: providers fail for one, and some answer from machines that lag.
 void StemFollower::watchReach() {
   auto obstacle = findObstacle();
@@ -110,7 +115,7 @@ void StemFollower::watchReach() {
   }
   auto now = timer.now();
   if (outOfReachSince == nullptr) outOfReachSince = now;
-  bool isLong = now - KJ_ASSERT_NONNULL(outOfReachSince) >= REACH_PATIENCE;
+  bool isLong = now - KJ_ASSERT_NONNULL(outOfReachSince) >= reachPatience();
   // sayProgress() tells of it, or countInVain() did.
   if (!isSettled || roundsInVain >= ROUNDS_IN_VAIN) return;
   if (isObstacleSaid || !isLong) return;
@@ -132,7 +137,7 @@ kj::Maybe<kj::String> StemFollower::findProblem() const {
   auto now = timer.now();
   if (roundsInVain >= ROUNDS_IN_VAIN) return kj::str(whyInVain);
   KJ_IF_MAYBE(since, outOfReachSince) {
-    if (now - *since >= REACH_PATIENCE) {
+    if (now - *since >= reachPatience()) {
       KJ_IF_MAYBE(obstacle, findObstacle()) return kj::mv(*obstacle);
     }
   }

@@ -238,7 +238,7 @@ void StemFollower::compare(Member& member) {
   }
   // No head can be asked for in a block that it made up.
   KJ_IF_MAYBE(hash, member.claimed) {
-    if (member.owesVote && !(*hash == agreed.block.hash)) {
+    if (member.hasAnswered && member.owesVote && !(*hash == agreed.block.hash)) {
       disagree(member, kj::str("block ", agreed.block.number, " is ", toText(*hash),
                                " to it, and ", toText(agreed.block.hash), " to a quorum"));
     }
@@ -371,7 +371,7 @@ kj::Promise<void> StemFollower::adopt(Vote vote) {
     latencies.add((timer.now() - newsSince.orDefault(round.since)) / kj::NANOSECONDS * 1e-9);
     logger.log(LogLevel::INFO, "a head is final on the chain",
                {{"epoch", kj::str(head.seq)}, {"head", hexDataOf(head.value)},
-                {"block", kj::str(vote.block.number)}});
+                {"block", kj::str(vote.block.number)}, {"chain", kj::str(vote.chainId)}});
   }
   announce();
   leaveOtherChains();

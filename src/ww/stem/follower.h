@@ -131,6 +131,7 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   void checkFinal(Member& member);
   void updateLatest();
   void watchReach();
+  kj::Duration reachPatience() const;
 
   void beginRound();
   void compare(Member& member);
