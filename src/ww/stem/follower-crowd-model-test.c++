@@ -72,7 +72,8 @@ class Story {
     }
     auto least = f.chain.latest() - kj::min(f.chain.latest(), DEPTH + lag);
     f.begin();
-    auto first = f.starting.then([this]() { return f.follower->current().seq; });
+    auto first = f.starting.then([this]() { return f.follower->current().seq; })
+        .eagerlyEvaluate(nullptr);
     f.pass(1 * kj::MINUTES);
     KJ_ASSERT(first.poll(f.waitScope));
     auto seq = first.wait(f.waitScope), due = f.chain.headAt(least).seq;

@@ -174,7 +174,7 @@ KJ_TEST("a block hash that is made up is named, though no head can be had for it
 
 // The first epoch that is handed out: never one that is dead to those who have a quorum.
 kj::Promise<Epoch> firstEpoch(Fixture& f) {
-  return f.starting.then([&f]() { return f.follower->current(); });
+  return f.starting.then([&f]() { return f.follower->current(); }).eagerlyEvaluate(nullptr);
 }
 
 KJ_TEST("one that is far behind does not choose the first height, whoever is slow or fails once") {
