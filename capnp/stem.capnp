@@ -96,7 +96,8 @@ interface Membrane(SessionExt) {
   # Mints a Session under the current epoch. An open Membrane (pid0's) takes a null signer; a
   # signed one (a remote client's) asks the signer, and takes keys that its node allows. Fails with
   # `unauthorized:` when this graft is refused, or when the epoch moved while the signer was asked
-  # (graft again), and with `epochPending:` while the epoch is known but its image is not here yet.
+  # (graft again), and with `epochPending:` while the epoch is known but its image is not here yet,
+  # or while the node waits for the chain that gives its first.
   # `overloaded:` while 64 sessions of this Membrane stand, or 1,024 are held; dropping what a
   # session gave makes room.
 }

@@ -3,7 +3,7 @@ import unittest
 
 from provider import Provider, frame, http, says, says_and_waits, says_without_end
 from stems import FIRST, METRICS, StemCase, until
-from chain import HEAD_UPDATED, encode_bytes  # stems has put its folder on the path
+from chain import HEAD_UPDATED, Chain, encode_bytes  # stems has put its folder on the path
 
 NULL = {"result": None}
 ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -237,8 +237,107 @@ class LyingTest(LiarCase):
         node.kill()
         self.data = self.path("other")
         node = self.follow(*METRICS, urls=self.urls)
-        node.shows(3)
-        self.names_it(node, "of chain 4242; a quorum says")
+        node.shows(3)  # and so it is as soon as a quorum has said which chain it is
+        self.assertEqual(self.in_state(node, "lacks")["problem"],
+                         "it is of chain 4242, and not of 31337")
+
+
+class VotingTest(LiarCase):
+    """Providers that answer all but what counts: the head at a block's hash."""
+
+    PRUNED = staticmethod(only("eth_call", lambda call: {"error": {
+        "code": -32000, "message": "header not found"}}))
+
+    def moves_on(self, blocks, node):
+        for _ in range(blocks):
+            self.chain.mine()
+            node.sees(self.chain.number())
+
+    def test_one_that_never_votes_is_no_good_one(self):
+        node = self.among_others()
+        self.liar.fault = self.PRUNED
+        self.moves_on(8, node)
+        shown = self.in_state(node, "fails")
+        self.assertRegex(shown["problem"], "eth_call: .*header not found")
+        self.assertEqual(node.metric("ww_epoch_providers_good"), 2)
+        self.assertEqual(len(node.log.all("(a provider of the chain fails)")), 1)
+        self.assertEqual(node.log.all("(answers again)"), [])
+        self.assertEqual(node.get("/readyz")[0], 200)
+        self.others_go_on(node)
+        self.liar.fault = None
+        node.log.until("answers again")
+        self.in_state(node, "answers")
+
+    def test_two_that_never_vote_leave_no_quorum_and_that_is_said(self):
+        other = Provider(self, self.chain)
+        node = self.among_others(urls=(self.chain.http_url, other.http_url, self.liar.http_url))
+        self.liar.fault = other.fault = self.PRUNED
+        self.publish(b"second")
+        said = (r"no quorum agrees at block \d+: 1 of 3 providers vote; the quorum is 2; "
+                r".*eth_call: .*header not found.*; .*eth_call: .*header not found")
+        status, why = until(lambda: node.get("/readyz"), lambda got: got[0] == 503)
+        self.assertRegex(why, said)
+        self.assertRegex(node.epoch()["chain"]["problem"], said)
+        self.assertRegex(node.ww("epoch").stdout.decode(), f"(?m)^problem +{said}")
+        node.log.until("the providers of the chain have no quorum cause=.*1 of 3 providers vote")
+        self.assertEqual(node.metric("ww_epoch_providers_good"), 1)
+        self.assertEqual(node.epochs(), [0])
+        other.fault = None
+        node.shows(1)
+        node.log.until("the providers of the chain have a quorum again")
+        until(lambda: node.get("/readyz"), lambda got: got[0] == 200)
+
+    def test_a_made_up_hash_is_named(self):
+        node = self.among_others()
+
+        def forge(call):
+            answer = call.pass_on()
+            if answer["result"] and call.params[0].startswith("0x"):
+                answer["result"]["hash"] = "0x" + "ab" * 32
+            return answer
+
+        self.liar.fault = only("eth_getBlockByNumber", forge)
+        self.publish(b"second")
+        node.shows(1)
+        shown = self.in_state(node, "disagrees")
+        self.assertRegex(shown["problem"],
+                         rf"block \d+ is 0x{'ab' * 32} to it, and 0x\w+ to a quorum")
+        self.assertGreater(shown["disagreements"], 0)
+        self.others_go_on(node)
+
+    def test_one_of_another_chain_chooses_no_first_block(self):
+        for seq, value in enumerate((b"one", b"two", b"three"), 1):
+            self.publish(value)
+        with Chain(chain_id=5, slots_in_an_epoch=1) as low:
+            self.assertEqual(low.deploy(FIRST), self.stem)
+            low.mine(5)
+            for place in range(3):
+                urls = [self.chain.http_url] * 2
+                urls.insert(place, low.http_url)
+                node = self.follow(urls=urls, data=self.path(f"place-{place}"))
+                node.shows(seq)
+                self.assertEqual(node.epochs(), [seq])
+                node.log.until("cannot be used provider=.*it is of chain 5, and not of 31337")
+                node.kill()
+
+    def test_providers_of_two_chains_are_said_to_be(self):
+        with Chain(chain_id=5, slots_in_an_epoch=1) as other:
+            other.mine(5)
+            node = self.follow(*METRICS, urls=(self.chain.http_url, other.http_url))
+            node.log.until("waiting for the chain cause=.*no quorum of providers is of one chain; "
+                           ".*: chain 31337; .*: chain 5")
+            self.assertRegex(node.get("/readyz")[1], "chain 31337; .*: chain 5")
+            node.kill()
+
+    def test_a_chain_that_goes_below_what_was_followed_is_said(self):
+        before = self.chain.snapshot()
+        self.publish(b"second")
+        node = self.follow(*METRICS)
+        node.shows(1)
+        self.chain.revert(before)
+        node.log.until("the chain cannot be followed cause=.*followed to block")
+        self.assertEqual(node.get("/readyz")[0], 503)
+        self.assertRegex(node.epoch()["chain"]["problem"], "they are behind, or it was taken back")
 
 
 class FailingTest(LiarCase):

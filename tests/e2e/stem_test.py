@@ -2,12 +2,16 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 import unittest
 
 from nodes import LOOPBACK, cell
 from provider import Provider, behind
-from stems import FIRST, METRICS, SHELL, StemCase, until
+from stems import FIRST, METRICS, SHELL, StemCase, StemNode, until
+
+BY_HAND = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chain", "by_hand.py")
 
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 
@@ -84,6 +88,21 @@ class AdoptionTest(StemCase):
         node.shows(30)
         self.assertEqual(node.epochs(), sorted(set(node.epochs())))
         until(node.adopted, lambda heads: heads[-1:] == [("30", b"29".hex())])
+
+    def test_a_chain_is_tried_as_the_document_shows(self):
+        with subprocess.Popen([sys.executable, BY_HAND, "0"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as by_hand:
+            words = by_hand.stdout.readline().split()
+            self.assertEqual((words[:3], words[-2:]), (["build/ww", "run", "--stem"],
+                                                       ["--", "watch"]))
+            node = StemNode(self, *words[2:-2])
+            node.shows(0)
+            by_hand.stdin.write("second\n")
+            by_hand.stdin.flush()
+            self.assertRegex(by_hand.stdout.readline(),
+                             rf"head 0x{b'second'.hex()} is in block \d+; two later it is final")
+            node.shows(1)
+            node.kill()
 
     def test_without_stem_it_is_this_node_alone(self):
         self.start()
@@ -210,7 +229,8 @@ class ReorganisationTest(StemCase):
         self.chain.reorg(5)
         self.assertEqual(node.wait(), 125)
         node.log.until(r"all sessions are revoked.*reorg-too-deep: block \d+ was 0x\w+ and is 0x")
-        node.log.until("the node ends. Find out what became of the chain; .*--forget-epoch")
+        node.log.until("the node ends. Find out what became of the chain; .*the same command and, "
+                       "for one start, --forget-epoch")
         self.assertEqual(node.epochs(), [0, 1])
         self.assertEqual(client.wait(60), 125)
 
@@ -221,6 +241,8 @@ class ReorganisationTest(StemCase):
         self.assertEqual(again.out.text(), "")
 
         forgetful = self.follow("--finality", "depth:2", "--forget-epoch")
+        forgetful.log.until(r"--forget-epoch: what was followed before is forgotten epoch=1 "
+                            r"block=\d+ hash=0x\w{64} chain=31337 advice=.*take it out")
         forgetful.shows(1)
         self.publish(b"third")
         forgetful.shows(2)
@@ -254,7 +276,12 @@ class ReorganisationTest(StemCase):
         self.assertIn(b"reorg-too-deep", client.stderr.read())
         done = self.exec(cell("cell-plain"), "--", "exit", "3")
         self.assertEqual(done.returncode, 125)
-        self.assertIn(b"unauthorized: reorg-too-deep", done.stderr)
+        for done in (done, node.ww("epoch"), node.ww("ps")):
+            said = done.stderr.decode()
+            self.assertRegex(said, "unauthorized: reorg-too-deep: .*; find out what became of the "
+                             "chain, end the node, and start it with the same command and, this "
+                             "once, --forget-epoch")
+            self.assertNotRegex(said, "--allow|keygen|--identity")
         node.write(b"echo after\n")
         node.log.until("^unauthorized: reorg-too-deep")
         status, why = node.get("/readyz")
@@ -303,7 +330,7 @@ class RestartTest(StemCase):
         self.chain.revert(before)
         self.assertEqual(self.chain.head(self.stem, "finalized"), (0, FIRST))
         node = self.follow()
-        node.log.until(rf"waiting for the chain: .* followed to\"?={final}")
+        node.log.until(rf"waiting for the chain cause=.* followed to\"?={final}")
         self.assertEqual(node.out.text(), "")
         self.assertNotRegex(node.log.text(), "a head is final")
         # And when it has got there it is another: what was final is not in it.

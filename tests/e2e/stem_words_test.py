@@ -31,22 +31,28 @@ class WrongWordsTest(StemCase):
         stem, url = ("--stem", ADDRESS), ("--rpc-url", NOWHERE)
         for words, said in (
             (stem, "--stem takes a provider of its chain: --rpc-url URL"),
-            (url, "--rpc-url is for --stem, which is not given"),
+            *((words, f"{words[0]} is for --stem, which is not given") for words in (
+                url, ("--quorum", "1"), ("--finality", "safe"), ("--chain-id", "1"),
+                ("--chain-interval", "4s"), ("--stay",), ("--forget-epoch",))),
+            ((*stem, *url, "--advance-on-signal"), "--advance-on-signal and --stem each say what "
+             "moves the epoch: give one of the two"),
             (("--stem", "0x123", *url), "0x123 is no address of a contract"),
             (("--stem", ADDRESS[:-1] + "g", *url), "is no address of a contract"),
             (("--stem", ADDRESS + "00", *url), "is no address of a contract"),
             (("--stem", "", *url), "--stem"),
-            ((*stem, *url, "--quorum", "2"), "--quorum 2: there are 1 providers"),
+            ((*stem, *url, "--quorum", "2"), "--quorum 2: so many providers cannot agree; "
+             "--rpc-url names 1"),
             ((*stem, *url, "--quorum", "0"), "--quorum"),
             ((*stem, *url, "--quorum", "-1"), "--quorum"),
             ((*stem, *url, "--finality", "nonsense"),
              "nonsense is none of finalized, safe and depth:K"),
             ((*stem, *url, "--finality", "depth:"), "is none of finalized, safe and depth:K"),
             ((*stem, *url, "--finality", "depth:-1"), "is none of finalized, safe and depth:K"),
-            ((*stem, *url, "--chain-id", "0"), "--chain-id"),
-            ((*stem, *url, "--chain-id", "x"), "--chain-id"),
+            *(((*stem, *url, "--chain-id", word), f"{word} is no chain's id: a number from 1")
+              for word in ("0", "x", "0x1", "010", "-1")),
             ((*stem, *url, "--chain-interval", "1ms"), "is not between 100ms and 10m"),
-            ((*stem, *url, "--chain-interval", "soon"), "is not between 100ms and 10m"),
+            *(((*stem, *url, "--chain-interval", word), f"{word} is no duration, such as 4s")
+              for word in ("soon", "5")),
             ((*stem, *url, "--grace", "soon"), "soon is no duration"),
         ):
             with self.subTest(words=words):
@@ -76,6 +82,11 @@ class WrongWordsTest(StemCase):
                     f"http://127.0.0.1:99999/{SECRET}"):
             with self.subTest(url=url):
                 self.assertRegex(self.refused("--stem", ADDRESS, "--rpc-url", url), "--rpc-url")
+
+    def test_variables_of_a_node_are_no_matter_to_other_commands(self):
+        done = ww("ps", "--data-dir", self.data,
+                  env={**os.environ, "WW_RPC_URL": NOWHERE, "WW_FINALITY": "safe"})
+        self.assertIn("no node runs here", done.stderr.decode())
 
     def test_the_environment_says_it_as_well(self):
         env = {**os.environ, "WW_STEM": self.stem, "WW_RPC_URL": self.chain.http_url,
@@ -125,7 +136,7 @@ class NotYetTest(StemCase):
         provider.fault = lambda call: ({"result": None} if call.params and
                                        call.params[0] == "finalized" else call.pass_on())
         node = self.follow(urls=(provider.http_url,))
-        node.log.until("waiting for the chain: no quorum has agreed on a head yet")
+        node.log.until("waiting for the chain cause=.*no block is final to a quorum")
         self.assertEqual(node.out.text(), "")
         provider.fault = None
         node.shows(0)
@@ -138,10 +149,12 @@ class NotYetTest(StemCase):
         said = node.log.until(rf"a provider of the chain fails.*provider={url} (.*)").group(1)
         self.assertRegex(said, "refused")
         self.assertNotRegex(said, r"\.c\+\+|stack:|; |\w\(")
-        node.log.until("waiting for the chain: no quorum .*answering=0")
+        node.log.until(rf"waiting for the chain cause=.*no quorum of providers answers: 0 of 1 do, "
+                       rf"the quorum is 1; {url}: .*refused.*answering=0")
         self.assertEqual(node.get("/healthz")[0], 200)
         status, why = node.get("/readyz")
-        self.assertEqual((status, "no quorum of providers" in why), (503, True), why)
+        self.assertEqual(status, 503)
+        self.assertIn("no quorum of providers answers: 0 of 1", why)
         self.ends(node)
         node = self.follow(urls=(url,))
         node.log.until("a provider of the chain fails")
@@ -162,9 +175,18 @@ class NotYetTest(StemCase):
     def test_a_contract_that_is_not_there_is_waited_for(self):
         with Chain(slots_in_an_epoch=1) as chain:
             chain.mine(3)
-            node = self.follow(urls=(chain.http_url,))
+            node = self.follow(*METRICS, urls=(chain.http_url,))
             node.log.until(rf"no Stem contract is at this address yet; waiting for it "
                            rf"contract={self.stem} chain=31337 .*final block.*=1")
+            for _ in range(2):  # again and again
+                node.log.until(rf"waiting for the chain cause=.*finds no contract at {self.stem} "
+                               r"in final block 1 of chain 31337: check --stem.*final=1")
+            self.assertIn(f"finds no contract at {self.stem}", node.get("/readyz")[1])
+            for command in ("epoch", "ps"):
+                done = node.ww(command)
+                self.assertEqual(done.returncode, 125)
+                self.assertRegex(done.stderr.decode(), "epochPending: this node runs, and waits "
+                                 f"for the chain: .*finds no contract at {self.stem}.*/readyz")
             self.assertEqual(node.out.text(), "")
             self.assertEqual(chain.deploy(FIRST), self.stem)
             chain.mine()
@@ -179,7 +201,7 @@ class NotYetTest(StemCase):
     def test_what_is_at_the_address_may_be_no_stem(self):
         for code, said in (("00", "no Stem contract is at this address"),
                            ("60006000fd", "eth_call: .*revert"),
-                           ("60206000f3", "head")):
+                           ("60206000f3", "this is no Stem contract: what it says")):
             size = f"{len(code) // 2:02x}"
             made = self.chain.transact(f"0x60{size}600c60003960{size}6000f3{code}")
             self.stem = made["contractAddress"]
@@ -218,8 +240,10 @@ class NotYetTest(StemCase):
         node.kill()
         provider.fault = then
         node = self.follow(urls=(provider.http_url,))
-        said = node.log.until(r"waiting for the chain: .*followed to\"?=(\d+)").group(1)
+        said = node.log.until(r"waiting for the chain cause=.*followed to\"?=(\d+)").group(1)
         self.assertEqual((int(said), node.out.text()), (block, ""))
+        node.log.find(rf"is the last that is final to a quorum of providers, and the chain was "
+                      rf"followed to block {block} before")
         self.assertNotRegex(node.log.text(), "a head is final")
         provider.fault = None
         node.shows(1)

@@ -369,6 +369,15 @@ kj::Maybe<kj::String> findMistake(CLI::App& app, kj::ArrayPtr<const kj::StringPt
   return nullptr;
 }
 
+// In the order in which they were given: CLI11 has them in the reverse.
+std::string unexpected(const CLI::App& app) {
+  auto words = app.remaining(true);
+  std::string text = words.size() > 1 ? "The following arguments were not expected:"
+                                      : "The following argument was not expected:";
+  for (auto& word: words) text += " " + word;
+  return text + "\nRun with --help for more information.\n";
+}
+
 // Words that do not go together.
 kj::Maybe<kj::String> findMistake(CLI::App& run, const Raw& raw, CLI::App& exec,
                                   const Raw& execRaw) {
@@ -376,7 +385,8 @@ kj::Maybe<kj::String> findMistake(CLI::App& run, const Raw& raw, CLI::App& exec,
     return kj::str("IMAGE is empty; leave it out for the image that is built in");
   }
   if (raw.advanceOnSignal && !raw.stem.contract.empty()) {
-    return kj::str("--advance-on-signal moves an epoch that --stem follows: give one");
+    return kj::str("--advance-on-signal and --stem each say what moves the epoch: give one of "
+                   "the two");
   }
   if (exec.count("COMPONENT") > 0 && execRaw.image.empty()) {
     return kj::str("COMPONENT is empty; leave it out for the shell");
@@ -384,6 +394,7 @@ kj::Maybe<kj::String> findMistake(CLI::App& run, const Raw& raw, CLI::App& exec,
   if (execRaw.detach && execRaw.image.empty()) {
     return kj::str("--detach takes a COMPONENT: the shell is there to be talked to");
   }
+  if (!run.parsed()) return nullptr;  // the variables of another command
   return findStemMistake(raw.stem);
 }
 
@@ -422,9 +433,14 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   } catch (const CLI::ParseError& error) {
     std::ostringstream out, err;
     int code = app.exit(error, out, err);
+    bool isExtra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+    if (isExtra) {
+      err.str("");
+      err << unexpected(app);
+    }
     if (code != 0) err << namesOfVariables();
     bool takesMore = run.parsed() || exec.parsed();
-    if (takesMore && dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    if (takesMore && isExtra) {
       err << "What is for the component goes behind --.\n";
     }
     return Ending{code == 0 ? 0 : USAGE_EXIT, str(out.str()), str(err.str())};

@@ -23,6 +23,7 @@
 #include <ww/node/metrics-server.h>
 #include <ww/node/node.h>
 #include <ww/node/sqlite-cursor-store.h>
+#include <ww/node/waiting-door.h>
 #include <ww/node/wiring.h>
 
 namespace ww {
@@ -43,8 +44,8 @@ kj::uint cores() { return kj::max(std::thread::hardware_concurrency(), 1u); }
 constexpr kj::StringPtr VERSION = WW_VERSION ""_kj;
 
 constexpr kj::StringPtr TO_FOLLOW_ANEW =
-    "the node ends. Find out what became of the chain; to follow it as it is now: "
-    "ww run --forget-epoch"_kj;
+    "the node ends. Find out what became of the chain; to follow it as it is now: the same command "
+    "and, for one start, --forget-epoch"_kj;
 
 constexpr uint64_t MAX_CODE_BYTES = uint64_t(1) << 30;
 
@@ -75,11 +76,10 @@ struct DataDir {
 // One run of one node.
 class Run {
  public:
-  Run(const RunOptions& options, Logger& logger, kj::AsyncIoContext& io, DataDir data,
-      MetricsServer& metricsServer, kj::Maybe<StemFollower&> follower)
-      : options(options), logger(logger), io(io), metricsServer(metricsServer),
-        follower(follower), lock(kj::mv(data.lock)),
-        endpoint(*io.lowLevelProvider, data.path),
+  Run(const RunOptions& options, Logger& logger, kj::AsyncIoContext& io, DataDir& data,
+      LocalEndpoint& endpoint, MetricsServer& metricsServer, kj::Maybe<StemFollower&> follower)
+      : options(options), logger(logger), io(io), endpoint(endpoint),
+        metricsServer(metricsServer), follower(follower),
         allowList(options.allow, fileOf(options), allowedKeys, logger),
         policy(data.identity.getPeerId().toText(), allowedKeys, io.provider->getTimer(),
                randomNonce),
@@ -126,13 +126,12 @@ class Run {
   const RunOptions& options;
   Logger& logger;
   kj::AsyncIoContext& io;
+  LocalEndpoint& endpoint;
   MetricsServer& metricsServer;
   kj::Maybe<StemFollower&> follower;
   StaticHeadSource staticHead;
   ManualHeadSource manualHead;  // where the options ask for one
   HeadSource& heads = findHeads();
-  kj::AutoCloseFd lock;
-  LocalEndpoint endpoint;
   AllowedKeys allowedKeys;
   AllowList allowList;
   SignedGraftPolicy policy;
@@ -278,17 +277,22 @@ int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte
     KJ_DEFER(io.waitScope.poll());
     MetricsServer metricsServer(io.provider->getTimer(), logger);
     auto watching = serveMetrics(options, io, metricsServer).fork();
+    LocalEndpoint endpoint(*io.lowLevelProvider, data.path);
     kj::Maybe<kj::Own<ChainSource>> chain;
     KJ_IF_MAYBE(chainOptions, options.chain) {
       auto source = kj::heap<ChainSource>(*chainOptions, *io.provider,
                                           kj::heap<SqliteCursorStore>(data.path), logger);
-      metricsServer.setWaiting("no quorum of providers has agreed on a head yet");
+      auto why = [&follower = source->getFollower()]() {
+        return follower.findProblem().orDefault(kj::str("pid0 does not run yet"));
+      };
+      metricsServer.setWaitingFor(why);
+      WaitingDoor door(endpoint, io.provider->getTimer(), why);
       code = startChain(*source, io, logger).exclusiveJoin(watching.addBranch())
           .wait(io.waitScope);
       if (code != 0) return;
       chain = kj::mv(source);
     }
-    Run run(options, logger, io, kj::mv(data), metricsServer,
+    Run run(options, logger, io, data, endpoint, metricsServer,
             chain.map([](auto& source) -> StemFollower& { return source->getFollower(); }));
     code = run.run(kj::mv(wasm)).exclusiveJoin(watching.addBranch()).wait(io.waitScope);
   })) {

@@ -13,11 +13,18 @@ kj::Maybe<kj::Duration> parseGrace(const std::string& word) {
 }
 
 std::string checkInterval(const std::string& word) {
-  bool isGood = false;
   KJ_IF_MAYBE(interval, parseDuration(word.c_str())) {
-    isGood = *interval >= 100 * kj::MILLISECONDS && *interval <= 10 * kj::MINUTES;
+    bool isGood = *interval >= 100 * kj::MILLISECONDS && *interval <= 10 * kj::MINUTES;
+    return isGood ? "" : word + " is not between 100ms and 10m";
   }
-  return isGood ? "" : word + " is not between 100ms and 10m";
+  return word + " is no duration, such as 4s; it has to be between 100ms and 10m";
+}
+
+std::string checkChainId(const std::string& word) {
+  bool isNumber = !word.empty() && word.size() < 20 &&
+                  word.find_first_not_of("0123456789") == word.npos;
+  return isNumber && word[0] != '0'
+      ? "" : word + " is no chain's id: a number from 1, such as 1 or 11155111";
 }
 
 }  // namespace
@@ -33,26 +40,32 @@ void addStemOptions(CLI::App& command, RawStem& raw) {
         return setContract(scratch, word.c_str()) ? std::string()
             : word + " is no address of a contract: 0x and 40 hex digits";
       });
-  command.add_option("--rpc-url", raw.providers,
-                     "A provider of its chain, by http, https, ws or wss; may be repeated")
-      ->type_name("URL")->envname("WW_RPC_URL")->allow_extra_args(false)->group(group);
-  command.add_option("--quorum", raw.quorum, "So many providers have to agree [most of them]")
-      ->type_name("N")->envname("WW_QUORUM")->group(group)->check(CLI::Range(1u, 100u));
-  command.add_option("--finality", raw.finality,
-                     "From which block on a head counts: finalized, safe or depth:K")
-      ->type_name("HOW")->envname("WW_FINALITY")->capture_default_str()->group(group)
+  auto addOfChain = [&](auto* option) {
+    raw.ofChain.push_back(option->group(group));
+    return option;
+  };
+  addOfChain(command.add_option("--rpc-url", raw.providers,
+                     "A provider of its chain, by http, https, ws or wss; may be repeated"))
+      ->type_name("URL")->envname("WW_RPC_URL")->allow_extra_args(false);
+  addOfChain(command.add_option("--quorum", raw.quorum,
+                     "So many providers have to agree [most of them]"))
+      ->type_name("N")->envname("WW_QUORUM")->check(CLI::Range(1u, 100u));
+  addOfChain(command.add_option("--finality", raw.finality,
+                     "From which block on a head counts: finalized, safe or depth:K"))
+      ->type_name("HOW")->envname("WW_FINALITY")->capture_default_str()
       ->check([](const std::string& word) {
         ChainOptions scratch;
         return setFinality(scratch, word.c_str()) ? std::string()
             : word + " is none of finalized, safe and depth:K, K being a number of blocks";
       });
-  command.add_option("--chain-id", raw.chainId,
-                     "Refuse providers of any other chain [the one that is followed first]")
-      ->type_name("N")->envname("WW_CHAIN_ID")->group(group)->check(CLI::PositiveNumber);
-  command.add_option("--chain-interval", raw.interval,
-                     "How often a provider is asked; those by ws tell by themselves too")
-      ->type_name("DURATION")->envname("WW_CHAIN_INTERVAL")->capture_default_str()->group(group)
+  addOfChain(command.add_option("--chain-id", raw.chainId,
+                     "Refuse providers of any other chain [the one that is followed first]"))
+      ->type_name("N")->envname("WW_CHAIN_ID")->check(checkChainId);
+  addOfChain(command.add_option("--chain-interval", raw.interval,
+                     "How often a provider is asked; those by ws tell by themselves too"))
+      ->type_name("DURATION")->envname("WW_CHAIN_INTERVAL")->capture_default_str()
       ->check(checkInterval);
+  // Sessions also end by --advance-on-signal.
   command.add_option("--grace", raw.grace,
                      "What the cells of a session that has ended get to end by themselves")
       ->type_name("DURATION")->envname("WW_GRACE")->capture_default_str()->group(group)
@@ -60,14 +73,13 @@ void addStemOptions(CLI::App& command, RawStem& raw) {
         return parseGrace(word) != nullptr ? std::string()
             : word + " is no duration, such as 1.5s or 0";
       });
-  command.add_flag("--stay", raw.stay,
+  addOfChain(command.add_flag("--stay", raw.stay,
                    "Run on, without any authority, when the chain takes back what was final; the\n"
-                   "node ends with 125 otherwise")
-      ->envname("WW_STAY")->group(group);
-  command.add_flag("--forget-epoch", raw.forget,
+                   "node ends with 125 otherwise"))
+      ->envname("WW_STAY");
+  addOfChain(command.add_flag("--forget-epoch", raw.forget,
                    "Forget what was followed of this contract before: the chain counts as it is\n"
-                   "now, even if its head is an older one")
-      ->group(group);
+                   "now, even if its head is an older one. For one start: not to be left in"));
 }
 
 kj::Maybe<ChainOptions> makeChainOptions(const RawStem& raw) {
@@ -88,7 +100,10 @@ kj::Maybe<ChainOptions> makeChainOptions(const RawStem& raw) {
 
 kj::Maybe<kj::String> findStemMistake(const RawStem& raw) {
   KJ_IF_MAYBE(options, makeChainOptions(raw)) return findProblem(*options);
-  if (!raw.providers.empty()) return kj::str("--rpc-url is for --stem, which is not given");
+  for (auto option: raw.ofChain) {
+    if (option->count() == 0) continue;
+    return kj::str(option->get_name().c_str(), " is for --stem, which is not given");
+  }
   return nullptr;
 }
 

@@ -12,12 +12,13 @@ struct RawStem {
   std::string contract;
   std::vector<std::string> providers;
   std::string finality = "finalized";
-  unsigned quorum = 0;  // 0: not given
-  uint64_t chainId = 0;
+  unsigned quorum = 0;   // 0: not given
+  uint64_t chainId = 0;  // likewise
   std::string interval = "4s";
   std::string grace = "5s";
   bool stay = false;
   bool forget = false;
+  std::vector<const CLI::Option*> ofChain;  // that say how a chain is followed
 };
 
 void addStemOptions(CLI::App& command, RawStem& raw);

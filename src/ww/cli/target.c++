@@ -12,6 +12,9 @@ namespace {
 constexpr kj::StringPtr REMOTE_PREFIX = "remote exception: "_kj;
 constexpr kj::StringPtr UNAUTHORIZED = "unauthorized: "_kj;
 
+// How the reason goes on where the chain took back what was final: no key helps.
+constexpr kj::StringPtr TAKEN_BACK = "unauthorized: reorg-too-deep: "_kj;
+
 Identity identityOf(const TargetOptions& options) {
   KJ_IF_MAYBE(path, options.identity) return readIdentity(*path);
   return loadOrMakeIdentity(dataDir(options.dataDir));
@@ -40,6 +43,10 @@ kj::StringPtr reasonOf(const kj::Exception& exception) {
 
 kj::String explain(const kj::Exception& exception) {
   auto reason = reasonOf(exception);
+  if (reason.startsWith(TAKEN_BACK)) {
+    return kj::str(reason, "; find out what became of the chain, end the node, and start it with "
+                           "the same command and, this once, --forget-epoch");
+  }
   if (!reason.startsWith(UNAUTHORIZED)) return kj::str(reason);
   return kj::str(reason, "; the node's operator allows keys with --allow KEY; `ww keygen` prints "
                          "one, and --identity FILE says which to use");

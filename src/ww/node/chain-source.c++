@@ -53,7 +53,8 @@ kj::Maybe<kj::String> findProblem(const ChainOptions& options) {
   }
   KJ_IF_MAYBE(quorum, options.quorum) {
     if (*quorum == 0 || *quorum > count) {
-      return kj::str("--quorum ", *quorum, ": there are ", count, " providers");
+      return kj::str("--quorum ", *quorum, ": so many providers cannot agree; --rpc-url names ",
+                     count);
     }
   }
   return nullptr;
@@ -85,7 +86,8 @@ void ChainSource::Entropy::generate(kj::ArrayPtr<kj::byte> buffer) {
 
 ChainSource::ChainSource(const ChainOptions& options, kj::AsyncIoProvider& io,
                          kj::Own<CursorStore> cursors, Logger& logger)
-    : forget(options.forget), contract(options.contract), store(kj::mv(cursors)),
+    : forget(options.forget), contract(options.contract), logger(logger),
+      store(kj::mv(cursors)),
       network(wrapStreams(io.getNetwork(), [&timer = io.getTimer()](auto stream) {
         return throttle(kj::mv(stream), timer);
       })),
@@ -132,8 +134,23 @@ kj::Own<ChainReader> ChainSource::makeReader(kj::StringPtr url, kj::StringPtr na
 }
 
 kj::Promise<void> ChainSource::start() {
-  if (forget) co_await store->forget(contract);
+  if (forget) co_await forgetFollowed();
   co_await follower->start();
+}
+
+kj::Promise<void> ChainSource::forgetFollowed() {
+  auto kept = co_await store->load(contract);
+  co_await store->forget(contract);
+  constexpr auto ADVICE = "take it out of the command again: at each start it forgets"_kj;
+  KJ_IF_MAYBE(cursor, kept) {
+    logger.log(LogLevel::WARNING, "--forget-epoch: what was followed before is forgotten",
+               {{"epoch", kj::str(cursor->epoch.seq)},
+                {"block", kj::str(cursor->final.number)}, {"hash", toText(cursor->final.hash)},
+                {"chain", kj::str(cursor->chainId)}, {"advice", kj::str(ADVICE)}});
+  } else {
+    logger.log(LogLevel::WARNING, "--forget-epoch: nothing was followed before",
+               {{"advice", kj::str(ADVICE)}});
+  }
 }
 
 }  // namespace ww

@@ -44,6 +44,7 @@ class ChainSource final {
   StemFollower& getFollower() { return *follower; }
 
  private:
+  kj::Promise<void> forgetFollowed();
   kj::Own<ChainReader> makeReader(kj::StringPtr url, kj::StringPtr name, kj::Timer& timer);
 
   struct Entropy final: public kj::EntropySource {
@@ -52,6 +53,7 @@ class ChainSource final {
 
   const bool forget;
   const EthAddress contract;
+  Logger& logger;
   Entropy entropy;
   kj::Own<CursorStore> store;
   kj::HttpHeaderTable table;

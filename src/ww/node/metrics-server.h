@@ -32,6 +32,9 @@ class MetricsServer final: private kj::HttpServerErrorHandler,
   void setWaiting(kj::StringPtr what) {
     findProblem = [what = kj::str(what)]() -> kj::Maybe<kj::String> { return kj::str(what); };
   }
+  void setWaitingFor(kj::Function<kj::String()> what) {
+    findProblem = [what = kj::mv(what)]() mutable -> kj::Maybe<kj::String> { return what(); };
+  }
 
   // pid0 runs from now on: the node is ready, unless `findProblem` knows why it is not.
   void setReady(kj::Function<kj::Maybe<kj::String>()> findProblem) {

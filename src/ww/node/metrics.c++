@@ -44,7 +44,8 @@ class Families {
     kj::uint answering = 0;
     for (auto& provider: status.providers) answering += provider.state == ProviderStatus::ANSWERS;
     gauge("ww_epoch_providers", "Providers of the chain.", double(status.providers.size()));
-    gauge("ww_epoch_providers_good", "Those that answer, and disagree with no quorum.", answering);
+    gauge("ww_epoch_providers_good", "Those that answer and vote, and disagree with no quorum.",
+          answering);
     counter("ww_epoch_provider_disagreements_total", "How often one disagreed with the others.",
             double(follower.disagreementCount()));
     latencies(follower.getLatencies());

@@ -1,5 +1,6 @@
 // Seeded chains of three providers, two honest ones that lag by turns and one that lies in all that
-// it says: what both honest ones have called final for long enough is adopted, and nothing else.
+// it says, or is of another chain: what both honest ones have called final for long enough is
+// adopted, and nothing else; the first time it is no older than what both call final then.
 #include <random>
 #include <stdlib.h>
 #include <ww/stem/follower-fixture-test.h>
@@ -19,8 +20,8 @@ class Story {
   explicit Story(uint64_t seed): random(seed) {
     f.options.interval = 1 * kj::SECONDS;
     f.make(3);
-    f.mine(DEPTH + 1);
-    f.start();
+    f.mine(DEPTH + 4 + below(60), below(3));
+    begin();
   }
 
   uint64_t tell() {
@@ -42,10 +43,45 @@ class Story {
   }
 
  private:
+  SimChain other;
   FollowerFixture f{DEPTH, 3};
   std::mt19937_64 random;
 
   uint64_t below(uint64_t n) { return random() % n; }
+
+  // The first epoch is not older than the head of the block that both honest ones call final, be
+  // the liar far behind, of another chain, or the fastest.
+  void begin() {
+    auto who = below(3);
+    std::swap(f.readers[0], f.readers[who]);
+    auto& liar = *f.readers[0];
+    if (below(2) == 0) liar.lag = below(f.chain.latest());
+    if (below(3) == 0) {
+      liar.id = 5;
+      other.mine(1);
+      for (auto blocks = DEPTH + below(60); blocks > 0; blocks--) other.mine();
+      liar.chain = &other;
+    }
+    kj::uint lag = 0;
+    for (auto i: {0, 1, 2}) {
+      f.readers[i]->slowness = below(100);
+      if (i == 0) continue;
+      f.readers[i]->failures = below(3) == 0;
+      f.readers[i]->lag = below(4);
+      lag = kj::max(lag, f.readers[i]->lag);
+    }
+    auto least = f.chain.latest() - kj::min(f.chain.latest(), DEPTH + lag);
+    f.begin();
+    auto first = f.starting.then([this]() { return f.follower->current().seq; })
+        .eagerlyEvaluate(nullptr);
+    f.pass(1 * kj::MINUTES);
+    KJ_ASSERT(first.poll(f.waitScope));
+    auto seq = first.wait(f.waitScope), due = f.chain.headAt(least).seq;
+    KJ_ASSERT(seq >= due, seq, due);
+    liar.lag = 0;
+    liar.id = SimChain::ID;
+    liar.chain = &f.chain;
+  }
 
   void lie() {
     auto& liar = *f.readers[0];

@@ -61,13 +61,17 @@ kj::Promise<void> StemFollower::look(Member& member) {
   take(member, kj::mv(offered.get<ChainView>()));
 
   auto isAsked = [&]() {
-    if (round.state == Round::IDLE || member.hasAnswered) return false;
+    if (round.state == Round::IDLE) return false;
+    if (member.hasAnswered && !member.owesVote) return false;
     KJ_IF_MAYBE(final, member.findFinal()) return final->number >= round.height;
     return false;
   };
   while (isAsked()) {
     auto id = round.id;
+    member.owesVote = true;
     auto vote = co_await ask(member);
+    member.owesVote = false;
+    heard(member);
     if (round.id != id) continue;
     member.vote = kj::mv(vote);
     answered(member);
@@ -84,6 +88,7 @@ bool StemFollower::isMeant(Member& member, uint64_t chainId) {
 }
 
 kj::Promise<Vote> StemFollower::ask(Member& member) {
+  auto id = round.id;
   auto height = round.height;
   auto anchor = round.anchor;
   auto missing = [](uint64_t number) {
@@ -94,6 +99,7 @@ kj::Promise<Vote> StemFollower::ask(Member& member) {
   auto hash = co_await member.reader->blockAt(height);
   if (hash == nullptr) kj::throwFatalException(missing(height));
   vote.block = {height, KJ_ASSERT_NONNULL(hash)};
+  if (round.id == id) member.claimed = vote.block.hash;
   vote.head = co_await member.reader->headAt(vote.block.hash);
   KJ_IF_MAYBE(number, anchor) {
     if (*number != height) {
@@ -105,18 +111,15 @@ kj::Promise<Vote> StemFollower::ask(Member& member) {
 }
 
 kj::Promise<void> StemFollower::rest(Member& member) {
-  switch (member.state) {
-    case ProviderStatus::LACKS: return timer.afterDelay(LONGEST_RETRY);
-    case ProviderStatus::FAILS: {
-      auto delay = LONGEST_RETRY;
-      constexpr kj::uint DOUBLINGS = 6;
-      if (member.failuresInRow <= DOUBLINGS) {
-        delay = kj::min(delay, FIRST_RETRY * (1u << (member.failuresInRow - 1)));
-      }
-      constexpr uint64_t PARTS = 1000;
-      return timer.afterDelay(delay / 2 + delay * (random() % PARTS) / PARTS);
+  if (member.state == ProviderStatus::LACKS) return timer.afterDelay(LONGEST_RETRY);
+  if (member.failuresInRow > 0) {
+    auto delay = LONGEST_RETRY;
+    constexpr kj::uint DOUBLINGS = 6;
+    if (member.failuresInRow <= DOUBLINGS) {
+      delay = kj::min(delay, FIRST_RETRY * (1u << (member.failuresInRow - 1)));
     }
-    default: break;
+    constexpr uint64_t PARTS = 1000;
+    return timer.afterDelay(delay / 2 + delay * (random() % PARTS) / PARTS);
   }
   return timer.afterDelay(kj::min(SHORTEST_REST, options.interval)).then([this, &member]()
       -> kj::Promise<void> {
@@ -138,17 +141,29 @@ void StemFollower::take(Member& member, ChainView view) {
   KJ_IF_MAYBE(former, member.view) hasMoved = !(former->latest == view.latest);
   if (hasMoved) member.moved = now;
   member.view = kj::mv(view);
-  if (member.state == ProviderStatus::FAILS) {
-    logger.log(LogLevel::INFO, "a provider of the chain answers again",
-               {{"provider", kj::str(member.reader->getName())}});
-  }
-  bool isBetter = member.state == ProviderStatus::FROZEN ? hasMoved
-      : member.state != ProviderStatus::DISAGREES;
-  if (isBetter) member.recover();
-  member.failuresInRow = 0;
+  if (member.state == ProviderStatus::FROZEN && hasMoved) member.recover();
+  heard(member);
   checkFinal(member);
   updateLatest();
+  watchReach();
   beginRound();
+}
+
+// It answers, and owes nothing.
+void StemFollower::heard(Member& member) {
+  if (member.owesVote) return;
+  member.failuresInRow = 0;
+  switch (member.state) {
+    case ProviderStatus::FAILS:
+      logger.log(LogLevel::INFO, "a provider of the chain answers again",
+                 {{"provider", kj::str(member.reader->getName())}});
+      return member.recover();
+    case ProviderStatus::NEW:
+    case ProviderStatus::ANSWERS:
+    case ProviderStatus::LACKS: return member.recover();
+    case ProviderStatus::DISAGREES:
+    case ProviderStatus::FROZEN: return;
+  }
 }
 
 // It may not vote for one block and call another final.
@@ -170,7 +185,8 @@ void StemFollower::checkFinal(Member& member) {
 void StemFollower::updateLatest() {
   kj::Vector<uint64_t> all;
   for (auto& member: members) {
-    KJ_IF_MAYBE(view, member->view) all.add(view->latest.number);
+    if (!isComparable(*member)) continue;
+    all.add(KJ_ASSERT_NONNULL(member->view).latest.number);
   }
   auto now = timer.now();
   KJ_IF_MAYBE(latest, heightOf(all, options.quorum)) {
@@ -192,7 +208,9 @@ void StemFollower::updateLatest() {
 }
 
 void StemFollower::fail(Member& member, const kj::Exception& exception) {
-  if (member.state != ProviderStatus::FAILS) {
+  // One that disagrees may fail at each vote.
+  bool isKnown = member.state == ProviderStatus::FAILS || member.failuresInRow > 0;
+  if (!isKnown) {
     logger.log(LogLevel::WARNING, "a provider of the chain fails; it is asked again later",
                {{"provider", kj::str(member.reader->getName())},
                 {"cause", kj::str(exception.getDescription())}});
@@ -204,6 +222,7 @@ void StemFollower::fail(Member& member, const kj::Exception& exception) {
   ++member.failures;
   ++member.failuresInRow;
   answered(member);
+  watchReach();
 }
 
 void StemFollower::lack(Member& member, kj::String what) {
@@ -215,7 +234,10 @@ void StemFollower::lack(Member& member, kj::String what) {
   member.problem = kj::mv(what);
   member.view = nullptr;
   member.chainId = nullptr;
+  member.vote = nullptr;
+  member.claimed = nullptr;
   answered(member);
+  watchReach();
   announce();
 }
 
@@ -227,11 +249,21 @@ void StemFollower::disagree(Member& member, kj::String how) {
   }).orDefault(false);
   if (!isQuiet) {
     member.saidAt = now;
+    member.isSaid = true;
     logger.log(LogLevel::WARNING, "a provider of the chain is not at one with the others",
                {{"provider", kj::str(member.reader->getName())}, {"cause", kj::str(how)}});
   }
   member.state = ProviderStatus::DISAGREES;
   member.problem = kj::mv(how);
+}
+
+void StemFollower::agree(Member& member) {
+  if (member.state != ProviderStatus::DISAGREES) return;
+  member.recover();
+  if (!member.isSaid) return;
+  member.isSaid = false;
+  logger.log(LogLevel::INFO, "a provider of the chain is at one with the others again",
+             {{"provider", kj::str(member.reader->getName())}});
 }
 
 // ---- Hints ------------------------------------------------------------------------------------

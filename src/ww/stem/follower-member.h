@@ -38,9 +38,12 @@ struct StemFollower::Member {
   kj::Maybe<ChainView> view;      // likewise
   kj::Maybe<Vote> vote;           // in the current round
   bool hasAnswered = false;       // likewise: voted, or failed to
+  kj::Maybe<BlockHash> claimed;   // likewise: of the block that it was asked about
+  bool owesVote = false;          // it failed to: no good view makes up for it, a vote does
   kj::Vector<HeadLog> hints;      // events that were pushed, above what is final
   kj::TimePoint moved = kj::origin<kj::TimePoint>();       // its latest block
   kj::Maybe<kj::TimePoint> saidAt;                         // that it disagrees
+  bool isSaid = false;            // likewise, and not that it agrees again
   kj::uint failuresInRow = 0, refusals = 0;
   uint64_t failures = 0, disagreements = 0;
   kj::uint oddLooks = 0;          // in a row, at which it calls final what it did not vote for

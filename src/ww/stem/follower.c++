@@ -17,7 +17,9 @@ constexpr kj::Duration SAVE_PATIENCE = 5 * kj::SECONDS;
 // Of blocks whose events are read after a head was adopted.
 constexpr uint64_t MAX_AUDIT_BLOCKS = 50'000;
 
-constexpr kj::Duration PROGRESS_INTERVAL = 10 * kj::SECONDS;
+// For all providers to be heard, before the first height is chosen: it may not be that of the two
+// that were fastest.
+constexpr kj::Duration FIRST_PATIENCE = 3 * kj::SECONDS;
 
 kj::String epochText(const kj::Maybe<StemHead>& head) {
   KJ_IF_MAYBE(h, head) return kj::str("head ", h->seq, " (", hexDataOf(h->value), ")");
@@ -55,7 +57,8 @@ kj::Promise<void> StemFollower::start() {
       }
     }
   }
-  latestMoved = finalMoved = timer.now();
+  latestMoved = finalMoved = startedAt = timer.now();
+  tasks.add(timer.afterDelay(FIRST_PATIENCE).then([this]() { beginRound(); }));
   for (auto& member: members) {
     member->moved = timer.now();
     tasks.add(watch(*member));
@@ -77,21 +80,6 @@ kj::Maybe<kj::String> StemFollower::whyItCannotBegin() const {
   }
   if (members.size() - lacks.size() >= options.quorum) return nullptr;
   return kj::str("too few providers of the chain can be used. ", kj::strArray(lacks, "; "));
-}
-
-kj::Promise<void> StemFollower::sayProgress() {
-  for (;;) {
-    co_await timer.afterDelay(PROGRESS_INTERVAL);
-    if (isSettled || failure != nullptr) co_return;
-    kj::uint answering = 0;
-    for (auto& member: members) answering += member->findFinal() != nullptr;
-    logger.log(LogLevel::INFO, "waiting for the chain: no quorum has agreed on a head yet",
-               {{"quorum", kj::str(options.quorum)}, {"answering", kj::str(answering)},
-                {"latest", kj::str(topLatest)},
-                {"followed to", kj::str(cursor.map([](const StemCursor& kept) {
-      return kept.final.number;
-    }).orDefault(0))}});
-  }
 }
 
 Epoch StemFollower::current() { return KJ_REQUIRE_NONNULL(cursor).epoch.clone(); }
@@ -124,15 +112,14 @@ void StemFollower::beginRound() {
   if (failure != nullptr || isAdopting) return;
   auto now = timer.now();
   if (round.state == Round::ASKING && now - round.since < ROUND_PATIENCE) return;
-  kj::Vector<uint64_t> finals;
-  for (auto& member: members) {
-    KJ_IF_MAYBE(final, member->findFinal()) finals.add(final->number);
-  }
+  if (!isSettled && now - startedAt < FIRST_PATIENCE && !allHeard()) return;
+  auto finals = comparableFinals();
   bool isInVain = round.wasInVain || round.state == Round::ASKING ||
                   round.state == Round::UNDECIDED;
   KJ_IF_MAYBE(height, heightOf(finals, options.quorum)) {
     if (isInVain) *height = lowerHeight(finals).orDefault(*height);
     if (!isWorthARound(*height)) return;
+    if (round.state == Round::ASKING) countInVain();
     if (newsSince == nullptr) newsSince = now;
     auditFrom = nullptr;
     // A liar that claims the highest block would have all others asked about what few have.
@@ -140,23 +127,55 @@ void StemFollower::beginRound() {
              cursor.map([](const StemCursor& c) { return c.final.number; }), now, isInVain};
     for (auto& member: members) {
       member->vote = nullptr;
+      member->claimed = nullptr;
       member->hasAnswered = false;
       member->ring();
     }
   }
 }
 
-// The lowest block that one calls final, of those above what was acted upon: all that are not
-// behind have reached it.
+// One failure may pass.
+bool StemFollower::allHeard() const {
+  for (auto& member: members) {
+    bool isLost = member->state == ProviderStatus::LACKS || member->failuresInRow > 1;
+    if (member->view == nullptr && !isLost) return false;
+  }
+  return true;
+}
+
+// Of a chain that a quorum is of: votes of different chains are never alike.
+bool StemFollower::isComparable(const Member& member) const {
+  if (member.view == nullptr) return false;
+  auto id = KJ_ASSERT_NONNULL(member.chainId);
+  kj::uint same = 0;
+  for (auto& other: members) {
+    same += other->view != nullptr && KJ_ASSERT_NONNULL(other->chainId) == id;
+  }
+  return same >= options.quorum;
+}
+
+kj::Array<uint64_t> StemFollower::comparableFinals() const {
+  kj::Vector<uint64_t> finals;
+  for (auto& member: members) {
+    if (!isComparable(*member)) continue;
+    KJ_IF_MAYBE(final, member->findFinal()) finals.add(final->number);
+  }
+  return finals.releaseAsArray();
+}
+
+// The next below the one that was asked about in vain, which more have reached, of those above what
+// was acted upon; where there is none, the lowest.
 kj::Maybe<uint64_t> StemFollower::lowerHeight(kj::ArrayPtr<const uint64_t> finals) const {
-  kj::Maybe<uint64_t> lowest;
+  kj::Maybe<uint64_t> next, lowest;
   for (auto final: finals) {
     bool isNews = cursor.map([&](const StemCursor& kept) {
       return final > kept.final.number;
     }).orDefault(true);
-    if (isNews && final < lowest.orDefault(kj::maxValue)) lowest = final;
+    if (!isNews) continue;
+    if (final < lowest.orDefault(kj::maxValue)) lowest = final;
+    if (final < round.height && final >= next.orDefault(0)) next = final;
   }
-  return lowest;
+  return next == nullptr ? lowest : next;
 }
 
 bool StemFollower::isWorthARound(uint64_t height) const {
@@ -187,32 +206,42 @@ void StemFollower::answered(Member& member) {
   if (round.state == Round::DECIDED) {
     return compare(member);
   }
-  if (round.state == Round::IDLE) return;
+  if (round.state == Round::IDLE) return beginRound();
   // Where two may have a quorum each, all are heard first.
   bool mayBeTwo = 2 * options.quorum <= members.size();
   if (mayBeTwo && !allAnswered()) return;
-  auto votes = KJ_MAP(m, members) {
-    return m->vote.map([](const Vote& vote) { return vote.clone(); });
-  };
+  auto votes = currentVotes();
   KJ_IF_MAYBE(index, agreedAmong(votes, options.quorum)) {
     return decide(KJ_ASSERT_NONNULL(votes[*index]));
   }
   endRound();
 }
 
-// One member's vote with what was decided.
+// One member's word with what was decided.
 void StemFollower::compare(Member& member) {
+  auto& agreed = KJ_ASSERT_NONNULL(decided);
   KJ_IF_MAYBE(vote, member.vote) {
-    auto& agreed = KJ_ASSERT_NONNULL(decided);
     if (*vote == agreed) {
-      if (member.state == ProviderStatus::DISAGREES) member.recover();
+      agree(member);
       // It votes late: others have been audited.
       KJ_IF_MAYBE(from, auditFrom) tasks.add(audit(member, *from, agreed.clone()));
       return;
     }
+    if (vote->chainId != agreed.chainId) {
+      return lack(member, kj::str("it is of chain ", vote->chainId, ", and not of ",
+                                  agreed.chainId));
+    }
     disagree(member, kj::str("at block ", agreed.block.number, " it says ",
         epochText(vote->head), " in ", toText(vote->block.hash), " of chain ", vote->chainId,
         "; a quorum says ", epochText(agreed.head), " in ", toText(agreed.block.hash)));
+    return;
+  }
+  // No head can be asked for in a block that it made up.
+  KJ_IF_MAYBE(hash, member.claimed) {
+    if (member.hasAnswered && member.owesVote && !(*hash == agreed.block.hash)) {
+      disagree(member, kj::str("block ", agreed.block.number, " is ", toText(*hash),
+                               " to it, and ", toText(agreed.block.hash), " to a quorum"));
+    }
   }
 }
 
@@ -227,22 +256,44 @@ bool StemFollower::allAnswered() const {
 // up to ROUND_PATIENCE.
 void StemFollower::endRound() {
   if (round.state != Round::ASKING || !allAnswered()) return;
-  kj::uint voted = 0;
-  for (auto& member: members) voted += member->vote != nullptr;
   round.state = Round::UNDECIDED;
+  countInVain();
+  auto votes = currentVotes();
+  kj::uint voted = 0;
+  for (auto& vote: votes) voted += vote != nullptr;
   if (voted < options.quorum) return;
+  auto how = haveQuorumEach(votes, options.quorum)
+      ? kj::str("two answers have a quorum each at block ", round.height)
+      : kj::str("no quorum agrees at block ", round.height);
   for (auto& member: members) {
     KJ_IF_MAYBE(vote, member->vote) {
-      disagree(*member, kj::str("no quorum agrees at block ", round.height, "; it says ",
-                                epochText(vote->head), " in ", toText(vote->block.hash),
-                                " of chain ", vote->chainId));
+      disagree(*member, kj::str(how, "; it says ", epochText(vote->head), " in ",
+                                toText(vote->block.hash), " of chain ", vote->chainId));
     }
   }
+}
+
+kj::Array<kj::Maybe<Vote>> StemFollower::currentVotes() const {
+  return KJ_MAP(member, members) -> kj::Maybe<Vote> {
+    return member->vote.map([](const Vote& vote) { return vote.clone(); });
+  };
+}
+
+// One round in vain may be a passing failure. More are told of.
+void StemFollower::countInVain() {
+  whyInVain = describeRound();
+  if (++roundsInVain != ROUNDS_IN_VAIN) return;
+  logger.log(LogLevel::WARNING, "the providers of the chain have no quorum",
+             {{"cause", kj::str(whyInVain)}});
 }
 
 void StemFollower::decide(const Vote& agreed) {
   round.state = Round::DECIDED;
   round.wasInVain = false;
+  if (roundsInVain >= ROUNDS_IN_VAIN) {
+    logger.log(LogLevel::INFO, "the providers of the chain have a quorum again", {});
+  }
+  roundsInVain = 0;
   decided = agreed.clone();
   for (auto& member: members) compare(*member);
   KJ_IF_MAYBE(why, contradiction(agreed)) {
@@ -320,9 +371,10 @@ kj::Promise<void> StemFollower::adopt(Vote vote) {
     latencies.add((timer.now() - newsSince.orDefault(round.since)) / kj::NANOSECONDS * 1e-9);
     logger.log(LogLevel::INFO, "a head is final on the chain",
                {{"epoch", kj::str(head.seq)}, {"head", hexDataOf(head.value)},
-                {"block", kj::str(vote.block.number)}});
+                {"block", kj::str(vote.block.number)}, {"chain", kj::str(vote.chainId)}});
   }
   announce();
+  leaveOtherChains();
   if (isNew) auditFrom = before.map([](uint64_t former) { return former + 1; });
   for (auto& member: members) {
     checkHints(*member, vote);
@@ -330,6 +382,13 @@ kj::Promise<void> StemFollower::adopt(Vote vote) {
     if (isSame) compare(*member);
   }
   beginRound();
+}
+
+// Those that were asked before it was known which chain is followed.
+void StemFollower::leaveOtherChains() {
+  for (auto& member: members) {
+    KJ_IF_MAYBE(id, member->chainId) isMeant(*member, uint64_t(*id));
+  }
 }
 
 // The contract's events since must lead to its head.
@@ -363,55 +422,6 @@ kj::Promise<void> StemFollower::audit(Member& member, uint64_t from, Vote agreed
 void StemFollower::taskFailed(kj::Exception&& exception) {
   logger.log(LogLevel::ERROR, "following the chain failed",
              {{"cause", kj::str(exception.getDescription())}});
-}
-
-// ---- What is told of it -----------------------------------------------------------------------
-
-void LatencyCounts::add(double seconds) {
-  size_t i = 0;
-  while (i < std::size(BOUNDS) && seconds > BOUNDS[i]) ++i;
-  ++counts[i];
-  sum += seconds;
-}
-
-kj::Maybe<kj::String> StemFollower::findProblem() const {
-  KJ_IF_MAYBE(e, failure) return kj::str(e->getDescription());
-  if (!isSettled) return kj::str("no quorum of providers has agreed on a head yet");
-  auto now = timer.now();
-  if (now - latestMoved >= LATEST_PATIENCE) {
-    return kj::str("no quorum of providers has told of a block after ", topLatest, " for ",
-                   (now - latestMoved) / kj::SECONDS, " s");
-  }
-  if (now - finalMoved >= FINAL_PATIENCE) {
-    return kj::str("no block after ", round.height, " has become final for ",
-                   (now - finalMoved) / kj::SECONDS, " s");
-  }
-  KJ_IF_MAYBE(why, unkept) return kj::str("how far the chain was followed is not kept: ", *why);
-  return nullptr;
-}
-
-uint64_t StemFollower::disagreementCount() const {
-  uint64_t sum = 0;
-  for (auto& member: members) sum += member->disagreements;
-  return sum;
-}
-
-FollowerStatus StemFollower::getStatus() const {
-  FollowerStatus status;
-  KJ_IF_MAYBE(kept, cursor) {
-    status.chainId = kept->chainId;
-    status.epoch = kept->epoch.clone();
-    status.final = kept->final.number;
-    uint64_t newest = kept->epoch.seq;
-    for (auto& member: members) {
-      for (auto& hint: member->hints) newest = kj::max(newest, hint.head.seq);
-    }
-    if (newest > kept->epoch.seq) status.pendingSeq = newest;
-  }
-  status.latest = topLatest;
-  status.problem = findProblem();
-  status.providers = KJ_MAP(member, members) { return member->toStatus(); };
-  return status;
 }
 
 }  // namespace ww

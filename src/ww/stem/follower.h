@@ -70,6 +70,9 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   // A provider that lags so long is frozen; a chain that stands so long is one to be told of.
   static constexpr kj::Duration LATEST_PATIENCE = 5 * kj::MINUTES;
   static constexpr kj::Duration FINAL_PATIENCE = 30 * kj::MINUTES;
+  // So long too few may answer, or be behind what was followed, before it is told of.
+  static constexpr kj::Duration REACH_PATIENCE = 30 * kj::SECONDS;
+  static constexpr kj::uint ROUNDS_IN_VAIN = 2;  // one after the other: likewise
 
   // References outlive it. `random` gives any number: for the times between tries.
   StemFollower(FollowerOptions options, kj::Array<kj::Own<ChainReader>> readers,
@@ -122,22 +125,37 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   void answered(Member& member);
   void fail(Member& member, const kj::Exception& exception);
   void lack(Member& member, kj::String what);
+  void heard(Member& member);
+  void agree(Member& member);
   void disagree(Member& member, kj::String how);
   void checkFinal(Member& member);
   void updateLatest();
+  void watchReach();
+  kj::Duration reachPatience() const;
 
   void beginRound();
   void compare(Member& member);
+  bool allHeard() const;
+  bool isComparable(const Member& member) const;
+  kj::Array<uint64_t> comparableFinals() const;
   kj::Maybe<uint64_t> lowerHeight(kj::ArrayPtr<const uint64_t> finals) const;
   bool isWorthARound(uint64_t height) const;
   bool isReplaced(uint64_t height) const;
   bool allAnswered() const;
   void endRound();
+  kj::Array<kj::Maybe<Vote>> currentVotes() const;
+  void countInVain();
   void decide(const Vote& agreed);
   kj::Promise<void> adopt(Vote vote);
   kj::Promise<void> audit(Member& member, uint64_t from, Vote agreed);
   kj::Maybe<kj::String> contradiction(const Vote& vote) const;
+  void leaveOtherChains();
   kj::Maybe<kj::String> whyItCannotBegin() const;
+  kj::String whyItWaits() const;
+  kj::Maybe<kj::String> findObstacle() const;
+  kj::String describeRound() const;
+  kj::String describeChains() const;
+  kj::String complaints(bool ofVoters) const;
   void close(kj::String why);
   void announce();
   void taskFailed(kj::Exception&& exception) override;
@@ -152,11 +170,16 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   Round round;
   kj::Maybe<Vote> decided;        // of the last round that was
   kj::Maybe<uint64_t> auditFrom;  // in a round that brought a new head: the first block of events
+  kj::uint roundsInVain = 0;      // since the last that was decided
+  kj::String whyInVain;           // of the last of them
+  kj::Maybe<kj::TimePoint> outOfReachSince;  // that findObstacle() has something
+  bool isObstacleSaid = false;
   bool isSettled = false;         // an epoch was agreed on since the start
   bool isAdopting = false;
   bool isAbsent = false;          // the contract, and that was said
   kj::Maybe<kj::String> unkept;   // why the cursor could not be saved
   uint64_t topLatest = 0;
+  kj::TimePoint startedAt = kj::origin<kj::TimePoint>();
   kj::TimePoint latestMoved = kj::origin<kj::TimePoint>();
   kj::TimePoint finalMoved = kj::origin<kj::TimePoint>();
   kj::Maybe<kj::TimePoint> newsSince;  // a quorum has reached a block that was not acted upon

@@ -29,8 +29,15 @@ kj::Maybe<uint64_t> heightOf(kj::ArrayPtr<const uint64_t> finals, kj::uint quoru
   return sorted[quorum - 1];
 }
 
-kj::Maybe<size_t> agreedAmong(kj::ArrayPtr<const kj::Maybe<Vote>> votes, kj::uint quorum) {
-  kj::Maybe<size_t> agreed;
+namespace {
+
+// The indices of the first two different votes that `quorum` of them are equal to.
+struct Agreed {
+  kj::Maybe<size_t> first, second;
+};
+
+Agreed findAgreed(kj::ArrayPtr<const kj::Maybe<Vote>> votes, kj::uint quorum) {
+  Agreed agreed;
   for (size_t i = 0; i < votes.size(); i++) {
     KJ_IF_MAYBE(vote, votes[i]) {
       kj::uint same = 0;
@@ -38,14 +45,27 @@ kj::Maybe<size_t> agreedAmong(kj::ArrayPtr<const kj::Maybe<Vote>> votes, kj::uin
         KJ_IF_MAYBE(o, other) same += *o == *vote;
       }
       if (same < quorum) continue;
-      KJ_IF_MAYBE(former, agreed) {
-        if (!(KJ_ASSERT_NONNULL(votes[*former]) == *vote)) return nullptr;
-      } else {
-        agreed = i;
+      KJ_IF_MAYBE(former, agreed.first) {
+        if (KJ_ASSERT_NONNULL(votes[*former]) == *vote) continue;
+        agreed.second = i;
+        return agreed;
       }
+      agreed.first = i;
     }
   }
   return agreed;
+}
+
+}  // namespace
+
+kj::Maybe<size_t> agreedAmong(kj::ArrayPtr<const kj::Maybe<Vote>> votes, kj::uint quorum) {
+  auto agreed = findAgreed(votes, quorum);
+  if (agreed.second != nullptr) return nullptr;
+  return agreed.first;
+}
+
+bool haveQuorumEach(kj::ArrayPtr<const kj::Maybe<Vote>> votes, kj::uint quorum) {
+  return findAgreed(votes, quorum).second != nullptr;
 }
 
 }  // namespace ww

@@ -25,6 +25,9 @@ kj::Maybe<uint64_t> heightOf(kj::ArrayPtr<const uint64_t> finals, kj::uint quoru
 // or if that is so of two that differ. Null: no vote yet.
 kj::Maybe<size_t> agreedAmong(kj::ArrayPtr<const kj::Maybe<Vote>> votes, kj::uint quorum);
 
+// Are there two that differ, and of each `quorum` that are equal?
+bool haveQuorumEach(kj::ArrayPtr<const kj::Maybe<Vote>> votes, kj::uint quorum);
+
 // Most of `providers`.
 constexpr kj::uint majorityOf(kj::uint providers) { return providers / 2 + 1; }
 

@@ -84,6 +84,8 @@ class SimReader final: public ChainReader {
   uint64_t id = SimChain::ID;
   kj::Maybe<kj::String> lacks;             // of finality
   bool forgesFinalHash = false;            // of its view, not of its vote
+  bool forgesHash = false;                 // of any block that it is asked about
+  bool isPruned = false;                   // it gives no head of any block
   kj::Maybe<StemHead> forgedHead;          // said of every block
   bool hidesLogs = false;
   kj::uint slowness = 0;                   // events more, before a call is answered
@@ -121,7 +123,9 @@ class SimReader final: public ChainReader {
   kj::Promise<kj::Maybe<BlockHash>> blockAt(uint64_t number) override {
     return answer([this, number]() -> kj::Maybe<BlockHash> {
       if (number > latest()) return nullptr;
-      return chain->refAt(number).hash;
+      auto hash = chain->refAt(number).hash;
+      if (forgesHash) hash.bytes.fill(8);
+      return hash;
     });
   }
 
@@ -129,6 +133,7 @@ class SimReader final: public ChainReader {
     return answer([this, hash]() -> kj::Maybe<StemHead> {
       auto number = chain->find(hash);
       if (number == nullptr) kj::throwFatalException(badInput("there is no such block"));
+      if (isPruned) kj::throwFatalException(badInput("header not found"));
       if (!hasContract) return nullptr;
       KJ_IF_MAYBE(forged, forgedHead) return forged->clone();
       return chain->headAt(KJ_ASSERT_NONNULL(number)).clone();

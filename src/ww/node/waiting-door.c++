@@ -1,0 +1,46 @@
+#include <ww/node/waiting-door.h>
+
+#include <membrane.capnp.h>
+#include <ww/base/error.h>
+#include <ww/link/rpc-link.h>
+#include <ww/node/client-links.h>
+
+namespace ww {
+namespace {
+
+constexpr kj::StringPtr EPOCH_PENDING = "epochPending"_kj;
+
+}  // namespace
+
+class WaitingDoor::Membrane final: public stem::Membrane<membrane::WetwareSession>::Server {
+ public:
+  explicit Membrane(WaitingDoor& door): door(door) {}
+
+  kj::Promise<void> graft(GraftContext) override {
+    return failure(EPOCH_PENDING, kj::str("this node runs, and waits for the chain: ", door.why(),
+                                          "; its log and /readyz (--metrics) say so too"));
+  }
+
+ private:
+  WaitingDoor& door;
+};
+
+WaitingDoor::WaitingDoor(LocalEndpoint& endpoint, kj::Timer& timer,
+                         kj::Function<kj::String()> why)
+    : timer(timer), why(kj::mv(why)), tasks(*this) {
+  tasks.add(endpoint.serve(timer, [this](kj::Own<kj::AsyncIoStream> stream) {
+    tasks.add(open(kj::mv(stream)));
+  }));
+}
+
+WaitingDoor::~WaitingDoor() noexcept(false) {}
+
+kj::Promise<void> WaitingDoor::open(kj::Own<kj::AsyncIoStream> stream) {
+  if (links >= MAX_LINKS) co_return;
+  ++links;
+  KJ_DEFER(--links);
+  RpcLink link(kj::mv(stream), kj::heap<Membrane>(*this), timer, ClientLimits::beforeGraft());
+  co_await link.onDisconnect();
+}
+
+}  // namespace ww

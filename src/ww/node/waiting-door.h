@@ -1,0 +1,32 @@
+#pragma once
+// Who answers at a node's local socket while the node has no epoch yet: each graft fails with
+// `epochPending:` and what is waited for. Nothing else is to be had of it.
+//
+// One event loop. Links end with it.
+
+#include <ww/node/local-endpoint.h>
+
+namespace ww {
+
+class WaitingDoor final: private kj::TaskSet::ErrorHandler {
+ public:
+  // References outlive it. `why`: what is waited for, for a person, as of now.
+  WaitingDoor(LocalEndpoint& endpoint, kj::Timer& timer, kj::Function<kj::String()> why);
+  ~WaitingDoor() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(WaitingDoor);
+
+ private:
+  class Membrane;
+
+  static constexpr kj::uint MAX_LINKS = 16;  // more are hung up on
+
+  kj::Promise<void> open(kj::Own<kj::AsyncIoStream> stream);
+  void taskFailed(kj::Exception&&) override {}  // a link that broke
+
+  kj::Timer& timer;
+  kj::Function<kj::String()> why;
+  kj::uint links = 0;
+  kj::TaskSet tasks;
+};
+
+}  // namespace ww
