@@ -117,10 +117,14 @@ kj::Promise<kj::Own<const ffi::Component>> CellBuilder::compile(kj::Array<const 
 
 kj::Promise<CellPlan> CellBuilder::plan(kj::Array<const kj::byte> wasm, CellGroup& group) {
   auto component = co_await compile(kj::mv(wasm), group);
+  co_return plan(kj::mv(component), group);
+}
+
+CellPlan CellBuilder::plan(kj::Own<const ffi::Component> component, CellGroup& group) {
   group.requireOpen();
   auto seat = takeSeat(group);
-  co_return CellPlan{kj::mv(component), kj::mv(argValues), kj::mv(envNames), kj::mv(envValues),
-                     kj::atomicAddRef(*cellOrigin), group.getTerms().clone(), kj::mv(seat)};
+  return {kj::mv(component), kj::mv(argValues), kj::mv(envNames), kj::mv(envValues),
+          kj::atomicAddRef(*cellOrigin), group.getTerms().clone(), kj::mv(seat)};
 }
 
 kj::Promise<kj::Own<Cell>> CellBuilder::start(kj::Array<const kj::byte> wasm,

@@ -53,6 +53,9 @@ class CellBuilder final {
   // component (ffi::isComponentProblem() holds), and where there is no room. Once.
   kj::Promise<CellPlan> plan(kj::Array<const kj::byte> wasm, CellGroup& group);
 
+  // The same of one that is compiled. Throws.
+  CellPlan plan(kj::Own<const ffi::Component> component, CellGroup& group);
+
   // Both steps, on this loop. Once.
   kj::Promise<kj::Own<Cell>> start(kj::Array<const kj::byte> wasm, kj::Own<CellGroup> group);
 

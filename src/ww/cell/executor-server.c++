@@ -97,12 +97,18 @@ kj::Promise<void> ExecutorServer::runBytes(RunBytesContext context) {
   }
   builder.args(copyTexts(LimitKind::ARGS, params.getArgs(), hit));
   builder.env(copyTexts(LimitKind::ENV, params.getEnv(), hit));
-  auto bytes = co_await copy(parts.engine, wasm);
-  context.releaseParams();
-
-  auto plan = co_await builder.plan(kj::mv(bytes), *group);
-  lease->check();
-  auto process = co_await start(kj::mv(plan));
+  auto recent = parts.compiler.findRecent(wasm);
+  kj::Maybe<CellPlan> plan;
+  KJ_IF_MAYBE(component, recent) {
+    context.releaseParams();
+    plan = builder.plan(kj::mv(*component), *group);
+  } else {
+    auto bytes = co_await copy(parts.engine, wasm);
+    context.releaseParams();
+    plan = co_await builder.plan(kj::mv(bytes), *group);
+    lease->check();
+  }
+  auto process = co_await start(kj::mv(KJ_ASSERT_NONNULL(plan)));
   context.getResults(capnp::MessageSize{4, 1}).setProcess(kj::mv(process));
 }
 

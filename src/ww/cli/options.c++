@@ -68,8 +68,8 @@ constexpr const char* KEYGEN_EXAMPLES =
 
 constexpr const char* LIMITS_EXAMPLES =
     "Of a node that `ww run` would start with the same limits; no node is asked. A limit's name\n"
-    "is that under which it is refused, logged and counted, but for cellsOfKey (as cells),\n"
-    "unsentBytesOfClient (unsentBytes) and dialsPerMinute (dials).\n"
+    "is that under which it is refused, logged and counted, but for cellsOfKey and\n"
+    "cellsOfNode (as cells), unsentBytesOfClient (unsentBytes) and dialsPerMinute (dials).\n"
     "\n"
     "Example:\n"
     "  ww limits -o json\n"

@@ -183,6 +183,7 @@ class Run {
     result.slice = options.limits.slice;
     result.wasmStackBytes = options.limits.stackBytes;
     result.debugInfo = options.wasmDebug;
+    result.maxGuests = options.limits.cells;
     return result;
   }
 

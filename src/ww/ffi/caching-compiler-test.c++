@@ -31,6 +31,44 @@ class HeldCompiler final: public Compiler {
   kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting;
 };
 
+KJ_TEST("bytes that came again are known without hashing, and no others") {
+  Fixture f;
+  HeldCompiler inner(f.engine.getHandle());
+  CachingCompiler compiler(inner);
+  auto ask = [&]() { return compiler.compile(kj::heapArray<kj::byte>(WASM)); };
+  auto first = ask();
+  inner.release();
+  auto component = first.wait(f.waitScope);
+  KJ_EXPECT(compiler.findRecent(WASM) == nullptr, "only once");
+  ask().wait(f.waitScope);
+  ask().wait(f.waitScope);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(compiler.findRecent(WASM)).get() == component.get());
+  auto other = kj::heapArray<kj::byte>(WASM);
+  other.back() ^= 1;
+  KJ_EXPECT(compiler.findRecent(other) == nullptr);
+  KJ_EXPECT(compiler.findRecent(other.slice(0, other.size() - 1)) == nullptr);
+}
+
+KJ_TEST("of recent components the last ones found are kept, in bounded memory") {
+  Fixture f;
+  auto component = Component::compile(f.engine.getHandle(), WASM);
+  RecentComponents recent;
+  auto bytes = [](kj::byte mark, size_t size) {
+    auto result = kj::heapArray<kj::byte>(size);
+    memset(result.begin(), mark, size);
+    return result;
+  };
+  constexpr size_t SIZE = RecentComponents::MOST_BYTES_OF_ONE;
+  constexpr kj::byte COUNT = RecentComponents::MOST_BYTES / SIZE;
+  recent.keep(bytes(99, SIZE + 1), component->addRef());
+  KJ_EXPECT(recent.find(bytes(99, SIZE + 1)) == nullptr, "too large");
+  for (kj::byte i = 0; i < COUNT; i++) recent.keep(bytes(i, SIZE), component->addRef());
+  KJ_EXPECT(recent.find(bytes(0, SIZE)) != nullptr);
+  recent.keep(bytes(COUNT, SIZE), component->addRef());
+  KJ_EXPECT(recent.find(bytes(1, SIZE)) == nullptr);
+  KJ_EXPECT(recent.find(bytes(0, SIZE)) != nullptr && recent.find(bytes(COUNT, SIZE)) != nullptr);
+}
+
 KJ_TEST("however many ask for the same bytes, they are compiled once") {
   Fixture f;
   HeldCompiler inner(f.engine.getHandle());

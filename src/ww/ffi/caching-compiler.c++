@@ -91,7 +91,10 @@ kj::Promise<kj::Own<const Component>> CachingCompiler::compile(kj::Array<const k
 kj::Promise<CachingCompiler::Shared> CachingCompiler::compile(kj::Array<const kj::byte> wasm,
                                                               kj::String hash,
                                                               CompileTerms terms) {
-  KJ_IF_MAYBE(known, kept->find(hash)) return kj::mv(*known);
+  KJ_IF_MAYBE(known, kept->find(hash)) {
+    if (recent.find(wasm) == nullptr) recent.keep(kj::mv(wasm), (*known)->addRef());
+    return kj::mv(*known);
+  }
   auto key = kj::str(terms.tenant, ':', hash);
   KJ_IF_MAYBE(entry, pending.find(key)) return join(*entry);
   auto interest = kj::refcounted<Interest>(*this, key);

@@ -6,6 +6,7 @@
 #include <kj/mutex.h>
 #include <ww/ffi/compiler.h>
 #include <ww/ffi/hasher.h>
+#include <ww/ffi/recent-components.h>
 
 namespace ww::ffi {
 
@@ -49,6 +50,9 @@ class CachingCompiler final: public Compiler, private kj::TaskSet::ErrorHandler 
   // tenant waits for a compilation of its own, in its own turn; what has been compiled is all's.
   kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm,
                                                 CompileTerms terms = {}) override;
+  kj::Maybe<kj::Own<const Component>> findRecent(kj::ArrayPtr<const kj::byte> wasm) override {
+    return recent.find(wasm);
+  }
 
  private:
   using Shared = kj::Own<const Component>;
@@ -67,6 +71,7 @@ class CachingCompiler final: public Compiler, private kj::TaskSet::ErrorHandler 
   kj::HashMap<kj::String, Pending> pending;  // by tenant and content
   kj::TaskSet forgetting;
   Hasher hasher;
+  RecentComponents recent;  // those that were asked for again
 };
 
 }  // namespace ww::ffi

@@ -46,6 +46,11 @@ class Compiler {
   // tells bad bytes from a failing node. Dropping the promise gives the compilation up.
   virtual kj::Promise<kj::Own<const Component>> compile(kj::Array<const kj::byte> wasm,
                                                         CompileTerms terms = {}) = 0;
+
+  // What compile() would give of these bytes, where that is known at once.
+  virtual kj::Maybe<kj::Own<const Component>> findRecent(kj::ArrayPtr<const kj::byte>) {
+    return nullptr;
+  }
 };
 
 // Where compilations happen that must not hurt this process. Any thread.

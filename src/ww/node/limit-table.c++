@@ -78,6 +78,8 @@ const Limit LIMITS[] = {
   {"depth", Unit::COUNT, 1, 100, WW_FIELD(cell.depth), "generations of cells, pid0 the first"},
   {"cells", Unit::COUNT, 1, 1'000'000, WW_FIELD(cell.held),
    "cells of one parent that somebody holds"},
+  {"cellsOfNode", Unit::COUNT, 1, 16'000, WW_FIELD(cells),
+   "cells that run, in all; each takes some 4 us at the node's start and end"},
   {"cellsOfKey", Unit::COUNT, 1, 1'000'000, WW_FIELD(cell.heldOfKey),
    "cells of one key that somebody holds"},
   {"memoriesOfKey", Unit::COUNT, 1, 10'000, WW_FIELD(cell.cellsWorthOfKey),

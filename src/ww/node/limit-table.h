@@ -15,6 +15,7 @@ Limits mostOfTheMachine();
 struct NodeLimits {
   Limits cell = mostOfTheMachine();
   kj::Duration slice = ffi::EngineOptions().slice;
+  kj::uint cells = ffi::EngineOptions().maxGuests;
   size_t stackBytes = ffi::EngineOptions().wasmStackBytes;
   DialPolicy dial;
   ClientLimits clients;

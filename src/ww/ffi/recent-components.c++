@@ -1,0 +1,31 @@
+#include <ww/ffi/recent-components.h>
+
+#include <algorithm>
+#include <kj/debug.h>
+
+namespace ww::ffi {
+
+kj::Maybe<kj::Own<const Component>> RecentComponents::find(kj::ArrayPtr<const kj::byte> wasm) {
+  for (size_t i = all.size(); i > 0; i--) {
+    auto found = all.begin() + (i - 1);
+    if (found->wasm != wasm) continue;
+    std::rotate(found, found + 1, all.end());
+    return all.back().component->addRef();
+  }
+  return nullptr;
+}
+
+void RecentComponents::keep(kj::Array<const kj::byte> wasm, kj::Own<const Component> component) {
+  if (wasm.size() > MOST_BYTES_OF_ONE) return;
+  while (bytes + wasm.size() > MOST_BYTES) dropFirst();
+  bytes += wasm.size();
+  all.add(Recent{kj::mv(wasm), kj::mv(component)});
+}
+
+void RecentComponents::dropFirst() {
+  bytes -= all.front().wasm.size();
+  std::rotate(all.begin(), all.begin() + 1, all.end());
+  all.removeLast();
+}
+
+}  // namespace ww::ffi
