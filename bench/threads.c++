@@ -56,11 +56,14 @@ class Loops {
     auto before = processorTime();
     kj::joinPromises(written.releaseAsArray()).wait(node.waitScope);
     double sum = 0;
+    // None ends before the last has said it: its loop would be the one with the fewest cells.
     for (auto& cell: cells) {
-      sum += 1e9 / strtod(node.readAll(TestNode::stdout(cell)).cStr(), nullptr);
-      KJ_ASSERT(node.wait(cell) == 0);
+      auto line = kj::str(node.read(TestNode::stdout(cell), 64).asChars());
+      sum += 1e9 / strtod(line.cStr(), nullptr);
     }
-    return {sum, count * calls / (processorTime() - before)};
+    Rates rates{sum, count * calls / (processorTime() - before)};
+    for (auto& cell: cells) cell.killRequest().send().wait(node.waitScope);
+    return rates;
   }
 
  private:

@@ -13,7 +13,7 @@
 //                     prints nanoseconds a call; COUNT calls, IN_FLIGHT at a time
 //   bench-spawn COUNT IN_FLIGHT
 //                     prints nanoseconds a cell, from its start to its exit: COUNT of the component
-//                     on stdin, IN_FLIGHT at a time
+//                     on stdin, IN_FLIGHT at a time; waits for the end of the host
 //   late-timer        computes for a while, then waits; fails if it did not wait for as long
 //   hold-host         holds its Host and Executor until they fail; traps if all of them are stale
 //   flood             reads its own component from stdin, starts a child that idles; 1 GiB of
@@ -263,6 +263,7 @@ kj::Promise<void> benchEcho(ww::Guest& guest, Executor::Client executor) {
 kj::Promise<void> benchSpawn(ww::Guest& guest, Executor::Client executor) {
   SpawnBench bench{executor, co_await guest.input().readAllBytes(), number(guest, 1)};
   co_await time(bench, bench.left, number(guest, 2));
+  co_await guest.onDisconnect();
 }
 
 }  // namespace

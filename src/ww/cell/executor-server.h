@@ -3,8 +3,8 @@
 // group and to that session's lease. Its children get a bootstrap capability from a factory that
 // node/ supplies; this room cannot tell what it is.
 //
-// A cell runs on the loop that has the fewest, on this one unless another has fewer; its Process is
-// then served there, and handed out here.
+// A cell runs on the loop that has the fewest, on this one unless another has notably fewer
+// (loop-loads.h); its Process is then served there, and handed out here.
 
 #include <peer.capnp.h>
 #include <ww/cell/cell-builder.h>

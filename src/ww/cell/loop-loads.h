@@ -13,6 +13,9 @@ class LoopLoads final: public kj::AtomicRefcounted {
   explicit LoopLoads(kj::uint loops): loads(loops) {}
   KJ_DISALLOW_COPY_AND_MOVE(LoopLoads);
 
+  // Of the own loop's, above the fewest, that move nothing: a quarter of them, and so many.
+  static constexpr kj::uint MOST_AHEAD = 4;
+
   // One cell of a loop, from its placing to its end. Any thread.
   class Mark {
    public:
@@ -33,13 +36,16 @@ class LoopLoads final: public kj::AtomicRefcounted {
     kj::uint loop;
   };
 
-  // On the loop with the fewest; on `own`, where no other has fewer.
+  // On the loop with the fewest; on `own`, where no other has fewer, or hardly: at home a cell
+  // starts sooner, and two loops that start many each do not exchange them.
   Mark place(kj::uint own) const {
     auto best = own;
     for (kj::uint i = 0; i < loads.size(); i++) {
       if (count(i) < count(best)) best = i;
     }
-    return Mark(*this, best);
+    auto mine = count(own);
+    auto hardly = kj::min(mine / 4, MOST_AHEAD);
+    return Mark(*this, count(best) + hardly < mine ? best : own);
   }
 
   kj::uint count(kj::uint loop) const { return at(loop).load(std::memory_order_relaxed); }
