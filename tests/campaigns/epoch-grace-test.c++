@@ -103,7 +103,7 @@ struct World {
 // A cell that ends by itself, with a code of its own, once all that it holds is refused.
 void startHolder(World& world) {
   auto wasm = component("cell-epochs");
-  world.start("cell-epochs", {"hold", "0", "10", "50"});
+  world.start("cell-epochs", {"hold", "0", "10", "50", "exits"});
   auto in = TestNode::stdin(world.processes.back());
   world.node.write(in, wasm).wait(world.node.waitScope);
   world.node.close(in);

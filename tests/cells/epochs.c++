@@ -1,11 +1,11 @@
 // A cell that holds much of its session past the session's end.
 //
-//   hold DEPTH COUNT CALLS
+//   hold DEPTH COUNT CALLS [exits]
 //                  reads its own component from stdin; starts a child that does the same with
 //                  DEPTH-1, or at 0 one that idles; takes COUNT capabilities, calls each, has CALLS
 //                  in flight; says `holding`. Once the epoch is over, all of them must be refused:
 //                  takes VERDICT_PAGES of memory then, which all can see who may list cells, and
-//                  waits for the end of the host; else exits with 1
+//                  waits for the end of the host, or exits with 42 at once; else exits with 1
 //   idle           says `holding`, waits for the end of the host
 //   storm          a pid0: grafts and calls all that the session gave until it is refused, again
 //                  and again until its stdin ends; says how many sessions it had, in how many
@@ -28,6 +28,7 @@ using ww::peer::Process;
 
 constexpr kj::StringPtr STALE = "staleEpoch: issued 0, current 1"_kj;
 constexpr size_t VERDICT_PAGES = 512;
+constexpr int ALL_REFUSED = 42;
 constexpr kj::uint AT_A_TIME = 500;
 
 // What became of calls: nobody waits for one by one.
@@ -164,6 +165,7 @@ kj::Promise<void> hold(ww::Guest& guest) {
               holder.ending.refused + 2 * (depth == 0) == calls && holder.ending.other == 0 &&
               holder.after.refused == count + 5;
   if (!good) co_return guest.exitWith(1);
+  if (guest.args().size() > 4) co_return guest.exitWith(ALL_REFUSED);
   // No exit: it would end its child, which may not have come so far.
   KJ_ASSERT(__builtin_wasm_memory_grow(0, VERDICT_PAGES) != size_t(-1));
   co_await guest.onDisconnect();
