@@ -5,6 +5,7 @@ import sys
 
 EXCEPTIONS = {"MembraneServer": "outlives every session; it mints them",
               "KeySigner": "a client's own, and given to no session's holder",
+              "ClosedMembrane": "a node's that has no epoch yet; it hands out nothing",
               "Door": "one loop's of a node, for the others of it; what comes through is bound"}
 CLASS = re.compile(
     r"(?:class|struct)\s+(?:\w+::)*(\w+)\s*(?:final)?\s*:(?!:)\s*([^{;()]*?)\{", re.S)

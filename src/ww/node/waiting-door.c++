@@ -12,9 +12,9 @@ constexpr kj::StringPtr EPOCH_PENDING = "epochPending"_kj;
 
 }  // namespace
 
-class WaitingDoor::Membrane final: public stem::Membrane<membrane::WetwareSession>::Server {
+class WaitingDoor::ClosedMembrane final: public stem::Membrane<membrane::WetwareSession>::Server {
  public:
-  explicit Membrane(WaitingDoor& door): door(door) {}
+  explicit ClosedMembrane(WaitingDoor& door): door(door) {}
 
   kj::Promise<void> graft(GraftContext) override {
     return failure(EPOCH_PENDING, kj::str("this node runs, and waits for the chain: ", door.why(),
@@ -39,7 +39,7 @@ kj::Promise<void> WaitingDoor::open(kj::Own<kj::AsyncIoStream> stream) {
   if (links >= MAX_LINKS) co_return;
   ++links;
   KJ_DEFER(--links);
-  RpcLink link(kj::mv(stream), kj::heap<Membrane>(*this), timer, ClientLimits::beforeGraft());
+  RpcLink link(kj::mv(stream), kj::heap<ClosedMembrane>(*this), timer, ClientLimits::beforeGraft());
   co_await link.onDisconnect();
 }
 

@@ -16,7 +16,7 @@ class WaitingDoor final: private kj::TaskSet::ErrorHandler {
   KJ_DISALLOW_COPY_AND_MOVE(WaitingDoor);
 
  private:
-  class Membrane;
+  class ClosedMembrane;
 
   static constexpr kj::uint MAX_LINKS = 16;  // more are hung up on
 
