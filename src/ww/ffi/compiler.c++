@@ -33,6 +33,13 @@ class ThreadCompiler::Job final: public kj::AtomicRefcounted {
     to->rejectIfThrows([&]() { to->fulfill(make()); });
   }
 
+  // Whoever waits, if anybody does, hears of it: the promise holds the job, and so the fulfiller.
+  void giveUp() const {
+    answer([]() -> kj::Own<const Component> {
+      kj::throwFatalException(ww::ended("the compiler is gone"));
+    });
+  }
+
   kj::Own<const kj::ReadableFile> finish(CompileWorker::Job& job) const {
     {
       auto lock = state.lockExclusive();
@@ -82,11 +89,7 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
     auto lock = state.lockExclusive();
     lock->stopped = true;
     for (auto jobs: {&lock->lookups, &lock->waiting}) {
-      for (auto& job: *jobs) {
-        job->answer([]() -> kj::Own<const Component> {
-          kj::throwFatalException(ww::ended("the compiler is gone"));
-        });
-      }
+      for (auto& job: *jobs) job->giveUp();
       jobs->clear();
     }
     for (auto& job: lock->running) job->cancel();
@@ -121,6 +124,7 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
       KJ_IF_MAYBE(job, next()) {
         auto& ref = **job;
         if (ref.isWanted()) ref.answer([&]() { return findOrCompile(ref); });
+        else ref.giveUp();  // dropped, or stop() came between
         ended(ref);
       } else {
         return;
@@ -206,9 +210,7 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
   void passOn(kj::Own<const Job> job) const {
     auto lock = state.lockExclusive();
     if (!lock->stopped) return lock->waiting.push_back(kj::mv(job));
-    job->answer([]() -> kj::Own<const Component> {
-      kj::throwFatalException(ww::ended("the compiler is gone"));
-    });
+    job->giveUp();
   }
 
   void ended(const Job& job) const {
