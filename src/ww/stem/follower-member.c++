@@ -52,6 +52,7 @@ kj::Promise<void> StemFollower::look(Member& member) {
     member.chainId = id;
   }
   auto offered = co_await member.reader->view(options.finality);
+  if (member.chainId == nullptr) co_return;  // meanwhile it was found to be of another chain
   KJ_IF_MAYBE(none, offered.tryGet<NotOffered>()) {
     // A provider may refuse what it has, for a moment.
     if (++member.refusals >= REFUSALS) co_return lack(member, kj::mv(none->what));
@@ -71,6 +72,7 @@ kj::Promise<void> StemFollower::look(Member& member) {
     member.owesVote = true;
     auto vote = co_await ask(member);
     member.owesVote = false;
+    if (member.chainId == nullptr) co_return;  // likewise
     heard(member);
     if (round.id != id) continue;
     member.vote = kj::mv(vote);

@@ -145,11 +145,10 @@ bool StemFollower::allHeard() const {
 
 // Of a chain that a quorum is of: votes of different chains are never alike.
 bool StemFollower::isComparable(const Member& member) const {
-  if (member.view == nullptr) return false;
-  auto id = KJ_ASSERT_NONNULL(member.chainId);
+  if (member.view == nullptr || member.chainId == nullptr) return false;
   kj::uint same = 0;
   for (auto& other: members) {
-    same += other->view != nullptr && KJ_ASSERT_NONNULL(other->chainId) == id;
+    same += other->view != nullptr && other->chainId == member.chainId;
   }
   return same >= options.quorum;
 }
