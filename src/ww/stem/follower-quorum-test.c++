@@ -214,6 +214,31 @@ KJ_TEST("one of another chain chooses no height at all, and is said to be") {
   }
 }
 
+KJ_TEST("one that is found to be of another chain while it is asked is not heard of that") {
+  for (bool isView: {true, false}) {
+    Fixture f(0, 3);
+    SimChain other;
+    other.mine(40);
+    f.mine(4, 1);
+    f.readers[1]->id = 5;
+    f.readers[1]->chain = &other;
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    (isView ? f.readers[1]->viewsAfter : f.readers[1]->blocksAfter) = paf.promise.fork();
+    f.start();
+    KJ_EXPECT(f.follower->getStatus().providers[1].state == ProviderStatus::LACKS, isView);
+    paf.fulfiller->fulfill();
+    f.settle();
+    f.mine(2, 1);
+    f.pass(1 * kj::MINUTES);
+    KJ_EXPECT(f.seq() == 6, isView);
+    auto status = f.follower->getStatus();
+    KJ_EXPECT(status.providers[1].state == ProviderStatus::LACKS, isView);
+    for (auto i: {0, 1, 2}) KJ_EXPECT(status.providers[i].failures == 0, isView, i);
+    KJ_EXPECT(timesLogged(f, "a provider of the chain cannot be used provider=b") == 1, isView);
+    KJ_EXPECT(f.follower->disagreementCount() == 0, isView);
+  }
+}
+
 KJ_TEST("a silent one is not waited for at the beginning for longer than it takes others") {
   Fixture f(0, 3);
   f.mine(4, 1);

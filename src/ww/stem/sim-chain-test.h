@@ -89,6 +89,8 @@ class SimReader final: public ChainReader {
   kj::Maybe<StemHead> forgedHead;          // said of every block
   bool hidesLogs = false;
   kj::uint slowness = 0;                   // events more, before a call is answered
+  kj::Maybe<kj::ForkedPromise<void>> viewsAfter;   // no view is answered before
+  kj::Maybe<kj::ForkedPromise<void>> blocksAfter;  // nor which block is at a height
   kj::uint calls = 0;
 
   void push(kj::Maybe<HeadLog> hint) {
@@ -107,8 +109,10 @@ class SimReader final: public ChainReader {
     return answer([this]() { return id; });
   }
 
-  kj::Promise<kj::OneOf<ChainView, NotOffered>> view(const Finality& finality) override {
-    return answer([this, finality]() -> kj::OneOf<ChainView, NotOffered> {
+  kj::Promise<kj::OneOf<ChainView, NotOffered>> view(const Finality& asked) override {
+    auto finality = asked;
+    co_await opened(viewsAfter);
+    co_return co_await answer([this, finality]() -> kj::OneOf<ChainView, NotOffered> {
       KJ_IF_MAYBE(what, lacks) return NotOffered{kj::str(*what)};
       ChainView view{chain->refAt(latest()), nullptr};
       if (latest() >= finality.depth) view.final = chain->refAt(latest() - finality.depth);
@@ -121,7 +125,8 @@ class SimReader final: public ChainReader {
   }
 
   kj::Promise<kj::Maybe<BlockHash>> blockAt(uint64_t number) override {
-    return answer([this, number]() -> kj::Maybe<BlockHash> {
+    co_await opened(blocksAfter);
+    co_return co_await answer([this, number]() -> kj::Maybe<BlockHash> {
       if (number > latest()) return nullptr;
       auto hash = chain->refAt(number).hash;
       if (forgesHash) hash.bytes.fill(8);
@@ -178,6 +183,11 @@ class SimReader final: public ChainReader {
   uint64_t latest() const {
     KJ_IF_MAYBE(number, frozenAt) return kj::min(*number, chain->latest());
     return chain->latest() - kj::min(lag, chain->latest());
+  }
+
+  static kj::Promise<void> opened(kj::Maybe<kj::ForkedPromise<void>>& gate) {
+    KJ_IF_MAYBE(g, gate) return g->addBranch();
+    return kj::READY_NOW;
   }
 
   static kj::Promise<void> after(kj::uint events) {
