@@ -19,7 +19,14 @@ FILE* openFile(kj::StringPtr pid, kj::StringPtr name) {
   return file;
 }
 
-// "BEGIN-END ACCESS …" begins what is said of a mapping; "Rss: N kB" is one of the lines after it.
+// "Pss: N kB" is one of the lines that are said of a mapping.
+kj::Maybe<double> findShare(const char* line) {
+  constexpr kj::StringPtr PSS = "Pss:"_kj;
+  if (strncmp(line, PSS.cStr(), PSS.size()) != 0) return nullptr;
+  return double(strtoull(line + PSS.size(), nullptr, 10)) * 1024;
+}
+
+// "BEGIN-END ACCESS …" begins what is said of a mapping.
 struct Mappings {
   double sum = 0, last = 0;
   uint64_t lastEnd = 0;
@@ -33,14 +40,13 @@ struct Mappings {
   }
 
   void add(const char* line) {
-    constexpr kj::StringPtr RSS = "Rss:"_kj;
     char* rest;
     auto first = strtoull(line, &rest, 16);
     if (rest != line && *rest == '-') {
       auto end = strtoull(rest + 1, &rest, 16);
       begin(first, end, strncmp(rest, " ---", 4) != 0);
-    } else if (strncmp(line, RSS.cStr(), RSS.size()) == 0) {
-      last += double(strtoull(line + RSS.size(), nullptr, 10)) * 1024;
+    } else {
+      last += findShare(line).orDefault(0);
     }
   }
 };
@@ -48,13 +54,13 @@ struct Mappings {
 }  // namespace
 
 double residentBytes(kj::StringPtr pid) {
-  FILE* file = openFile(pid, "statm");
+  FILE* file = openFile(pid, "smaps_rollup");
   KJ_DEFER(fclose(file));
-  char line[256];  // "size resident …", in pages
-  KJ_REQUIRE(fgets(line, sizeof(line), file) != nullptr);
-  char* rest;
-  strtoull(line, &rest, 10);
-  return double(strtoull(rest, nullptr, 10)) * double(sysconf(_SC_PAGESIZE));
+  char line[256];
+  while (fgets(line, sizeof(line), file) != nullptr) {
+    KJ_IF_MAYBE(share, findShare(line)) return *share;
+  }
+  KJ_FAIL_REQUIRE("the kernel does not say what is resident of a process", pid);
 }
 
 double linearBytes() {

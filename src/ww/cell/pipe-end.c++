@@ -5,12 +5,7 @@
 namespace ww {
 
 PipeEnd::PipeEnd(kj::StringPtr name, Direction direction, kj::Own<ffi::PipeStream> stream)
-    : PipeEnd(name, direction, kj::mv(stream), kj::newPromiseAndFulfiller<void>()) {}
-
-PipeEnd::PipeEnd(kj::StringPtr name, Direction direction, kj::Own<ffi::PipeStream> stream,
-                 kj::PromiseFulfillerPair<void> paf)
-    : name(name), direction(direction), stream(kj::mv(stream)),
-      closedFulfiller(kj::mv(paf.fulfiller)), onClosed(paf.promise.fork()) {}
+    : name(name), direction(direction), stream(kj::mv(stream)) {}
 
 PipeEnd::~PipeEnd() noexcept(false) {}
 
@@ -51,8 +46,10 @@ kj::Promise<kj::Array<kj::byte>> PipeEnd::readInTurn(size_t size) {
   auto pass = co_await turnstile->enter();
   if (closed) co_return nullptr;
   auto buffer = kj::heapArray<kj::byte>(size);
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  closedFulfiller = kj::mv(paf.fulfiller);
   auto n = co_await stream->tryRead(buffer.begin(), 1, size)
-      .exclusiveJoin(onClosed.addBranch().then([]() { return size_t(0); }));
+      .exclusiveJoin(paf.promise.then([]() { return size_t(0); }));
   if (n == size) co_return kj::mv(buffer);
   co_return kj::heapArray<kj::byte>(buffer.slice(0, n));
 }
@@ -89,7 +86,7 @@ kj::Promise<void> PipeEnd::close() {
   closed = true;
   if (direction == Direction::FROM_CELL) {
     stream->abortRead();
-    closedFulfiller->fulfill();
+    if (closedFulfiller.get() != nullptr) closedFulfiller->fulfill();
   } else {
     // Behind the writes that came before.
     auto pass = co_await turnstile->enter();

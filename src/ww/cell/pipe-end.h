@@ -83,11 +83,7 @@ class PipeEnd final: public kj::Refcounted {
   bool awaited = false;
   bool closed = false;    // nobody here uses it any more
   bool shut = false;      // and a cell that reads it is told
-  kj::Own<kj::PromiseFulfiller<void>> closedFulfiller;
-  kj::ForkedPromise<void> onClosed;
-
-  PipeEnd(kj::StringPtr name, Direction direction, kj::Own<ffi::PipeStream> stream,
-          kj::PromiseFulfillerPair<void> paf);
+  kj::Own<kj::PromiseFulfiller<void>> closedFulfiller;  // of the read whose turn it is
 };
 
 }  // namespace ww

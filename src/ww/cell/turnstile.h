@@ -2,9 +2,9 @@
 // Lets one in at a time, in the order they came. A pass that is dropped lets the next one in; one
 // that is no longer waited for is passed over. Lives on one event loop.
 
-#include <deque>
 #include <kj/async.h>
 #include <kj/refcount.h>
+#include <list>
 
 namespace ww {
 
@@ -32,7 +32,7 @@ class Turnstile final: public kj::Refcounted {
 
   bool occupied = false;
   size_t forgetAt = 16;
-  std::deque<kj::Own<kj::PromiseFulfiller<kj::Own<Pass>>>> waiting;
+  std::list<kj::Own<kj::PromiseFulfiller<kj::Own<Pass>>>> waiting;
 };
 
 }  // namespace ww

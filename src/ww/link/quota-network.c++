@@ -487,6 +487,8 @@ kj::Maybe<kj::Own<QuotaNetwork::Connection>> QuotaNetwork::connect(
 }
 
 kj::Promise<kj::Own<QuotaNetwork::Connection>> QuotaNetwork::accept() {
+  if (accepted) return kj::NEVER_DONE;
+  accepted = true;
   return inner.accept().then([this](kj::Own<Connection>&& c) { return counted(kj::mv(c)); });
 }
 

@@ -90,6 +90,7 @@ class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {
   QuotaLimits limits;
   Watcher& watcher;
   kj::Maybe<CountedConnection&> current;
+  bool accepted = false;
 };
 
 }  // namespace ww

@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ww/link/spare-blocks.h>
 
 namespace ww {
 namespace {
@@ -11,18 +12,15 @@ namespace {
 using capnp::word;
 
 // A call or an answer of the usual size fits; a message may say that it needs more.
-constexpr size_t SCRATCH_WORDS = 256;
+constexpr size_t SCRATCH_WORDS = SpareBlocks::ZEROED_WORDS;
 
 // Messages up to here lie in the object itself.
 constexpr size_t INLINE_WORDS = 64;
 
-// An idle link has this much; one that fills it gets more.
-constexpr size_t INBOX_WORDS = 512;
-constexpr size_t BUSY_INBOX_WORDS = 8 * 1024;
-constexpr size_t OUTBOX_WORDS = 512;
-
-// Larger buffers are given back once they are empty.
-constexpr size_t KEPT_WORDS = 32 * 1024;
+// A link that fills the first gets the second.
+constexpr size_t INBOX_WORDS = SpareBlocks::SMALL_WORDS;
+constexpr size_t BUSY_INBOX_WORDS = SpareBlocks::LARGE_WORDS;
+constexpr size_t OUTBOX_WORDS = SpareBlocks::SMALL_WORDS;
 
 kj::Exception overLimit(kj::StringPtr name, uint64_t value, uint64_t limit) {
   return kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,
@@ -35,58 +33,20 @@ size_t headerWords(size_t segments) { return segments / 2 + 1; }
 
 // ------------------------------------------------------------------------------------ messages
 
-// First segments, zeroed, for messages to be written. Outlives the network where a message does.
-class TwoPartyNetwork::ScratchPool final: public kj::Refcounted {
- public:
-  struct Block {
-    Block* next;
-    word words[SCRATCH_WORDS];
-  };
-
-  ~ScratchPool() noexcept(false) {
-    while (free != nullptr) ::free(take());
-  }
-
-  Block* take() {
-    auto block = free;
-    if (block == nullptr) {
-      block = static_cast<Block*>(calloc(1, sizeof(Block)));
-      KJ_REQUIRE(block != nullptr, "out of memory");
-      return block;
-    }
-    free = block->next;
-    --kept;
-    return block;
-  }
-
-  // Zeroed, as a message builder leaves it.
-  void give(Block* block) {
-    constexpr kj::uint MOST = 64;
-    if (kept == MOST) return ::free(block);
-    block->next = free;
-    free = block;
-    ++kept;
-  }
-
- private:
-  Block* free = nullptr;
-  kj::uint kept = 0;
-};
-
 class TwoPartyNetwork::Outgoing final: public capnp::OutgoingRpcMessage {
  public:
   Outgoing(TwoPartyNetwork& network, kj::uint firstSegmentWords)
-      : network(network), pool(kj::addRef(*network.scratch)) {
+      : network(network) {
     if (firstSegmentWords > SCRATCH_WORDS) {
       message.emplace(firstSegmentWords);
     } else {
-      block = pool->take();
-      message.emplace(kj::arrayPtr(block->words, SCRATCH_WORDS));
+      block = SpareBlocks::takeZeroed();
+      message.emplace(block.asPtr());
     }
   }
   ~Outgoing() noexcept(false) {
     message = nullptr;  // zeroes the block
-    if (block != nullptr) pool->give(block);
+    SpareBlocks::giveZeroed(kj::mv(block));
   }
   KJ_DISALLOW_COPY_AND_MOVE(Outgoing);
 
@@ -98,8 +58,7 @@ class TwoPartyNetwork::Outgoing final: public capnp::OutgoingRpcMessage {
   capnp::MallocMessageBuilder& get() { return KJ_ASSERT_NONNULL(message); }
 
   TwoPartyNetwork& network;
-  kj::Own<ScratchPool> pool;
-  ScratchPool::Block* block = nullptr;
+  kj::Array<word> block;
   kj::Maybe<capnp::MallocMessageBuilder> message;
 };
 
@@ -131,14 +90,12 @@ class TwoPartyNetwork::Incoming final: public capnp::IncomingRpcMessage {
 
 // --------------------------------------------------------------------------------------- inbox
 
-TwoPartyNetwork::Inbox::Inbox(FrameLimits limits)
-    : limits(limits), words(kj::heapArray<word>(INBOX_WORDS)) {}
-
 kj::ArrayPtr<kj::byte> TwoPartyNetwork::Inbox::space() {
+  if (words.size() == 0) words = SpareBlocks::take(isBusy ? BUSY_INBOX_WORDS : INBOX_WORDS);
   bool wasFull = end == words.size() * sizeof(word);
   if (begin == end) {
     begin = end = 0;
-    if (words.size() > KEPT_WORDS) words = kj::heapArray<word>(INBOX_WORDS);
+    if (words.size() > BUSY_INBOX_WORDS) words = SpareBlocks::take(BUSY_INBOX_WORDS);
   }
   auto capacity = words.size() * sizeof(word);
   auto have = end - begin;
@@ -160,10 +117,24 @@ kj::ArrayPtr<kj::byte> TwoPartyNetwork::Inbox::space() {
   return bytes.slice(end, bytes.size());
 }
 
+void TwoPartyNetwork::Inbox::filled(size_t bytes) {
+  end += bytes;
+  filledMost = kj::max(filledMost, end);
+}
+
+void TwoPartyNetwork::Inbox::rest() {
+  if (begin < end) return;
+  isBusy = filledMost >= INBOX_WORDS * sizeof(word);
+  begin = end = filledMost = 0;
+  SpareBlocks::give(kj::mv(words));
+}
+
 void TwoPartyNetwork::Inbox::resize(size_t bytes) {
-  auto larger = kj::heapArray<word>((bytes + sizeof(word) - 1) / sizeof(word));
+  auto size = (bytes + sizeof(word) - 1) / sizeof(word);
+  auto larger = SpareBlocks::take(kj::max(size, BUSY_INBOX_WORDS));
   auto have = end - begin;
   memcpy(larger.begin(), reinterpret_cast<kj::byte*>(words.begin()) + begin, have);
+  SpareBlocks::give(kj::mv(words));
   words = kj::mv(larger);
   begin = 0;
   end = have;
@@ -204,10 +175,9 @@ kj::Maybe<TwoPartyNetwork::Message> TwoPartyNetwork::Inbox::next() {
   capnp::ReaderOptions options;
   options.traversalLimitInWords = limits.words;
   auto frame = kj::arrayPtr(at, size / sizeof(word));
-  if (words.size() > KEPT_WORDS && begin == 0 && have == size && frame.size() == words.size()) {
+  if (words.size() > BUSY_INBOX_WORDS && begin == 0 && have == size && frame.size() == words.size()) {
     begin = end = 0;
     Message message = kj::heap<Incoming>(kj::mv(words), options);
-    words = kj::heapArray<word>(INBOX_WORDS);
     return kj::mv(message);
   }
   begin += size;
@@ -218,8 +188,8 @@ kj::Maybe<TwoPartyNetwork::Message> TwoPartyNetwork::Inbox::next() {
 
 kj::byte* TwoPartyNetwork::Outbox::extend(size_t bytes) {
   if (chunks.empty() || chunks.back().words.size() * sizeof(word) - chunks.back().end < bytes) {
-    auto words = kj::max(bytes / sizeof(word), OUTBOX_WORDS);
-    chunks.push_back(Chunk { kj::heapArray<word>(words) });
+    if (total > 0 || chunks.empty()) chunks.emplace_back();
+    chunks.back().words = SpareBlocks::take(kj::max(bytes / sizeof(word), OUTBOX_WORDS));
   }
   auto& chunk = chunks.back();
   auto to = reinterpret_cast<kj::byte*>(chunk.words.begin()) + chunk.end;
@@ -256,11 +226,9 @@ void TwoPartyNetwork::Outbox::sent(size_t bytes) {
   chunk.begin += bytes;
   total -= bytes;
   if (chunk.begin < chunk.end) return;
-  if (chunks.size() == 1 && chunk.words.size() == OUTBOX_WORDS) {
-    chunk.begin = chunk.end = 0;  // to be used again
-  } else {
-    chunks.pop_front();
-  }
+  SpareBlocks::give(kj::mv(chunk.words));
+  chunk.begin = chunk.end = 0;
+  if (chunks.size() > 1) chunks.pop_front();  // the last one is used again
 }
 
 void TwoPartyNetwork::Outbox::clear() {
@@ -293,19 +261,11 @@ class TwoPartyNetwork::Receiver {
   TwoPartyNetwork& network;
 };
 
-TwoPartyNetwork::TwoPartyNetwork(kj::Own<ByteChannel> channel, capnp::rpc::twoparty::Side side,
-                                 NetworkLimits limits, kj::Maybe<ReadObserver&> observer)
-    : TwoPartyNetwork(kj::mv(channel), side, limits, observer,
-                      kj::newPromiseAndFulfiller<void>()) {}
-
 TwoPartyNetwork::TwoPartyNetwork(kj::Own<ByteChannel> bytes, capnp::rpc::twoparty::Side side,
-                                 NetworkLimits limits, kj::Maybe<ReadObserver&> observer,
-                                 kj::PromiseFulfillerPair<void> paf)
+                                 NetworkLimits limits, kj::Maybe<ReadObserver&> observer)
     : limits(limits), observer(observer), side(side), peerVatId(8), inbox(limits.frame),
-      scratch(kj::refcounted<ScratchPool>()), disconnected(paf.promise.fork()),
       channel(kj::mv(bytes)) {
   using capnp::rpc::twoparty::Side;
-  disposer.fulfiller = kj::mv(paf.fulfiller);
   peerVatId.initRoot<capnp::rpc::twoparty::VatId>()
       .setSide(side == Side::CLIENT ? Side::SERVER : Side::CLIENT);
   channel->attach(*this);
@@ -316,11 +276,21 @@ TwoPartyNetwork::~TwoPartyNetwork() noexcept(false) {
 }
 
 void TwoPartyNetwork::Disposer::disposeImpl(void*) const {
-  if (--references == 0) fulfiller->fulfill();
+  if (--references > 0) return;
+  isOver = true;
+  KJ_IF_MAYBE(f, fulfiller) (*f)->fulfill();
+}
+
+kj::Promise<void> TwoPartyNetwork::Disposer::onLast() {
+  if (isOver) return kj::READY_NOW;
+  KJ_IF_MAYBE(promise, over) return promise->addBranch();
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  fulfiller = kj::mv(paf.fulfiller);
+  return over.emplace(paf.promise.fork()).addBranch();
 }
 
 kj::Own<TwoPartyNetwork::Connection> TwoPartyNetwork::asConnection() {
-  ++disposer.references;
+  disposer.addReference();
   return kj::Own<Connection>(this, disposer);
 }
 
@@ -335,9 +305,7 @@ kj::Promise<kj::Own<TwoPartyNetwork::Connection>> TwoPartyNetwork::accept() {
     accepted = true;
     return asConnection();
   }
-  auto paf = kj::newPromiseAndFulfiller<kj::Own<Connection>>();
-  neverAccepted = kj::mv(paf.fulfiller);
-  return kj::mv(paf.promise);
+  return kj::NEVER_DONE;
 }
 
 capnp::rpc::twoparty::VatId::Reader TwoPartyNetwork::getPeerVatId() {
@@ -400,6 +368,7 @@ void TwoPartyNetwork::onReadable() {
       KJ_IF_MAYBE(waiting, receiver) {
         if (readMore(*waiting)) continue;
         KJ_IF_MAYBE(o, observer) o->onRead(!inbox.isEmpty());
+        inbox.rest();
         return;
       } else {
         return;

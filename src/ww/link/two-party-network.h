@@ -35,7 +35,7 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
   KJ_DISALLOW_COPY_AND_MOVE(TwoPartyNetwork);
 
   // Resolves when the RPC system has let go of the connection. Any number of callers.
-  kj::Promise<void> onDisconnect() { return disconnected.addBranch(); }
+  kj::Promise<void> onDisconnect() { return disposer.onLast(); }
 
   // Nothing more is received: whoever waits for a message is told so.
   void fail(kj::Exception&& exception);
@@ -46,23 +46,25 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
  private:
   class Outgoing;
   class Incoming;
-  class ScratchPool;
   class Receiver;
   using Message = kj::Own<capnp::IncomingRpcMessage>;
 
   // What was read and is not yet a message.
   class Inbox {
    public:
-    explicit Inbox(FrameLimits limits);
+    explicit Inbox(FrameLimits limits): limits(limits) {}
 
     // Where to read to; never empty.
     kj::ArrayPtr<kj::byte> space();
-    void filled(size_t bytes) { end += bytes; }
+    void filled(size_t bytes);
 
     // The next whole message, if it is here. Throws for a frame over the limits.
     kj::Maybe<Message> next();
 
     bool isEmpty() const { return begin == end; }
+
+    // Gives its buffer back, if it is empty.
+    void rest();
 
     // Throws if a part of one is here: at the end there must be none.
     void requireWhole() const;
@@ -75,6 +77,8 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
     const FrameLimits limits;
     kj::Array<capnp::word> words;
     size_t begin = 0, end = 0;  // bytes
+    size_t filledMost = 0;      // of this buffer
+    bool isBusy = false;        // the last one that it gave back was a small one's worth
   };
 
   // Frames that are written and not yet sent.
@@ -99,9 +103,16 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
 
   class Disposer final: public kj::Disposer {
    public:
-    mutable kj::Own<kj::PromiseFulfiller<void>> fulfiller;
-    mutable kj::uint references = 0;
+    kj::Promise<void> onLast();
+    void addReference() { ++references; }
+
+   private:
     void disposeImpl(void*) const override;
+
+    mutable kj::uint references = 0;
+    mutable bool isOver = false;
+    mutable kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> fulfiller;
+    kj::Maybe<kj::ForkedPromise<void>> over;  // once somebody waits
   };
 
   kj::Own<Connection> asConnection();
@@ -126,21 +137,14 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
   bool accepted = false;
   Inbox inbox;
   Outbox outbox;
-  kj::Own<ScratchPool> scratch;
   kj::Maybe<Receiver&> receiver;
   bool ended = false;                // the peer sends nothing any more
   bool unheard = false;              // it reads nothing any more, or not enough
   bool closing = false;              // shutdown() was called
   kj::Maybe<kj::Exception> failure;  // what receivers are told
   kj::Maybe<kj::Own<kj::PromiseFulfiller<void>>> drained;
-  kj::Own<kj::PromiseFulfiller<kj::Own<Connection>>> neverAccepted;
   Disposer disposer;
-  kj::ForkedPromise<void> disconnected;
   kj::Own<ByteChannel> channel;
-
-  TwoPartyNetwork(kj::Own<ByteChannel> channel, capnp::rpc::twoparty::Side side,
-                  NetworkLimits limits, kj::Maybe<ReadObserver&> observer,
-                  kj::PromiseFulfillerPair<void> paf);
 };
 
 }  // namespace ww
