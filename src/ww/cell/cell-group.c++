@@ -60,8 +60,18 @@ void CellGroup::requireOpen() const {
 void CellGroup::add(kj::Own<Cell> cell) {
   requireOpen();
   auto id = cell->getId();
-  removals.add(cell->onExit().then([this, id](int32_t) { cells.erase(id); }));
+  cell->onEnd([this, id]() { leave(id); });
   cells.insert(id, kj::mv(cell));
+}
+
+// It may be ending within a call of its own: it is let go in an event of its own.
+void CellGroup::leave(uint64_t id) {
+  left.add(id);
+  if (left.size() > 1) return;
+  removals.add(kj::evalLater([this]() {
+    auto gone = left.releaseAsArray();
+    for (auto cell: gone) cells.erase(cell);
+  }));
 }
 
 FarCell::Ticket CellGroup::addFar(const LoopInbox& home) {

@@ -104,11 +104,13 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
     kj::Own<const FarCell> cell;
     kj::ForkedPromise<void> ended;
   };
+  void leave(uint64_t id);
   void taskFailed(kj::Exception&& exception) override;
 
   const CellTerms terms;
   bool ended = false;
   kj::HashMap<uint64_t, kj::Own<Cell>> cells;
+  kj::Vector<uint64_t> left;  // of them: to be erased
   kj::HashMap<const FarCell*, Far> farCells;
   kj::Vector<kj::Own<CellGroup>> subgroups;
   kj::TaskSet removals;

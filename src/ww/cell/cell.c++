@@ -21,19 +21,14 @@ kj::String firstOf(kj::StringPtr text, size_t most) {
 
 // --------------------------------------------------------------------------------------- Cell
 
-Cell::Cell(kj::Own<ffi::GuestTask> task, CellParts& parts, const CellTerms& group, CellSeat seat)
-    : Cell(kj::mv(task), parts, group, kj::mv(seat), kj::newPromiseAndFulfiller<int32_t>()) {}
-
-Cell::Cell(kj::Own<ffi::GuestTask> guest, CellParts& parts, const CellTerms& group, CellSeat seat,
-           kj::PromiseFulfillerPair<int32_t> paf)
+Cell::Cell(kj::Own<ffi::GuestTask> guest, CellParts& parts, const CellTerms& group, CellSeat seat)
     : id(guest->getId()), log(parts.log), list(parts.list), here(parts.here),
       place(kj::refcounted<HeldPlace>(kj::mv(seat.held))),
       running(Running{kj::mv(seat.running), kj::mv(seat.load)}),
       children(kj::refcounted<CellGroup>(group.ofChildren(id, guest->getMeter().getBudget()))),
       in(kj::refcounted<PipeEnd>("stdin", PipeEnd::Direction::TO_CELL, guest->takeStdin())),
       out(kj::refcounted<PipeEnd>("stdout", PipeEnd::Direction::FROM_CELL, guest->takeStdout())),
-      err(kj::refcounted<PipeEnd>("stderr", PipeEnd::Direction::FROM_CELL, guest->takeStderr())),
-      exitFulfiller(kj::mv(paf.fulfiller)), exitPromise(paf.promise.fork()) {
+      err(kj::refcounted<PipeEnd>("stderr", PipeEnd::Direction::FROM_CELL, guest->takeStderr())) {
   for (auto pipe: {in.get(), out.get(), err.get()}) {
     pipe->attach(kj::addRef(*place));  // what is left in it is what is counted
   }
@@ -50,6 +45,13 @@ kj::Promise<int32_t> Cell::wait() {
   return onExit().attach(kj::defer([self = kj::addRef(*this)]() mutable {
     self->countWaiter(-1);
   }));
+}
+
+kj::Promise<int32_t> Cell::onExit() {
+  KJ_IF_MAYBE(code, exitCode) return *code;
+  KJ_IF_MAYBE(e, exit) return e->promise.addBranch();
+  auto paf = kj::newPromiseAndFulfiller<int32_t>();
+  return exit.emplace(Exit{kj::mv(paf.fulfiller), paf.promise.fork()}).promise.addBranch();
 }
 
 void Cell::countWaiter(int difference) {
@@ -101,7 +103,8 @@ void Cell::end(int32_t code) {
   err->onRefusedRead(nullptr);
   logDropped(*out, "stdout");
   logDropped(*err, "stderr");
-  exitFulfiller->fulfill(kj::mv(code));
+  KJ_IF_MAYBE(e, exit) e->fulfiller->fulfill(kj::mv(code));
+  tellEnd();
   far = nullptr;
 }
 

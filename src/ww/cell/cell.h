@@ -73,7 +73,10 @@ class Cell final: public kj::Refcounted {
   PipeEnd& getStdout() { return *out; }
   PipeEnd& getStderr() { return *err; }
 
-  kj::Promise<int32_t> onExit() { return exitPromise.addBranch(); }
+  kj::Promise<int32_t> onExit();
+
+  // Once, as it ends; not to drop it. What holds it is ended, or outlives it.
+  void onEnd(kj::Function<void()> tell) { tellEnd = kj::mv(tell); }
 
  private:
   friend class CellMaker;
@@ -110,14 +113,15 @@ class Cell final: public kj::Refcounted {
   kj::Maybe<kj::String> trapCause;
   bool refused = false;  // before it ever ran
   int waiters = 0;
-  kj::Own<kj::PromiseFulfiller<int32_t>> exitFulfiller;
-  kj::ForkedPromise<int32_t> exitPromise;
+  struct Exit {
+    kj::Own<kj::PromiseFulfiller<int32_t>> fulfiller;
+    kj::ForkedPromise<int32_t> promise;
+  };
+  kj::Maybe<Exit> exit;  // once somebody waits for it
+  kj::Function<void()> tellEnd = []() {};
   kj::Promise<void> following = nullptr;
   kj::Maybe<kj::Function<void()>> onSpent;
   kj::Promise<void> clock = nullptr;
-
-  Cell(kj::Own<ffi::GuestTask> task, CellParts& parts, const CellTerms& group, CellSeat seat,
-       kj::PromiseFulfillerPair<int32_t> paf);
 };
 
 }  // namespace ww

@@ -1,6 +1,7 @@
 #pragma once
-// Buffers that no link of this thread has anything in. A link takes one when bytes come and gives it
-// back when they are gone: an idle link has none, and busy ones share those that lie in the caches.
+// Buffers that no link of this thread has anything in. A link takes one when bytes come, and gives
+// it back when they are gone: an idle link has none, and busy ones share those that lie in the
+// caches.
 
 #include <array>
 #include <capnp/common.h>
@@ -13,7 +14,7 @@ class SpareBlocks {
  public:
   static constexpr size_t SMALL_WORDS = 512;
   static constexpr size_t LARGE_WORDS = 16 * 1024;
-  static constexpr size_t ZEROED_WORDS = 256;
+  static constexpr size_t ZEROED_WORDS = 144;
 
   // Contents are those that it was left with. Of another size: just made.
   static kj::Array<capnp::word> take(size_t words) {

@@ -175,7 +175,8 @@ kj::Maybe<TwoPartyNetwork::Message> TwoPartyNetwork::Inbox::next() {
   capnp::ReaderOptions options;
   options.traversalLimitInWords = limits.words;
   auto frame = kj::arrayPtr(at, size / sizeof(word));
-  if (words.size() > BUSY_INBOX_WORDS && begin == 0 && have == size && frame.size() == words.size()) {
+  bool isLarge = words.size() > BUSY_INBOX_WORDS;
+  if (isLarge && begin == 0 && have == size && frame.size() == words.size()) {
     begin = end = 0;
     Message message = kj::heap<Incoming>(kj::mv(words), options);
     return kj::mv(message);
