@@ -130,7 +130,9 @@ fn new_engine(
     streams::add_to_linker(&mut linker)?;
     clock::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
-    let ticker = Ticker::start(engine.weak(), Duration::from_micros(options.slice_us.max(100)))?;
+    // A poll begins within a tick, and ends with the next.
+    let tick = Duration::from_micros(options.slice_us.max(100) / 2);
+    let ticker = Ticker::start(engine.weak(), tick)?;
     let further = FurtherMemories::new(pool::further_memories(options.max_cells) as usize);
     Ok(for_loop(Arc::new(EngineShared { engine, linker, hooks, ticker, further }), hub))
 }

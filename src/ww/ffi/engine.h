@@ -46,7 +46,7 @@ class ThreadCpuClock final: public CpuClock {
 };
 
 struct EngineOptions {
-  kj::Duration slice = 1 * kj::MILLISECONDS;  // a running guest yields to the loop after one or two
+  kj::Duration slice = 1 * kj::MILLISECONDS;  // a running guest yields after it, or half of it
   size_t wasmStackBytes = 512 * 1024;         // of each guest
   bool debugInfo = false;  // source lines in traps' backtraces, where a component has them
   kj::Maybe<CpuClock&> cpuClock;  // in place of the thread's; outlives the engine

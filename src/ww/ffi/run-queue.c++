@@ -17,10 +17,16 @@ constexpr kj::uint MAX_TURNS = 64;
 }  // namespace
 
 struct RunQueue::Lists {
-  kj::List<Writer, &Writer::link> writers;
+  kj::List<Writer, &Writer::link> writers[3];  // by their place; in its row is one at the most
   kj::List<GuestTask, &GuestTask::queueLink> tasks;
 
-  bool empty() const { return writers.empty() && tasks.empty(); }
+  bool hasWriters() const {
+    for (auto& list: writers) {
+      if (!list.empty()) return true;
+    }
+    return false;
+  }
+  bool empty() const { return !hasWriters() && tasks.empty(); }
 };
 
 RunQueue::RunQueue(kj::Timer& timer, kj::WaitScope& waitScope)
@@ -33,14 +39,22 @@ RunQueue::~RunQueue() noexcept(false) {}
 
 void RunQueue::add(Writer& writer) {
   if (!writer.link.isLinked()) {
-    if (lists->writers.empty()) writersSinceNs = ww_clock_now();
-    lists->writers.add(writer);
+    if (!lists->hasWriters()) writersSinceNs = ww_clock_now();
+    if (!isLatest(writer)) writer.place = Writer::FRESH;
+    else writer.place = inARow < MOST_IN_A_ROW ? Writer::IN_ITS_ROW : Writer::HAD_ITS_ROW;
+    lists->writers[writer.place].add(writer);
   }
   schedule();
 }
 
+bool RunQueue::isLatest(const Writer& writer) const {
+  KJ_IF_MAYBE(w, latest) return w == &writer;
+  return false;
+}
+
 void RunQueue::remove(Writer& writer) {
-  if (writer.link.isLinked()) lists->writers.remove(writer);
+  if (writer.link.isLinked()) lists->writers[writer.place].remove(writer);
+  if (isLatest(writer)) latest = nullptr;
 }
 
 void RunQueue::add(GuestTask& task) {
@@ -98,7 +112,7 @@ kj::Promise<void> RunQueue::bePatient() {
 void RunQueue::hurry() {
   if (state == IDLE || state == FIRING || overdue) return;
   uint64_t never = kj::maxValue;
-  auto since = kj::min(lists->writers.empty() ? never : writersSinceNs,
+  auto since = kj::min(lists->hasWriters() ? writersSinceNs : never,
                        lists->tasks.empty() ? never : tasksSinceNs);
   auto now = ww_clock_now();
   if (since > now || now - since < uint64_t(PATIENCE / kj::NANOSECONDS)) return;
@@ -110,15 +124,22 @@ void RunQueue::hurry() {
 
 // True if there was anything to write.
 bool RunQueue::write() {
-  // Each of those that are here now: a writer may add itself again.
-  auto left = lists->writers.size();
-  bool any = left > 0;
-  for (; left > 0 && !lists->writers.empty(); left--) {
-    auto& writer = lists->writers.front();
-    lists->writers.remove(writer);
-    writer.onTurn();
+  if (!lists->hasWriters()) return false;
+  auto place = Writer::IN_ITS_ROW;
+  if (lists->writers[place].empty()) {
+    bool areFresh = !lists->writers[Writer::FRESH].empty();
+    bool areOthers = !lists->writers[Writer::HAD_ITS_ROW].empty();
+    place = areFresh && (isFreshNext || !areOthers) ? Writer::FRESH : Writer::HAD_ITS_ROW;
+    isFreshNext = !(areOthers && place == Writer::FRESH);
+    inARow = 0;
   }
-  return any;
+  auto& writer = lists->writers[place].front();
+  lists->writers[place].remove(writer);
+  ++inARow;
+  latest = writer;
+  writer.onTurn();
+  writersSinceNs = ww_clock_now();
+  return true;
 }
 
 kj::Maybe<kj::Own<kj::_::Event>> RunQueue::fire() {
