@@ -53,6 +53,7 @@ kj::Maybe<HeadLog> readLog(kj::StringPtr method, Json::Value log, const EthAddre
       if (b != 0) refuse(method, "the answer has no good `topics`");
     }
     for (auto b: bytes.slice(WORD - NUMBER, WORD)) result.head.seq = result.head.seq << 8 | b;
+    if (result.head.seq > MAX_SEQ) refuse(method, "the answer has no good `topics`");
   } else {
     return nullptr;
   }
