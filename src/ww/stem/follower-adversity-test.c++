@@ -65,13 +65,14 @@ KJ_TEST("a liar with a low final block does not stop two that keep 128 states, a
   KJ_EXPECT(f.seq() > 100, f.seq(), f.chain.latest(), problemOf(f), statesOf(f));
 }
 
-KJ_TEST("one failure of an honest one at the start, and a liar far behind: no dead epoch is first") {
+KJ_TEST("one failure of an honest one at the start, a liar far behind: no dead epoch is first") {
   Fixture f(0, 3);
   f.mine(300, 1);
   f.readers[2]->forgedHead = evilHead();  // it answers wrongly at the top, and then is far behind
   f.readers[1]->isPruned = true;          // its first vote fails, as by a rate limit
   f.begin();
-  auto first = f.starting.then([&]() { return f.follower->current().seq; }).eagerlyEvaluate(nullptr);
+  auto first = f.starting.then([&]() { return f.follower->current().seq; })
+      .eagerlyEvaluate(nullptr);
   f.pass(600 * kj::MILLISECONDS);
   f.readers[1]->isPruned = false;
   f.readers[2]->forgedHead = nullptr;
@@ -202,6 +203,8 @@ KJ_TEST("a provider that turns to another chain without failing is named so") {
     f.pass(12 * kj::SECONDS);
   }
   KJ_EXPECT(f.follower->getStatus().providers[2].state == ProviderStatus::LACKS, statesOf(f));
+  KJ_EXPECT(f.logged("it is of chain 5, and not of 31337"));
+  KJ_EXPECT(f.follower->disagreementCount() == 0, statesOf(f));
 }
 
 KJ_TEST("a gateway that hands out another chain for a while ends nobody's authority") {
@@ -220,6 +223,36 @@ KJ_TEST("a gateway that hands out another chain for a while ends nobody's author
 }
 
 // 7. Frozen, with a failure now and then.
+KJ_TEST("a provider that stands still and fails once in four minutes is frozen too") {
+  Fixture f(0, 3);
+  f.mine(5, 1);
+  f.start();
+  f.readers[2]->frozenAt = 5;
+  bool isFrozen = false;
+  for (kj::uint i = 0; i < 300; i++) {
+    f.mine(1, 1);
+    if (i % 20 == 0) f.readers[2]->failures = 1;
+    f.pass(12 * kj::SECONDS);
+    isFrozen = isFrozen || f.follower->getStatus().providers[2].state == ProviderStatus::FROZEN;
+  }
+  KJ_EXPECT(isFrozen, statesOf(f));
+}
+
+KJ_TEST("a gateway that hands out another chain for a while ends nobody's authority") {
+  Fixture f(0, 1);
+  f.mine(5, 1);
+  f.start();
+  SimChain other;
+  other.mine(3);
+  for (kj::uint i = 0; i < 50; i++) other.mine(1);
+  f.readers[0]->id = 5;
+  f.readers[0]->chain = &other;
+  f.settle();
+  f.settle();
+  KJ_EXPECT(f.failure() == "", f.failure());
+  KJ_EXPECT(f.follower->getStatus().providers[0].state == ProviderStatus::LACKS, statesOf(f));
+}
+
 KJ_TEST("a provider that stands still and fails once in four minutes is frozen too") {
   Fixture f(0, 3);
   f.mine(5, 1);

@@ -105,13 +105,15 @@ kj::Promise<void> StemFollower::vote(Member& member) {
     if (isCurrent) member.ballot.claimed = claimed;
     compare(member);
     if (isFair) failVote(member, *e);
+    member.chainId = nullptr;  // it is asked for again
     co_return tally();
   }
   if (vote.chainId != KJ_ASSERT_NONNULL(member.chainId)) {
-    // It has turned to another chain: it is looked at anew.
+    // What it said is of neither; if the new one may be meant, it is looked at anew.
     if (isMeant(member, vote.chainId)) member.chainId = nullptr;
+    member.sight = nullptr;
     member.isInSight = false;
-    co_return;
+    co_return tally();
   }
   member.owesVote = false;
   heard(member);
@@ -131,12 +133,9 @@ kj::Promise<Vote> StemFollower::ask(Member& member, const Question& question,
   auto height = question.height;
   auto other = question.anchor;
   if (other.orDefault(height) == height) other = nullptr;
-  Vote vote;
-  auto asking = member.reader->blockAt(height);
-  vote.chainId = co_await member.reader->chainId();
-  if (member.chainId.orDefault(vote.chainId) != vote.chainId) co_return kj::mv(vote);
-  claimed = co_await asking;
+  claimed = co_await member.reader->blockAt(height);
   if (claimed == nullptr) kj::throwFatalException(missing(height));
+  Vote vote;
   vote.block = {height, KJ_ASSERT_NONNULL(claimed)};
   kj::Promise<kj::Maybe<BlockHash>> anchor = kj::Maybe<BlockHash>(nullptr);
   KJ_IF_MAYBE(number, other) anchor = member.reader->blockAt(*number);
@@ -145,6 +144,8 @@ kj::Promise<Vote> StemFollower::ask(Member& member, const Question& question,
   KJ_IF_MAYBE(number, other) {
     if (vote.anchor == nullptr) kj::throwFatalException(missing(*number));
   }
+  // After all of it: a name may lead to another chain's machine from one call to the next.
+  vote.chainId = co_await member.reader->chainId();
   co_return kj::mv(vote);
 }
 

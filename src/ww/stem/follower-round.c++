@@ -10,7 +10,7 @@ namespace {
 // After this a round takes what it has; but it waits longer for a vote that is under way, so that
 // one that takes all of its time-outs gets it in.
 constexpr kj::Duration ROUND_PATIENCE = 15 * kj::SECONDS;
-constexpr kj::Duration VOTE_PATIENCE = 20 * kj::SECONDS;
+constexpr kj::Duration VOTE_PATIENCE = 30 * kj::SECONDS;
 
 // One that fails may be back in a moment: its block counts for so long.
 constexpr kj::Duration SIGHT_LIFE = 1 * kj::MINUTES;

@@ -76,8 +76,9 @@ kj::String StemFollower::describeRound() const {
   auto how = voted < options.quorum ? ""_kj
       : haveQuorumEach(votes, options.quorum) ? ", and two answers have a quorum each"_kj
       : ", and not enough of them alike"_kj;
-  return kj::str("no quorum agrees at block ", round.question.height, ": ", voted, " of ", members.size(),
-                 " providers vote", how, "; the quorum is ", options.quorum, complaints(false));
+  return kj::str("no quorum agrees at block ", round.question.height, ": ", voted, " of ",
+                 members.size(), " providers vote", how, "; the quorum is ", options.quorum,
+                 complaints(false));
 }
 
 kj::String StemFollower::describeChains() const {
