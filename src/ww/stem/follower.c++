@@ -157,8 +157,9 @@ kj::Promise<void> StemFollower::saveAll() {
   for (;;) {
     kj::Maybe<kj::String> problem;
     KJ_IF_MAYBE(next, unsaved) {
-      auto saved = store.save(options.contract, kj::mv(*next));
+      auto taken = kj::mv(*next);
       unsaved = nullptr;
+      auto saved = kj::evalNow([&]() { return store.save(options.contract, kj::mv(taken)); });
       co_await saved.catch_([&](kj::Exception&& e) { problem = kj::str(e.getDescription()); });
     } else {
       co_return;

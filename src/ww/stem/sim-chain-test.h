@@ -79,7 +79,7 @@ class SimReader final: public ChainReader {
   SimChain* chain;
   uint64_t lag = 0;                        // blocks behind
   kj::Maybe<uint64_t> frozenAt;            // its latest block, from now on
-  kj::Maybe<uint64_t> finalAt;             // its final block, likewise
+  kj::Maybe<uint64_t> finalAt;             // its final block, likewise: of the chain, or made up
   kj::uint failures = 0;                   // of the next calls
   bool isSilent = false;                   // no call is answered
   bool hasContract = true;
@@ -121,7 +121,11 @@ class SimReader final: public ChainReader {
       KJ_IF_MAYBE(what, lacks) return NotOffered{kj::str(*what)};
       ChainView view{chain->refAt(latest()), nullptr};
       if (latest() >= finality.depth) view.final = chain->refAt(latest() - finality.depth);
-      KJ_IF_MAYBE(number, finalAt) view.final = chain->refAt(*number);
+      KJ_IF_MAYBE(number, finalAt) {
+        bool isMadeUp = *number > chain->latest();
+        view.final = isMadeUp ? BlockRef{*number, {}} : chain->refAt(*number);
+        if (*number > view.latest.number) view.latest = KJ_ASSERT_NONNULL(view.final);
+      }
       KJ_IF_MAYBE(block, view.final) {
         if (forgesFinalHash) block->hash.bytes.fill(9);
       }

@@ -25,7 +25,7 @@ class WebSocketRpc::Connection final: public kj::Refcounted {
 
   kj::Promise<RpcAnswer> call(uint64_t id, kj::String text) {
     KJ_IF_MAYBE(e, failure) return kj::cp(*e);
-    if (calls.size() >= WebSocketRpc::MAX_CALLS) return badInput("too many calls wait for this provider");
+    if (calls.size() >= MAX_CALLS) return badInput("too many calls wait for this provider");
     auto paf = kj::newPromiseAndFulfiller<RpcAnswer>();
     calls.insert(id, kj::mv(paf.fulfiller));
     sending = sending.then([this, text = kj::mv(text)]() mutable {
