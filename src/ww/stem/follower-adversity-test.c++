@@ -238,35 +238,5 @@ KJ_TEST("a provider that stands still and fails once in four minutes is frozen t
   KJ_EXPECT(isFrozen, statesOf(f));
 }
 
-KJ_TEST("a gateway that hands out another chain for a while ends nobody's authority") {
-  Fixture f(0, 1);
-  f.mine(5, 1);
-  f.start();
-  SimChain other;
-  other.mine(3);
-  for (kj::uint i = 0; i < 50; i++) other.mine(1);
-  f.readers[0]->id = 5;
-  f.readers[0]->chain = &other;
-  f.settle();
-  f.settle();
-  KJ_EXPECT(f.failure() == "", f.failure());
-  KJ_EXPECT(f.follower->getStatus().providers[0].state == ProviderStatus::LACKS, statesOf(f));
-}
-
-KJ_TEST("a provider that stands still and fails once in four minutes is frozen too") {
-  Fixture f(0, 3);
-  f.mine(5, 1);
-  f.start();
-  f.readers[2]->frozenAt = 5;
-  bool isFrozen = false;
-  for (kj::uint i = 0; i < 300; i++) {
-    f.mine(1, 1);
-    if (i % 20 == 0) f.readers[2]->failures = 1;
-    f.pass(12 * kj::SECONDS);
-    isFrozen = isFrozen || f.follower->getStatus().providers[2].state == ProviderStatus::FROZEN;
-  }
-  KJ_EXPECT(isFrozen, statesOf(f));
-}
-
 }  // namespace
 }  // namespace ww

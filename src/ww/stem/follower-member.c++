@@ -20,6 +20,10 @@ constexpr kj::uint REFUSALS = 3;
 
 constexpr kj::Duration LISTEN_RETRY = 5 * kj::SECONDS;
 
+// What is final does not go back. One that calls a low block final after a high one chooses no
+// height by that for so long: longer than the rounds that it may have wasted before.
+constexpr kj::Duration HIGHEST_LIFE = 3 * kj::MINUTES;
+
 // Blocks below its own final one, of which a provider has to have the states.
 constexpr uint64_t RECENT_STATES = 64;
 
@@ -54,13 +58,22 @@ kj::Promise<void> StemFollower::look(Member& member) {
 void StemFollower::take(Member& member, ChainView view) {
   auto now = timer.now();
   bool hasMoved = true, hasFinalMoved = true;
+  auto highest = view.final.map([](const BlockRef& block) { return block.number; });
+  auto highestAt = now;
   KJ_IF_MAYBE(former, member.sight) {
+    bool isHigher = former->highest != nullptr &&
+                    highest.orDefault(0) < KJ_ASSERT_NONNULL(former->highest);
+    if (isHigher && now - former->highestAt < HIGHEST_LIFE) {
+      highest = former->highest;
+      highestAt = former->highestAt;
+    }
     hasMoved = !(former->view.latest == view.latest);
     hasFinalMoved = !(former->view.final == view.final);
   }
   if (hasMoved) member.moved = now;
   if (hasFinalMoved) member.finalMoved = now;
-  member.sight = Member::Sight{KJ_ASSERT_NONNULL(member.chainId), kj::mv(view), now};
+  member.sight = Member::Sight{KJ_ASSERT_NONNULL(member.chainId), kj::mv(view), now, highest,
+                               highestAt};
   member.isInSight = true;
   heard(member);
   checkFinal(member);

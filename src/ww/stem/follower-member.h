@@ -15,6 +15,8 @@ struct StemFollower::Member {
     uint64_t chainId;
     ChainView view;
     kj::TimePoint at;
+    kj::Maybe<uint64_t> highest;  // final block that it told of lately
+    kj::TimePoint highestAt;
   };
 
   // What it said in the current round.

@@ -7,16 +7,17 @@
 namespace ww {
 namespace {
 
-// After this a round takes what it has; but it waits longer for a vote that is under way, so that
-// one that takes all of its time-outs gets it in.
+// After this a round takes what it has; but it waits longer for a vote that is under way, and after
+// rounds in vain, so that one that takes all of its time-outs gets it in.
 constexpr kj::Duration ROUND_PATIENCE = 15 * kj::SECONDS;
+constexpr kj::uint MAX_DOUBLINGS = 2;  // of it, each after two rounds
 constexpr kj::Duration VOTE_PATIENCE = 30 * kj::SECONDS;
 
 // One that fails may be back in a moment: its block counts for so long.
 constexpr kj::Duration SIGHT_LIFE = 1 * kj::MINUTES;
 
 // Rounds at the highest block that a quorum has reached, before a lower one may be the first epoch.
-constexpr kj::uint FIRST_TRIES = 3;
+constexpr kj::uint FIRST_TRIES = 2;
 
 kj::String epochText(const kj::Maybe<StemHead>& head) {
   KJ_IF_MAYBE(h, head) return kj::str("head ", h->seq, " (", hexDataOf(h->value), ")");
@@ -32,7 +33,7 @@ void StemFollower::beginRound() {
     tally();
     if (round.state != Round::UNDECIDED) return;
   }
-  auto finals = comparableFinals();
+  auto finals = reachedFinals();
   auto heights = heightsOf(finals, options.quorum);
   if (heights.size() == 0 || !isHeardOut(finals)) return;
   auto next = nextOf(heights);
@@ -97,6 +98,16 @@ kj::Array<uint64_t> StemFollower::comparableFinals() const {
   return finals.releaseAsArray();
 }
 
+// What each claims to have reached, though it may call a lower block final now.
+kj::Array<uint64_t> StemFollower::reachedFinals() const {
+  kj::Vector<uint64_t> finals;
+  for (auto& member: members) {
+    if (!isComparable(*member)) continue;
+    KJ_IF_MAYBE(number, KJ_ASSERT_NONNULL(member->sight).highest) finals.add(*number);
+  }
+  return finals.releaseAsArray();
+}
+
 // The first; after a round in vain the one below, and then the first again, so that nobody who is
 // alone in having reached less, or in claiming more, has the others asked about that for good.
 size_t StemFollower::nextOf(kj::ArrayPtr<const uint64_t> heights) const {
@@ -105,9 +116,11 @@ size_t StemFollower::nextOf(kj::ArrayPtr<const uint64_t> heights) const {
     return cursor.map([&](const StemCursor& c) { return height > c.final.number; }).orDefault(true);
   };
   while (count < heights.size() && isNews(heights[count])) ++count;
-  size_t atTop = isSettled ? 1 : FIRST_TRIES;
-  auto turn = roundsInVain % (count + atTop - 1);
-  return turn < atTop ? 0 : turn - atTop + 1;
+  if (roundsInVain < (isSettled ? 1 : FIRST_TRIES)) return 0;
+  for (size_t i = 0; i < count; i++) {
+    if (heights[i] < round.question.height) return i;
+  }
+  return 0;
 }
 
 bool StemFollower::isWorthARound(uint64_t height) const {
@@ -149,12 +162,12 @@ bool StemFollower::isRoundOver() const {
   for (auto& member: members) {
     isAnyAwaited = isAnyAwaited || isAwaited(*member);
     KJ_IF_MAYBE(question, member->asked) {
-      isUnderWay = isUnderWay || *question == round.question;
+      isUnderWay = isUnderWay || (*question == round.question && member->failuresInRow == 0);
     }
   }
   auto passed = timer.now() - round.since;
-  return !isAnyAwaited || passed >= ROUND_PATIENCE + VOTE_PATIENCE ||
-         (passed >= ROUND_PATIENCE && !isUnderWay);
+  auto patience = ROUND_PATIENCE * (1u << kj::min(roundsInVain / 2, MAX_DOUBLINGS));
+  return !isAnyAwaited || passed >= patience + VOTE_PATIENCE || (passed >= patience && !isUnderWay);
 }
 
 // A member has voted, or cannot; or the time is over.

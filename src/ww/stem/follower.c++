@@ -193,13 +193,16 @@ kj::Promise<void> StemFollower::audit(Member& member, uint64_t from, Vote agreed
   bool isCut = to - from >= MAX_AUDIT_BLOCKS;  // the head may be of a block before
   if (isCut) from = to - MAX_AUDIT_BLOCKS + 1;
   kj::Maybe<kj::Array<HeadLog>> found;
+  kj::Maybe<BlockHash> last;  // a machine behind that name may lag, and know of no events yet
   co_await member.reader->logs(from, to).then([&](kj::Array<HeadLog>&& logs) {
     found = kj::mv(logs);
-  }, [&](kj::Exception&& e) {
+    return member.reader->blockAt(to);
+  }).then([&](kj::Maybe<BlockHash>&& hash) { last = hash; }, [&](kj::Exception&& e) {
     logger.log(LogLevel::DEBUG, "a provider does not give the contract's events",
                {{"provider", kj::str(member.reader->getName())},
                 {"cause", kj::str(e.getDescription())}});
   });
+  if (!(last == agreed.block.hash)) co_return;
   KJ_IF_MAYBE(logs, found) {
     auto& head = KJ_ASSERT_NONNULL(agreed.head);
     const HeadLog* newest = nullptr;

@@ -155,6 +155,7 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   bool isRecent(const Member& member) const;
   bool isComparable(const Member& member) const;
   kj::Array<uint64_t> comparableFinals() const;
+  kj::Array<uint64_t> reachedFinals() const;
   size_t nextOf(kj::ArrayPtr<const uint64_t> heights) const;
   bool isWorthARound(uint64_t height) const;
   bool isReplaced(uint64_t height) const;

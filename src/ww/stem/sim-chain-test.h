@@ -81,7 +81,7 @@ class SimReader final: public ChainReader {
   kj::Maybe<uint64_t> frozenAt;            // its latest block, from now on
   kj::Maybe<uint64_t> finalAt;             // its final block, likewise: of the chain, or made up
   kj::uint failures = 0;                   // of the next calls
-  bool isSilent = false;                   // no call is answered
+  bool isSilent = false;                   // no call is answered in time
   bool hasContract = true;
   uint64_t id = SimChain::ID;
   kj::Maybe<kj::String> lacks;             // of finality
@@ -214,7 +214,11 @@ class SimReader final: public ChainReader {
   template <typename Code>
   auto answer(Code code) -> kj::Promise<decltype(code())> {
     ++calls;
-    if (isSilent) return kj::NEVER_DONE;
+    if (isSilent) {
+      return timer.afterDelay(10 * kj::SECONDS).then([]() -> decltype(code()) {
+        kj::throwFatalException(badInput("no answer within 10s"));
+      });
+    }
     return wait().then([this, code = kj::mv(code)]() mutable -> decltype(code()) {
       if (failures > 0) {
         --failures;
