@@ -110,6 +110,22 @@ KJ_TEST("after more blocks than events are read of, a change before those is nob
   KJ_EXPECT(stateOf(f, 2) == ProviderStatus::DISAGREES);
 }
 
+KJ_TEST("one whose machine has yet to reach the block hides no events of it") {
+  Fixture f(0, 3);
+  f.mine(3, 1);
+  f.start();
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  f.readers[2]->logsAfter = paf.promise.fork();
+  f.mine(1, 1);
+  f.settle();
+  KJ_EXPECT(f.seq() == 4);
+  f.readers[2]->lag = 1;
+  paf.fulfiller->fulfill();
+  f.settle();
+  KJ_EXPECT(f.follower->disagreementCount() == 0);
+  KJ_EXPECT(stateOf(f, 2) == ProviderStatus::ANSWERS);
+}
+
 KJ_TEST("the time to an adoption counts from when a quorum had reached the block") {
   Fixture f(0, 3);
   f.mine(3, 1);

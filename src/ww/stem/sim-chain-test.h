@@ -95,6 +95,7 @@ class SimReader final: public ChainReader {
   kj::Duration delay = 0 * kj::SECONDS;    // likewise, of each call; a view is two
   kj::Maybe<kj::ForkedPromise<void>> viewsAfter;   // no view is answered before
   kj::Maybe<kj::ForkedPromise<void>> blocksAfter;  // nor which block is at a height
+  kj::Maybe<kj::ForkedPromise<void>> logsAfter;    // nor which events there were
   kj::uint calls = 0;
 
   void push(kj::Maybe<HeadLog> hint) {
@@ -159,7 +160,8 @@ class SimReader final: public ChainReader {
   }
 
   kj::Promise<kj::Array<HeadLog>> logs(uint64_t from, uint64_t to) override {
-    return answer([this, from, to]() {
+    co_await opened(logsAfter);
+    co_return co_await answer([this, from, to]() {
       kj::Vector<HeadLog> found;
       for (auto i = from; i <= to && i <= latest() && !hidesLogs; i++) {
         for (auto& log: chain->logsOf(i)) {
