@@ -184,7 +184,8 @@ void StemFollower::tally() {
   if (isOver) endRound();
 }
 
-// They do not agree.
+// They do not agree. If all have voted, none is left with whom one of them might be right: all are
+// named then. Before, that would name honest ones.
 void StemFollower::endRound() {
   round.state = Round::UNDECIDED;
   countInVain();
