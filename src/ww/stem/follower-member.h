@@ -1,5 +1,15 @@
 #pragma once
 // One provider of a StemFollower: for the files of follower.h alone.
+//
+//   state      begins                                    ends
+//   NEW                                                  with the first look that is answered
+//   ANSWERS    where another ends
+//   FAILS      a look failed (isInSight is false then),  a look is answered, and no vote is owed;
+//              or a vote (owesVote)                      a vote is cast
+//   LACKS      it is of another chain, or without such   a look is answered
+//              a final block; nothing is kept of it
+//   DISAGREES  its word was another's                    it votes as a quorum does, or a look fails
+//   FROZEN     its latest or final block stands          that moves, or a look fails
 
 #include <ww/stem/follower.h>
 
