@@ -36,11 +36,16 @@ WaitingDoor::WaitingDoor(LocalEndpoint& endpoint, kj::Timer& timer,
 WaitingDoor::~WaitingDoor() noexcept(false) {}
 
 kj::Promise<void> WaitingDoor::open(kj::Own<kj::AsyncIoStream> stream) {
-  if (links >= MAX_LINKS) co_return;
-  ++links;
-  KJ_DEFER(--links);
+  if (links.size() >= MAX_LINKS) {
+    links.begin()->second->fulfill();
+    links.erase(links.begin());
+  }
+  auto id = ++lastId;
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  links.emplace(id, kj::mv(paf.fulfiller));
+  KJ_DEFER(links.erase(id));
   RpcLink link(kj::mv(stream), kj::heap<ClosedMembrane>(*this), timer, ClientLimits::beforeGraft());
-  co_await link.onDisconnect();
+  co_await link.onDisconnect().exclusiveJoin(kj::mv(paf.promise));
 }
 
 }  // namespace ww

@@ -4,6 +4,7 @@
 //
 // One event loop. Links end with it.
 
+#include <map>
 #include <ww/node/local-endpoint.h>
 
 namespace ww {
@@ -18,14 +19,15 @@ class WaitingDoor final: private kj::TaskSet::ErrorHandler {
  private:
   class ClosedMembrane;
 
-  static constexpr kj::uint MAX_LINKS = 16;  // more are hung up on
+  static constexpr kj::uint MAX_LINKS = 16;  // for one more the oldest is hung up on
 
   kj::Promise<void> open(kj::Own<kj::AsyncIoStream> stream);
   void taskFailed(kj::Exception&&) override {}  // a link that broke
 
   kj::Timer& timer;
   kj::Function<kj::String()> why;
-  kj::uint links = 0;
+  uint64_t lastId = 0;
+  std::map<uint64_t, kj::Own<kj::PromiseFulfiller<void>>> links;  // the oldest first, to end it
   kj::TaskSet tasks;
 };
 

@@ -36,7 +36,8 @@ class ChainReader {
   virtual kj::Promise<kj::Maybe<StemHead>> headAt(const BlockHash& hash) = 0;
 
   // The contract's events in these blocks, both inclusive. Asked again for each half where a
-  // provider refuses the range. Those above MAX_LOGS are a failure.
+  // provider refuses the range. More than MAX_LOGS are a failure, and more calls than a reader
+  // makes for one reading.
   static constexpr size_t MAX_LOGS = 4096;
   virtual kj::Promise<kj::Array<HeadLog>> logs(uint64_t from, uint64_t to) = 0;
 

@@ -15,6 +15,7 @@ struct FollowerFixture {
   MemoryCursorStore store;
   MemoryLogger logger;
   FollowerOptions options;
+  uint64_t chance = 500;            // that the follower draws: it waits as long as it means to
   kj::Vector<SimReader*> readers;   // of the follower
   kj::Own<StemFollower> follower;
 
@@ -32,12 +33,12 @@ struct FollowerFixture {
     static constexpr kj::StringPtr NAMES[] = {"a"_kj, "b"_kj, "c"_kj, "d"_kj, "e"_kj};
     auto owned = kj::heapArrayBuilder<kj::Own<ChainReader>>(providers);
     for (kj::uint i = 0; i < providers; i++) {
-      auto reader = kj::heap<SimReader>(chain, NAMES[i]);
+      auto reader = kj::heap<SimReader>(chain, NAMES[i], timer);
       readers.add(reader.get());
       owned.add(kj::mv(reader));
     }
     follower = kj::heap<StemFollower>(options, owned.finish(), store, timer,
-                                      []() { return uint64_t(500); }, logger);
+                                      [this]() { return chance; }, logger);
   }
 
   void pass(kj::Duration duration) {

@@ -18,25 +18,16 @@ constexpr kj::Duration LONGEST_RETRY = 60 * kj::SECONDS;
 // Of the block that counts, one after the other: then it does not have such.
 constexpr kj::uint REFUSALS = 3;
 
-constexpr kj::uint ODD_LOOKS = 3;
-
-// Blocks that may come between a look and an event that is pushed.
-constexpr uint64_t FAR_AHEAD = 1000;
-
 constexpr kj::Duration LISTEN_RETRY = 5 * kj::SECONDS;
 
-constexpr kj::Duration ALARM_INTERVAL = 1 * kj::MINUTES;  // of one provider
+// What is final does not go back. One that calls a low block final after a high one chooses no
+// height by that for so long: longer than the rounds that it may have wasted before.
+constexpr kj::Duration HIGHEST_LIFE = 3 * kj::MINUTES;
+
+// Blocks below its own final one, of which a provider has to have the states.
+constexpr uint64_t RECENT_STATES = 64;
 
 }  // namespace
-
-ProviderStatus StemFollower::Member::toStatus() const {
-  ProviderStatus status{reader->getName(), state, problem, 0, 0, failures, disagreements};
-  KJ_IF_MAYBE(v, view) {
-    status.latest = v->latest.number;
-    KJ_IF_MAYBE(block, v->final) status.final = block->number;
-  }
-  return status;
-}
 
 kj::Promise<void> StemFollower::watch(Member& member) {
   for (;;) {
@@ -45,6 +36,7 @@ kj::Promise<void> StemFollower::watch(Member& member) {
   }
 }
 
+// What its blocks are, and then one vote at most: the next look sees what came meanwhile.
 kj::Promise<void> StemFollower::look(Member& member) {
   if (member.chainId == nullptr) {
     auto id = co_await member.reader->chainId();
@@ -60,24 +52,35 @@ kj::Promise<void> StemFollower::look(Member& member) {
   }
   member.refusals = 0;
   take(member, kj::mv(offered.get<ChainView>()));
+  if (isAsked(member)) co_await vote(member);
+}
 
-  auto isAsked = [&]() {
-    if (round.state == Round::IDLE) return false;
-    if (member.hasAnswered && !member.owesVote) return false;
-    KJ_IF_MAYBE(final, member.findFinal()) return final->number >= round.height;
-    return false;
-  };
-  while (isAsked()) {
-    auto id = round.id;
-    member.owesVote = true;
-    auto vote = co_await ask(member);
-    member.owesVote = false;
-    if (member.chainId == nullptr) co_return;  // likewise
-    heard(member);
-    if (round.id != id) continue;
-    member.vote = kj::mv(vote);
-    answered(member);
+void StemFollower::take(Member& member, ChainView view) {
+  auto now = timer.now();
+  bool hasMoved = true, hasFinalMoved = true;
+  auto highest = view.final.map([](const BlockRef& block) { return block.number; });
+  auto highestAt = now;
+  KJ_IF_MAYBE(former, member.sight) {
+    bool isHigher = former->highest != nullptr &&
+                    highest.orDefault(0) < KJ_ASSERT_NONNULL(former->highest);
+    if (isHigher && now - former->highestAt < HIGHEST_LIFE) {
+      highest = former->highest;
+      highestAt = former->highestAt;
+    }
+    hasMoved = !(former->view.latest == view.latest);
+    hasFinalMoved = !(former->view.final == view.final);
   }
+  if (hasMoved) member.moved = now;
+  if (hasFinalMoved) member.finalMoved = now;
+  member.sight = Member::Sight{KJ_ASSERT_NONNULL(member.chainId), kj::mv(view), now, highest,
+                               highestAt};
+  member.isInSight = true;
+  heard(member);
+  checkFinal(member);
+  checkFarHints(member);
+  updateLatest();
+  watchReach();
+  beginRound();
 }
 
 bool StemFollower::isMeant(Member& member, uint64_t chainId) {
@@ -89,26 +92,73 @@ bool StemFollower::isMeant(Member& member, uint64_t chainId) {
   return false;
 }
 
-kj::Promise<Vote> StemFollower::ask(Member& member) {
-  auto id = round.id;
-  auto height = round.height;
-  auto anchor = round.anchor;
+// Those that come late are asked too: for their states.
+bool StemFollower::isAsked(const Member& member) const {
+  if (round.state == Round::IDLE || member.ballot.vote != nullptr) return false;
+  KJ_IF_MAYBE(final, member.findFinal()) return final->number >= round.question.height;
+  return false;
+}
+
+kj::Promise<void> StemFollower::vote(Member& member) {
+  auto question = round.question;
+  auto final = KJ_ASSERT_NONNULL(member.findFinal()).number;
+  // Below, it may have no states any more; who chose such a height is no matter of its own.
+  bool isFair = round.isTop && final - question.height <= RECENT_STATES;
+  kj::Maybe<BlockHash> claimed;
+  kj::Maybe<kj::Exception> failed;
+  member.asked = question;
+  auto vote = co_await ask(member, question, claimed).catch_([&](kj::Exception&& e) {
+    failed = kj::mv(e);
+    return Vote();
+  });
+  member.asked = nullptr;
+  if (member.chainId == nullptr) co_return;  // meanwhile it was found to be of another chain
+  bool isCurrent = round.question == question;
+  KJ_IF_MAYBE(e, failed) {
+    if (isCurrent) member.ballot.claimed = claimed;
+    compare(member);
+    if (isFair) failVote(member, *e);
+    member.chainId = nullptr;  // it is asked for again
+    co_return tally();
+  }
+  if (vote.chainId != KJ_ASSERT_NONNULL(member.chainId)) {
+    // What it said is of neither; if the new one may be meant, it is looked at anew.
+    if (isMeant(member, vote.chainId)) member.chainId = nullptr;
+    member.sight = nullptr;
+    member.isInSight = false;
+    co_return tally();
+  }
+  member.owesVote = false;
+  heard(member);
+  tell(member);
+  if (!isCurrent) co_return;
+  member.ballot = {kj::mv(vote), nullptr, false};
+  compare(member);
+  tally();
+}
+
+// Rejects where it does not know. What it says of the block is `claimed` then, too.
+kj::Promise<Vote> StemFollower::ask(Member& member, const Question& question,
+                                    kj::Maybe<BlockHash>& claimed) {
   auto missing = [](uint64_t number) {
     return badInput(kj::str("it has no block ", number, ", though a later one is final to it"));
   };
+  auto height = question.height;
+  auto other = question.anchor;
+  if (other.orDefault(height) == height) other = nullptr;
+  claimed = co_await member.reader->blockAt(height);
+  if (claimed == nullptr) kj::throwFatalException(missing(height));
   Vote vote;
-  vote.chainId = KJ_ASSERT_NONNULL(member.chainId);
-  auto hash = co_await member.reader->blockAt(height);
-  if (hash == nullptr) kj::throwFatalException(missing(height));
-  vote.block = {height, KJ_ASSERT_NONNULL(hash)};
-  if (round.id == id) member.claimed = vote.block.hash;
+  vote.block = {height, KJ_ASSERT_NONNULL(claimed)};
+  kj::Promise<kj::Maybe<BlockHash>> anchor = kj::Maybe<BlockHash>(nullptr);
+  KJ_IF_MAYBE(number, other) anchor = member.reader->blockAt(*number);
   vote.head = co_await member.reader->headAt(vote.block.hash);
-  KJ_IF_MAYBE(number, anchor) {
-    if (*number != height) {
-      vote.anchor = co_await member.reader->blockAt(*number);
-      if (vote.anchor == nullptr) kj::throwFatalException(missing(*number));
-    }
+  vote.anchor = co_await anchor;
+  KJ_IF_MAYBE(number, other) {
+    if (vote.anchor == nullptr) kj::throwFatalException(missing(*number));
   }
+  // After all of it: a name may lead to another chain's machine from one call to the next.
+  vote.chainId = co_await member.reader->chainId();
   co_return kj::mv(vote);
 }
 
@@ -137,139 +187,6 @@ kj::Promise<void> StemFollower::rest(Member& member) {
   });
 }
 
-void StemFollower::take(Member& member, ChainView view) {
-  auto now = timer.now();
-  bool hasMoved = true;
-  KJ_IF_MAYBE(former, member.view) hasMoved = !(former->latest == view.latest);
-  if (hasMoved) member.moved = now;
-  member.view = kj::mv(view);
-  if (member.state == ProviderStatus::FROZEN && hasMoved) member.recover();
-  heard(member);
-  checkFinal(member);
-  updateLatest();
-  watchReach();
-  beginRound();
-}
-
-// It answers, and owes nothing.
-void StemFollower::heard(Member& member) {
-  if (member.owesVote) return;
-  member.failuresInRow = 0;
-  switch (member.state) {
-    case ProviderStatus::FAILS:
-      logger.log(LogLevel::INFO, "a provider of the chain answers again",
-                 {{"provider", kj::str(member.reader->getName())}});
-      return member.recover();
-    case ProviderStatus::NEW:
-    case ProviderStatus::ANSWERS:
-    case ProviderStatus::LACKS: return member.recover();
-    case ProviderStatus::DISAGREES:
-    case ProviderStatus::FROZEN: return;
-  }
-}
-
-// It may not vote for one block and call another final.
-void StemFollower::checkFinal(Member& member) {
-  KJ_IF_MAYBE(final, member.findFinal()) {
-    KJ_IF_MAYBE(vote, member.vote) {
-      bool isOdd = final->number == vote->block.number && !(final->hash == vote->block.hash) &&
-                   round.state == Round::DECIDED && !isReplaced(final->number);
-      member.oddLooks = isOdd ? member.oddLooks + 1 : 0;
-      // The first to see a block replaced is no liar.
-      if (member.oddLooks < ODD_LOOKS) return;
-      disagree(member, kj::str("it calls ", toText(final->hash), " final at block ",
-                               final->number, ", and voted for ", toText(vote->block.hash)));
-    }
-  }
-}
-
-// What a quorum has reached, and who is far behind it.
-void StemFollower::updateLatest() {
-  kj::Vector<uint64_t> all;
-  for (auto& member: members) {
-    if (!isComparable(*member)) continue;
-    all.add(KJ_ASSERT_NONNULL(member->view).latest.number);
-  }
-  auto now = timer.now();
-  KJ_IF_MAYBE(latest, heightOf(all, options.quorum)) {
-    if (*latest > topLatest) {
-      latestMoved = now;
-      topLatest = *latest;
-    }
-  }
-  for (auto& member: members) {
-    if (member->state != ProviderStatus::ANSWERS) continue;
-    KJ_IF_MAYBE(view, member->view) {
-      if (view->latest.number >= topLatest || now - member->moved < LATEST_PATIENCE) continue;
-      disagree(*member, kj::str("its latest block is ", view->latest.number, " for ",
-                                (now - member->moved) / kj::SECONDS, " s, a quorum's is ",
-                                topLatest));
-      member->state = ProviderStatus::FROZEN;
-    }
-  }
-}
-
-void StemFollower::fail(Member& member, const kj::Exception& exception) {
-  // One that disagrees may fail at each vote.
-  bool isKnown = member.state == ProviderStatus::FAILS || member.failuresInRow > 0;
-  if (!isKnown) {
-    logger.log(LogLevel::WARNING, "a provider of the chain fails; it is asked again later",
-               {{"provider", kj::str(member.reader->getName())},
-                {"cause", kj::str(exception.getDescription())}});
-  }
-  member.state = ProviderStatus::FAILS;
-  member.problem = kj::str(exception.getDescription());
-  member.view = nullptr;
-  member.chainId = nullptr;
-  ++member.failures;
-  ++member.failuresInRow;
-  answered(member);
-  watchReach();
-}
-
-void StemFollower::lack(Member& member, kj::String what) {
-  if (member.state != ProviderStatus::LACKS) {
-    logger.log(LogLevel::WARNING, "a provider of the chain cannot be used",
-               {{"provider", kj::str(member.reader->getName())}, {"cause", kj::str(what)}});
-  }
-  member.state = ProviderStatus::LACKS;
-  member.problem = kj::mv(what);
-  member.view = nullptr;
-  member.chainId = nullptr;
-  member.vote = nullptr;
-  member.claimed = nullptr;
-  answered(member);
-  watchReach();
-  announce();
-}
-
-void StemFollower::disagree(Member& member, kj::String how) {
-  auto now = timer.now();
-  ++member.disagreements;
-  bool isQuiet = member.saidAt.map([&](kj::TimePoint at) {
-    return now - at < ALARM_INTERVAL;
-  }).orDefault(false);
-  if (!isQuiet) {
-    member.saidAt = now;
-    member.isSaid = true;
-    logger.log(LogLevel::WARNING, "a provider of the chain is not at one with the others",
-               {{"provider", kj::str(member.reader->getName())}, {"cause", kj::str(how)}});
-  }
-  member.state = ProviderStatus::DISAGREES;
-  member.problem = kj::mv(how);
-}
-
-void StemFollower::agree(Member& member) {
-  if (member.state != ProviderStatus::DISAGREES) return;
-  member.recover();
-  if (!member.isSaid) return;
-  member.isSaid = false;
-  logger.log(LogLevel::INFO, "a provider of the chain is at one with the others again",
-             {{"provider", kj::str(member.reader->getName())}});
-}
-
-// ---- Hints ------------------------------------------------------------------------------------
-
 kj::Promise<void> StemFollower::listen(Member& member) {
   for (;;) {
     bool isLost = false;
@@ -287,42 +204,6 @@ kj::Promise<void> StemFollower::listen(Member& member) {
     KJ_IF_MAYBE(log, hint) takeHint(member, kj::mv(*log));
     member.ring();
   }
-}
-
-void StemFollower::takeHint(Member& member, HeadLog hint) {
-  KJ_IF_MAYBE(view, member.view) {
-    auto latest = view->latest.number;
-    if (hint.block.number > latest && hint.block.number - latest > FAR_AHEAD) {
-      return disagree(member, kj::str("it told of head ", hint.head.seq, " in block ",
-                                      hint.block.number, ", and its latest is ", latest));
-    }
-  }
-  kj::Vector<HeadLog> kept;
-  for (auto& other: member.hints) {
-    if (!other.isSameAs(hint)) kept.add(kj::mv(other));
-  }
-  if (!hint.removed && kept.size() < Member::MAX_HINTS) kept.add(kj::mv(hint));
-  member.hints = kj::mv(kept);
-}
-
-// Those of blocks that are final by now.
-void StemFollower::checkHints(Member& member, const Vote& agreed) {
-  auto& head = KJ_ASSERT_NONNULL(agreed.head);
-  kj::Vector<HeadLog> kept;
-  for (auto& hint: member.hints) {
-    if (hint.block.number > agreed.block.number) {
-      kept.add(kj::mv(hint));
-      continue;
-    }
-    bool isOther = hint.head.seq == head.seq && !(hint.head == head);
-    if (hint.head.seq > head.seq || isOther) {
-      // Some providers do not tell of what a reorganisation took back.
-      disagree(member, kj::str("it told of head ", hint.head.seq, " in block ",
-                               hint.block.number, ", which the chain does not hold at block ",
-                               agreed.block.number, ": taken back without a word, or made up"));
-    }
-  }
-  member.hints = kj::mv(kept);
 }
 
 }  // namespace ww

@@ -1,5 +1,15 @@
 #pragma once
-// One provider of a StemFollower: for follower.c++ and follower-member.c++ alone.
+// One provider of a StemFollower: for the files of follower.h alone.
+//
+//   state      begins                                    ends
+//   NEW                                                  with the first look that is answered
+//   ANSWERS    where another ends
+//   FAILS      a look failed (isInSight is false then),  a look is answered, and no vote is owed;
+//              or a vote (owesVote)                      a vote is cast
+//   LACKS      it is of another chain, or without such   a look is answered
+//              a final block; nothing is kept of it
+//   DISAGREES  its word was another's                    it votes as a quorum does, or a look fails
+//   FROZEN     its latest or final block stands          that moves, or a look fails
 
 #include <ww/stem/follower.h>
 
@@ -10,9 +20,49 @@ struct StemFollower::Member {
 
   explicit Member(kj::Own<ChainReader> reader): reader(kj::mv(reader)) {}
 
-  // Nothing while it fails.
+  // What a look showed.
+  struct Sight {
+    uint64_t chainId;
+    ChainView view;
+    kj::TimePoint at;
+    kj::Maybe<uint64_t> highest;  // final block that it told of lately
+    kj::TimePoint highestAt;
+  };
+
+  // What it said in the current round.
+  struct Ballot {
+    kj::Maybe<Vote> vote;
+    kj::Maybe<BlockHash> claimed;  // the block's hash, where it failed to vote after that
+    bool isCompared = false;       // with what was decided
+  };
+
+  // Lines of the log: some at once, in the long run one a minute.
+  struct Lines {
+    static constexpr kj::Duration INTERVAL = 1 * kj::MINUTES;
+    static constexpr kj::uint BURST = 4;
+    kj::Maybe<kj::TimePoint> last;
+    kj::TimePoint free = kj::origin<kj::TimePoint>();
+
+    bool take(kj::TimePoint now) {
+      if (last == nullptr) free = now - (BURST - 1) * INTERVAL;
+      if (free > now) return false;
+      free = kj::max(free, now - (BURST - 1) * INTERVAL) + INTERVAL;
+      last = now;
+      return true;
+    }
+    bool isQuiet(kj::TimePoint now) const {
+      KJ_IF_MAYBE(at, last) return now - *at >= INTERVAL;
+      return true;
+    }
+  };
+
+  // Nothing while its looks fail.
+  kj::Maybe<const ChainView&> findView() const {
+    if (!isInSight) return nullptr;
+    return sight.map([](const Sight& s) -> const ChainView& { return s.view; });
+  }
   kj::Maybe<const BlockRef&> findFinal() const {
-    KJ_IF_MAYBE(v, view) {
+    KJ_IF_MAYBE(v, findView()) {
       KJ_IF_MAYBE(block, v->final) return *block;
     }
     return nullptr;
@@ -34,21 +84,23 @@ struct StemFollower::Member {
   kj::Own<ChainReader> reader;
   ProviderStatus::State state = ProviderStatus::NEW;
   kj::String problem;
-  kj::Maybe<uint64_t> chainId;    // while it answers
-  kj::Maybe<ChainView> view;      // likewise
-  kj::Maybe<Vote> vote;           // in the current round
-  bool hasAnswered = false;       // likewise: voted, or failed to
-  kj::Maybe<BlockHash> claimed;   // likewise: of the block that it was asked about
-  bool owesVote = false;          // it failed to: no good view makes up for it, a vote does
-  kj::Vector<HeadLog> hints;      // events that were pushed, above what is final
+  kj::Maybe<uint64_t> chainId;    // while its looks are answered
+  kj::Maybe<Sight> sight;         // the last
+  bool isInSight = false;         // the last look was answered: `sight` is of it
   kj::TimePoint moved = kj::origin<kj::TimePoint>();       // its latest block
-  kj::Maybe<kj::TimePoint> saidAt;                         // that it disagrees
-  bool isSaid = false;            // likewise, and not that it agrees again
+  kj::TimePoint finalMoved = kj::origin<kj::TimePoint>();  // its final one
+  kj::Maybe<Question> asked;      // its vote is under way
+  Ballot ballot;
+  bool owesVote = false;          // it failed to: no good look makes up for it, a vote does
+  kj::uint oddLooks = 0;          // in a row, at which it calls final what it did not vote for
+  kj::Vector<HeadLog> hints;      // events that were pushed, above what is final
   kj::uint failuresInRow = 0, refusals = 0;
   uint64_t failures = 0, disagreements = 0;
-  kj::uint oddLooks = 0;          // in a row, at which it calls final what it did not vote for
-  bool isRung = false;
+  ProviderStatus::State told = ProviderStatus::NEW;        // in the log
+  bool hasNews = false;           // it disagreed once more since
+  Lines lines;
   bool isAudited = false;         // its events are being read
+  bool isRung = false;
   kj::Own<kj::PromiseFulfiller<void>> bell;
 };
 

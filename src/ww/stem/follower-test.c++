@@ -369,7 +369,7 @@ KJ_TEST("what cannot be kept is a problem, and is adopted all the same") {
   Fixture f(0);
   FailingStore store;
   auto readers = kj::heapArrayBuilder<kj::Own<ChainReader>>(1);
-  readers.add(kj::heap<SimReader>(f.chain, "a"));
+  readers.add(kj::heap<SimReader>(f.chain, "a", f.timer));
   f.follower = kj::heap<StemFollower>(f.options, readers.finish(), store, f.timer,
                                       []() { return 0; }, f.logger);
   f.start();

@@ -45,7 +45,7 @@ kj::String StemFollower::whyItWaits() const {
 kj::Maybe<kj::String> StemFollower::findObstacle() const {
   kj::uint answering = 0, comparable = 0;
   for (auto& member: members) {
-    answering += member->view != nullptr;
+    answering += member->isInSight;
     comparable += isComparable(*member);
   }
   if (answering < options.quorum) {
@@ -76,8 +76,9 @@ kj::String StemFollower::describeRound() const {
   auto how = voted < options.quorum ? ""_kj
       : haveQuorumEach(votes, options.quorum) ? ", and two answers have a quorum each"_kj
       : ", and not enough of them alike"_kj;
-  return kj::str("no quorum agrees at block ", round.height, ": ", voted, " of ", members.size(),
-                 " providers vote", how, "; the quorum is ", options.quorum, complaints(false));
+  return kj::str("no quorum agrees at block ", round.question.height, ": ", voted, " of ",
+                 members.size(), " providers vote", how, "; the quorum is ", options.quorum,
+                 complaints(false));
 }
 
 kj::String StemFollower::describeChains() const {
@@ -93,7 +94,7 @@ kj::String StemFollower::complaints(bool ofVoters) const {
   return kj::strArray(KJ_MAP(member, members) {
     bool isGood = member->state == ProviderStatus::ANSWERS ||
                   member->state == ProviderStatus::NEW ||
-                  (!ofVoters && member->vote != nullptr);
+                  (!ofVoters && member->ballot.vote != nullptr);
     return isGood ? kj::String()
                   : kj::str("; ", member->reader->getName(), ": ", member->problem);
   }, "");
@@ -167,6 +168,7 @@ FollowerStatus StemFollower::getStatus() const {
     status.final = kept->final.number;
     uint64_t newest = kept->epoch.seq;
     for (auto& member: members) {
+      if (member->state != ProviderStatus::ANSWERS) continue;
       for (auto& hint: member->hints) newest = kj::max(newest, hint.head.seq);
     }
     if (newest > kept->epoch.seq) status.pendingSeq = newest;

@@ -3,9 +3,10 @@
 //
 // Each provider is watched by itself: what its latest and its final block are, at an interval and
 // whenever it pushes a hint. The height that counts is the highest final one that a quorum has
-// reached. There each is asked, by the block's hash, for the contract's head; what a quorum
-// agrees on is kept (CursorStore), and then is the epoch. Events of the contract are hints, and are
-// against the head: a provider whose word differs is named.
+// reached; where none agrees there, the next lower ones in turn, and that one again. There each is
+// asked, by the block's hash, for the contract's head; what a quorum agrees on is kept
+// (CursorStore), and then is the epoch. Events of the contract are hints, and are held against the
+// head: a provider whose word differs is named.
 //
 // What was final stays final. Should a quorum agree that a final block was replaced, or that the
 // head went back, the source fails with `reorg-too-deep:`, at once and for good: the node that
@@ -39,7 +40,7 @@ struct FollowerOptions {
 struct ProviderStatus {
   kj::StringPtr name;
   enum State { NEW, ANSWERS, FAILS, LACKS, DISAGREES, FROZEN } state = NEW;
-  kj::StringPtr problem;        // of the last three, for a person
+  kj::StringPtr problem;        // of the last four, for a person
   uint64_t latest = 0;          // 0: not known
   uint64_t final = 0;
   uint64_t failures = 0;        // since the start
@@ -73,6 +74,10 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   // So long too few may answer, or be behind what was followed, before it is told of.
   static constexpr kj::Duration REACH_PATIENCE = 30 * kj::SECONDS;
   static constexpr kj::uint ROUNDS_IN_VAIN = 2;  // one after the other: likewise
+  // So long all providers are waited for before the first height is chosen; and so long, where
+  // those that are heard are not at one height, as a first look may take.
+  static constexpr kj::Duration FIRST_PATIENCE = 3 * kj::SECONDS;
+  static constexpr kj::Duration FIRST_PATIENCE_APART = 30 * kj::SECONDS;
 
   // References outlive it. `random` gives any number: for the times between tries.
   StemFollower(FollowerOptions options, kj::Array<kj::Own<ChainReader>> readers,
@@ -101,64 +106,90 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
  private:
   struct Member;
 
-  // One height that all who have reached it are asked about.
-  struct Round {
-    enum State { IDLE, ASKING, DECIDED, UNDECIDED } state = IDLE;
-    uint64_t id = 0;
+  // What all who have reached the height are asked.
+  struct Question {
     uint64_t height = 0;
     kj::Maybe<uint64_t> anchor;
-    kj::TimePoint since = kj::origin<kj::TimePoint>();
-    bool wasInVain = false;  // the last one was: the next asks what all have reached
+    bool operator==(const Question& other) const {
+      return height == other.height && anchor == other.anchor;
+    }
   };
 
+  struct Round {
+    enum State { IDLE, ASKING, DECIDED, UNDECIDED } state = IDLE;
+    Question question;
+    bool isTop = false;  // it is about the highest block that a quorum has reached
+    kj::TimePoint since = kj::origin<kj::TimePoint>();
+  };
+
+  // follower-member.c++: what is asked of one provider, and when.
   kj::Promise<void> watch(Member& member);
   kj::Promise<void> look(Member& member);
-  kj::Promise<void> listen(Member& member);
   kj::Promise<void> rest(Member& member);
-  kj::Promise<void> sayProgress();
+  kj::Promise<void> listen(Member& member);
   bool isMeant(Member& member, uint64_t chainId);
-  kj::Promise<Vote> ask(Member& member);
-
+  bool isAsked(const Member& member) const;
+  kj::Promise<void> vote(Member& member);
+  kj::Promise<Vote> ask(Member& member, const Question& question, kj::Maybe<BlockHash>& claimed);
   void take(Member& member, ChainView view);
-  void takeHint(Member& member, HeadLog hint);
-  void checkHints(Member& member, const Vote& agreed);
-  void answered(Member& member);
-  void fail(Member& member, const kj::Exception& exception);
-  void lack(Member& member, kj::String what);
+
+  // follower-standing.c++: what is held of each.
   void heard(Member& member);
+  void fail(Member& member, const kj::Exception& exception);
+  void failVote(Member& member, const kj::Exception& exception);
+  void lack(Member& member, kj::String what);
   void agree(Member& member);
   void disagree(Member& member, kj::String how);
+  void tell(Member& member);
   void checkFinal(Member& member);
   void updateLatest();
-  void watchReach();
-  kj::Duration reachPatience() const;
+  kj::Maybe<kj::String> whyFrozen(const Member& member) const;
+  void takeHint(Member& member, HeadLog hint);
+  void checkFarHints(Member& member);
+  void checkHints(Member& member, const Vote& agreed);
 
+  // follower-round.c++
   void beginRound();
-  void compare(Member& member);
+  bool isHeardOut(kj::ArrayPtr<const uint64_t> finals) const;
   bool allHeard() const;
+  bool isRecent(const Member& member) const;
   bool isComparable(const Member& member) const;
   kj::Array<uint64_t> comparableFinals() const;
-  kj::Maybe<uint64_t> lowerHeight(kj::ArrayPtr<const uint64_t> finals) const;
+  kj::Array<uint64_t> reachedFinals() const;
+  size_t nextOf(kj::ArrayPtr<const uint64_t> heights) const;
   bool isWorthARound(uint64_t height) const;
   bool isReplaced(uint64_t height) const;
-  bool allAnswered() const;
+  bool isAwaited(const Member& member) const;
+  bool isRoundOver() const;
+  void tally();
   void endRound();
   kj::Array<kj::Maybe<Vote>> currentVotes() const;
   void countInVain();
   void decide(const Vote& agreed);
-  kj::Promise<void> adopt(Vote vote);
-  kj::Promise<void> audit(Member& member, uint64_t from, Vote agreed);
+  void compare(Member& member);
   kj::Maybe<kj::String> contradiction(const Vote& vote) const;
+
+  // follower.c++
+  kj::Promise<void> adopt(Vote vote);
+  kj::Promise<void> keep(StemCursor next);
+  kj::Promise<void> saveAll();
+  void setUnkept(kj::Maybe<kj::String> why);
+  kj::Promise<void> audit(Member& member, uint64_t from, Vote agreed);
   void leaveOtherChains();
   kj::Maybe<kj::String> whyItCannotBegin() const;
+  void close(kj::String why);
+  void announce();
+  void taskFailed(kj::Exception&& exception) override;
+
+  // follower-words.c++
+  kj::Promise<void> sayProgress();
   kj::String whyItWaits() const;
   kj::Maybe<kj::String> findObstacle() const;
   kj::String describeRound() const;
   kj::String describeChains() const;
   kj::String complaints(bool ofVoters) const;
-  void close(kj::String why);
-  void announce();
-  void taskFailed(kj::Exception&& exception) override;
+  void watchReach();
+  kj::Duration reachPatience() const;
 
   const FollowerOptions options;
   CursorStore& store;
@@ -170,13 +201,16 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   Round round;
   kj::Maybe<Vote> decided;        // of the last round that was
   kj::Maybe<uint64_t> auditFrom;  // in a round that brought a new head: the first block of events
-  kj::uint roundsInVain = 0;      // since the last that was decided
+  kj::uint roundsInVain = 0;      // since the last that was decided: they choose the next height
   kj::String whyInVain;           // of the last of them
   kj::Maybe<kj::TimePoint> outOfReachSince;  // that findObstacle() has something
   bool isObstacleSaid = false;
   bool isSettled = false;         // an epoch was agreed on since the start
   bool isAdopting = false;
   bool isAbsent = false;          // the contract, and that was said
+  kj::Maybe<StemCursor> unsaved;  // waits for the save that is under way: the newest alone
+  bool isSaving = false;
+  kj::ForkedPromise<void> saving = nullptr;
   kj::Maybe<kj::String> unkept;   // why the cursor could not be saved
   uint64_t topLatest = 0;
   kj::TimePoint startedAt = kj::origin<kj::TimePoint>();

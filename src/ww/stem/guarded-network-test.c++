@@ -142,7 +142,100 @@ KJ_TEST("pieces that are empty, or too many; a masked frame; a handshake that do
   }
   Fixture f;
   f.stream = guardFrames(kj::mv(f.pipe.ends[0]), f.timer);
-  KJ_EXPECT(f.send(kj::str(kj::repeat('a', 9000))) == "it sends a handshake that does not end");
+  KJ_EXPECT(f.send(kj::str("HTTP/1.1 101 ", kj::repeat('a', 9000))) ==
+            "it sends a handshake that does not end");
+}
+
+KJ_TEST("a message that never ends is read no further than its limit") {
+  Fixture f;
+  f.handshake();
+  kj::byte piece[] = {0x01, 127, 0, 0, 0, 0, 0, 0x10, 0, 0};  // of 1 MiB
+  const kj::byte letter[] = {'a'};
+  auto content = repeated(letter, 1 << 20);
+  KJ_EXPECT(f.send(piece) == "");
+  KJ_EXPECT(f.send(content) == "");
+  piece[0] = 0;
+  KJ_EXPECT(f.send(piece) == "");
+  KJ_EXPECT(f.send(content) == "");
+  kj::byte last[] = {0x80, 1, 'a'};
+  KJ_EXPECT(f.send(last) == "it sends a message that is too long");
+}
+
+// How a read of it ends, sent in pieces of so many bytes; and whether any of it is seen.
+kj::String answerTo(kj::StringPtr answer, size_t pieceBytes) {
+  Fixture f;
+  f.stream = guardFrames(kj::mv(f.pipe.ends[0]), f.timer);
+  kj::byte buffer[4096];
+  kj::Promise<size_t> read = f.stream->tryRead(buffer, 1, sizeof(buffer));
+  kj::Vector<kj::byte> seen;
+  kj::String why;
+  auto step = [&]() {
+    while (why == "" && read.poll(f.waitScope)) {
+      KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+        auto size = read.wait(f.waitScope);
+        seen.addAll(buffer, buffer + size);
+        KJ_ASSERT(size > 0, "the end");
+        read = f.stream->tryRead(buffer, 1, sizeof(buffer));
+      })) {
+        why = kj::str(e->getDescription());
+      }
+    }
+  };
+  for (size_t i = 0; i < answer.size() && why == ""; i += pieceBytes) {
+    auto size = kj::min(pieceBytes, answer.size() - i);
+    auto writing = f.pipe.ends[1]->write(answer.begin() + i, size);
+    step();
+  }
+  if (why == "") {
+    f.pipe.ends[1]->shutdownWrite();
+    step();
+  }
+  for (size_t i = 1; i < seen.size(); i++) {
+    bool isEnd = seen[i] == '\n' && (seen[i - 1] == '\n' || (i > 1 && seen[i - 2] == '\n'));
+    KJ_EXPECT(!isEnd, answer, "whole headers were seen of what is refused");
+  }
+  return why;
+}
+
+KJ_TEST("what is no handshake's answer is told, and nobody takes it for one") {
+  struct { kj::StringPtr answer, why; } CASES[] = {
+    {"HTTP/1.1 403 Forbidden\r\nContent-Length: 7\r\n\r\ngo away"_kj,
+     "HTTP 403, and not a WebSocket: `go away`"_kj},
+    {"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"_kj, "HTTP 503, and not a WebSocket"_kj},
+    {"HTTP/1.1 200 OK\n\nhello"_kj, "HTTP 200, and not a WebSocket: `hello`"_kj},
+    {"HTTP/1.1 429 Slow down\r\n"_kj, "HTTP 429, and not a WebSocket"_kj},
+    {"HTTP/1.0 101 Switching\r\nA: b\r\n\r\n"_kj, "HTTP 101, and not a WebSocket"_kj},
+    {"HTTP/1.1 101 Switching\nA: b\n\n"_kj, "HTTP 101, and not a WebSocket"_kj},
+    {"HTTP/1.1 101 Switching\r\nA: b\n\r\n"_kj, "HTTP 101, and not a WebSocket"_kj},
+    {"HTTP/1.1 101 Switching\r\nA: b\r\n\n"_kj, "HTTP 101, and not a WebSocket"_kj},
+    {"HTTP/1.1 101 Switching\r\nA: \rb\r\n\r\n"_kj, "HTTP 101, and not a WebSocket"_kj},
+    {"\r\n\r\nHTTP/1.1 101 Switching\r\n\r\n"_kj, "it sends what is no HTTP"_kj},
+    {"\nHTTP/1.1 101 Switching\r\n\r\n"_kj, "it sends what is no HTTP"_kj},
+    {"<html>hello</html>"_kj, "it sends what is no HTTP"_kj},
+  };
+  for (auto& c: CASES) {
+    auto why = answerTo(c.answer, 4096);
+    KJ_EXPECT(why == c.why, c.answer, why);
+    // What has not come is not waited for.
+    auto slowly = answerTo(c.answer, 1);
+    KJ_EXPECT(c.why.startsWith(slowly) && slowly.size() > 0, c.answer, slowly);
+  }
+}
+
+KJ_TEST("pings behind a handshake are counted, whatever stands in it and however it is cut") {
+  for (size_t pieceBytes: {1, 2, 3, 7, 4096}) {
+    auto answer = kj::str("HTTP/1.1 101 Switching\r\nA: ", kj::repeat('b', 100), "\r\n\r\n");
+    auto pings = kj::str(kj::repeat('\x8a', 2 * MAX_WS_CONTROL_BURST));
+    for (size_t i = 1; i < pings.size(); i += 2) pings.begin()[i] = '\x00';
+    Fixture f;
+    f.stream = guardFrames(kj::mv(f.pipe.ends[0]), f.timer);
+    auto all = kj::str(answer, pings, kj::StringPtr("\x8a\x00", 2));
+    kj::String why;
+    for (size_t i = 0; i < all.size() && why == ""; i += pieceBytes) {
+      why = f.send(all.slice(i, kj::min(all.size(), i + pieceBytes)).asBytes());
+    }
+    KJ_EXPECT(why == "it sends too many pings, pongs or closes", pieceBytes, why);
+  }
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include <ww/stem/guarded-network.h>
 
 #include <kj/refcount.h>
+#include <kj/vector.h>
 #include <ww/base/error.h>
+#include <ww/base/text.h>
 
 namespace ww {
 namespace {
@@ -51,6 +53,57 @@ class ThrottledStream final: public ReadGuard {
   uint64_t taken = 0;  // since then
 };
 
+[[noreturn]] void refuse(kj::StringPtr what) {
+  kj::throwFatalException(badInput(kj::str("it sends ", what)));
+}
+
+// The answer to a WebSocket's handshake, up to its empty line. KJ accepts more than one form of it:
+// here it is the one that leaves no doubt where the frames begin.
+class Handshake {
+ public:
+  // May it be the one? What follows its end is left in `bytes`.
+  bool take(kj::ArrayPtr<const kj::byte>& bytes) {
+    while (!hasEnded && bytes.size() > 0) {
+      auto c = char(bytes[0]);
+      bytes = bytes.slice(1, bytes.size());
+      if (said.size() >= MAX_WS_HEADER_BYTES) refuse("a handshake that does not end");
+      isOne = isOne && isInPlace(c);
+      hasEnded = c == '\n' && lineBytes == 0;
+      if (c == '\n') lineBytes = 0;
+      else if (c != '\r') ++lineBytes;
+      said.add(c);
+    }
+    return isOne;
+  }
+
+  bool isDone() const { return hasEnded; }
+
+  // Of another answer, with what came of its body.
+  [[noreturn]] void complain(kj::ArrayPtr<const kj::byte> body) const {
+    const auto versionBytes = START.size() - CODE_BYTES - 1;
+    auto text = kj::heapString(said);
+    if (said.size() < START.size() || !text.startsWith("HTTP/1.")) refuse("what is no HTTP");
+    auto code = kj::heapString(said.slice(versionBytes, versionBytes + CODE_BYTES));
+    auto about = body.size() == 0 ? kj::String()
+        : kj::str(": `", shorten(kj::heapString(body.asChars())), "`");
+    kj::throwFatalException(badInput(kj::str("HTTP ", code, ", and not a WebSocket", about)));
+  }
+
+ private:
+  static constexpr kj::StringPtr START = "HTTP/1.1 101 "_kj;
+  static constexpr size_t CODE_BYTES = 3;
+
+  bool isInPlace(char c) const {
+    auto i = said.size();
+    bool isAfterReturn = i > 0 && said.back() == '\r';
+    return (i >= START.size() || c == START[i]) && isAfterReturn == (c == '\n');
+  }
+
+  kj::Vector<char> said;
+  size_t lineBytes = 0;
+  bool isOne = true, hasEnded = false;
+};
+
 class FrameReadGuard final: public ReadGuard {
  public:
   FrameReadGuard(kj::Own<kj::AsyncIoStream> inner, kj::Timer& timer)
@@ -58,18 +111,26 @@ class FrameReadGuard final: public ReadGuard {
 
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override {
     constexpr size_t AT_ONCE = 4096;
-    auto size = co_await inner->tryRead(buffer, minBytes,
-                                        kj::max(minBytes, kj::min(maxBytes, AT_ONCE)));
-    look(kj::arrayPtr(static_cast<const kj::byte*>(buffer), size));
+    auto most = kj::max(minBytes, kj::min(maxBytes, AT_ONCE));
+    auto size = co_await inner->tryRead(buffer, minBytes, most);
+    auto bytes = kj::arrayPtr(static_cast<const kj::byte*>(buffer), size);
+    if (!handshake.isDone() && !handshake.take(bytes)) {
+      // Nobody else sees any of it: it might be taken for a handshake.
+      while (!handshake.isDone() && size > 0) {
+        size = co_await inner->tryRead(buffer, 1, most);
+        bytes = kj::arrayPtr(static_cast<const kj::byte*>(buffer), size);
+        handshake.take(bytes);
+      }
+      handshake.complain(bytes);
+    }
+    look(bytes);
     co_return size;
   }
 
  private:
   void look(kj::ArrayPtr<const kj::byte> bytes) {
     while (bytes.size() > 0) {
-      if (ended < 4) {
-        bytes = lookAtHandshake(bytes);
-      } else if (payload > 0) {
+      if (payload > 0) {
         auto skipped = kj::min(payload, uint64_t(bytes.size()));
         payload -= skipped;
         bytes = bytes.slice(skipped, bytes.size());
@@ -79,18 +140,6 @@ class FrameReadGuard final: public ReadGuard {
         lookAtHead();
       }
     }
-  }
-
-  // Up to an empty line.
-  kj::ArrayPtr<const kj::byte> lookAtHandshake(kj::ArrayPtr<const kj::byte> bytes) {
-    constexpr kj::StringPtr END = "\r\n\r\n"_kj;
-    size_t i = 0;
-    while (i < bytes.size() && ended < END.size()) {
-      auto c = bytes[i++];
-      ended = c == kj::byte(END[ended]) ? ended + 1 : c == '\r' ? 1 : 0;
-      if (++handshakeBytes > MAX_WS_HEADER_BYTES) refuse("a handshake that does not end");
-    }
-    return bytes.slice(i, bytes.size());
   }
 
   void lookAtHead() {
@@ -108,6 +157,11 @@ class FrameReadGuard final: public ReadGuard {
     }
     bool isFinal = head[0] & 0x80, isControl = head[0] & 0x08;
     if (isControl) return countControl();
+    messageBytes += payload;
+    if (payload > MAX_WS_MESSAGE_BYTES || messageBytes > MAX_WS_MESSAGE_BYTES) {
+      refuse("a message that is too long");
+    }
+    if (isFinal) messageBytes = 0;
     pieces = isFinal ? 0 : pieces + 1;
     if (!isFinal && payload == 0) refuse("an empty piece of a message");
     if (pieces > MAX_WS_PIECES) refuse("a message in too many pieces");
@@ -122,17 +176,13 @@ class FrameReadGuard final: public ReadGuard {
     if (++control > MAX_WS_CONTROL_BURST) refuse("too many pings, pongs or closes");
   }
 
-  [[noreturn]] static void refuse(kj::StringPtr what) {
-    kj::throwFatalException(badInput(kj::str("it sends ", what)));
-  }
-
   kj::Timer& timer;
-  size_t ended = 0;  // bytes of the empty line that ends the handshake
-  size_t handshakeBytes = 0;
+  Handshake handshake;
   kj::byte head[10] = {};
   size_t headBytes = 0;
   uint64_t payload = 0;  // left of the current frame
   kj::uint pieces = 0;
+  uint64_t messageBytes = 0;  // of the pieces up to now
   uint64_t control = 0;
   kj::TimePoint refilled;
 };

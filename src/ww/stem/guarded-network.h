@@ -17,7 +17,10 @@ constexpr uint64_t PROVIDER_BYTES_PER_SECOND = 1 << 20;
 kj::Own<kj::AsyncIoStream> throttle(kj::Own<kj::AsyncIoStream> inner, kj::Timer& timer);
 
 // For a client's WebSocket, from its HTTP handshake on. A read rejects once the peer sends
-// - more than MAX_WS_HEADER_BYTES as the handshake's answer,
+// - as the handshake's answer anything but `HTTP/1.1 101` with lines that end in CR and LF, or more
+//   than MAX_WS_HEADER_BYTES of it: who reads sees nothing of another answer, which the exception
+//   tells, and never two answers,
+// - a message of more than MAX_WS_MESSAGE_BYTES,
 // - pings, pongs and closes faster than one a second in the long run (MAX_WS_CONTROL_BURST at
 //   once),
 // - pieces of a message that are empty, or more than MAX_WS_PIECES of one.
@@ -25,6 +28,7 @@ kj::Own<kj::AsyncIoStream> throttle(kj::Own<kj::AsyncIoStream> inner, kj::Timer&
 kj::Own<kj::AsyncIoStream> guardFrames(kj::Own<kj::AsyncIoStream> inner, kj::Timer& timer);
 
 constexpr size_t MAX_WS_HEADER_BYTES = 8 << 10;
+constexpr uint64_t MAX_WS_MESSAGE_BYTES = 2 << 20;
 constexpr kj::uint MAX_WS_CONTROL_BURST = 16;
 constexpr kj::uint MAX_WS_PIECES = 1024;
 

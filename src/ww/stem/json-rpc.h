@@ -63,7 +63,7 @@ class JsonRpc {
   // Dropping the promise gives the call up. Any number at a time.
   virtual kj::Promise<RpcAnswer> call(kj::StringPtr method, kj::String params) = 0;
 
-  // Resolves when the provider has pushed something: `result` of a notification of eth_subscribe.
+  // Resolves when the provider has pushed something: the whole message, of eth_subscribe or none.
   // Where a provider does not push, never. One at a time; what came before the call waits, as
   // many as are kept. Rejects when the connection is lost: what was pushed then is lost too.
   virtual kj::Promise<kj::Own<Json>> nextPushed() = 0;

@@ -22,7 +22,7 @@ KJ_TEST("what it is reached by, and its name without what may be secret") {
   auto wss = ProviderUrl::parse("wss://host.example/v2/key-of-mine?token=abcdefghij#x");
   KJ_EXPECT(wss.isWebSocket && wss.name == "wss://host.example");
   KJ_EXPECT(wss.url == "https://host.example/v2/key-of-mine?token=abcdefghij", wss.url);
-  KJ_EXPECT(kj::strArray(wss.secrets, " ") == "key-of-mine abcdefghij");
+  KJ_EXPECT(kj::strArray(wss.secrets, " ") == "token=abcdefghij key-of-mine abcdefghij");
   KJ_EXPECT(ProviderUrl::parse("ws://[::1]:8546/x").name == "ws://[::1]:8546");
 }
 
@@ -62,6 +62,44 @@ KJ_TEST("what it says of its own URL is left out of what is told") {
   KJ_EXPECT(refused.get<RpcRefusal>().message == "no ..., nor ..., key-of-min");
   KJ_EXPECT_THROW_MESSAGE("xxx...`", rpc.call("long", kj::str("[]")).wait(waitScope));
   KJ_EXPECT_THROW_MESSAGE("cannot POST /v2/...?...", rpc.call("x", kj::str("[]")).wait(waitScope));
+}
+
+// Says what an HTTP server says of a page that it does not have.
+class EchoingRpc final: public JsonRpc {
+ public:
+  explicit EchoingRpc(kj::String path): path(kj::mv(path)) {}
+  kj::Promise<RpcAnswer> call(kj::StringPtr, kj::String) override {
+    return badInput(kj::str("Cannot POST ", path));
+  }
+  kj::Promise<kj::Own<Json>> nextPushed() override { return kj::NEVER_DONE; }
+  bool canPush() const override { return false; }
+
+ private:
+  kj::String path;
+};
+
+KJ_TEST("a key that is encoded in part is left out too, as it is sent and as it is meant") {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope(loop);
+  struct { kj::StringPtr url, told; } CASES[] = {
+    {"http://h/v2/SEC%2FRETab==12345"_kj, "/v2/SEC%2FRETab==12345"_kj},
+    {"http://h/v2/SEC%2FRETab==12345"_kj, "/v2/SEC/RETab==12345"_kj},
+    {"http://h/v2/SEC%2FRETab%3D%3D12345"_kj, "/v2/SEC%2FRETab%3D%3D12345"_kj},
+    {"http://h/?apikey=SECRET+ab%2B12345"_kj, "/?apikey=SECRET+ab%2B12345"_kj},
+    {"http://h/?apikey=SECRET+ab%2B12345"_kj, "/?apikey=SECRET ab+12345"_kj},
+  };
+  for (auto& c: CASES) {
+    DiscreetRpc rpc(kj::heap<EchoingRpc>(kj::str(c.told)), ProviderUrl::parse(c.url).secrets);
+    kj::String why;
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+      rpc.call("x", kj::str("[]")).wait(waitScope);
+    })) {
+      why = kj::str(e->getDescription());
+    }
+    for (auto piece: {"SEC", "RET", "12345"}) {
+      KJ_EXPECT(strstr(why.cStr(), piece) == nullptr, c.url, why);
+    }
+  }
 }
 
 }  // namespace

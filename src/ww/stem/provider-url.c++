@@ -39,26 +39,42 @@ void requireHost(kj::StringPtr host) {
   if (host.size() == 0 || host.startsWith(":")) refuse("has no host");
 }
 
+// The parts of its path and query, decoded, encoded, and as they are sent: a server may tell of
+// any.
 kj::Array<kj::String> secretsOf(const kj::Url& url) {
   kj::Vector<kj::String> found;
-  auto add = [&](kj::StringPtr text) {
-    if (text.size() >= SHORTEST_SECRET) found.add(kj::str(text));
+  auto add = [&](kj::ArrayPtr<const char> text) {
+    if (text.size() >= SHORTEST_SECRET) found.add(kj::heapString(text));
   };
-  for (auto& part: url.path) add(part);
+  auto addDecoded = [&](kj::StringPtr text) {
+    add(text);
+    if (text.size() >= SHORTEST_SECRET) add(kj::encodeUriComponent(text));
+  };
+  for (auto& part: url.path) addDecoded(part);
   for (auto& parameter: url.query) {
-    add(parameter.name);
-    add(parameter.value);
+    addDecoded(parameter.name);
+    addDecoded(parameter.value);
   }
-  // As it stands in the URL, where that differs.
-  auto all = found.size();
-  for (size_t i = 0; i < all; i++) {
-    auto encoded = kj::encodeUriComponent(found[i]);
-    if (encoded != found[i]) found.add(kj::mv(encoded));
+  auto sent = url.toString(kj::Url::HTTP_REQUEST);  // without the host
+  for (size_t begin = 0, i = 0; i <= sent.size(); i++) {
+    if (i < sent.size() && sent[i] != '/' && sent[i] != '?' && sent[i] != '&') continue;
+    auto part = sent.asArray().slice(begin, i);
+    add(part);
+    for (size_t j = 0; j < part.size(); j++) {
+      if (part[j] != '=') continue;
+      add(part.slice(j + 1, part.size()));
+      break;
+    }
+    begin = i + 1;
   }
   std::sort(found.begin(), found.end(), [](const kj::String& a, const kj::String& b) {
-    return a.size() > b.size();
+    return a.size() != b.size() ? a.size() > b.size() : a < b;
   });
-  return found.releaseAsArray();
+  kj::Vector<kj::String> once;
+  for (auto& text: found) {
+    if (once.empty() || once.back() != text) once.add(kj::mv(text));
+  }
+  return once.releaseAsArray();
 }
 
 }  // namespace

@@ -23,10 +23,19 @@ bool Vote::operator==(const Vote& other) const {
 }
 
 kj::Maybe<uint64_t> heightOf(kj::ArrayPtr<const uint64_t> finals, kj::uint quorum) {
-  if (quorum == 0 || finals.size() < quorum) return nullptr;
+  auto heights = heightsOf(finals, quorum);
+  if (heights.size() == 0) return nullptr;
+  return heights[0];
+}
+
+kj::Array<uint64_t> heightsOf(kj::ArrayPtr<const uint64_t> finals, kj::uint quorum) {
+  kj::Vector<uint64_t> heights;
   auto sorted = kj::heapArray<uint64_t>(finals);
   std::sort(sorted.begin(), sorted.end(), [](uint64_t a, uint64_t b) { return a > b; });
-  return sorted[quorum - 1];
+  for (size_t i = quorum; quorum > 0 && i <= sorted.size() && i < 2 * quorum; i++) {
+    if (heights.empty() || sorted[i - 1] < heights.back()) heights.add(sorted[i - 1]);
+  }
+  return heights.releaseAsArray();
 }
 
 namespace {

@@ -21,6 +21,11 @@ struct Vote {
 // The highest block that `quorum` of them have reached. `finals`: one of each provider that tells.
 kj::Maybe<uint64_t> heightOf(kj::ArrayPtr<const uint64_t> finals, kj::uint quorum);
 
+// The heights at which `quorum` of them may agree, whoever lies of fewer: that one first, and below
+// it those that more have reached, in turn, each once. The last is one that as many honest ones
+// have reached, even where all of the liars claim the highest. Empty: too few tell.
+kj::Array<uint64_t> heightsOf(kj::ArrayPtr<const uint64_t> finals, kj::uint quorum);
+
 // The index of one of the votes that `quorum` of them are equal to; nothing while there are fewer,
 // or if that is so of two that differ. Null: no vote yet.
 kj::Maybe<size_t> agreedAmong(kj::ArrayPtr<const kj::Maybe<Vote>> votes, kj::uint quorum);

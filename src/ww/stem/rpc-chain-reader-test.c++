@@ -115,6 +115,38 @@ KJ_TEST("what is pushed are events and blocks; a lost connection is made anew") 
   KJ_EXPECT(again.wait(f.waitScope) == nullptr);
 }
 
+KJ_TEST("an event with a number that no head can have is refused") {
+  Fixture f(true);
+  f.chain.mine(1);
+  KJ_EXPECT(!f.reader->nextHint().poll(f.waitScope));
+  auto& log = f.chain.logsOf(1)[0];
+  for (auto seq: {MAX_SEQ, MAX_SEQ + 1, ~uint64_t(0)}) {
+    f.service.pushLog(HeadLog{{seq, nullptr}, log.block, 0, false});
+    auto hint = f.reader->nextHint();
+    if (seq == MAX_SEQ) {
+      KJ_EXPECT(KJ_ASSERT_NONNULL(hint.wait(f.waitScope)).head.seq == seq);
+    } else {
+      auto why = f.failureOf(kj::mv(hint));
+      KJ_EXPECT(why.startsWith("the contract's head has number "), why);
+      KJ_EXPECT(!f.reader->nextHint().poll(f.waitScope));  // it subscribes anew
+    }
+  }
+}
+
+KJ_TEST("a connection on which a call was not answered in time is read no longer") {
+  Fixture f(true);
+  KJ_EXPECT(!f.reader->nextHint().poll(f.waitScope));
+  auto hint = f.reader->nextHint();
+  f.fault(Fault::SILENCE);
+  KJ_EXPECT(f.failureOf(f.reader->chainId()) != "");
+  KJ_EXPECT(f.failureOf(kj::mv(hint)) != "");
+  f.fault(Fault::NONE);
+  f.service.pushBlock();
+  f.waitScope.poll();
+  KJ_EXPECT(f.failureOf(f.reader->chainId()) == "");  // over a new one
+  KJ_EXPECT(f.service.sockets == 2);
+}
+
 KJ_TEST("pushes that nobody takes are few") {
   Fixture f(true);
   KJ_EXPECT(!f.reader->nextHint().poll(f.waitScope));

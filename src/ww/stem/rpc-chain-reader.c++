@@ -46,13 +46,7 @@ kj::Maybe<HeadLog> readLog(kj::StringPtr method, Json::Value log, const EthAddre
     auto first = asText(topics->getArray()[0]);
     if (first == nullptr || KJ_ASSERT_NONNULL(first) != HEAD_UPDATED_TOPIC) return nullptr;
     auto seq = need(method, "topics", asText(topics->getArray()[1]));
-    auto bytes = need(method, "topics", parseHexData(seq));
-    constexpr size_t WORD = 32, NUMBER = sizeof(uint64_t);
-    if (bytes.size() != WORD) refuse(method, "the answer has no good `topics`");
-    for (auto b: bytes.slice(0, WORD - NUMBER)) {
-      if (b != 0) refuse(method, "the answer has no good `topics`");
-    }
-    for (auto b: bytes.slice(WORD - NUMBER, WORD)) result.head.seq = result.head.seq << 8 | b;
+    result.head.seq = decodeSeq(need(method, "topics", parseHexData(seq)));
   } else {
     return nullptr;
   }

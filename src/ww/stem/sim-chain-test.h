@@ -3,6 +3,7 @@
 // tells them to.
 
 #include <kj/debug.h>
+#include <kj/timer.h>
 #include <kj/vector.h>
 #include <ww/base/error.h>
 #include <ww/stem/chain-reader.h>
@@ -72,14 +73,15 @@ class SimChain {
 
 class SimReader final: public ChainReader {
  public:
-  SimReader(SimChain& chain, kj::StringPtr name): chain(&chain), name(name) {}
+  SimReader(SimChain& chain, kj::StringPtr name, kj::Timer& timer)
+      : chain(&chain), name(name), timer(timer) {}
 
   SimChain* chain;
   uint64_t lag = 0;                        // blocks behind
   kj::Maybe<uint64_t> frozenAt;            // its latest block, from now on
-  kj::Maybe<uint64_t> finalAt;             // its final block, likewise
+  kj::Maybe<uint64_t> finalAt;             // its final block, likewise: of the chain, or made up
   kj::uint failures = 0;                   // of the next calls
-  bool isSilent = false;                   // no call is answered
+  bool isSilent = false;                   // no call is answered in time
   bool hasContract = true;
   uint64_t id = SimChain::ID;
   kj::Maybe<kj::String> lacks;             // of finality
@@ -88,9 +90,12 @@ class SimReader final: public ChainReader {
   bool isPruned = false;                   // it gives no head of any block
   kj::Maybe<StemHead> forgedHead;          // said of every block
   bool hidesLogs = false;
+  kj::Maybe<uint64_t> statesKept;          // of blocks below its latest, whose heads it gives
   kj::uint slowness = 0;                   // events more, before a call is answered
+  kj::Duration delay = 0 * kj::SECONDS;    // likewise, of each call; a view is two
   kj::Maybe<kj::ForkedPromise<void>> viewsAfter;   // no view is answered before
   kj::Maybe<kj::ForkedPromise<void>> blocksAfter;  // nor which block is at a height
+  kj::Maybe<kj::ForkedPromise<void>> logsAfter;    // nor which events there were
   kj::uint calls = 0;
 
   void push(kj::Maybe<HeadLog> hint) {
@@ -112,11 +117,16 @@ class SimReader final: public ChainReader {
   kj::Promise<kj::OneOf<ChainView, NotOffered>> view(const Finality& asked) override {
     auto finality = asked;
     co_await opened(viewsAfter);
+    if (delay > 0 * kj::SECONDS) co_await timer.afterDelay(delay);
     co_return co_await answer([this, finality]() -> kj::OneOf<ChainView, NotOffered> {
       KJ_IF_MAYBE(what, lacks) return NotOffered{kj::str(*what)};
       ChainView view{chain->refAt(latest()), nullptr};
       if (latest() >= finality.depth) view.final = chain->refAt(latest() - finality.depth);
-      KJ_IF_MAYBE(number, finalAt) view.final = chain->refAt(*number);
+      KJ_IF_MAYBE(number, finalAt) {
+        bool isMadeUp = *number > chain->latest();
+        view.final = isMadeUp ? BlockRef{*number, {}} : chain->refAt(*number);
+        if (*number > view.latest.number) view.latest = KJ_ASSERT_NONNULL(view.final);
+      }
       KJ_IF_MAYBE(block, view.final) {
         if (forgesFinalHash) block->hash.bytes.fill(9);
       }
@@ -138,6 +148,10 @@ class SimReader final: public ChainReader {
     return answer([this, hash]() -> kj::Maybe<StemHead> {
       auto number = chain->find(hash);
       if (number == nullptr) kj::throwFatalException(badInput("there is no such block"));
+      auto depth = latest() - kj::min(latest(), KJ_ASSERT_NONNULL(number));
+      if (depth > statesKept.orDefault(kj::maxValue)) {
+        kj::throwFatalException(badInput("missing trie node"));
+      }
       if (isPruned) kj::throwFatalException(badInput("header not found"));
       if (!hasContract) return nullptr;
       KJ_IF_MAYBE(forged, forgedHead) return forged->clone();
@@ -146,7 +160,8 @@ class SimReader final: public ChainReader {
   }
 
   kj::Promise<kj::Array<HeadLog>> logs(uint64_t from, uint64_t to) override {
-    return answer([this, from, to]() {
+    co_await opened(logsAfter);
+    co_return co_await answer([this, from, to]() {
       kj::Vector<HeadLog> found;
       for (auto i = from; i <= to && i <= latest() && !hidesLogs; i++) {
         for (auto& log: chain->logsOf(i)) {
@@ -176,6 +191,7 @@ class SimReader final: public ChainReader {
 
  private:
   const kj::StringPtr name;
+  kj::Timer& timer;
   kj::Vector<kj::Maybe<HeadLog>> hints;
   bool isLost = false;
   kj::Own<kj::PromiseFulfiller<void>> waiting;
@@ -190,7 +206,9 @@ class SimReader final: public ChainReader {
     return kj::READY_NOW;
   }
 
-  static kj::Promise<void> after(kj::uint events) {
+  kj::Promise<void> wait() {
+    if (delay > 0 * kj::SECONDS) co_await timer.afterDelay(delay);
+    auto events = slowness;
     for (kj::uint i = 0; i <= events; i++) co_await kj::evalLater([]() {});
   }
 
@@ -198,8 +216,12 @@ class SimReader final: public ChainReader {
   template <typename Code>
   auto answer(Code code) -> kj::Promise<decltype(code())> {
     ++calls;
-    if (isSilent) return kj::NEVER_DONE;
-    return after(slowness).then([this, code = kj::mv(code)]() mutable -> decltype(code()) {
+    if (isSilent) {
+      return timer.afterDelay(10 * kj::SECONDS).then([]() -> decltype(code()) {
+        kj::throwFatalException(badInput("no answer within 10s"));
+      });
+    }
+    return wait().then([this, code = kj::mv(code)]() mutable -> decltype(code()) {
       if (failures > 0) {
         --failures;
         kj::throwFatalException(badInput("it fails, as it was told to"));

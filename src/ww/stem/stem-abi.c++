@@ -42,6 +42,10 @@ class Words {
     return kj::heapArray<const kj::byte>(rest.slice(0, size));
   }
 
+  [[noreturn]] static void refuse(kj::StringPtr why) {
+    kj::throwFatalException(badInput(kj::str("this is no Stem contract: what it says ", why)));
+  }
+
  private:
   kj::ArrayPtr<const kj::byte> data;
 
@@ -49,22 +53,22 @@ class Words {
     if (data.size() / WORD_BYTES <= index) refuse("is too short");
     return data.slice(index * WORD_BYTES, (index + 1) * WORD_BYTES);
   }
-
-  [[noreturn]] static void refuse(kj::StringPtr why) {
-    kj::throwFatalException(badInput(kj::str("this is no Stem contract: what it says ", why)));
-  }
 };
 
 }  // namespace
 
 StemHead decodeHead(kj::ArrayPtr<const kj::byte> data) {
-  Words words(data);
-  auto seq = words.number(0);
+  return {decodeSeq(data.slice(0, kj::min(data.size(), WORD_BYTES))), Words(data).bytes(1, 2)};
+}
+
+uint64_t decodeSeq(kj::ArrayPtr<const kj::byte> word) {
+  if (word.size() > WORD_BYTES) Words::refuse("is too long");
+  auto seq = Words(word).number(0);
   if (seq > MAX_SEQ) {
     kj::throwFatalException(badInput(kj::str("the contract's head has number ", seq,
                                              "; the limit is ", MAX_SEQ)));
   }
-  return {seq, words.bytes(1, 2)};
+  return seq;
 }
 
 kj::Array<const kj::byte> decodeHeadValue(kj::ArrayPtr<const kj::byte> data) {

@@ -10,6 +10,9 @@ namespace ww {
 // than MAX_HEAD_BYTES.
 StemHead decodeHead(kj::ArrayPtr<const kj::byte> data);
 
+// The number of a HeadUpdated event, one word. Throws for one that no head can have.
+uint64_t decodeSeq(kj::ArrayPtr<const kj::byte> word);
+
 // The value of a HeadUpdated event's data: (bytes cid). Likewise.
 kj::Array<const kj::byte> decodeHeadValue(kj::ArrayPtr<const kj::byte> data);
 

@@ -6,10 +6,6 @@
 namespace ww {
 namespace {
 
-constexpr kj::Duration WATCH_INTERVAL = 100 * kj::MILLISECONDS;
-
-constexpr size_t MAX_CALLS = 64;  // that wait for their answers
-
 kj::Exception lost(kj::StringPtr why) {
   return KJ_EXCEPTION(DISCONNECTED, kj::str("the connection is lost: ", why));
 }
@@ -19,9 +15,9 @@ kj::Exception lost(kj::StringPtr why) {
 // Until something fails: then all its calls do, and it is good for nothing more.
 class WebSocketRpc::Connection final: public kj::Refcounted {
  public:
-  Connection(kj::Own<kj::WebSocket> socket, kj::Timer& timer,
+  Connection(kj::Own<kj::WebSocket> socket,
              kj::Function<void(kj::Own<Json>, size_t)> onPushed)
-      : socket(kj::mv(socket)), timer(timer), onPushed(kj::mv(onPushed)),
+      : socket(kj::mv(socket)), onPushed(kj::mv(onPushed)),
         reading(read().catch_([this](kj::Exception&& e) { fail(kj::mv(e)); })
                     .eagerlyEvaluate(nullptr)) {}
 
@@ -35,21 +31,24 @@ class WebSocketRpc::Connection final: public kj::Refcounted {
     sending = sending.then([this, text = kj::mv(text)]() mutable {
       auto sent = socket->send(text.asArray());
       return sent.attach(kj::mv(text));
-    }).catch_([this](kj::Exception&& e) { fail(kj::mv(e)); }).eagerlyEvaluate(nullptr);
+    }).catch_([this](kj::Exception&& e) { giveUp(kj::mv(e)); }).eagerlyEvaluate(nullptr);
     return paf.promise.attach(kj::defer([self = kj::addRef(*this), id]() mutable {
       self->calls.erase(id);
     }));
   }
 
-  void giveUp(kj::StringPtr why) { fail(lost(why)); }
+  // Nothing is read of it from then on. Not from within a read.
+  void giveUp(kj::Exception&& why) {
+    fail(kj::mv(why));
+    reading = nullptr;
+  }
 
   void onLost(kj::Function<void(const kj::Exception&)> told) { this->told = kj::mv(told); }
 
  private:
   kj::Promise<void> read() {
     for (;;) {
-      auto message = co_await socket->receive(MAX_ANSWER_BYTES)
-          .exclusiveJoin(untilTooMuch(socket->receivedByteCount() + 2 * MAX_ANSWER_BYTES));
+      auto message = co_await socket->receive(MAX_ANSWER_BYTES);
       KJ_SWITCH_ONEOF(message) {
         KJ_CASE_ONEOF(text, kj::String) { take(kj::heap<Json>(text), text.size()); }
         KJ_CASE_ONEOF(bytes, kj::Array<kj::byte>) {
@@ -61,12 +60,6 @@ class WebSocketRpc::Connection final: public kj::Refcounted {
         }
       }
     }
-  }
-
-  // Of bytes that are no whole message yet: pieces that are empty cost memory too, and more of it.
-  kj::Promise<kj::WebSocket::Message> untilTooMuch(uint64_t most) {
-    while (socket->receivedByteCount() < most) co_await timer.afterDelay(WATCH_INTERVAL);
-    kj::throwFatalException(lost("so much came, and no message"));
   }
 
   void take(kj::Own<Json> message, size_t bytes) {
@@ -89,7 +82,6 @@ class WebSocketRpc::Connection final: public kj::Refcounted {
   }
 
   kj::Own<kj::WebSocket> socket;
-  kj::Timer& timer;
   kj::Function<void(kj::Own<Json>, size_t bytes)> onPushed;
   kj::Maybe<kj::Function<void(const kj::Exception&)>> told;
   kj::Maybe<kj::Exception> failure;
@@ -107,7 +99,7 @@ kj::Promise<RpcAnswer> WebSocketRpc::call(kj::StringPtr method, kj::String param
   auto answer = callOver(method, kj::mv(params));
   return answer.exclusiveJoin(timer.afterDelay(TIMEOUT).then([this]() -> RpcAnswer {
     // Nobody may be there any more: the next call makes a new one.
-    KJ_IF_MAYBE(c, connection) (*c)->giveUp("a call was not answered in time");
+    KJ_IF_MAYBE(c, connection) (*c)->giveUp(lost("a call was not answered in time"));
     kj::throwFatalException(badInput(kj::str("no answer within ", TIMEOUT)));
   }));
 }
@@ -141,7 +133,7 @@ kj::Promise<void> WebSocketRpc::open() {
   auto response = co_await client.openWebSocket(url, headers);
   KJ_SWITCH_ONEOF(response.webSocketOrBody) {
     KJ_CASE_ONEOF(socket, kj::Own<kj::WebSocket>) {
-      auto made = kj::refcounted<Connection>(kj::mv(socket), timer,
+      auto made = kj::refcounted<Connection>(kj::mv(socket),
                                              [this](kj::Own<Json> message, size_t bytes) {
         push(kj::mv(message), bytes);
       });

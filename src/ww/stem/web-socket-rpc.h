@@ -1,8 +1,9 @@
 #pragma once
 // JSON-RPC over one WebSocket, which is opened by the first call, and anew by the first call after
 // it was lost. What is pushed waits, a bounded number of them: more tell nothing that the first did
-// not, since all of it is only a hint to look. What never becomes a message ends the connection, as
-// does a call that is not answered in time. How fast it is read is for the network below to bound.
+// not, since all of it is only a hint to look. A call that is not answered in time ends the
+// connection. How fast it is read, and what never becomes a message, is for the network below to
+// bound.
 
 #include <deque>
 #include <kj/compat/http.h>
@@ -15,6 +16,7 @@ namespace ww {
 class WebSocketRpc final: public JsonRpc {
  public:
   static constexpr kj::Duration TIMEOUT = 10 * kj::SECONDS;  // of a call, in all
+  static constexpr size_t MAX_CALLS = 64;                    // that wait; more are refused
   static constexpr size_t MAX_PUSHED = 256;                  // that wait; the oldest go
   static constexpr size_t MAX_PUSHED_BYTES = 256 << 10;      // likewise, but for the newest
 
