@@ -31,11 +31,22 @@ class Idle {
 
   size_t count() const { return processes.size(); }
 
+  void end() {
+    while (!processes.empty()) {
+      processes.back().killRequest().send().wait(node.waitScope);
+      processes.removeLast();
+    }
+  }
+
+  void rest(kj::Duration time) {
+    node.io.provider->getTimer().afterDelay(time).wait(node.waitScope);
+  }
+
   // Of a core, while nothing happens.
   double percentBusy() {
     constexpr int SECONDS = 5;
     auto before = processorSeconds();
-    node.io.provider->getTimer().afterDelay(SECONDS * kj::SECONDS).wait(node.waitScope);
+    rest(SECONDS * kj::SECONDS);
     return (processorSeconds() - before) / SECONDS * 100;
   }
 
@@ -95,6 +106,11 @@ void benchIdle(Report& report) {
   auto count = idle.count();
   report.add({kj::str(count, " idle cells, for 5 s"), Unit::PERCENT, idle.percentBusy(),
               Ceiling{kj::str("none"), 0, Unit::COUNT}, {Target::Of::MOST, 0.1}});
+  idle.end();
+  idle.rest(10 * kj::SECONDS);
+  report.add({kj::str("what ", count, " cells leave, 10 s after their end"), Unit::BYTES,
+              kj::max(residentBytes() - before, 0.0),
+              Ceiling{kj::str("what they had"), held.all, Unit::BYTES}, {}});
 }
 
 }  // namespace ww::bench

@@ -91,6 +91,7 @@ impl Cell {
         let store = new_store(engine, state, &options, ticks.clone(), progress.clone());
         let run = run(store, runnable.clone(), options.footprint, progress.instantiated.clone());
         let run = Box::pin(run);
+        ticks.on_cell_begun();
         let cell_waker = Arc::new(waker);
         Cell {
             run: Some(run),
@@ -174,6 +175,7 @@ impl Drop for Cell {
     fn drop(&mut self) {
         self.cell_waker.disarm();
         self.finish();
+        self.ticks.on_cell_ended();
     }
 }
 

@@ -25,6 +25,7 @@ mod pool;
 mod shape;
 mod streams;
 mod ticker;
+mod trim;
 mod waker;
 
 use budget::WwBudget;

@@ -4,7 +4,7 @@
 use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Of one memory, so much stays with its place when its cell has ended, if the cell had touched it.
-const KEPT_MEMORY: usize = 512 << 10;
+const KEPT_MEMORY: usize = 128 << 10;
 const KEPT_TABLE: usize = 64 << 10;
 const KEPT_STACK: usize = 32 << 10;
 

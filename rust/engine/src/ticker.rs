@@ -4,9 +4,10 @@
 //! for a while it sleeps, so that an idle node costs no processor time; the next poll wakes it.
 //! Each loop counts its polls in a place of its own: what two processors write by turns costs both.
 
+use crate::trim::{self, Census, Trim};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wasmtime::EngineWeak;
 
 /// So many ticks without a poll, and the thread sleeps.
@@ -28,6 +29,8 @@ struct Shared {
     stop: AtomicBool,
     loops: Mutex<Vec<Weak<Polls>>>,
     bell: (Mutex<()>, Condvar),
+    cells_begun: AtomicU64,
+    cells_ended: AtomicU64,
 }
 
 pub struct Ticker {
@@ -85,6 +88,17 @@ impl TickClock {
         self.shared.ticks.load(Relaxed)
     }
 
+    pub fn on_cell_begun(&self) {
+        self.shared.cells_begun.fetch_add(1, Relaxed);
+    }
+
+    pub fn on_cell_ended(&self) {
+        let before = self.shared.cells_ended.fetch_add(1, Relaxed);
+        if before % trim::MANY == 0 && self.shared.asleep.load(SeqCst) {
+            self.shared.wake();
+        }
+    }
+
     pub fn half_a_tick_ns(&self) -> u64 {
         self.shared.period.as_nanos() as u64 / 2
     }
@@ -102,6 +116,7 @@ impl Shared {
     fn run(&self, engine: EngineWeak) {
         let mut seen = 0;
         let mut idle = 0;
+        let mut trim = Trim::new(Instant::now());
         while !self.stop.load(SeqCst) {
             std::thread::sleep(self.period);
             let Some(engine) = engine.upgrade() else {
@@ -116,10 +131,26 @@ impl Shared {
             seen = begun;
             if idle >= IDLE_TICKS {
                 drop(engine);
-                self.sleep(seen);
+                self.sleep(seen, &mut trim);
                 idle = 0;
+            } else {
+                self.look_after(&mut trim);
             }
         }
+    }
+
+    /// How long until there is something to do.
+    fn look_after(&self, trim: &mut Trim) -> Option<Duration> {
+        let census = Census {
+            begun: self.cells_begun.load(Relaxed),
+            ended: self.cells_ended.load(Relaxed),
+        };
+        let due = trim.due(census, Instant::now())?;
+        if due.is_zero() {
+            trim.run(census);
+            return None;
+        }
+        Some(due)
     }
 
     /// Of all loops: those that have begun, and those that have ended.
@@ -131,12 +162,19 @@ impl Shared {
         })
     }
 
-    fn sleep(&self, seen: u64) {
-        let mut guard = self.bell.0.lock().unwrap();
-        self.asleep.store(true, SeqCst);
-        // A poll that began before `asleep` could be seen does not ring.
-        while self.polls().0 == seen && !self.stop.load(SeqCst) {
-            guard = self.bell.1.wait(guard).unwrap();
+    fn sleep(&self, seen: u64, trim: &mut Trim) {
+        loop {
+            let due = self.look_after(trim); // without the lock: it may take a while
+            let guard = self.bell.0.lock().unwrap();
+            self.asleep.store(true, SeqCst);
+            // A poll that began before `asleep` could be seen does not ring.
+            if self.polls().0 != seen || self.stop.load(SeqCst) {
+                break;
+            }
+            drop(match due {
+                Some(time) => self.bell.1.wait_timeout(guard, time).unwrap().0,
+                None => self.bell.1.wait(guard).unwrap(),
+            });
         }
         self.asleep.store(false, SeqCst);
     }

@@ -75,8 +75,12 @@ class SpareBlocks {
   }
 
   static kj::Maybe<SpareBlocks&> ofThread() {
+#ifdef __wasm__
+    static auto& all = *new SpareBlocks();  // a guest has one thread, which does not end
+#else
     static thread_local SpareBlocks all;
     if (isGone()) return nullptr;
+#endif
     return all;
   }
 
