@@ -38,7 +38,8 @@ kj::Promise<void> StemFollower::watch(Member& member) {
 
 // What its blocks are, and then one vote at most: the next look sees what came meanwhile.
 kj::Promise<void> StemFollower::look(Member& member) {
-  if (member.chainId == nullptr) {
+  // One that is alone on its chain may have been so for a moment.
+  if (member.chainId == nullptr || !isComparable(member)) {
     auto id = co_await member.reader->chainId();
     if (!isMeant(member, id)) co_return;
     member.chainId = id;
