@@ -3,6 +3,7 @@
 BUILD_DIR ?= build
 export BUILD_DIR
 export SAN
+export STOCK
 
 .PHONY: help build run test guests lint bench fuzz-smoke clean
 

@@ -79,10 +79,15 @@ where
         if let Poll::Ready(end) = closed {
             return Err(end.err().unwrap_or_else(|| gone("the host closed the connection")));
         }
-        if woken.take() && !poll_once {
+        let has_more = woken.take();
+        if has_more && !poll_once {
             continue;
         }
+        // With neither end parked, what came is still to be seen to, however seldom it polls.
         if !sleeper.sleep() {
+            if has_more {
+                continue;
+            }
             return Err(gone("nothing left to wait for"));
         }
     }
