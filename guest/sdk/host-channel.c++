@@ -75,8 +75,10 @@ EventPort::Source::Pollables HostChannel::waitsFor() {
 }
 
 void HostChannel::onReady() {
-  if (full) hasOutput = true;  // written by the next beforeWait()
-  full = false;
+  if (full) {
+    full = false;
+    KJ_IF_MAYBE(u, user) u->onWritable();
+  }
   if (!wantsInput) return;
   wantsInput = false;
   KJ_IF_MAYBE(u, user) u->onReadable();
