@@ -3,7 +3,6 @@
 BUILD_DIR ?= build
 export BUILD_DIR
 export SAN
-export STOCK
 
 .PHONY: help build run test guests lint bench fuzz-smoke clean
 

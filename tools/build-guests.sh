@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # build-guests.sh [BUILD_DIR]: the guests, their components and the images in examples/images/.
-# STOCK, where it names guests: with Cap'n Proto's own network in them.
 . "$(dirname "$0")/common.sh"
 
 build=${1:-$WW_ROOT/build/guests}
@@ -11,14 +10,11 @@ mkdir -p "$build"
 wasm_opt=$("$WW_ROOT/tools/fetch-binaryen.sh")
 
 flags=$(content_key cmake/guest-flags.txt cmake/wasm32-wasi.cmake --)
-stock=OFF
-case ${STOCK:-} in *guests*) stock=ON ;; esac
-stamp="$WW_ROOT $capnp_host $capnp_guest $wasm_opt $flags $stock"
+stamp="$WW_ROOT $capnp_host $capnp_guest $wasm_opt $flags"
 if [ ! -f "$build/build.ninja" ] || [ "$(cat "$build/.configured" 2>/dev/null)" != "$stamp" ]; then
   say "configuring the guests"
   quietly "$build/configure.log" cmake --fresh -S "$WW_ROOT/guest" -B "$build" -G Ninja \
     -DCMAKE_TOOLCHAIN_FILE="$WW_ROOT/cmake/wasm32-wasi.cmake" \
-    -DWW_STOCK_NETWORK="$stock" \
     -DWW_CAPNP_HOST="$capnp_host" -DWW_CAPNP_GUEST="$capnp_guest" \
     -DWW_COMPONENTIZE="$(cd "$build" && pwd)/ww-componentize" -DWW_WASM_OPT="$wasm_opt"
   echo "$stamp" > "$build/.configured"

@@ -2,7 +2,6 @@
 # build.sh [TARGET...]: sets everything up, builds the guests and then the host, in build/.
 # BUILD_DIR and CMAKE_ARGS can be given in the environment. SAN=address: the host is built once more,
 # in build/address, under AddressSanitizer and UndefinedBehaviorSanitizer; the guests are the same.
-# STOCK="guests host", or one of them: Cap'n Proto's own network at that end of the links of cells.
 . "$(dirname "$0")/common.sh"
 
 build=${BUILD_DIR:-$WW_ROOT/build}
@@ -11,7 +10,6 @@ san=${SAN:-}
 "$WW_ROOT/tools/setup.sh"
 capnp=$("$WW_ROOT/tools/build-capnp-host.sh")
 "$WW_ROOT/tools/build-guests.sh" "$build/guests"
-case ${STOCK:-} in *host*) CMAKE_ARGS="${CMAKE_ARGS:-} -DWW_STOCK_NETWORK=ON" ;; esac
 if [ -n "$san" ]; then
   mkdir -p "$build/$san"
   ln -sfn ../guests "$build/$san/guests"

@@ -4,7 +4,6 @@
 #include <capnp/serialize-async.h>
 #include <kj/debug.h>
 #include <ww/base/error.h>
-#include <ww/link/channel-stream.h>
 #include <ww/link/frame-guard.h>
 #include <ww/link/stall-watch.h>
 #include <ww/link/two-party-network.h>
@@ -120,11 +119,7 @@ class RpcLink::OverStream final: public Impl {
 
 RpcLink::RpcLink(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap,
                  kj::Timer& timer, LinkLimits limits)
-#ifdef WW_STOCK_NETWORK
-    : RpcLink(kj::heap<ChannelStream>(kj::mv(channel)), kj::mv(bootstrap), timer, limits) {}
-#else
     : impl(kj::heap<OverChannel>(kj::mv(channel), kj::mv(bootstrap), timer, limits)) {}
-#endif
 
 RpcLink::RpcLink(kj::Own<kj::AsyncIoStream> stream, capnp::Capability::Client bootstrap,
                  kj::Timer& timer, LinkLimits limits)
