@@ -47,11 +47,12 @@ impl Trim {
 
     pub fn run(&mut self, census: Census) {
         self.ended = census.ended;
-        // Safety: it has no conditions.
+        // On a thread of its own: ticks go on meanwhile. Without one it is done the next time.
         #[cfg(target_env = "gnu")]
-        unsafe {
-            malloc_trim(0);
-        }
+        let _ = std::thread::Builder::new().name("ww-trim".into()).spawn(|| {
+            // Safety: it has no conditions.
+            unsafe { malloc_trim(0) }
+        });
     }
 }
 

@@ -67,6 +67,11 @@ KJ_TEST("of recent components the last ones found are kept, in bounded memory") 
   recent.keep(bytes(COUNT, SIZE), component->addRef());
   KJ_EXPECT(recent.find(bytes(1, SIZE)) == nullptr);
   KJ_EXPECT(recent.find(bytes(0, SIZE)) != nullptr && recent.find(bytes(COUNT, SIZE)) != nullptr);
+
+  constexpr kj::byte MOST = RecentComponents::MOST;
+  for (kj::byte i = 0; i <= MOST; i++) recent.keep(bytes(i, 10), component->addRef());
+  KJ_EXPECT(recent.find(bytes(0, 10)) == nullptr && recent.find(bytes(0, SIZE)) == nullptr);
+  for (kj::byte i = 1; i <= MOST; i++) KJ_EXPECT(recent.find(bytes(i, 10)) != nullptr, i);
 }
 
 KJ_TEST("however many ask for the same bytes, they are compiled once") {

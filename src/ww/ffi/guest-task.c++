@@ -120,8 +120,9 @@ void GuestTask::wake() {
 
 kj::Maybe<kj::Own<kj::_::Event>> GuestTask::fire() {
   if (queueLink.isLinked()) return nullptr;  // its turn comes
-  engine.runQueue->onOtherPoll();
+  auto before = cpuNs;
   poll();
+  engine.runQueue->onOtherPoll(cpuNs - before);
   return nullptr;
 }
 

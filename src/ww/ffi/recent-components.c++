@@ -17,7 +17,7 @@ kj::Maybe<kj::Own<const Component>> RecentComponents::find(kj::ArrayPtr<const kj
 
 void RecentComponents::keep(kj::Array<const kj::byte> wasm, kj::Own<const Component> component) {
   if (wasm.size() > MOST_BYTES_OF_ONE) return;
-  while (bytes + wasm.size() > MOST_BYTES) dropFirst();
+  while (all.size() == MOST || bytes + wasm.size() > MOST_BYTES) dropFirst();
   bytes += wasm.size();
   all.add(Recent{kj::mv(wasm), kj::mv(component)});
 }

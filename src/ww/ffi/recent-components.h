@@ -10,7 +10,8 @@ namespace ww::ffi {
 
 class RecentComponents final {
  public:
-  static constexpr size_t MOST_BYTES = size_t(16) << 20;      // together
+  static constexpr size_t MOST = 16;                            // each of them holds its code
+  static constexpr size_t MOST_BYTES = size_t(16) << 20;        // together
   static constexpr size_t MOST_BYTES_OF_ONE = size_t(2) << 20;  // a larger one is not kept
 
   RecentComponents() {}

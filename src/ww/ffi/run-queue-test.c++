@@ -60,6 +60,18 @@ KJ_TEST("one that asks again at once is served in a row, which ends where others
                                 repeat("b", ROW)), f.told());
 }
 
+KJ_TEST("a row ends as soon as guests have computed for long in it") {
+  Fixture f;
+  Asker a(f, 'a', 4), b(f, 'b', 4);
+  constexpr auto MOST = uint64_t(RunQueue::LONGEST_ROW / kj::NANOSECONDS);
+  a.then = [&]() { f.queue->onOtherPoll(MOST / 2); };
+  b.then = [&]() { f.queue->onOtherPoll(10 * MOST); };
+  a.ask();
+  b.ask();
+  f.waitScope.poll();
+  KJ_EXPECT(f.told() == "aabaabbb", f.told());
+}
+
 KJ_TEST("one alone has no end of its row") {
   Fixture f;
   Asker a(f, 'a', 3 * ROW);

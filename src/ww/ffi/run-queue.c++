@@ -41,10 +41,14 @@ void RunQueue::add(Writer& writer) {
   if (!writer.link.isLinked()) {
     if (!lists->hasWriters()) writersSinceNs = ww_clock_now();
     if (!isLatest(writer)) writer.place = Writer::FRESH;
-    else writer.place = inARow < MOST_IN_A_ROW ? Writer::IN_ITS_ROW : Writer::HAD_ITS_ROW;
+    else writer.place = isRowOver() ? Writer::HAD_ITS_ROW : Writer::IN_ITS_ROW;
     lists->writers[writer.place].add(writer);
   }
   schedule();
+}
+
+bool RunQueue::isRowOver() const {
+  return inARow >= MOST_IN_A_ROW || rowNs >= uint64_t(LONGEST_ROW / kj::NANOSECONDS);
 }
 
 bool RunQueue::isLatest(const Writer& writer) const {
@@ -98,7 +102,10 @@ void RunQueue::rest() {
   paf.fulfiller->fulfill();
 }
 
-void RunQueue::onOtherPoll() { hurry(); }
+void RunQueue::onOtherPoll(uint64_t cpuNs) {
+  rowNs += cpuNs;
+  hurry();
+}
 
 // The loop may serve others for ever without polling a guest, or coming to rest.
 kj::Promise<void> RunQueue::bePatient() {
@@ -132,6 +139,7 @@ bool RunQueue::write() {
     place = areFresh && (isFreshNext || !areOthers) ? Writer::FRESH : Writer::HAD_ITS_ROW;
     isFreshNext = !(areOthers && place == Writer::FRESH);
     inARow = 0;
+    rowNs = 0;
   }
   auto& writer = lists->writers[place].front();
   lists->writers[place].remove(writer);
@@ -142,11 +150,20 @@ bool RunQueue::write() {
   return true;
 }
 
+// Each of those that are here now: where the loop never rests, none waits for another's row.
+bool RunQueue::writeAll() {
+  size_t left = 0;
+  for (auto& list: lists->writers) left += list.size();
+  bool any = left > 0;
+  while (left-- > 0 && write()) {}
+  return any;
+}
+
 kj::Maybe<kj::Own<kj::_::Event>> RunQueue::fire() {
   bool late = overdue;
   state = FIRING;
   overdue = false;
-  bool wrote = write();
+  bool wrote = late ? writeAll() : write();
   ++turns;
   if (!lists->tasks.empty() && (late || !wrote)) {
     auto& task = lists->tasks.front();

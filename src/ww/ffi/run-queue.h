@@ -39,8 +39,9 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
     enum { IN_ITS_ROW, FRESH, HAD_ITS_ROW } place = FRESH;  // since it was added
   };
 
-  // Times, without another writer between.
+  // Times, without another writer between; a row ends before if guests computed for so long in it.
   static constexpr kj::uint MOST_IN_A_ROW = 16;
+  static constexpr kj::Duration LONGEST_ROW = 100 * kj::MICROSECONDS;
 
   // With guests queued the loop never comes to rest, and KJ looks at timers and sockets only then:
   // `waitScope` is told to look in between, often while a guest is queued. Both outlive it, and so
@@ -66,8 +67,9 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
     kj::Own<RunQueue> queue;
   };
 
-  // A guest that is not queued is polled: has the queue waited for too long?
-  void onOtherPoll();
+  // A guest that is not queued was polled, and computed for so long: has the queue waited for too
+  // long?
+  void onOtherPoll(uint64_t cpuNs);
 
   // So long at the most does what is queued wait for what never rests: guests, or, a slice, calls
   // of others that are answered at once.
@@ -79,7 +81,9 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   kj::Maybe<kj::Own<kj::_::Event>> fire() override;
   void traceEvent(kj::_::TraceBuilder& builder) override {}
   bool write();
+  bool writeAll();
   bool isLatest(const Writer& writer) const;
+  bool isRowOver() const;
   void setInterval();
   void schedule();
   void rest();
@@ -94,6 +98,7 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   kj::uint turns = 0;    // since it rested
   kj::Maybe<Writer&> latest;  // that was served
   kj::uint inARow = 0;        // how often
+  uint64_t rowNs = 0;         // that guests have computed meanwhile
   bool isFreshNext = true;    // where there are others, too
   uint64_t writersSinceNs = 0;  // the next of them waits
   uint64_t tasksSinceNs = 0;    // the guest whose turn is next waits
