@@ -72,6 +72,37 @@ KJ_TEST("a row ends as soon as guests have computed for long in it") {
   KJ_EXPECT(f.told() == "aabaabbb", f.told());
 }
 
+// A guest that is polled again and again, and never uses up a slice.
+kj::Promise<void> neverRest(Fixture& f, kj::uint& turns, const bool& stop) {
+  while (!stop) {
+    co_await kj::evalLater([]() {}).eagerlyEvaluate(nullptr);
+    ++turns;
+    f.queue->onOtherPoll(0);
+  }
+}
+
+KJ_TEST("where the loop never rests, those that wait are served one after the other all the same") {
+  Fixture f;
+  constexpr kj::uint COUNT = 100;
+  kj::uint turns = 0;
+  bool isOver = false;
+  kj::Vector<kj::uint> servedAt;
+  kj::Vector<kj::Own<Asker>> all;
+  for (kj::uint i = 0; i < COUNT; i++) {
+    auto& asker = *all.add(kj::heap<Asker>(f, 'a', 1));
+    asker.then = [&]() {
+      servedAt.add(turns);
+      isOver = servedAt.size() == COUNT;
+    };
+    asker.ask();
+  }
+  neverRest(f, turns, isOver).wait(f.waitScope);
+  // All but those at which this machine stood still.
+  kj::uint prompt = 0;
+  for (kj::uint i = 1; i < COUNT; i++) prompt += servedAt[i] - servedAt[i - 1] <= 2;
+  KJ_EXPECT(prompt > COUNT / 2, prompt, servedAt);
+}
+
 KJ_TEST("one alone has no end of its row") {
   Fixture f;
   Asker a(f, 'a', 3 * ROW);

@@ -87,6 +87,8 @@ void RunQueue::schedule() {
   // Also where a conversation never has two messages queued, and so the queue is empty in between.
   if (turns >= MAX_TURNS) return rest();
   state = ARMED;
+  if (hastyUntilNs > 0 && ww_clock_now() < hastyUntilNs) return armBreadthFirst();
+  hastyUntilNs = 0;
   armLast();
 }
 
@@ -124,6 +126,7 @@ void RunQueue::hurry() {
   auto now = ww_clock_now();
   if (since > now || now - since < uint64_t(PATIENCE / kj::NANOSECONDS)) return;
   overdue = true;
+  hastyUntilNs = now + uint64_t(PATIENCE / kj::NANOSECONDS);
   state = ARMED;
   disarm();
   armBreadthFirst();
@@ -150,20 +153,11 @@ bool RunQueue::write() {
   return true;
 }
 
-// Each of those that are here now: where the loop never rests, none waits for another's row.
-bool RunQueue::writeAll() {
-  size_t left = 0;
-  for (auto& list: lists->writers) left += list.size();
-  bool any = left > 0;
-  while (left-- > 0 && write()) {}
-  return any;
-}
-
 kj::Maybe<kj::Own<kj::_::Event>> RunQueue::fire() {
   bool late = overdue;
   state = FIRING;
   overdue = false;
-  bool wrote = late ? writeAll() : write();
+  bool wrote = write();
   ++turns;
   if (!lists->tasks.empty() && (late || !wrote)) {
     auto& task = lists->tasks.front();

@@ -41,7 +41,7 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
 
   // Times, without another writer between; a row ends before if guests computed for so long in it.
   static constexpr kj::uint MOST_IN_A_ROW = 16;
-  static constexpr kj::Duration LONGEST_ROW = 100 * kj::MICROSECONDS;
+  static constexpr kj::Duration LONGEST_ROW = 250 * kj::MICROSECONDS;
 
   // With guests queued the loop never comes to rest, and KJ looks at timers and sockets only then:
   // `waitScope` is told to look in between, often while a guest is queued. Both outlive it, and so
@@ -71,8 +71,8 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   // long?
   void onOtherPoll(uint64_t cpuNs);
 
-  // So long at the most does what is queued wait for what never rests: guests, or, a slice, calls
-  // of others that are answered at once.
+  // So long at the most does what is next wait for what never rests: guests, or, a slice, calls of
+  // others that are answered at once. Then, for as long, one is served in each turn of the others.
   static constexpr kj::Duration PATIENCE = 10 * kj::MILLISECONDS;
 
  private:
@@ -81,7 +81,6 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   kj::Maybe<kj::Own<kj::_::Event>> fire() override;
   void traceEvent(kj::_::TraceBuilder& builder) override {}
   bool write();
-  bool writeAll();
   bool isLatest(const Writer& writer) const;
   bool isRowOver() const;
   void setInterval();
@@ -95,6 +94,7 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   kj::Own<Lists> lists;
   enum { IDLE, ARMED, FIRING, RESTING } state = IDLE;
   bool overdue = false;  // and armed to be served in turn with the others
+  uint64_t hastyUntilNs = 0;  // so it is armed each time until then; it may wait in vain again
   kj::uint turns = 0;    // since it rested
   kj::Maybe<Writer&> latest;  // that was served
   kj::uint inARow = 0;        // how often
