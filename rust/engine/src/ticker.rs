@@ -164,7 +164,7 @@ impl Shared {
 
     fn sleep(&self, seen: u64, trim: &mut Trim) {
         loop {
-            let due = self.look_after(trim); // without the lock: it may take a while
+            let due = self.look_after(trim);
             let guard = self.bell.0.lock().unwrap();
             self.asleep.store(true, SeqCst);
             // A poll that began before `asleep` could be seen does not ring.
