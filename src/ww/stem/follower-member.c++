@@ -24,6 +24,8 @@ constexpr kj::Duration LISTEN_RETRY = 5 * kj::SECONDS;
 // height by that for so long: longer than the rounds that it may have wasted before.
 constexpr kj::Duration HIGHEST_LIFE = 3 * kj::MINUTES;
 
+constexpr kj::Duration CHAIN_ID_LIFE = 1 * kj::MINUTES;
+
 // Blocks below its own final one, of which a provider has to have the states.
 constexpr uint64_t RECENT_STATES = 64;
 
@@ -38,11 +40,13 @@ kj::Promise<void> StemFollower::watch(Member& member) {
 
 // What its blocks are, and then one vote at most: the next look sees what came meanwhile.
 kj::Promise<void> StemFollower::look(Member& member) {
-  // One that is alone on its chain may have been so for a moment.
-  if (member.chainId == nullptr || !isComparable(member)) {
+  // One that is alone on its chain may have been so for a moment, and another turn to one.
+  bool isKnown = member.chainId != nullptr && timer.now() - member.chainIdAt < CHAIN_ID_LIFE;
+  if (!isKnown || !isComparable(member)) {
     auto id = co_await member.reader->chainId();
     if (!isMeant(member, id)) co_return;
     member.chainId = id;
+    member.chainIdAt = timer.now();
   }
   auto offered = co_await member.reader->view(options.finality);
   if (member.chainId == nullptr) co_return;  // meanwhile it was found to be of another chain
@@ -116,7 +120,10 @@ kj::Promise<void> StemFollower::vote(Member& member) {
   if (member.chainId == nullptr) co_return;  // meanwhile it was found to be of another chain
   bool isCurrent = round.question == question;
   KJ_IF_MAYBE(e, failed) {
-    if (isCurrent) member.ballot.claimed = claimed;
+    if (isCurrent) {
+      member.ballot.claimed = claimed;
+      member.ballot.isBeyond = !isFair;
+    }
     compare(member);
     if (isFair) failVote(member, *e);
     member.chainId = nullptr;  // it is asked for again

@@ -34,6 +34,7 @@ struct StemFollower::Member {
     kj::Maybe<Vote> vote;
     kj::Maybe<BlockHash> claimed;  // the block's hash, where it failed to vote after that
     bool isCompared = false;       // with what was decided
+    bool isBeyond = false;         // it has no states of so low a block: it will not vote
   };
 
   // Lines of the log: some at once, in the long run one a minute.
@@ -85,6 +86,7 @@ struct StemFollower::Member {
   ProviderStatus::State state = ProviderStatus::NEW;
   kj::String problem;
   kj::Maybe<uint64_t> chainId;    // while its looks are answered
+  kj::TimePoint chainIdAt = kj::origin<kj::TimePoint>();   // when it was last asked for
   kj::Maybe<Sight> sight;         // the last
   bool isInSight = false;         // the last look was answered: `sight` is of it
   kj::TimePoint moved = kj::origin<kj::TimePoint>();       // its latest block

@@ -16,8 +16,9 @@ constexpr kj::Duration VOTE_PATIENCE = 30 * kj::SECONDS;
 // One that fails may be back in a moment: its block counts for so long.
 constexpr kj::Duration SIGHT_LIFE = 1 * kj::MINUTES;
 
-// Rounds at the highest block that a quorum has reached, before a lower one may be the first epoch.
+// At the highest block that a quorum has reached, before a lower one may be the first epoch.
 constexpr kj::uint FIRST_TRIES = 2;
+constexpr kj::Duration FIRST_TRIES_PATIENCE = 1 * kj::MINUTES;
 
 kj::String epochText(const kj::Maybe<StemHead>& head) {
   KJ_IF_MAYBE(h, head) return kj::str("head ", h->seq, " (", hexDataOf(h->value), ")");
@@ -54,8 +55,8 @@ void StemFollower::beginRound() {
 bool StemFollower::isHeardOut(kj::ArrayPtr<const uint64_t> finals) const {
   if (isSettled) return true;
   auto passed = timer.now() - startedAt;
-  if (passed < FIRST_PATIENCE) return allHeard();
   if (passed >= FIRST_PATIENCE_APART) return true;
+  if (passed < FIRST_PATIENCE && !allHeard()) return false;
   bool areAllSeen = true;
   for (auto& member: members) {
     areAllSeen = areAllSeen && (isRecent(*member) || member->state == ProviderStatus::LACKS);
@@ -116,11 +117,18 @@ size_t StemFollower::nextOf(kj::ArrayPtr<const uint64_t> heights) const {
     return cursor.map([&](const StemCursor& c) { return height > c.final.number; }).orDefault(true);
   };
   while (count < heights.size() && isNews(heights[count])) ++count;
-  if (roundsInVain < (isSettled ? 1 : FIRST_TRIES)) return 0;
+  if (roundsInVain == 0 || (!isSettled && !hasTriedFirst())) return 0;
   for (size_t i = 0; i < count; i++) {
     if (heights[i] < round.question.height) return i;
   }
   return 0;
+}
+
+// Before there is an epoch: often enough at the first, and for long enough?
+bool StemFollower::hasTriedFirst() const {
+  return roundsInVain >= FIRST_TRIES && newsSince.map([this](kj::TimePoint since) {
+    return timer.now() - since >= FIRST_TRIES_PATIENCE;
+  }).orDefault(false);
 }
 
 bool StemFollower::isWorthARound(uint64_t height) const {
@@ -154,7 +162,8 @@ bool StemFollower::isReplaced(uint64_t height) const {
 // One that has yet to reach the block is, one that failed once too.
 bool StemFollower::isAwaited(const Member& member) const {
   return member.findFinal() != nullptr && member.ballot.vote == nullptr &&
-         member.state != ProviderStatus::FROZEN && member.failuresInRow <= 1;
+         !member.ballot.isBeyond && member.state != ProviderStatus::FROZEN &&
+         member.failuresInRow <= 1;
 }
 
 bool StemFollower::isRoundOver() const {
@@ -219,6 +228,16 @@ void StemFollower::countInVain() {
 }
 
 void StemFollower::decide(const Vote& agreed) {
+  auto why = contradiction(agreed);
+  if (why != nullptr && !isDoubted) {
+    // One of a quorum may have strayed for a moment: all are asked anew.
+    isDoubted = true;
+    round.state = Round::UNDECIDED;
+    logger.log(LogLevel::WARNING, "a quorum speaks against what was final; it is asked again",
+               {{"cause", kj::mv(KJ_ASSERT_NONNULL(why))}});
+    return;
+  }
+  isDoubted = false;
   round.state = Round::DECIDED;
   if (roundsInVain >= ROUNDS_IN_VAIN) {
     logger.log(LogLevel::INFO, "the providers of the chain have a quorum again", {});
@@ -226,9 +245,7 @@ void StemFollower::decide(const Vote& agreed) {
   roundsInVain = 0;
   decided = agreed.clone();
   for (auto& member: members) compare(*member);
-  KJ_IF_MAYBE(why, contradiction(agreed)) {
-    return close(kj::mv(*why));
-  }
+  KJ_IF_MAYBE(w, why) return close(kj::mv(*w));
   if (agreed.head == nullptr) {
     newsSince = nullptr;
     if (isAbsent) return;

@@ -7,6 +7,8 @@
 namespace ww {
 namespace {
 
+constexpr kj::Duration TOP_LIFE = 1 * kj::MINUTES;
+
 constexpr kj::uint ODD_LOOKS = 3;
 
 // Blocks that may come between a look and an event that is pushed.
@@ -142,12 +144,7 @@ void StemFollower::updateLatest() {
     if (!isComparable(*member)) continue;
     all.add(KJ_ASSERT_NONNULL(member->sight).view.latest.number);
   }
-  KJ_IF_MAYBE(latest, heightOf(all, options.quorum)) {
-    if (*latest > topLatest) {
-      latestMoved = timer.now();
-      topLatest = *latest;
-    }
-  }
+  KJ_IF_MAYBE(latest, heightOf(all, options.quorum)) setLatest(*latest);
   for (auto& member: members) {
     KJ_IF_MAYBE(why, whyFrozen(*member)) {
       if (member->state != ProviderStatus::ANSWERS) continue;
@@ -158,6 +155,20 @@ void StemFollower::updateLatest() {
       member->recover();
     }
     tell(*member);
+  }
+}
+
+// A higher one at once; a lower one if that lasts: what was higher was of another chain.
+void StemFollower::setLatest(uint64_t latest) {
+  auto now = timer.now();
+  if (latest >= topLatest) belowTopSince = nullptr;
+  if (latest > topLatest) {
+    latestMoved = now;
+    topLatest = latest;
+  } else if (latest < topLatest && now - belowTopSince.emplace(belowTopSince.orDefault(now)) >=
+                                       TOP_LIFE) {
+    topLatest = latest;
+    belowTopSince = nullptr;
   }
 }
 

@@ -235,6 +235,8 @@ KJ_TEST("a block that is replaced at the same height is seen, if it was final an
   f.chain.takeBack(2);
   f.mine(2);
   f.settle();
+  KJ_EXPECT(f.failure() == "", "it is asked again");
+  f.settle();
   KJ_EXPECT(f.failure().startsWith("reorg-too-deep: block 2 was"), f.failure());
   KJ_EXPECT(f.follower->disagreementCount() == 0);
 }
@@ -382,13 +384,15 @@ KJ_TEST("what cannot be kept is a problem, and is adopted all the same") {
   f.follower = nullptr;
 }
 
-KJ_TEST("what was final and is no more ends it, at once and after a restart") {
+KJ_TEST("what was final and is no more ends it, before and after a restart") {
   Fixture f(2);
   f.mine(6, 1);
   f.start();
   KJ_EXPECT(f.seq() == 4);
   f.chain.takeBack(3);
   f.mine(3);
+  f.settle();
+  KJ_EXPECT(f.failure() == "", "it is asked again");
   f.settle();
   auto why = f.failure();
   KJ_EXPECT(why.startsWith("reorg-too-deep: block 4 was 0x"), why);
@@ -410,6 +414,8 @@ KJ_TEST("a head that goes back ends it, though the blocks stand") {
   f.readers[0]->forgedHead = f.chain.headAt(1).clone();
   f.mine(1);
   f.settle();
+  KJ_EXPECT(f.failure() == "", "it is asked again");
+  f.settle();
   KJ_EXPECT(f.failure().startsWith("reorg-too-deep: the head was 2"), f.failure());
 }
 
@@ -418,6 +424,8 @@ KJ_TEST("a contract that is gone ends it") {
   f.start();
   f.readers[0]->hasContract = false;
   f.mine(1);
+  f.settle();
+  KJ_EXPECT(f.failure() == "", "it is asked again");
   f.settle();
   KJ_EXPECT(f.failure().startsWith("reorg-too-deep: the contract is gone"), f.failure());
 }

@@ -8,9 +8,9 @@
 // (CursorStore), and then is the epoch. Events of the contract are hints, and are held against the
 // head: a provider whose word differs is named.
 //
-// What was final stays final. Should a quorum agree that a final block was replaced, or that the
-// head went back, the source fails with `reorg-too-deep:`, at once and for good: the node that
-// follows it ends all authority.
+// What was final stays final. Should a quorum agree, twice, that a final block was replaced, or
+// that the head went back, the source fails with `reorg-too-deep:`, for good: the node that follows it
+// ends all authority.
 //
 // A provider that fails is asked again later, and holds no other up. Lives on one event loop.
 
@@ -143,6 +143,7 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   void tell(Member& member);
   void checkFinal(Member& member);
   void updateLatest();
+  void setLatest(uint64_t latest);
   kj::Maybe<kj::String> whyFrozen(const Member& member) const;
   void takeHint(Member& member, HeadLog hint);
   void checkFarHints(Member& member);
@@ -157,6 +158,7 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   kj::Array<uint64_t> comparableFinals() const;
   kj::Array<uint64_t> reachedFinals() const;
   size_t nextOf(kj::ArrayPtr<const uint64_t> heights) const;
+  bool hasTriedFirst() const;
   bool isWorthARound(uint64_t height) const;
   bool isReplaced(uint64_t height) const;
   bool isAwaited(const Member& member) const;
@@ -207,12 +209,14 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   bool isObstacleSaid = false;
   bool isSettled = false;         // an epoch was agreed on since the start
   bool isAdopting = false;
+  bool isDoubted = false;         // the last round spoke against what was final
   bool isAbsent = false;          // the contract, and that was said
   kj::Maybe<StemCursor> unsaved;  // waits for the save that is under way: the newest alone
   bool isSaving = false;
   kj::ForkedPromise<void> saving = nullptr;
   kj::Maybe<kj::String> unkept;   // why the cursor could not be saved
-  uint64_t topLatest = 0;
+  uint64_t topLatest = 0;         // that a quorum has told of lately
+  kj::Maybe<kj::TimePoint> belowTopSince;
   kj::TimePoint startedAt = kj::origin<kj::TimePoint>();
   kj::TimePoint latestMoved = kj::origin<kj::TimePoint>();
   kj::TimePoint finalMoved = kj::origin<kj::TimePoint>();
