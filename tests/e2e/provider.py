@@ -106,7 +106,11 @@ class Provider:
                         return self.upgrade_fault(accepted)
                     if b"upgrade" in headers:
                         return self._serve_socket(accepted, stream, headers)
-                    request = json.loads(stream.read(int(headers[b"content-length"])))
+                    size = int(headers[b"content-length"])
+                    body = stream.read(size)
+                    if len(body) < size:
+                        return  # hung up in the middle of it
+                    request = json.loads(body)
                     answer = self._answer(request)
                     if callable(answer):
                         return answer(accepted)

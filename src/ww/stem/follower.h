@@ -9,8 +9,8 @@
 // head: a provider whose word differs is named.
 //
 // What was final stays final. Should a quorum agree, twice, that a final block was replaced, or
-// that the head went back, the source fails with `reorg-too-deep:`, for good: the node that follows it
-// ends all authority.
+// that the head went back, the source fails with `reorg-too-deep:`, for good: the node that follows
+// it ends all authority.
 //
 // A provider that fails is asked again later, and holds no other up. Lives on one event loop.
 
