@@ -58,6 +58,19 @@ void holdIdle(Report& report, kj::uint links, kj::uint each, double store) {
       Round{middle(times.busy), store}, "an atomic store", {Target::Of::MOST, 1e-3}));
 }
 
+// As many by one holder in this process, for whom no link's quotas are.
+void holdHere(Report& report, kj::uint count, double store) {
+  Times times;
+  for (int i = 0; i < ROUNDS; i++) {
+    Fixture f;
+    HeldSession session(f, f.node.node.openMembrane(), count);
+    Advance advance(f);
+    times.busy.add(advance.busy);
+  }
+  report.add(time(kj::str("an advance, ", count, " capabilities held of one session"),
+                  Round{middle(times.busy), store}, "an atomic store", {Target::Of::MOST, 30e-6}));
+}
+
 void inFlight(Report& report, kj::uint links, kj::uint each, double store) {
   Times times;
   for (int i = 0; i < ROUNDS; i++) {
@@ -94,6 +107,7 @@ void benchEpoch(Report& report) {
   holdIdle(report, 1, 1, store);
   holdIdle(report, 1, 1000, store);
   holdIdle(report, 20, 5000, store);
+  holdHere(report, 100'000, store);
   inFlight(report, 10, 1000, store);
 }
 
