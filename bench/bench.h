@@ -1,7 +1,7 @@
 #pragma once
 // What the figures are made with. Each stands beside its ceiling, measured in turn with it, since
-// the machine is shared and its speed drifts: what is told is the middle one of several rounds'
-// ratios, and beside it the middle of the values.
+// the machine is shared and its speed drifts: what is told is the one of several rounds whose ratio
+// is in the middle.
 
 #include <kj/array.h>
 #include <kj/async.h>
@@ -24,12 +24,13 @@ double best(kj::FunctionParam<double()> trial);
 
 double middle(kj::ArrayPtr<double> values);  // sorts them
 
-// What is compared: it and its ceiling, of one round, or the middle of several.
+// What is compared: it and its ceiling, of one round.
 struct Round {
   double value, ceiling;
   double ratio = value / ceiling;
 };
 
+// That with the ratio in the middle.
 Round median(kj::ArrayPtr<const Round> rounds);
 
 // What is measured in turn, a row a round.
@@ -129,6 +130,17 @@ double ownEcho(kj::WaitScope& waitScope, kj::uint calls, kj::uint inFlight, size
 // Seconds a call of `executor`.
 double echoSeconds(kj::WaitScope& waitScope, peer::Executor::Client executor, kj::uint calls,
                    kj::uint inFlight, size_t bytes);
+
+// ------------------------------------------------------------------------------------ profile.c++
+
+// Does `turn`, which does something so often as it says, until that took some seconds; how often.
+kj::uint again(kj::FunctionParam<kj::uint()> turn);
+
+// The one thing with that name, again and again; prints how often. False: there is none.
+bool profile(kj::StringPtr name);
+
+kj::uint repeatSpawns(kj::uint inFlight);  // spawn.c++
+kj::uint repeatGrafts();                   // guests.c++
 
 // ------------------------------------------------------------------------------------ parts
 

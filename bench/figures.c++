@@ -110,10 +110,11 @@ double middle(kj::ArrayPtr<double> values) {
 }
 
 Round median(kj::ArrayPtr<const Round> rounds) {
-  auto of = [&](double Round::*member) {
-    return middle(KJ_MAP(round, rounds) { return round.*member; });
-  };
-  return {of(&Round::value), of(&Round::ceiling), of(&Round::ratio)};
+  kj::Vector<Round> sorted;
+  sorted.addAll(rounds);
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Round& a, const Round& b) { return a.ratio < b.ratio; });
+  return sorted[sorted.size() / 2];
 }
 
 Round Rounds::median(size_t value, size_t ceiling, double times) const {

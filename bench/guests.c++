@@ -41,10 +41,11 @@ double echoOfHost(TestNode& node, Shape shape) {
 struct Graft {
   double graft, echo;
 };
-Graft runGraft(TestNode& node) {
-  auto args = kj::heapArrayBuilder<kj::String>(2);
+Graft runGraft(TestNode& node, kj::uint grafts = 2000, kj::uint echoes = 2000) {
+  auto args = kj::heapArrayBuilder<kj::String>(3);
   args.add(kj::str("bench-graft"));
-  args.add(kj::str("2000"));
+  args.add(kj::str(grafts));
+  args.add(kj::str(echoes));
   auto cell = node.node.boot(component("cell-sessions"), args.finish(), nullptr)
       .wait(node.waitScope);
   auto said = cell->getStdout().takeStream()->readAllText().wait(node.waitScope);
@@ -53,6 +54,15 @@ Graft runGraft(TestNode& node) {
 }
 
 }  // namespace
+
+kj::uint repeatGrafts() {
+  constexpr kj::uint GRAFTS = 50'000;
+  TestNode node;
+  return again([&]() {
+    runGraft(node, GRAFTS, 1);
+    return GRAFTS;
+  });
+}
 
 void benchGuests(Report& report) {
   TestNode node;

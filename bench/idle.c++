@@ -1,6 +1,7 @@
 // What cells take that have said something over RPC and now wait: memory, as the kernel counts
 // it, and processor time.
 #include <kj/debug.h>
+#include <thread>
 #include <test-node.h>
 #include "bench.h"
 #include "proc.h"
@@ -14,6 +15,7 @@ constexpr double FOUR_GIB = double(uint64_t(4) << 30);
 NodeOptions roomFor(kj::uint cells) {
   NodeOptions options;
   options.engine.maxGuests = cells + 10;
+  options.threads = kj::max(std::thread::hardware_concurrency(), 1u);
   options.cell.descendants = options.cell.held = kj::maxValue;
   return options;
 }

@@ -32,11 +32,16 @@ void setUp() {
 }  // namespace ww::bench
 
 // ww-bench [--json FILE] [PART...]: the parts named, or all. FILE is added to.
+// ww-bench --profile SUBJECT: that alone, over and over, for bench/profile.py.
 int main(int argc, char** argv) {
   using namespace ww::bench;
   setUp();
   FILE* json = nullptr;
   kj::Vector<kj::StringPtr> wanted;
+  if (argc == 3 && argv[1] == "--profile"_kj) {
+    KJ_REQUIRE(profile(argv[2]), "there is no such subject", argv[2]);
+    return 0;
+  }
   for (int i = 1; i < argc; i++) {
     kj::StringPtr word = argv[i];
     if (word == "--json" && i + 1 < argc) {

@@ -14,6 +14,7 @@ using Bytes = kj::ArrayPtr<const kj::byte>;
 
 constexpr kj::StringPtr GUEST = "child-echo"_kj;  // calls its host, says the answer, and exits
 constexpr kj::uint COUNT = 200;
+constexpr kj::uint SPAWNS_TOGETHER = 10 * COUNT;
 
 struct Times {
   double first = 0, exit = 0;  // seconds
@@ -56,12 +57,12 @@ kj::Promise<void> spawnInTurn(peer::Executor::Client executor, Bytes wasm, kj::u
 }
 
 double spawnTogether(TestNode& node, Bytes wasm, kj::uint inFlight) {
-  kj::uint count = 10 * COUNT, left = count;
+  kj::uint left = SPAWNS_TOGETHER;
   return timed([&]() {
     kj::Vector<kj::Promise<void>> all;
     for (kj::uint i = 0; i < inFlight; i++) all.add(spawnInTurn(node.executor, wasm, left));
     kj::joinPromises(all.releaseAsArray()).wait(node.waitScope);
-  }) / count;
+  }) / SPAWNS_TOGETHER;
 }
 
 void benchHot(BareEngine& engine, Report& report) {
@@ -155,6 +156,16 @@ void benchLoad(Report& report) {
 }
 
 }  // namespace
+
+kj::uint repeatSpawns(kj::uint inFlight) {
+  TestNode node;
+  auto wasm = component(GUEST);
+  spawn(node, wasm);
+  return again([&]() {
+    spawnTogether(node, wasm, inFlight);
+    return SPAWNS_TOGETHER;
+  });
+}
 
 void benchSpawn(Report& report) {
   BareEngine engine;

@@ -128,6 +128,7 @@ typedef struct WwPipe WwPipe;
 enum WwPipeKind { WW_CONNECTION_IN, WW_CONNECTION_OUT, WW_STDIN, WW_STDOUT, WW_STDERR };
 
 WwPipe* ww_cell_pipe(const WwCell* cell, uint32_t which);
+ssize_t ww_pipe_readable(WwPipe* pipe);
 ssize_t ww_pipe_read(WwPipe* pipe, uint8_t* buffer, size_t len);
 ssize_t ww_pipe_write(WwPipe* pipe, const WwSlice* pieces, size_t count);
 void ww_pipe_set_host(WwPipe* pipe, void* end);

@@ -4,7 +4,7 @@
 //                     each capability of the old session: what its call came to; then grafts again
 //   abandon           the same start, but then does nothing more, until its stdin ends
 //   hoard COUNT       grafts COUNT times and keeps every session; says how it ended
-//   bench-graft COUNT prints nanoseconds a graft, and a call of the Host
+//   bench-graft COUNT [CALLS] prints nanoseconds a graft, and an echo of the Executor
 #include <membrane.capnp.h>
 #include <stem.capnp.h>
 #include <stdlib.h>
@@ -119,10 +119,10 @@ kj::Promise<double> nanosecondsEach(kj::uint count, kj::Function<kj::Promise<voi
   co_return (clock.now() - begin) / kj::NANOSECONDS / double(count);
 }
 
-kj::Promise<void> benchGraft(Membrane::Client membrane, kj::uint count) {
+kj::Promise<void> benchGraft(Membrane::Client membrane, kj::uint count, kj::uint calls) {
   auto graft = co_await membrane.graftRequest().send();
   auto executor = graft.getSession().getExtension().getExecutor();
-  auto echo = co_await nanosecondsEach(count, [&]() {
+  auto echo = co_await nanosecondsEach(calls, [&]() {
     auto request = executor.echoRequest();
     request.setMessage("0123456789abcdef");
     return request.send().ignoreResult();
@@ -145,7 +145,9 @@ WW_GUEST_MAIN(guest) {
   } else if (mode == "hoard") {
     co_await hoard(membrane, guest.args()[1].parseAs<kj::uint>());
   } else if (mode == "bench-graft") {
-    co_await benchGraft(membrane, guest.args()[1].parseAs<kj::uint>());
+    auto count = guest.args()[1].parseAs<kj::uint>();
+    auto calls = guest.args().size() > 2 ? guest.args()[2].parseAs<kj::uint>() : count;
+    co_await benchGraft(membrane, count, calls);
   } else {
     ww::printError("no such mode\n");
     guest.exitWith(2);

@@ -25,6 +25,15 @@ fn moved(moved: Moved) -> isize {
     }
 }
 
+/// Bytes that are there to read; 0: none now, the hook will fire; -1: end of file.
+///
+/// # Safety
+/// `pipe` lives.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_pipe_readable(pipe: *const Pipe) -> isize {
+    guard(|| Ok(moved(unsafe { &*pipe }.host_readable()))).unwrap_or(-1)
+}
+
 /// Bytes read; 0: none now, the hook will fire; -1: end of file.
 ///
 /// # Safety

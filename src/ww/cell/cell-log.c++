@@ -27,10 +27,12 @@ kj::Promise<void> CellLog::follow(kj::Own<PipeEnd::Holder> pipe) {
   });
   for (;;) {
     // Whatever goes wrong with a pipe is its end.
-    auto read = co_await (*pipe)->read(MAX_READ_BYTES).catch_([](kj::Exception&&) {
-      return kj::Array<kj::byte>();
+    auto reading = co_await (*pipe)->read(MAX_READ_BYTES).catch_([](kj::Exception&&) {
+      return PipeEnd::Reading();
     });
+    auto read = kj::heapArray<kj::byte>(reading.size());
     if (read.size() == 0) co_return;
+    reading.into(read);
     append(read);
   }
 }

@@ -38,7 +38,8 @@ struct CellParts {
 
 class CellLoop {
  public:
-  // What is done on another loop. It is moved there, and dropped there unless that loop has ended.
+  // What is done on another loop. It is moved there and dropped there; or here, where nobody waits
+  // for it any more before that loop has come to it.
   using Errand = kj::Function<kj::Promise<capnp::Capability::Client>(CellLoop& there)>;
 
   virtual ~CellLoop() noexcept(false) {}

@@ -28,12 +28,23 @@ void PipeEnd::requireStream() const {
   }
 }
 
-kj::Promise<kj::Array<kj::byte>> PipeEnd::read(uint32_t maxBytes) {
+size_t PipeEnd::Reading::size() const {
+  KJ_IF_MAYBE(p, pipe) {
+    if (!p->closed && p->stream.get() != nullptr) return kj::min(limit, p->stream->readableNow());
+  }
+  return 0;
+}
+
+void PipeEnd::Reading::into(kj::ArrayPtr<kj::byte> space) {
+  KJ_IF_MAYBE(p, pipe) p->stream->readNow(space);
+}
+
+kj::Promise<PipeEnd::Reading> PipeEnd::read(uint32_t maxBytes) {
   requireStream();
   if (direction == Direction::TO_CELL) {
     return badInput(kj::str("read: ", name, " can only be written to"));
   }
-  if (maxBytes == 0 || closed) return kj::Array<kj::byte>();
+  if (maxBytes == 0 || closed) return Reading();
   if (turnstile->countPending() >= MAX_PENDING_READS) {
     KJ_IF_MAYBE(told, refusedRead) (*told)();
     return overloaded(kj::str("reads: ", MAX_PENDING_READS, " reads of this cell's ", name,
@@ -42,16 +53,14 @@ kj::Promise<kj::Array<kj::byte>> PipeEnd::read(uint32_t maxBytes) {
   return readInTurn(kj::min(maxBytes, MAX_READ_BYTES));
 }
 
-kj::Promise<kj::Array<kj::byte>> PipeEnd::readInTurn(size_t size) {
+kj::Promise<PipeEnd::Reading> PipeEnd::readInTurn(size_t limit) {
   auto pass = co_await turnstile->enter();
-  if (closed) co_return nullptr;
-  auto buffer = kj::heapArray<kj::byte>(size);
-  auto paf = kj::newPromiseAndFulfiller<void>();
-  closedFulfiller = kj::mv(paf.fulfiller);
-  auto n = co_await stream->tryRead(buffer.begin(), 1, size)
-      .exclusiveJoin(paf.promise.then([]() { return size_t(0); }));
-  if (n == size) co_return kj::mv(buffer);
-  co_return kj::heapArray<kj::byte>(buffer.slice(0, n));
+  if (!closed && stream->readableNow() == 0) {
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    closedFulfiller = kj::mv(paf.fulfiller);
+    co_await stream->whenReadable().ignoreResult().exclusiveJoin(kj::mv(paf.promise));
+  }
+  co_return Reading(*this, limit, kj::mv(pass));
 }
 
 void PipeEnd::shutDown() {

@@ -39,9 +39,27 @@ class PipeEnd final: public kj::Refcounted {
   };
   kj::Own<Holder> hold() { return kj::heap<Holder>(kj::addRef(*this)); }
 
-  // Waits for at least one byte; gives at most `maxBytes`, and MAX_READ_BYTES. Empty is the end,
-  // for ever. Rejects on a pipe to the cell, and with `overloaded: reads` where so many wait.
-  kj::Promise<kj::Array<kj::byte>> read(uint32_t maxBytes);
+  // A read whose turn has come. The bytes are yet in the pipe, so that they go from there to where
+  // they are wanted: ask for the size and take them in one turn of the loop. The next read waits
+  // until this is dropped. The pipe is held meanwhile by whoever asked.
+  class Reading {
+   public:
+    Reading() {}
+    Reading(PipeEnd& pipe, size_t limit, kj::Own<Turnstile::Pass> pass)
+        : pipe(pipe), limit(limit), pass(kj::mv(pass)) {}
+
+    size_t size() const;                      // 0 is the end, for ever
+    void into(kj::ArrayPtr<kj::byte> space);  // fills it; no larger than size()
+
+   private:
+    kj::Maybe<PipeEnd&> pipe;
+    size_t limit = 0;
+    kj::Own<Turnstile::Pass> pass;
+  };
+
+  // Waits for at least one byte; of at most `maxBytes`, and MAX_READ_BYTES. Rejects on a pipe to
+  // the cell, and with `overloaded: reads` where so many wait.
+  kj::Promise<Reading> read(uint32_t maxBytes);
 
   // Resolves when the pipe has taken all of it; both live until then. Asks the lease once its turn
   // has come. Rejects on a pipe from the cell, after close(), and with `ended:` when the cell no
@@ -68,7 +86,7 @@ class PipeEnd final: public kj::Refcounted {
   kj::Own<ffi::PipeStream> takeStream() { return kj::mv(stream); }
 
  private:
-  kj::Promise<kj::Array<kj::byte>> readInTurn(size_t size);
+  kj::Promise<Reading> readInTurn(size_t limit);
   void updateDiscards();
   void shutDown();
   void requireStream() const;

@@ -55,9 +55,10 @@ ByteStreamServer::ByteStreamServer(Lease& lease, PipeEnd& pipe)
     : SessionBound(lease), pipe(pipe.hold()) {}
 
 kj::Promise<void> ByteStreamServer::read(ReadContext context) {
-  auto bytes = co_await (*pipe)->read(context.getParams().getMaxBytes());
-  context.getResults(capnp::MessageSize{4 + bytes.size() / sizeof(capnp::word), 0})
-      .setData(bytes);
+  auto reading = co_await (*pipe)->read(context.getParams().getMaxBytes());
+  auto size = reading.size();
+  reading.into(context.getResults(capnp::MessageSize{5 + size / sizeof(capnp::word), 0})
+                   .initData(size));
 }
 
 kj::Promise<void> ByteStreamServer::write(WriteContext context) {

@@ -18,6 +18,9 @@ Lease::Lease(LeaseList& list, kj::Own<const HeadSeq> current, Epoch issued,
 
 Lease::~Lease() noexcept(false) {
   KJ_IF_MAYBE(l, list) l->forget(*this);
+  // In words of its own: those that KJ finds for a fulfiller that is dropped take longer than the
+  // rest of a session.
+  if (!settled) endedFulfiller->reject(ended("the session was dropped"));
 }
 
 kj::Maybe<kj::Exception> Lease::findEnd() const {

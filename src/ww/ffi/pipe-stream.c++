@@ -17,6 +17,7 @@ constexpr int SEND_BUFFER_BYTES = 64 * 1024;
 
 }  // namespace
 
+// With nothing to read, it waits until there is something.
 class PipeStream::ReadOp {
  public:
   ReadOp(kj::PromiseFulfiller<size_t>& fulfiller, PipeStream& stream, kj::byte* buffer,
@@ -30,6 +31,11 @@ class PipeStream::ReadOp {
   KJ_DISALLOW_COPY_AND_MOVE(ReadOp);
 
   void step() {
+    if (minBytes == 0) {
+      auto n = ww_pipe_readable(stream.fromGuest);
+      if (n != 0) fulfiller.fulfill(n < 0 ? 0 : size_t(n));
+      return;
+    }
     while (done < minBytes) {
       auto n = ww_pipe_read(stream.fromGuest, buffer + done, maxBytes - done);
       if (n == 0) return;
@@ -121,6 +127,25 @@ kj::Promise<size_t> PipeStream::tryRead(void* buffer, size_t minBytes, size_t ma
     done += n;
   } while (done < minBytes);
   return done;
+}
+
+kj::Promise<size_t> PipeStream::whenReadable() {
+  KJ_REQUIRE(fromGuest != nullptr, "this pipe is written to");
+  auto n = ww_pipe_readable(fromGuest);
+  if (n < 0) return size_t(0);
+  if (n > 0) return size_t(n);
+  return kj::newAdaptedPromise<size_t, ReadOp>(*this, nullptr, 0, 0, 0);
+}
+
+size_t PipeStream::readableNow() const {
+  auto n = ww_pipe_readable(fromGuest);
+  return n < 0 ? 0 : size_t(n);
+}
+
+size_t PipeStream::readNow(kj::ArrayPtr<kj::byte> space) {
+  if (space.size() == 0) return 0;
+  auto n = ww_pipe_read(fromGuest, space.begin(), space.size());
+  return n < 0 ? 0 : size_t(n);
 }
 
 ssize_t PipeStream::put(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces, size_t skip) {

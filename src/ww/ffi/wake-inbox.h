@@ -3,9 +3,7 @@
 // waker may outlive the engine; after close() wakes are dropped.
 
 #include <atomic>
-#include <kj/async.h>
-#include <kj/mutex.h>
-#include <kj/vector.h>
+#include <ww/base/inbox.h>
 
 namespace ww::ffi {
 
@@ -28,24 +26,18 @@ class WakeInbox final {
   void unref();
 
   // Any thread: have the task with this number polled.
-  void wake(uint64_t id);
+  void wake(uint64_t id) { ids->put(id); }
 
   // The loop's thread. Resolves once there are wakes.
-  kj::Promise<void> onWake();
-  kj::Vector<uint64_t> take();
+  kj::Promise<void> onWake() { return ids->onThings(); }
+  kj::Vector<uint64_t> take() { return ids->take(); }
 
   // Drops all wakes from now on.
-  void close();
+  void close() { ids->close(); }
 
  private:
-  struct State {
-    kj::Vector<uint64_t> ids;
-    kj::Maybe<kj::Own<kj::CrossThreadPromiseFulfiller<void>>> doorbell;
-    bool closed = false;
-  };
-
   std::atomic<uint32_t> count{1};
-  kj::MutexGuarded<State> state;
+  const kj::Own<const Inbox<uint64_t>> ids = kj::atomicRefcounted<Inbox<uint64_t>>();
 };
 
 }  // namespace ww::ffi

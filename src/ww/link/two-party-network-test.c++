@@ -41,12 +41,12 @@ struct Both {
   kj::Maybe<kj::Own<RpcLink>> link;
   kj::Maybe<capnp::RpcSystem<capnp::rpc::twoparty::VatId>> system;
 
-  explicit Both(size_t step): step(step) {
-    auto server = kj::heap<MemoryChannel>(up, down, step);
+  explicit Both(size_t step, capnp::Capability::Client server = kj::heap<Echo>()): step(step) {
+    auto there = kj::heap<MemoryChannel>(up, down, step);
     auto client = kj::heap<MemoryChannel>(down, up, step);
-    server->setPeer(*client);
-    client->setPeer(*server);
-    link = kj::heap<RpcLink>(kj::mv(server), kj::heap<Echo>(), timer);
+    there->setPeer(*client);
+    client->setPeer(*there);
+    link = kj::heap<RpcLink>(kj::mv(there), kj::mv(server), timer);
     auto& network = *clientNetwork.emplace(kj::heap<TwoPartyNetwork>(
         kj::mv(client), capnp::rpc::twoparty::Side::CLIENT));
     system.emplace(capnp::makeRpcClient(network));
@@ -281,6 +281,56 @@ KJ_TEST("what was sent before the link is dropped arrives, and then the end") {
     answered = answered || (message.isReturn() && message.getReturn().getAnswerId() == 1);
   });
   KJ_EXPECT(answered);
+}
+
+// Answers no call until it is told to.
+class Slow final: public capnp::Capability::Server {
+ public:
+  explicit Slow(kj::Vector<kj::Own<kj::PromiseFulfiller<void>>>& waiting): waiting(waiting) {}
+
+  DispatchCallResult dispatchCall(uint64_t, uint16_t,
+      capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer>) override {
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    waiting.add(kj::mv(paf.fulfiller));
+    return {kj::mv(paf.promise), true, true};
+  }
+
+ private:
+  kj::Vector<kj::Own<kj::PromiseFulfiller<void>>>& waiting;
+};
+
+struct Stream: public capnp::Capability::Client {
+  explicit Stream(capnp::Capability::Client to): Client(kj::mv(to)) {}
+  kj::Promise<void> write(kj::ArrayPtr<const kj::byte> data) {
+    auto request = newStreamingCall<peer::ByteStream::WriteParams>(1, 0, nullptr, {});
+    request.setData(data);
+    return request.send();
+  }
+};
+
+KJ_TEST("streaming calls go out unanswered while they are within a window, and then wait") {
+  kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting;
+  Both both(MIB, kj::heap<Slow>(waiting));
+  Stream stream(both.bootstrap());
+  auto data = kj::heapArray<kj::byte>(16 * 1024);
+  memset(data.begin(), 'x', data.size());
+
+  kj::uint sent = 0;
+  auto sending = [&]() -> kj::Promise<void> {
+    for (; sent < 100; sent++) co_await stream.write(data);
+  };
+  auto done = sending().eagerlyEvaluate(nullptr);
+  both.loop.run();
+  // The window is 64 KiB; each is a little over 16 KiB, and the last is the one that fills it.
+  KJ_EXPECT(sent >= 3 && sent <= 5, sent);
+  auto ahead = sent;
+  for (kj::uint answered = 0; sent < 100; answered++) {
+    KJ_ASSERT(waiting.size() == answered + 1);  // a stream's calls are served one by one
+    waiting[answered]->fulfill();
+    both.loop.run();
+    KJ_EXPECT(sent == kj::min(ahead + answered + 1, 100u), sent, answered);
+  }
+  KJ_EXPECT(done.poll(both.waitScope));
 }
 
 KJ_TEST("no bytes whatever do more than end the link") {

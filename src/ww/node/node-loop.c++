@@ -57,19 +57,21 @@ CellParts NodeLoop::parts() {
 
 kj::Promise<capnp::Capability::Client> NodeLoop::send(kj::uint loop, Errand errand) {
   auto number = board->leave(kj::mv(errand));
+  // One that is never asked for goes with who waits for it.
+  auto owner = kj::defer([board = kj::atomicAddRef(*board), number]() { board->take(number); });
   auto& link = KJ_ASSERT_NONNULL(links[loop], "an errand to this very loop");
   auto request = link->bootstrap().typelessRequest(ERRANDS, 0, NUMBER, {});
   request.setAs<capnp::Data>(kj::arrayPtr(reinterpret_cast<const kj::byte*>(&number),
                                           sizeof(number)));
   return inOwnWords(request.send().then([](capnp::Response<capnp::AnyPointer>&& response) {
     return response.getAs<capnp::Capability>();
-  }));
+  }).attach(kj::mv(owner)));
 }
 
 kj::Promise<capnp::Capability::Client> NodeLoop::carryOut(uint64_t errand) {
   auto taken = board->take(errand);
-  auto& mine = KJ_ASSERT_NONNULL(taken, "no such errand");
-  co_return co_await mine(*this);
+  KJ_IF_MAYBE(mine, taken) co_return co_await (*mine)(*this);
+  kj::throwFatalException(ended("nobody waits for this errand any more"));
 }
 
 }  // namespace ww
