@@ -13,6 +13,7 @@ namespace {
 using Bytes = kj::ArrayPtr<const kj::byte>;
 
 constexpr kj::StringPtr GUEST = "child-echo"_kj;  // calls its host, says the answer, and exits
+constexpr kj::StringPtr PLAIN = "cell-plain"_kj;  // knows no host: what peers can run, too
 constexpr kj::uint COUNT = 200;
 constexpr kj::uint SPAWNS_TOGETHER = 10 * COUNT;
 
@@ -45,29 +46,33 @@ Times spawnMany(TestNode& node, Bytes wasm) {
 }
 
 // One worker of several.
-kj::Promise<void> spawnInTurn(peer::Executor::Client executor, Bytes wasm, kj::uint& left) {
+kj::Promise<void> spawnInTurn(peer::Executor::Client executor, Bytes wasm, Words args,
+                              kj::uint& left) {
   while (left > 0) {
     --left;
     auto request = executor.runBytesRequest(capnp::MessageSize{wasm.size() / 8 + 64, 0});
     request.setWasm(wasm);
-    request.initArgs(1).set(0, "hello");
+    auto list = request.initArgs(args.size());
+    for (kj::uint i = 0; i < args.size(); i++) list.set(i, args.begin()[i]);
     auto response = co_await request.send().getProcess().waitRequest().send();
     KJ_ASSERT(response.getExitCode() == 0);
   }
 }
 
-double spawnTogether(TestNode& node, Bytes wasm, kj::uint inFlight) {
+double spawnTogether(TestNode& node, Bytes wasm, Words args, kj::uint inFlight) {
   kj::uint left = SPAWNS_TOGETHER;
   return timed([&]() {
     kj::Vector<kj::Promise<void>> all;
-    for (kj::uint i = 0; i < inFlight; i++) all.add(spawnInTurn(node.executor, wasm, left));
+    for (kj::uint i = 0; i < inFlight; i++) {
+      all.add(spawnInTurn(node.executor, wasm, args, left));
+    }
     kj::joinPromises(all.releaseAsArray()).wait(node.waitScope);
   }) / SPAWNS_TOGETHER;
 }
 
 void benchHot(BareEngine& engine, Report& report) {
   TestNode node;
-  auto wasm = component(GUEST);
+  auto wasm = component(GUEST), plain = component(PLAIN);
   spawn(node, wasm);
   kj::Vector<Round> first, exit;
   Rounds together;
@@ -76,15 +81,19 @@ void benchHot(BareEngine& engine, Report& report) {
     auto alone = engine.instantiate(GUEST);
     first.add(Round{times.first, alone});
     exit.add(Round{times.exit, alone});
-    together.turn([&]() { return spawnTogether(node, wasm, 32); },
-                  [&]() { return engine.instantiate(GUEST); });
+    together.turn([&]() { return spawnTogether(node, wasm, {"hello"}, 32); },
+                  [&]() { return spawnTogether(node, plain, {"args", "hello"}, 32); },
+                  [&]() { return engine.instantiate(GUEST); },
+                  [&]() { return engine.instantiate(PLAIN); });
   }
   constexpr auto CEILING = "instantiate alone"_kj;
   report.add(time(kj::str("spawn, hot: bytes -> first call"), median(first), CEILING,
                   {Target::Of::MOST, 30e-6}));
   report.add(time(kj::str("spawn, hot: bytes -> first call -> exit"), median(exit), CEILING));
-  report.add(rate(kj::str("spawns on one thread, 32 in flight"), together.median(0, 1), CEILING,
+  report.add(rate(kj::str("spawns on one thread, 32 in flight"), together.median(0, 2), CEILING,
                   {Target::Of::LEAST, 20e3}));
+  report.add(rate(kj::str("spawns on one thread that say a word, 32 in flight"),
+                  together.median(1, 3), CEILING));
 }
 
 // A node that has just begun knows nothing in memory.
@@ -162,7 +171,7 @@ kj::uint repeatSpawns(kj::uint inFlight) {
   auto wasm = component(GUEST);
   spawn(node, wasm);
   return again([&]() {
-    spawnTogether(node, wasm, inFlight);
+    spawnTogether(node, wasm, {"hello"}, inFlight);
     return SPAWNS_TOGETHER;
   });
 }

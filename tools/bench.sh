@@ -39,3 +39,4 @@ for part in "${parts[@]}"; do
 done
 python3 "$WW_ROOT/bench/report.py" gather "$lines" "$micro" "$out/results.json"
 say "into the document: python3 bench/report.py write $out/results.json docs/performance.md"
+say "where the time goes: python3 bench/profile.py $out/ww-bench docs/performance.md"

@@ -5,7 +5,12 @@
 namespace ww {
 
 HostLink::HostLink(EventPort& port)
+#ifdef WW_STOCK_NETWORK
+    : stream(kj::heap<HostChannel>(port)),
+      network(stream, capnp::rpc::twoparty::Side::CLIENT),
+#else
     : network(kj::heap<HostChannel>(port), capnp::rpc::twoparty::Side::CLIENT),
+#endif
       system(capnp::makeRpcClient(network)) {}
 
 capnp::Capability::Client HostLink::bootstrap() {

@@ -211,7 +211,10 @@ KJ_TEST("the same from a guest, over its link") {
   auto over = big(49 * MIB);
   KJ_EXPECT(over.startsWith("overloaded: overloaded: wasm"), over);
   auto overFrame = big(64 * MIB);
-  KJ_EXPECT(contains(overFrame, "overloaded: message: "), overFrame);
+  // Cap'n Proto's own network has words of its own for what it does not send.
+  auto stock = getenv("WW_TEST_STOCK_GUESTS") != nullptr;
+  KJ_EXPECT(contains(overFrame, stock ? "larger than our single-message size limit"_kj
+                                      : "overloaded: message: "_kj), overFrame);
   KJ_EXPECT(node.answers());
 }
 

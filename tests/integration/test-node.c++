@@ -29,8 +29,15 @@ PeerId testPeerId() { return Identity::generate().getPeerId().clone(); }
 
 kj::Array<kj::byte> component(kj::StringPtr name) {
   auto fs = kj::newDiskFilesystem();
-  auto path = fs->getCurrentPath().eval(kj::str(WW_COMPONENTS, "/", name, ".wasm"));
-  return fs->getRoot().openFile(path)->readAllBytes();
+  auto find = [&](kj::StringPtr suffix) {
+    auto path = fs->getCurrentPath().eval(kj::str(WW_COMPONENTS, "/", name, suffix, ".wasm"));
+    return fs->getRoot().tryOpenFile(path);
+  };
+  // With Cap'n Proto's own network in it, where that is asked for and it has any.
+  if (getenv("WW_TEST_STOCK_GUESTS") != nullptr) {
+    KJ_IF_MAYBE(file, find("-stock")) return (*file)->readAllBytes();
+  }
+  return KJ_REQUIRE_NONNULL(find(""), "no such component", name)->readAllBytes();
 }
 
 TestNode::TestNode(NodeOptions options)

@@ -1,6 +1,8 @@
 #pragma once
 // The RPC connection to the host: the one place of the SDK that chooses a network for it.
 
+#include <capnp/rpc-twoparty.h>
+#include <ww/link/channel-stream.h>
 #include <ww/link/two-party-network.h>
 #include "ww/event-port.h"
 
@@ -18,7 +20,12 @@ class HostLink {
   kj::Promise<void> onDisconnect() { return network.onDisconnect(); }
 
  private:
+#ifdef WW_STOCK_NETWORK
+  ChannelStream stream;
+  capnp::TwoPartyVatNetwork network;
+#else
   TwoPartyNetwork network;
+#endif
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> system;
 };
 

@@ -207,7 +207,7 @@ KJ_TEST("onEnded() of a lease that was dropped standing rejects") {
   auto onEnded = f.lease->onEnded();
   f.lease = nullptr;
   KJ_EXPECT(f.watch.leaseCount() == 0);
-  KJ_EXPECT_THROW_MESSAGE("PromiseFulfiller was destroyed", onEnded.wait(f.waitScope));
+  KJ_EXPECT_THROW_MESSAGE("ended: the session was dropped", onEnded.wait(f.waitScope));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <capnp/serialize-async.h>
 #include <kj/debug.h>
 #include <ww/base/error.h>
+#include <ww/link/channel-stream.h>
 #include <ww/link/frame-guard.h>
 #include <ww/link/stall-watch.h>
 #include <ww/link/two-party-network.h>
@@ -36,23 +37,31 @@ class RpcLink::Impl: private QuotaNetwork::Watcher {
   void onHit(kj::StringPtr limit) override { tell(limit); }
 };
 
-class RpcLink::OverChannel final: public Impl {
+class RpcLink::OverChannel final: public Impl, private ReadObserver {
  public:
   OverChannel(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap, kj::Timer& timer,
               LinkLimits limits)
       : watch(timer, limits.patience, [this](kj::Exception&& e) { network.fail(kj::mv(e)); }),
-        network(kj::mv(channel), Side::SERVER, {limits.frame, limits.unsentBytes}, watch),
+        network(kj::mv(channel), Side::SERVER, {limits.frame, limits.unsentBytes}, *this),
         counted(network, limits.quota, asWatcher()),
-        system(capnp::makeRpcServer(counted, kj::mv(bootstrap))) {}
+        system(capnp::makeRpcServer(counted, kj::mv(bootstrap))), accepting(system.run()) {}
 
   kj::Promise<void> onDisconnect() override { return network.onDisconnect(); }
   LinkUse getUse() const override { return counted.getUse(); }
 
  private:
+  // Whoever waits for bytes has accepted the one connection that there is; what would wait for
+  // another takes 3 KiB.
+  void onRead(bool midMessage) override {
+    accepting = nullptr;
+    watch.onRead(midMessage);
+  }
+
   StallWatch watch;
   TwoPartyNetwork network;
   QuotaNetwork counted;
   RpcSystem system;
+  kj::Promise<void> accepting;
 };
 
 class RpcLink::OverStream final: public Impl {
@@ -119,7 +128,11 @@ class RpcLink::OverStream final: public Impl {
 
 RpcLink::RpcLink(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap,
                  kj::Timer& timer, LinkLimits limits)
+#ifdef WW_STOCK_NETWORK
+    : RpcLink(kj::heap<ChannelStream>(kj::mv(channel)), kj::mv(bootstrap), timer, limits) {}
+#else
     : impl(kj::heap<OverChannel>(kj::mv(channel), kj::mv(bootstrap), timer, limits)) {}
+#endif
 
 RpcLink::RpcLink(kj::Own<kj::AsyncIoStream> stream, capnp::Capability::Client bootstrap,
                  kj::Timer& timer, LinkLimits limits)
