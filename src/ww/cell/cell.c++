@@ -32,8 +32,9 @@ Cell::Cell(kj::Own<ffi::GuestTask> guest, CellParts& parts, const CellTerms& gro
   for (auto pipe: {in.get(), out.get(), err.get()}) {
     pipe->attach(kj::addRef(*place));  // what is left in it is what is counted
   }
-  following = guest->onEnd().then([this](ffi::GuestEnd&& end) { onGuestEnd(kj::mv(end)); })
-      .eagerlyEvaluate(nullptr);
+  following = guest->onEnd().then([this]() {
+    KJ_IF_MAYBE(t, task) onGuestEnd((*t)->takeEnd());  // none: it was ended before that was told
+  }).eagerlyEvaluate(nullptr);
   task = kj::mv(guest);
 }
 

@@ -47,7 +47,7 @@ GuestTask::GuestTask(Engine& engine, const Component& component, const GuestOpti
   auto instantiatedPaf = kj::newPromiseAndFulfiller<bool>();
   instantiatedPromise = kj::mv(instantiatedPaf.promise);
   instantiatedFulfiller = kj::mv(instantiatedPaf.fulfiller);
-  auto endPaf = kj::newPromiseAndFulfiller<GuestEnd>();
+  auto endPaf = kj::newPromiseAndFulfiller<void>();
   endPromise = kj::mv(endPaf.promise);
   endFulfiller = kj::mv(endPaf.fulfiller);
 
@@ -56,6 +56,13 @@ GuestTask::GuestTask(Engine& engine, const Component& component, const GuestOpti
   engine.tasks.insert(id, this);
   made = true;
   armBreadthFirst();
+}
+
+GuestEnd GuestTask::takeEnd() { return kj::mv(KJ_REQUIRE_NONNULL(end, "it runs")); }
+
+void GuestTask::finish(GuestEnd how) {
+  end = kj::mv(how);
+  endFulfiller->fulfill();
 }
 
 GuestTask::~GuestTask() noexcept(false) {
@@ -147,7 +154,7 @@ void GuestTask::poll() {
   switch (result.state) {
     case WW_POLL_PENDING:
       if (isSpent()) {
-        endFulfiller->fulfill(GuestSpent{});
+        finish(GuestSpent{});
         break;
       }
       setDeadline(result.deadline);
@@ -158,13 +165,13 @@ void GuestTask::poll() {
       }
       return;
     case WW_POLL_EXITED:
-      endFulfiller->fulfill(GuestExit{result.exit_code});
+      finish(GuestExit{result.exit_code});
       break;
     case WW_POLL_REFUSED:
-      endFulfiller->fulfill(GuestRefusal{kj::mv(cause)});
+      finish(GuestRefusal{kj::mv(cause)});
       break;
     default:
-      endFulfiller->fulfill(GuestTrap{kj::mv(cause), kj::mv(backtrace)});
+      finish(GuestTrap{kj::mv(cause), kj::mv(backtrace)});
       break;
   }
   setDeadline(kj::maxValue);

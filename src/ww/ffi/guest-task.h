@@ -134,8 +134,9 @@ class GuestTask final: private kj::_::Event {
   // Resolves to true when the component's `run` is entered, to false if it ended before. Once.
   kj::Promise<bool> onInstantiated() { return kj::mv(instantiatedPromise); }
 
-  // How it ended. Never resolves if it is dropped first. Once.
-  kj::Promise<GuestEnd> onEnd() { return kj::mv(endPromise); }
+  // Resolves once it has ended; never if it is dropped first. Once.
+  kj::Promise<void> onEnd() { return kj::mv(endPromise); }
+  GuestEnd takeEnd();  // how; once
 
   // From now on `handler` is told of each turn in which a limit was hit. It must not drop this.
   void onHits(kj::Function<void(GuestHits)> handler) { hitHandler = kj::mv(handler); }
@@ -159,6 +160,7 @@ class GuestTask final: private kj::_::Event {
   // Called by the guest's waker, perhaps from within poll().
   void wake();
   void poll();
+  void finish(GuestEnd how);
   bool isSpent() const { return cpuNs >= cpuLimitNs; }
   void tellHits(uint32_t hits);
   void setDeadline(uint64_t ns);
@@ -180,8 +182,9 @@ class GuestTask final: private kj::_::Event {
   kj::Promise<void> alarm = nullptr;
   kj::Promise<bool> instantiatedPromise = nullptr;
   kj::Own<kj::PromiseFulfiller<bool>> instantiatedFulfiller;
-  kj::Promise<GuestEnd> endPromise = nullptr;
-  kj::Own<kj::PromiseFulfiller<GuestEnd>> endFulfiller;
+  kj::Maybe<GuestEnd> end;
+  kj::Promise<void> endPromise = nullptr;
+  kj::Own<kj::PromiseFulfiller<void>> endFulfiller;
   kj::ListLink<GuestTask> queueLink;
 };
 
