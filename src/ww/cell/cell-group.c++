@@ -79,10 +79,14 @@ FarCell::Ticket CellGroup::addFar(const LoopInbox& home) {
   auto paf = kj::newPromiseAndCrossThreadFulfiller<void>();
   kj::Own<const FarCell> cell = kj::atomicRefcounted<FarCell>(home, kj::mv(paf.fulfiller));
   auto key = cell.get();
+  farCells.insert(key, Far{kj::atomicAddRef(*cell), {}});
+  auto leave = [this, key]() {
+    auto far = kj::mv(KJ_ASSERT_NONNULL(farCells.find(key)));
+    farCells.erase(key);
+    for (auto& awaited: far.awaited) awaited->fulfill();
+  };
   // Rejected where the other loop went away, and the cell with it.
-  auto ended = paf.promise.catch_([](kj::Exception&&) {}).fork();
-  removals.add(ended.addBranch().then([this, key]() { farCells.erase(key); }));
-  farCells.insert(key, Far{kj::atomicAddRef(*cell), kj::mv(ended)});
+  removals.add(paf.promise.then(kj::cp(leave), [leave](kj::Exception&&) { leave(); }));
   return FarCell::Ticket(kj::mv(cell));
 }
 
@@ -125,8 +129,13 @@ kj::Promise<void> CellGroup::endAttached() {
   }
   for (auto& entry: farCells) {
     auto& far = entry.value;
-    if (far.cell->isDetached()) ends.add(far.ended.addBranch());
-    else far.cell->end(EXIT_KILLED);
+    if (far.cell->isDetached()) {
+      auto paf = kj::newPromiseAndFulfiller<void>();
+      far.awaited.add(kj::mv(paf.fulfiller));
+      ends.add(kj::mv(paf.promise));
+    } else {
+      far.cell->end(EXIT_KILLED);
+    }
   }
   return kj::joinPromises(ends.releaseAsArray());
 }

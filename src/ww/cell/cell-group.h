@@ -102,7 +102,7 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
  private:
   struct Far {
     kj::Own<const FarCell> cell;
-    kj::ForkedPromise<void> ended;
+    kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> awaited;  // told of its end
   };
   void leave(uint64_t id);
   void taskFailed(kj::Exception&& exception) override;
