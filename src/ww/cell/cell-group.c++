@@ -57,8 +57,17 @@ void CellGroup::requireOpen() const {
   if (ended) kj::throwFatalException(ww::ended("what would own this cell has ended"));
 }
 
-void CellGroup::add(kj::Own<Cell> cell) {
+void CellGroup::open() {
   requireOpen();
+  KJ_IF_MAYBE(f, first) {
+    auto told = kj::mv(*f);
+    first = nullptr;
+    told();
+  }
+}
+
+void CellGroup::add(kj::Own<Cell> cell) {
+  open();
   auto id = cell->getId();
   cell->onEnd([this, id]() { leave(id); });
   cells.insert(id, kj::mv(cell));
@@ -75,7 +84,7 @@ void CellGroup::leave(uint64_t id) {
 }
 
 FarCell::Ticket CellGroup::addFar(const LoopInbox& home) {
-  requireOpen();
+  open();
   auto paf = kj::newPromiseAndCrossThreadFulfiller<void>();
   kj::Own<const FarCell> cell = kj::atomicRefcounted<FarCell>(home, kj::mv(paf.fulfiller));
   auto key = cell.get();

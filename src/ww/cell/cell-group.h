@@ -6,6 +6,7 @@
 // with them to whichever loop they run on: CellTerms.
 
 #include <kj/async.h>
+#include <kj/function.h>
 #include <kj/map.h>
 #include <kj/refcount.h>
 #include <kj/vector.h>
@@ -94,6 +95,9 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   // A cell of this loop, while it runs.
   void add(kj::Own<Cell> cell);
 
+  // `told` before the first cell of its own. Most sessions never have one.
+  void onFirst(kj::Function<void()> told) { first = kj::mv(told); }
+
   // One that is about to be on the loop of `home`, where the ticket goes.
   FarCell::Ticket addFar(const LoopInbox& home);
 
@@ -105,10 +109,12 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
     kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> awaited;  // told of its end
   };
   void leave(uint64_t id);
+  void open();  // throws where it has ended; the first cell is about to come
   void taskFailed(kj::Exception&& exception) override;
 
   const CellTerms terms;
   bool ended = false;
+  kj::Maybe<kj::Function<void()>> first;
   kj::HashMap<uint64_t, kj::Own<Cell>> cells;
   kj::Vector<uint64_t> left;  // of them: to be erased
   kj::HashMap<const FarCell*, Far> farCells;

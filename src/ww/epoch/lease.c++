@@ -8,19 +8,15 @@ namespace ww {
 
 Lease::Lease(LeaseList& list, kj::Own<const HeadSeq> current, Epoch issued,
              kj::Own<const LeaseEnd> over)
-    : Lease(list, kj::mv(current), kj::mv(issued), kj::mv(over),
-            kj::newPromiseAndFulfiller<void>()) {}
-
-Lease::Lease(LeaseList& list, kj::Own<const HeadSeq> current, Epoch issued,
-             kj::Own<const LeaseEnd> over, kj::PromiseFulfillerPair<void> paf)
-    : list(list), current(kj::mv(current)), epoch(kj::mv(issued)), over(kj::mv(over)),
-      endedFulfiller(kj::mv(paf.fulfiller)), endedPromise(paf.promise.fork()) {}
+    : list(list), current(kj::mv(current)), epoch(kj::mv(issued)), over(kj::mv(over)) {}
 
 Lease::~Lease() noexcept(false) {
   KJ_IF_MAYBE(l, list) l->forget(*this);
   // In words of its own: those that KJ finds for a fulfiller that is dropped take longer than the
   // rest of a session.
-  if (!settled) endedFulfiller->reject(ended("the session was dropped"));
+  KJ_IF_MAYBE(e, ending) {
+    if (!settled) e->pair.fulfiller->reject(ended("the session was dropped"));
+  }
 }
 
 kj::Maybe<kj::Exception> Lease::findEnd() const {
@@ -37,6 +33,12 @@ kj::Exception Lease::reason() const {
 
 void Lease::check() const {
   KJ_IF_MAYBE(exception, findEnd()) kj::throwFatalException(kj::mv(*exception));
+}
+
+kj::Promise<void> Lease::onEnded() {
+  if (settled) return kj::READY_NOW;
+  KJ_IF_MAYBE(e, ending) return e->promise.addBranch();
+  return ending.emplace().promise.addBranch();
 }
 
 kj::Promise<void> Lease::failOnEnd() {
@@ -70,7 +72,7 @@ void Lease::settle() {
       KJ_LOG(ERROR, "destroying a body whose lease has ended", *exception);
     }
   }
-  endedFulfiller->fulfill();
+  KJ_IF_MAYBE(e, ending) e->pair.fulfiller->fulfill();
   KJ_IF_MAYBE(f, failing) f->pair.fulfiller->reject(kj::mv(why));
 }
 

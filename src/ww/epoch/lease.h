@@ -70,7 +70,7 @@ class Lease final: public kj::Refcounted {
 
   // Resolves an event after the end, at once if that has passed. Any number of callers. If the
   // lease is dropped without having ended, rejects.
-  kj::Promise<void> onEnded() { return endedPromise.addBranch(); }
+  kj::Promise<void> onEnded();
 
   // For whoever is to fail by the end: never resolves, and rejects with reason() when the others
   // are told, or at once. It is made for many callers: nothing is thrown.
@@ -107,18 +107,13 @@ class Lease final: public kj::Refcounted {
   kj::Maybe<kj::Exception> words;  // once it is settled: the same for ever
   bool settled = false;
   kj::Canceler bodies;
-  kj::Own<kj::PromiseFulfiller<void>> endedFulfiller;
-  kj::ForkedPromise<void> endedPromise;
-  struct Failing {
+  struct Awaited {
     kj::PromiseFulfillerPair<void> pair = kj::newPromiseAndFulfiller<void>();
     kj::ForkedPromise<void> promise = pair.promise.fork();
   };
-  kj::Maybe<Failing> failing;  // once somebody is to fail
+  kj::Maybe<Awaited> ending, failing;  // once somebody waits for it, or is to fail
   kj::ListLink<Lease> link;
   kj::Vector<kj::Own<void>> attachments;
-
-  Lease(LeaseList& list, kj::Own<const HeadSeq> current, Epoch issued,
-        kj::Own<const LeaseEnd> over, kj::PromiseFulfillerPair<void> paf);
 };
 
 }  // namespace ww

@@ -246,7 +246,10 @@ SessionOffer Node::offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder&
   auto group = holder.group->makeSubgroup(account);
   auto& entry = sessions->add(lease, kj::addRef(*group), kj::mv(facts));
   holder.onSession(entry);
-  tasks.add(endWithLease(lease.onEnded(), kj::addRef(*group)));
+  // Whoever starts one in it holds the lease.
+  group->onFirst([this, &lease, &group = *group]() {
+    tasks.add(endWithLease(lease.onEnded(), kj::addRef(group)));
+  });
   auto offered = kj::refcounted<Session>(*this, *dials, entry.getOrigin())
       ->makeOffer(lease, *group);
   if (hasNode) offered.node = kj::heap<NodeServer>(lease, loop.parts(), *sessions, swarm, heads,
