@@ -41,6 +41,9 @@ class GraftPolicy {
   // the epoch current afterwards, and an Admission for an earlier one is void.
   virtual kj::Promise<Admission> admit(kj::Maybe<stem::Signer::Client> signer,
                                        uint64_t epochSeq) = 0;
+
+  // Asked first: the admission of whoever is admitted without a question.
+  virtual kj::Maybe<Admission> findOpen() { return nullptr; }
 };
 
 // Everybody: whoever holds the Membrane was given it on purpose.
@@ -49,6 +52,7 @@ class OpenGraftPolicy final: public GraftPolicy {
   kj::Promise<Admission> admit(kj::Maybe<stem::Signer::Client>, uint64_t) override {
     return Admission();
   }
+  kj::Maybe<Admission> findOpen() override { return Admission(); }
 };
 
 }  // namespace ww

@@ -76,11 +76,15 @@ void MembraneServer::requireRoom() {
 
 kj::Promise<void> MembraneServer::graft(GraftContext context) {
   if (gate->closed) return nodeEnded();
+  requireRoom();
+  KJ_IF_MAYBE(admission, policy.findOpen()) {
+    answer(context, *admission);
+    return kj::READY_NOW;
+  }
   return gate->grafts.wrap(graftThroughGate(context));
 }
 
 kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
-  requireRoom();
   auto params = context.getParams();
   kj::Maybe<stem::Signer::Client> signer;
   if (params.hasSigner()) signer = params.getSigner();
@@ -88,8 +92,12 @@ kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
   ++pending;
   KJ_DEFER(--pending);
   auto admission = co_await policy.admit(kj::mv(signer), gate->heads.seq());
-  // From here to the answer in one turn: the session is of the epoch that is current now.
   requireRoom();
+  answer(context, admission);
+}
+
+// In one turn: the session is of the epoch that is current now.
+void MembraneServer::answer(GraftContext& context, Admission& admission) {
   auto lease = gate->heads.issue();
   auto key = admission.findKey().map([](const AllowedKey& k) { return k; });
   admission.bind(*lease);

@@ -68,6 +68,7 @@ class MembraneServer final
   class Register;
 
   kj::Promise<void> graftThroughGate(GraftContext context);
+  void answer(GraftContext& context, Admission& admission);
   void requireRoom();
   [[noreturn]] void refuse(kj::StringPtr name, size_t limit, kj::StringPtr why);
 
