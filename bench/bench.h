@@ -133,14 +133,21 @@ double echoSeconds(kj::WaitScope& waitScope, peer::Executor::Client executor, kj
 
 // ------------------------------------------------------------------------------------ profile.c++
 
-// Does `turn`, which does something so often as it says, until that took some seconds; how often.
-kj::uint again(kj::FunctionParam<kj::uint()> turn);
+// How often something was done, and in how many seconds.
+struct Again {
+  kj::uint count = 0;
+  double seconds = 0;
+};
+
+// Does `turn`, which does something so often as it says, once to begin with, and then for some
+// seconds.
+Again again(kj::FunctionParam<kj::uint()> turn);
 
 // The one thing with that name, again and again; prints how often. False: there is none.
 bool profile(kj::StringPtr name);
 
-kj::uint repeatSpawns(kj::uint inFlight);  // spawn.c++
-kj::uint repeatGrafts();                   // guests.c++
+Again repeatSpawns(kj::uint inFlight);  // spawn.c++
+Again repeatGrafts();                   // guests.c++
 
 // ------------------------------------------------------------------------------------ parts
 

@@ -55,7 +55,7 @@ Graft runGraft(TestNode& node, kj::uint grafts = 2000, kj::uint echoes = 2000) {
 
 }  // namespace
 
-kj::uint repeatGrafts() {
+Again repeatGrafts() {
   constexpr kj::uint GRAFTS = 50'000;
   TestNode node;
   return again([&]() {

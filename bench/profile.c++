@@ -7,9 +7,9 @@
 namespace ww::bench {
 namespace {
 
-constexpr double LEAST_SECONDS = 5;
+constexpr double LEAST_SECONDS = 8;
 
-kj::uint echoes(kj::StringPtr inFlight) {
+Again echoes(kj::StringPtr inFlight) {
   constexpr kj::uint CALLS = 100'000;
   TestNode node;
   return again([&]() {
@@ -20,7 +20,7 @@ kj::uint echoes(kj::StringPtr inFlight) {
   });
 }
 
-kj::uint nativeEchoes(kj::uint inFlight) {
+Again nativeEchoes(kj::uint inFlight) {
   constexpr kj::uint CALLS = 100'000;
   kj::EventLoop loop;
   kj::WaitScope waitScope(loop);
@@ -32,7 +32,7 @@ kj::uint nativeEchoes(kj::uint inFlight) {
 
 struct Subject {
   kj::StringPtr name;
-  kj::uint (*run)();
+  Again (*run)();
 };
 
 constexpr Subject SUBJECTS[] = {
@@ -47,18 +47,20 @@ constexpr Subject SUBJECTS[] = {
 
 }  // namespace
 
-kj::uint again(kj::FunctionParam<kj::uint()> turn) {
-  kj::uint count = turn();
-  for (double seconds = 0; seconds < LEAST_SECONDS;) {
-    seconds += timed([&]() { count += turn(); });
+Again again(kj::FunctionParam<kj::uint()> turn) {
+  turn();
+  Again result;
+  while (result.seconds < LEAST_SECONDS) {
+    result.seconds += timed([&]() { result.count += turn(); });
   }
-  return count;
+  return result;
 }
 
 bool profile(kj::StringPtr name) {
   for (auto& subject: SUBJECTS) {
     if (subject.name != name) continue;
-    printf("%u\n", subject.run());
+    auto result = subject.run();
+    printf("%u %f\n", result.count, result.seconds);
     return true;
   }
   return false;

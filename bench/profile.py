@@ -12,6 +12,7 @@ import tempfile
 
 MARKED = re.compile(r"(<!-- profile: ([a-z0-9 -]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 HERTZ = "4999"
+BEGIN_MS = "4000"  # what is compiled and warmed up is over by then
 MOST = 8  # functions that are named
 COPYING = re.compile(r"^__?(memmove|memcpy|memset|memcmp)")
 HEAP = re.compile(r"^_?_?(libc_)?(malloc|free|calloc|realloc|cfree|_int_|int_|unlink_chunk|"
@@ -40,13 +41,12 @@ LAYERS = [
 
 
 def samples(bench, subject):
-    """How often it was done, and of each (object, function) how many samples."""
+    """Microseconds each, and of each (object, function) how many samples."""
     with tempfile.TemporaryDirectory() as folder:
         data = os.path.join(folder, "perf.data")
-        done = subprocess.run(
-            ["perf", "record", "-q", "-e", "cpu-clock", "-F", HERTZ, "-o", data, bench, "--profile",
-             subject], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
-            encoding="utf-8")
+        record = ["perf", "record", "-q", "-e", "cpu-clock", "-F", HERTZ, "-D", BEGIN_MS, "-o", data]
+        done = subprocess.run(record + [bench, "--profile", subject], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, check=True, encoding="utf-8")
         script = subprocess.run(
             ["perf", "report", "-q", "-i", data, "--no-children", "--stdio", "-F", "sample,dso,sym",
              "-t", "\t"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
@@ -58,7 +58,8 @@ def samples(bench, subject):
             continue
         name = re.sub(r"^\[[.k]\] ", "", fields[2])
         found[(fields[1], name)] = found.get((fields[1], name), 0) + int(fields[0])
-    return int(done.stdout.split()[-1]), found
+    count, seconds = done.stdout.split()[-2:]
+    return float(seconds) / int(count) * 1e6, found
 
 
 def layer_of(entry):
@@ -72,16 +73,15 @@ def brief(entry):
     return name if len(name) <= 72 else name[:69] + "..."
 
 
-def section(subject, count, found):
+def section(subject, each, found):
     total = sum(found.values())
-    each = total / float(HERTZ) / count * 1e6
     layers, functions = {}, {}
     for entry, number in found.items():
         layer = layer_of(entry)
         layers[layer] = layers.get(layer, 0) + number
         key = "(all)" if layer in ("guests' code", "the kernel") else brief(entry)
         functions[(layer, key)] = functions.get((layer, key), 0) + number
-    yield f"**{subject}**: {count} times, {each:.2f} us of the processor each, start and end in it."
+    yield f"**{subject}**: {each:.2f} us each while it was watched, which slows it."
     yield ""
     yield "| layer | share | us | most of it |"
     yield "| --- | --- | --- | --- |"

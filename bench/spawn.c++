@@ -166,7 +166,7 @@ void benchLoad(Report& report) {
 
 }  // namespace
 
-kj::uint repeatSpawns(kj::uint inFlight) {
+Again repeatSpawns(kj::uint inFlight) {
   TestNode node;
   auto wasm = component(GUEST);
   spawn(node, wasm);
