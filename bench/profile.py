@@ -44,9 +44,10 @@ def samples(bench, subject):
     """Microseconds each, and of each (object, function) how many samples."""
     with tempfile.TemporaryDirectory() as folder:
         data = os.path.join(folder, "perf.data")
-        record = ["perf", "record", "-q", "-e", "cpu-clock", "-F", HERTZ, "-D", BEGIN_MS, "-o", data]
-        done = subprocess.run(record + [bench, "--profile", subject], stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, check=True, encoding="utf-8")
+        record = ["perf", "record", "-q", "-e", "cpu-clock", "-F", HERTZ, "-D", BEGIN_MS]
+        done = subprocess.run(record + ["-o", data, bench, "--profile", subject],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
+                              encoding="utf-8")
         script = subprocess.run(
             ["perf", "report", "-q", "-i", data, "--no-children", "--stdio", "-F", "sample,dso,sym",
              "-t", "\t"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,

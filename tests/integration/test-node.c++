@@ -35,6 +35,8 @@ kj::Array<kj::byte> component(kj::StringPtr name) {
   };
   // With Cap'n Proto's own network in it, where that is asked for and it has any.
   if (getenv("WW_TEST_STOCK_GUESTS") != nullptr) {
+    KJ_REQUIRE(fs->getRoot().exists(fs->getCurrentPath().eval(
+        kj::str(WW_COMPONENTS, "/cell-rpc-stock.wasm"))), "there are no such guests");
     KJ_IF_MAYBE(file, find("-stock")) return (*file)->readAllBytes();
   }
   return KJ_REQUIRE_NONNULL(find(""), "no such component", name)->readAllBytes();

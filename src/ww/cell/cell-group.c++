@@ -54,7 +54,9 @@ size_t CellGroup::size() const {
 CellGroup::~CellGroup() noexcept(false) { end(); }
 
 void CellGroup::requireOpen() const {
-  if (ended) kj::throwFatalException(ww::ended("what would own this cell has ended"));
+  if (ended || closed) {
+    kj::throwFatalException(ww::ended("what would own this cell has ended"));
+  }
 }
 
 void CellGroup::open() {
@@ -102,11 +104,14 @@ FarCell::Ticket CellGroup::addFar(const LoopInbox& home) {
 kj::Own<CellGroup> CellGroup::makeSubgroup(kj::Maybe<const CellAccount&> key) {
   requireOpen();
   // Those that nobody else holds and that hold nothing are of no use any more.
-  kj::Vector<kj::Own<CellGroup>> used;
-  for (auto& subgroup: subgroups) {
-    if (subgroup->isShared() || subgroup->size() > 0) used.add(kj::mv(subgroup));
+  if (subgroups.size() >= pruneAt) {
+    kj::Vector<kj::Own<CellGroup>> used;
+    for (auto& subgroup: subgroups) {
+      if (subgroup->isShared() || subgroup->size() > 0) used.add(kj::mv(subgroup));
+    }
+    subgroups = kj::mv(used);
+    pruneAt = 2 * subgroups.size() + 8;
   }
-  subgroups = kj::mv(used);
   auto subgroup = kj::refcounted<CellGroup>(*this, key);
   subgroups.add(kj::addRef(*subgroup));
   return subgroup;
@@ -131,6 +136,7 @@ bool CellGroup::hasDetached() const {
 }
 
 kj::Promise<void> CellGroup::endAttached() {
+  closed = true;
   kj::Vector<kj::Promise<void>> ends;
   for (auto& entry: cells) {
     if (entry.value->isDetached()) ends.add(entry.value->onExit().ignoreResult());

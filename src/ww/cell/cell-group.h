@@ -73,7 +73,7 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   // Kills all of its cells, with their descendants, and takes no more.
   void end();
 
-  // Throws `ended:` after end().
+  // Throws `ended:` after end() and after endAttached().
   void requireOpen() const;
 
   // A group that ends with this one, and may end before. A session's: what is started in it, and
@@ -86,7 +86,8 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   // Cells that outlive the link of whoever started them.
   bool hasDetached() const;
 
-  // Kills the others. Resolves once the detached ones have ended.
+  // Kills the others, and takes no more: one that is being started now would be nobody's. Resolves
+  // once the detached ones have ended.
   kj::Promise<void> endAttached();
 
   // Those that run, its subgroups' among them, descendants not.
@@ -113,12 +114,13 @@ class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler 
   void taskFailed(kj::Exception&& exception) override;
 
   const CellTerms terms;
-  bool ended = false;
+  bool ended = false, closed = false;
   kj::Maybe<kj::Function<void()>> first;
   kj::HashMap<uint64_t, kj::Own<Cell>> cells;
   kj::Vector<uint64_t> left;  // of them: to be erased
   kj::HashMap<const FarCell*, Far> farCells;
   kj::Vector<kj::Own<CellGroup>> subgroups;
+  size_t pruneAt = 8;  // so many of them
   kj::TaskSet removals;
 };
 

@@ -36,6 +36,7 @@ size_t PipeEnd::Reading::size() const {
 }
 
 void PipeEnd::Reading::into(kj::ArrayPtr<kj::byte> space) {
+  if (space.size() == 0) return;
   KJ_IF_MAYBE(p, pipe) p->stream->readNow(space);
 }
 
@@ -58,7 +59,7 @@ kj::Promise<PipeEnd::Reading> PipeEnd::readInTurn(size_t limit) {
   if (!closed && stream->readableNow() == 0) {
     auto paf = kj::newPromiseAndFulfiller<void>();
     closedFulfiller = kj::mv(paf.fulfiller);
-    co_await stream->whenReadable().ignoreResult().exclusiveJoin(kj::mv(paf.promise));
+    co_await stream->whenReadable().exclusiveJoin(kj::mv(paf.promise));
   }
   co_return Reading(*this, limit, kj::mv(pass));
 }

@@ -61,6 +61,7 @@ GuestTask::GuestTask(Engine& engine, const Component& component, const GuestOpti
 GuestEnd GuestTask::takeEnd() { return kj::mv(KJ_REQUIRE_NONNULL(end, "it runs")); }
 
 void GuestTask::finish(GuestEnd how) {
+  if (!endFulfiller->isWaiting()) return;  // it has ended
   end = kj::mv(how);
   endFulfiller->fulfill();
 }

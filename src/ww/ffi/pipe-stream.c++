@@ -32,8 +32,7 @@ class PipeStream::ReadOp {
 
   void step() {
     if (minBytes == 0) {
-      auto n = ww_pipe_readable(stream.fromGuest);
-      if (n != 0) fulfiller.fulfill(n < 0 ? 0 : size_t(n));
+      if (ww_pipe_readable(stream.fromGuest) != 0) fulfiller.fulfill(0);
       return;
     }
     while (done < minBytes) {
@@ -129,12 +128,10 @@ kj::Promise<size_t> PipeStream::tryRead(void* buffer, size_t minBytes, size_t ma
   return done;
 }
 
-kj::Promise<size_t> PipeStream::whenReadable() {
+kj::Promise<void> PipeStream::whenReadable() {
   KJ_REQUIRE(fromGuest != nullptr, "this pipe is written to");
-  auto n = ww_pipe_readable(fromGuest);
-  if (n < 0) return size_t(0);
-  if (n > 0) return size_t(n);
-  return kj::newAdaptedPromise<size_t, ReadOp>(*this, nullptr, 0, 0, 0);
+  if (ww_pipe_readable(fromGuest) != 0) return kj::READY_NOW;
+  return kj::newAdaptedPromise<size_t, ReadOp>(*this, nullptr, 0, 0, 0).ignoreResult();
 }
 
 size_t PipeStream::readableNow() const {
@@ -142,10 +139,8 @@ size_t PipeStream::readableNow() const {
   return n < 0 ? 0 : size_t(n);
 }
 
-size_t PipeStream::readNow(kj::ArrayPtr<kj::byte> space) {
-  if (space.size() == 0) return 0;
-  auto n = ww_pipe_read(fromGuest, space.begin(), space.size());
-  return n < 0 ? 0 : size_t(n);
+void PipeStream::readNow(kj::ArrayPtr<kj::byte> space) {
+  KJ_ASSERT(ww_pipe_read(fromGuest, space.begin(), space.size()) == ssize_t(space.size()));
 }
 
 ssize_t PipeStream::put(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces, size_t skip) {

@@ -27,15 +27,13 @@ class PipeStream final: public kj::AsyncIoStream {
   void abortRead() override;
   void getsockopt(int level, int option, void* value, kj::uint* length) override;
 
-  // How many bytes are there to read, once there are any; 0 at the end. A read, of the one at a
-  // time.
-  kj::Promise<size_t> whenReadable();
+  // Resolves once there are bytes to read, and at the end. It is the one read that there may be.
+  kj::Promise<void> whenReadable();
 
-  // Of those that are there, as many as there is space for. Does not wait.
-  size_t readNow(kj::ArrayPtr<kj::byte> space);
+  size_t readableNow() const;  // how many bytes are there; none at the end, too
 
-  // How many those are.
-  size_t readableNow() const;
+  // Fills it; no larger than readableNow().
+  void readNow(kj::ArrayPtr<kj::byte> space);
 
   // Resolves once the guest has looked for bytes that were not there: a guest that never reads is
   // to keep nobody's input. Once.

@@ -6,8 +6,10 @@
 namespace ww::ffi {
 
 kj::Maybe<kj::Own<const Component>> RecentComponents::find(kj::ArrayPtr<const kj::byte> wasm) {
-  for (size_t i = all.size(); i > 0; i--) {
+  kj::uint compared = 0;
+  for (size_t i = all.size(); i > 0 && compared < MOST_COMPARED; i--) {
     auto found = all.begin() + (i - 1);
+    compared += found->wasm.size() == wasm.size();
     if (found->wasm != wasm) continue;
     std::rotate(found, found + 1, all.end());
     return all.back().component->addRef();

@@ -4,10 +4,12 @@
 #include <capnp/serialize-async.h>
 #include <kj/debug.h>
 #include <ww/base/error.h>
-#include <ww/link/channel-stream.h>
 #include <ww/link/frame-guard.h>
 #include <ww/link/stall-watch.h>
 #include <ww/link/two-party-network.h>
+#ifdef WW_STOCK_NETWORK
+#include <ww/link/channel-stream.h>
+#endif
 
 namespace ww {
 

@@ -142,6 +142,7 @@ KJ_TEST("calls and answers of any size, however few bytes are moved at a time") 
       for (size_t i = 0; i < size; i++) text[i] = 'a' + i % 26;
       KJ_EXPECT(both.echo(executor, text) == text, step, size);
     }
+    KJ_EXPECT(both.echo(both.bootstrap(), "asked for again") == "asked for again");
   }
 }
 
