@@ -6,6 +6,7 @@
 // the next source is tried. All live on one event loop.
 
 #include <kj/async.h>
+#include <kj/map.h>
 #include <kj/vector.h>
 #include <ww/base/log.h>
 #include <ww/image/cid.h>
@@ -25,7 +26,21 @@ class BlockStore {
 };
 
 // The fake, and what a .car file is read into where nothing is kept.
-class MemoryBlockStore;
+class MemoryBlockStore final: public BlockStore {
+ public:
+  // Of all blocks together; put() throws when they are more.
+  explicit MemoryBlockStore(uint64_t maxBytes = uint64_t(1) << 30): maxBytes(maxBytes) {}
+
+  kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override;
+  void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override;
+  void remove(const Cid& cid) { blocks.erase(cid); }
+  size_t getCount() const { return blocks.size(); }
+
+ private:
+  const uint64_t maxBytes;
+  uint64_t bytes = 0;  // that were put
+  kj::HashMap<Cid, kj::Array<const kj::byte>> blocks;
+};
 
 // Somebody who may have blocks: a gateway, a node, peers.
 class BlockSource {
@@ -35,23 +50,32 @@ class BlockSource {
   virtual kj::StringPtr getName() const = 0;  // for a person
 
   // What it says the block is, at most MAX_BLOCK_BYTES of it; unverified. Rejects where it does not
-  // have it, or fails, or does not answer in the time that it is given. Dropping the promise ends it.
+  // have it, or fails, or does not answer in the time that it is given. Dropping the promise ends
+  // it.
   virtual kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) = 0;
 };
 
-// The store first, then each source in the order given, each block verified. What was fetched is put
-// into the store.
+// The store first, then each source in the order given, each block verified. What was fetched is
+// put into the store.
 class BlockFetcher final {
  public:
   // All outlive it.
-  BlockFetcher(BlockStore& store, kj::ArrayPtr<const kj::Own<BlockSource>> sources, Logger& logger);
+  BlockFetcher(BlockStore& store, kj::ArrayPtr<kj::Own<BlockSource>> sources, Logger& logger);
+  KJ_DISALLOW_COPY_AND_MOVE(BlockFetcher);
 
-  // Rejects with each source's name and reason where none had it.
+  // Rejects with each source's name and reason where none had it. Outlives the promise.
   kj::Promise<kj::Array<const kj::byte>> get(const Cid& cid);
 
  private:
+  struct Source {
+    BlockSource& source;
+    bool sentWrong = false;
+  };
+  kj::Promise<kj::Array<const kj::byte>> fetch(Cid cid);
+  kj::Maybe<kj::String> whyNot(Source& from, const Cid& cid, kj::ArrayPtr<const kj::byte> block);
+
   BlockStore& store;
-  kj::ArrayPtr<const kj::Own<BlockSource>> sources;
+  kj::Vector<Source> sources;
   Logger& logger;
 };
 

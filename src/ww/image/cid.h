@@ -9,9 +9,13 @@
 // The codec of content ids is Rust's (ffi/content.h). A value: immutable, cheap to move.
 
 #include <kj/array.h>
+#include <kj/hash.h>
 #include <kj/string.h>
+#include <stdint.h>
 
 namespace ww {
+
+namespace ffi { struct CidBytes; }
 
 class Cid {
  public:
@@ -24,6 +28,9 @@ class Cid {
 
   // The binary form and nothing after it; throws likewise.
   static Cid fromBytes(kj::ArrayPtr<const kj::byte> bytes);
+
+  // The one that they begin with: getBytes() says how many it took. Throws likewise.
+  static Cid startOf(kj::ArrayPtr<const kj::byte> bytes);
 
   // That of a block with these bytes, sha2-256 and version 1.
   static Cid of(uint64_t codec, kj::ArrayPtr<const kj::byte> block);
@@ -44,10 +51,11 @@ class Cid {
   kj::uint hashCode() const { return kj::hashCode(getBytes()); }
 
  private:
-  Cid(kj::Array<const kj::byte> bytes, uint64_t codec): bytes(kj::mv(bytes)), codec(codec) {}
+  explicit Cid(ffi::CidBytes&& cid);
 
   kj::Array<const kj::byte> bytes;
   uint64_t codec;
+  kj::Maybe<size_t> identity;  // bytes at the end
 };
 
 }  // namespace ww
