@@ -6,6 +6,6 @@ cd "$WW_ROOT/rust"
 run() {
   find . -type f \( -name '*.rs' -o -name '*.toml' \) -exec touch {} +
   CARGO_TARGET_DIR="$WW_CACHE/cargo" cargo test --release --locked -j "$JOBS" -p ww-fence -p ww-content -p ww-engine \
-    -p ww-swarm
+    -p ww-swarm -p ww-eth
 }
 with_lock cargo run
