@@ -52,6 +52,14 @@ void GraftGate::close() {
   grafts.cancel(nodeEnded());
 }
 
+void GraftGate::requireImage() {
+  KJ_IF_MAYBE(why, whyPending) {
+    bool isReady = readySeq.map([&](uint64_t seq) { return seq == heads.seq(); }).orDefault(false);
+    if (isReady || heads.findClosed() != nullptr) return;
+    kj::throwFatalException(failure(EPOCH_PENDING, (*why)()));
+  }
+}
+
 MembraneServer::MembraneServer(GraftGate& gate, GraftPolicy& policy, Offer offer,
                                SessionLimits limits, OnRefused onRefused)
     : gate(kj::addRef(gate)), policy(policy), offer(kj::mv(offer)), limits(limits),
@@ -81,6 +89,7 @@ kj::Promise<void> MembraneServer::graft(GraftContext context) {
 
 kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
   requireRoom();
+  gate->requireImage();
   auto params = context.getParams();
   kj::Maybe<stem::Signer::Client> signer;
   if (params.hasSigner()) signer = params.getSigner();
@@ -90,6 +99,7 @@ kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
   auto admission = co_await policy.admit(kj::mv(signer), gate->heads.seq());
   // From here to the answer in one turn: the session is of the epoch that is current now.
   requireRoom();
+  gate->requireImage();
   auto lease = gate->heads.issue();
   auto key = admission.findKey().map([](const AllowedKey& k) { return k; });
   admission.bind(*lease);
