@@ -148,7 +148,8 @@ KJ_TEST("other bytes under a right content id are refused, by its name") {
   auto root = t.put(Cid::RAW, "block"_bytes);
   auto car = t.write(root);
   car.back() ^= 1;
-  KJ_EXPECT_THROW_MESSAGE(kj::str("app.car has other bytes under ", root.toText()), t.readInto(car));
+  auto why = kj::str("app.car has other bytes under ", root.toText());
+  KJ_EXPECT_THROW_MESSAGE(why, t.readInto(car));
   KJ_EXPECT(t.into.getCount() == 0);
 }
 
