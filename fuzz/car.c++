@@ -1,6 +1,6 @@
-// CAR files and the DAGs in them. What a file holds is taken as it should be, each block checked; and
-// then again as a damaged store would have it, each block under the content id that stands before it,
-// so that what is read of a DAG meets more than hashes let through.
+// CAR files and the DAGs in them. What a file holds is taken as it should be, each block checked;
+// and then again as a damaged store would have it, each block under the content id that stands
+// before it, so that what is read of a DAG meets more than hashes let through.
 #include <kj/async.h>
 #include <kj/debug.h>
 #include <kj/vector.h>
