@@ -1,6 +1,6 @@
 #pragma once
 // Hands an image to a node that speaks Kubo's RPC: its CAR file, as one POST to
-// /api/v0/dag/import, which also pins the root. It is sent as it is written, without ever being whole.
+// /api/v0/dag/import, which also pins the root. It is sent as it is written, and is whole nowhere.
 //
 // The node is not believed: what it answers is bounded, has to name the root that was sent, and has
 // to come. Lives on one event loop. Dropping the promise gives the import up.
@@ -13,8 +13,8 @@
 
 namespace ww {
 
-// Where such a node is: http or https, a host, and a path in front of /api, where it has one; or, as
-// Kubo itself writes it, a multiaddr such as /ip4/127.0.0.1/tcp/5001. Without a `/` at its end.
+// Where such a node is: http or https, a host, and a path in front of /api, where it has one; or,
+// as Kubo itself writes it, a multiaddr such as /ip4/127.0.0.1/tcp/5001. Without a `/` at its end.
 // Throws, naming it.
 kj::String readKuboUrl(kj::StringPtr text);
 
@@ -30,8 +30,9 @@ class KuboImport final {
   // Writes all of a CAR file.
   using WriteCar = kj::Function<kj::Promise<void>(kj::AsyncOutputStream& out)>;
 
-  // Resolves when the node has all of it, and has pinned `root`. Rejects with the node's URL and what
-  // it said, or as `writeCar` does. `boundary`: 64 bits that are not in the file. Once at a time.
+  // Resolves when the node has all of it, and has pinned `root`. Rejects with the node's URL and
+  // what it said, or as `writeCar` does. `boundary`: 64 bits that are not in the file. Once at a
+  // time.
   kj::Promise<void> import(WriteCar writeCar, const Cid& root, uint64_t boundary);
 
  private:
