@@ -1,6 +1,7 @@
 #pragma once
 // The contract whose head somebody sets, with whose key, and through whom.
 
+#include <ww/image/cid.h>
 #include <ww/node/provider-links.h>
 #include <ww/stem/head-writer.h>
 
