@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 #include <ww/base/error.h>
 #include <ww/ffi/content.h>
+#include <ww/image/breath.h>
 
 namespace ww {
 namespace {
@@ -91,6 +92,7 @@ class CarReader {
       refuse(kj::str("has more than ", limits.blocks, " blocks"));
     }
     keep(co_await take(size));
+    KJ_IF_MAYBE(rest, breath.after()) co_await *rest;
     co_return true;
   }
 
@@ -168,6 +170,7 @@ class CarReader {
   size_t start = 0, end = 0;   // of what is read and not taken
   uint64_t at = 0;             // bytes that were taken
   CarSummary summary;
+  Breath breath;
 };
 
 kj::Promise<CarSummary> read(kj::AsyncInputStream& in, kj::StringPtr name, CarLimits limits,

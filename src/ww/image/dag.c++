@@ -42,10 +42,14 @@ kj::Promise<kj::Array<const kj::byte>> DagWalk::get(kj::StringPtr path, const Ci
     refuse(path, kj::str("is beyond ", limits.blocks, " blocks, which is what may be read of one "
                          "image"));
   }
-  return blocks.get(cid).catch_(
+  auto got = blocks.get(cid).catch_(
       [path = kj::str(path)](kj::Exception&& e) -> kj::Promise<kj::Array<const kj::byte>> {
         return inPath(path, kj::mv(e));
       });
+  KJ_IF_MAYBE(rest, breath.after()) {
+    return rest->then([got = kj::mv(got)]() mutable { return kj::mv(got); });
+  }
+  return got;
 }
 
 kj::Promise<DagBlock> DagWalk::load(kj::StringPtr path, const Cid& cid) {

@@ -5,6 +5,7 @@
 #include <deque>
 #include <kj/one-of.h>
 #include <ww/ffi/content.h>
+#include <ww/image/breath.h>
 #include <ww/image/tree.h>
 
 namespace ww {
@@ -76,6 +77,7 @@ class DagWalk final {
   uint64_t visited = 0;
   uint64_t held = 0;
   size_t ahead = 0;
+  Breath breath;
 };
 
 }  // namespace ww

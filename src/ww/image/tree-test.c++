@@ -241,6 +241,26 @@ KJ_TEST("parts of a file are asked for ahead, a few at a time, and given in thei
   KJ_EXPECT(sink.text() == kj::str("f=333 bytes, ", Cid::of(Cid::RAW, bytes).toText()));
 }
 
+KJ_TEST("a long walk lets others of its loop be served meanwhile") {
+  DagWorld t;
+  Importer importer(t.store, { .chunkBytes = 10 });
+  importer.beginFile("f", false);
+  importer.piece(noise(10000));
+  importer.endFile();
+  auto root = importer.finish();
+  // What comes to the loop from outside, each time that it looks.
+  kj::uint looks = 0;
+  kj::Function<kj::Promise<void>()> look = [&]() -> kj::Promise<void> {
+    return kj::getCurrentThreadExecutor().executeAsync([&]() { ++looks; }).then(
+        [&]() { return look(); });
+  };
+  auto looking = look().eagerlyEvaluate(nullptr);
+  ListingSink sink;
+  readTree(t.blocks, root, t.limits, sink).wait(t.waitScope);
+  KJ_EXPECT(sink.count() == 1);
+  KJ_EXPECT(looks >= 1000 / 4 / 2, looks);
+}
+
 KJ_TEST("a walk that nobody waits for any more stops asking") {
   DagWorld t;
   MemoryBlockStore far;
