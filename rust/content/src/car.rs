@@ -115,6 +115,24 @@ mod tests {
         }
     }
 
+    /// Damaged in every way, a header is refused or has roots that are content ids. None panics.
+    #[test]
+    fn damaged_headers_have_roots_or_are_refused() {
+        let root = id::of(id::DAG_PB, b"1").to_bytes();
+        let header = encode(&[slice_of(&root), slice_of(&root)]).ok().unwrap();
+        for at in 0..header.len() {
+            for byte in 0..=255 {
+                let mut changed = header.clone();
+                changed[at] = byte;
+                let Ok((_, roots)) = decode(&changed) else { continue };
+                let mut rest = &roots[..];
+                while !rest.is_empty() {
+                    rest = &rest[id::read(rest).unwrap().1..];
+                }
+            }
+        }
+    }
+
     #[test]
     fn nesting_and_counts_without_end_are_refused() {
         assert!(decode(&[0x81; MAX_HEADER]).is_err());

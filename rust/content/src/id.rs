@@ -282,6 +282,23 @@ mod tests {
         assert!(read(&[1, 0x55, 0, 0x80, 0x80, 0x80, 0x80, 4]).is_err());
     }
 
+    /// One byte changed, it is another content id or none, and is written as it was read.
+    #[test]
+    fn damaged_ones_are_others_or_none() {
+        for text in [V0, V1] {
+            let bytes = parse(text).unwrap().to_bytes();
+            for at in 0..bytes.len() {
+                for byte in 0..=255 {
+                    let mut changed = bytes.clone();
+                    changed[at] = byte;
+                    let Ok(cid) = read_all(&changed) else { continue };
+                    assert_eq!(cid.to_bytes(), changed);
+                    assert_eq!(parse(&cid.to_string()).unwrap(), cid);
+                }
+            }
+        }
+    }
+
     #[test]
     fn each_hash_is_checked() {
         for (code, digest) in [

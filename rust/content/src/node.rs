@@ -245,15 +245,18 @@ mod tests {
         id::of(DAG_PB, &n.to_le_bytes()).to_bytes()
     }
 
+    /// What a block has: its data, and of each link the content id, the name and the size.
+    type Parts = (Option<Vec<u8>>, Vec<(Vec<u8>, String, u64)>);
+
     /// The parts, by the crate that is not ours.
-    fn by_crate(block: &[u8]) -> Option<(Option<Vec<u8>>, Vec<(Vec<u8>, String, u64)>)> {
+    fn by_crate(block: &[u8]) -> Option<Parts> {
         let node = PbNode::from_bytes(block.to_vec().into()).ok()?;
         let link =
             |l: PbLink| (l.cid.to_bytes(), l.name.unwrap_or_default(), l.size.unwrap_or_default());
         Some((node.data.map(|d| d.to_vec()), node.links.into_iter().map(link).collect()))
     }
 
-    fn by_us(block: &[u8]) -> Option<(Option<Vec<u8>>, Vec<(Vec<u8>, String, u64)>)> {
+    fn by_us(block: &[u8]) -> Option<Parts> {
         let (data, links) = decode_pb(block).ok()?;
         let link = |l: Link| (l.cid.to_vec(), l.name.to_string(), l.size);
         Some((data.map(|d| d.to_vec()), links.into_iter().map(link).collect()))
