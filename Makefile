@@ -1,10 +1,11 @@
 # The project's commands. Each does all the set-up it needs; the second time that is quick.
 
 BUILD_DIR ?= build
+PREFIX ?= /usr/local
 export BUILD_DIR
 export SAN
 
-.PHONY: help build run test guests lint bench fuzz-smoke clean
+.PHONY: help build run test guests install lint bench fuzz-smoke clean
 
 help:  ## What there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -23,6 +24,10 @@ test: build  ## Every test; with SAN=address those of the host's own code, under
 guests:  ## The guests alone: schemas, libraries, components, images
 	@tools/setup.sh
 	@tools/build-guests.sh "$(BUILD_DIR)/guests"
+
+install:  ## `ww` and the SDK that `ww build` uses, in PREFIX/bin and PREFIX/share/ww/sdk
+	@tools/build.sh ww
+	@cmake --install "$(BUILD_DIR)" --prefix "$(PREFIX)" >&2
 
 lint: build  ## Formatting, clippy, clang-tidy
 	@tools/lint.sh "$(BUILD_DIR)"

@@ -164,5 +164,6 @@ void benchKill(Report& report);      // busy.c++
 void benchMembrane(Report& report);
 void benchEpoch(Report& report);
 void benchThreads(Report& report);
+void benchImages(Report& report);
 
 }  // namespace ww::bench

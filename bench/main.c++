@@ -17,7 +17,7 @@ constexpr Part PARTS[] = {
   {"graft"_kj, benchGraft}, {"spawn"_kj, benchSpawn}, {"streams"_kj, benchStreams},
   {"idle"_kj, benchIdle}, {"busy"_kj, benchBusy}, {"kill"_kj, benchKill},
   {"membrane"_kj, benchMembrane}, {"epoch"_kj, benchEpoch},
-  {"threads"_kj, benchThreads}};
+  {"threads"_kj, benchThreads}, {"images"_kj, benchImages}};
 
 // As the program itself has it: see src/ww/cli/main.c++.
 void setUp() {

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # bench.sh BUILD_DIR [PART...]: figures, each beside its ceiling from the same run. Parts of a node:
-# echo quota guests graft spawn streams idle busy kill membrane epoch threads; between nodes: network latency;
+# echo quota guests graft spawn streams idle busy kill membrane epoch threads images; between nodes: network latency;
 # of the program: start; of single layers, by Google Benchmark: micro. All of these if none is named.
 # peers: what a user would pick instead; if it is named, or PEERS=1.
 # The run is in BUILD_DIR/bench/results.json.
 . "$(dirname "$0")/common.sh"
 build=$1; shift
-node=(echo quota guests graft spawn streams idle busy kill membrane epoch threads)
+node=(echo quota guests graft spawn streams idle busy kill membrane epoch threads images)
 parts=("$@")
 if [ ${#parts[@]} = 0 ]; then
   parts=("${node[@]}" network latency start micro)

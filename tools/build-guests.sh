@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# build-guests.sh [BUILD_DIR]: the guests, their components and the images in examples/images/.
+# build-guests.sh [BUILD_DIR]: the guests, their components and the images in examples/images/; and
+# beside BUILD_DIR the folder sdk, with which `ww build` makes guests elsewhere.
 . "$(dirname "$0")/common.sh"
 
 build=${1:-$WW_ROOT/build/guests}
@@ -21,3 +22,4 @@ if [ ! -f "$build/build.ninja" ] || [ "$(cat "$build/.configured" 2>/dev/null)" 
 fi
 say "building the guests"
 ninja -C "$build" -j "$JOBS" >&2
+quietly "$build/sdk.log" cmake --install "$build" --prefix "$(cd "$build/.." && pwd)/sdk"

@@ -7,7 +7,7 @@
 
 what=$1 out=$2
 case $what in
-  lib)          package=ww-rust          product=libww_rust.a    crates=(fence engine swarm lib) ;;
+  lib)          package=ww-rust          product=libww_rust.a    crates=(fence content engine swarm eth lib) ;;
   engine-bench) package=ww-engine-bench  product=ww-engine-bench crates=(fence engine engine-bench) ;;
   swarm-bench)  package=ww-swarm-bench   product=ww-swarm-bench  crates=(fence swarm swarm-bench) ;;
   componentize) package=ww-componentize  product=ww-componentize crates=(componentize) ;;

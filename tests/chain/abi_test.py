@@ -81,6 +81,13 @@ class AbiTest(unittest.TestCase):
     def test_what_the_follower_spells_out(self):
         self.assertEqual(string_constant(FOLLOWER, "HEAD_CALL_DATA"),
                          self.stem["methodIdentifiers"]["head()"])
+        self.assertEqual(string_constant(FOLLOWER, "SET_HEAD_SELECTOR"),
+                         self.stem["methodIdentifiers"]["setHead(bytes)"])
+        self.assertEqual({f"{name}()": string_constant(FOLLOWER, f"{constant}_SELECTOR")
+                          for name, constant in (("NotOwner", "NOT_OWNER"),
+                                                 ("NoChange", "NO_CHANGE"),
+                                                 ("TooLong", "TOO_LONG"))},
+                         self.stem["errorSelectors"])
         self.assertEqual(list(self.stem["eventTopics"].values()),
                          [string_constant(FOLLOWER, "HEAD_UPDATED_TOPIC")])
 

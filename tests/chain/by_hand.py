@@ -13,7 +13,8 @@ def main():
     port = int(sys.argv[1]) if len(sys.argv) > 1 else PORT
     with Chain(port=port, slots_in_an_epoch=1, block_time=1) as chain:
         stem = chain.deploy(b"first")
-        print(f"build/ww run --stem {stem} --rpc-url {chain.http_url} -- watch", flush=True)
+        print(f"build/ww run --stem {stem} --rpc-url {chain.http_url} "
+              "examples/images/default -- watch", flush=True)
         for line in sys.stdin:
             value = line.rstrip("\n").encode()
             block = int(chain.set_head(stem, value)["blockNumber"], 16)

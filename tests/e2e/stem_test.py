@@ -93,9 +93,9 @@ class AdoptionTest(StemCase):
         with subprocess.Popen([sys.executable, BY_HAND, "0"], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True) as by_hand:
             words = by_hand.stdout.readline().split()
-            self.assertEqual((words[:3], words[-2:]), (["build/ww", "run", "--stem"],
-                                                       ["--", "watch"]))
-            node = StemNode(self, *words[2:-2])
+            self.assertEqual((words[:3], words[-3:]), (
+                ["build/ww", "run", "--stem"], ["examples/images/default", "--", "watch"]))
+            node = StemNode(self, *words[2:-3])
             node.shows(0)
             by_hand.stdin.write("second\n")
             by_hand.stdin.flush()

@@ -90,7 +90,8 @@ class Lines:
 
 
 class StemNode:
-    """One `ww run`. Its pid0 prints `pid0: epoch N`, unless another image is named."""
+    """One `ww run`. Its pid0 prints `pid0: epoch N`, unless another image is named; with an empty
+    one the heads are its images."""
 
     def __init__(self, test, *flags, data=None, image=None, words=None, **options):
         self.data = data or test.data
@@ -99,9 +100,10 @@ class StemNode:
             shutil.copytree(CODE.name, os.path.join(self.data, "code"))
             os.chmod(os.path.join(self.data, "code"), 0o700)
         words = words if words is not None else [] if image else ["watch"]
+        image = os.path.join(IMAGES, "default") if image is None else image
         self.process = subprocess.Popen(
-            [WW, "run", "--no-mdns", "--data-dir", self.data, *flags, *([image] if image else []),
-             *(["--", *words] if words else [])],
+            [WW, "run", "--no-mdns", "--data-dir", self.data, *flags,
+             *([image] if image else []), *(["--", *words] if words else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         self.out, self.log = Lines(self.process.stdout), Lines(self.process.stderr)
         test.addCleanup(self.close)

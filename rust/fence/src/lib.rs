@@ -74,6 +74,7 @@ pub struct WwError {
     pub text: WwBytes,
 }
 
+#[derive(Debug)]
 pub struct Failure {
     pub kind: ErrorKind,
     pub text: String,

@@ -18,6 +18,9 @@ kj::Exception failure(kj::StringPtr prefix, kj::StringPtr text);
 // where.
 kj::Exception badInput(kj::StringPtr text);
 
+// The prefix of a graft's refusal while the epoch, or its image, is not here yet.
+constexpr kj::StringPtr EPOCH_PENDING = "epochPending"_kj;
+
 // `ended: text`: the session, its link or the cell is gone.
 kj::Exception ended(kj::StringPtr text);
 

@@ -63,6 +63,8 @@ int main(int argc, char** argv) {
     code = ww::ask(*options);
   } else KJ_IF_MAYBE(options, parsed.tryGet<ww::KeygenOptions>()) {
     code = ww::keygen(*options);
+  } else KJ_IF_MAYBE(options, parsed.tryGet<ww::MakeOptions>()) {
+    code = ww::make(*options);
   } else {
     code = ww::run(parsed.get<ww::RunOptions>());
   }

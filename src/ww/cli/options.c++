@@ -29,6 +29,7 @@ constexpr const char* TOP_EXAMPLES =
     "  ww exec                          a prompt on the node that runs here\n"
     "  ww ps                            what runs on it\n"
     "  ww keygen me.key                 a key, for nodes elsewhere to allow\n"
+    "  ww init hello                    a project of your own, for `ww build`\n"
     "  ww run --help                    all that `run` takes\n";
 
 constexpr const char* RUN_EXAMPLES =
@@ -417,6 +418,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   Raw execRaw, keygenRaw, limitsRaw;  // CLI11 reads variables for the other commands too
   addExecOptions(exec, execRaw);
   AskCommands asks(app);
+  MakeCommands makes(app);
   auto& keygen = *app.add_subcommand("keygen", "Make a key to prove yourself with elsewhere");
   addKeygenOptions(keygen, keygenRaw);
   auto& limits = *app.add_subcommand("limits", "List the limits of a node, with their values");
@@ -450,6 +452,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   }
   if (exec.parsed()) return makeExecOptions(execRaw, args);
   KJ_IF_MAYBE(options, asks.findParsed()) return kj::mv(*options);
+  KJ_IF_MAYBE(options, makes.findParsed()) return kj::mv(*options);
   if (limits.parsed()) return list(limitsRaw);
   if (keygen.parsed()) return KeygenOptions{str(keygenRaw.keyFile), keygenRaw.output == "json"};
   return makeOptions(raw, args);

@@ -5,6 +5,7 @@
 #include <kj/array.h>
 #include <kj/one-of.h>
 #include <kj/string.h>
+#include <ww/cli/make-options.h>
 #include <ww/node/chain-source.h>
 #include <ww/node/limit-table.h>
 #include <ww/node/network.h>
@@ -73,7 +74,8 @@ struct Ending {
 };
 
 // `words` without the program's own name. Reads WW_* from the environment.
-using Command = kj::OneOf<RunOptions, ExecOptions, AskOptions, KeygenOptions, Ending>;
+using Command =
+    kj::OneOf<RunOptions, ExecOptions, AskOptions, KeygenOptions, MakeOptions, Ending>;
 Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words);
 
 }  // namespace ww

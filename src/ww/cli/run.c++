@@ -14,6 +14,7 @@
 #include <ww/cli/stderr-logger.h>
 #include <ww/node/allow-list.h>
 #include <ww/node/chain-source.h>
+#include <ww/node/cell-pid0.h>
 #include <ww/node/client-links.h>
 #include <ww/node/compile-worker.h>
 #include <ww/node/directory-store.h>
@@ -24,7 +25,6 @@
 #include <ww/node/node.h>
 #include <ww/node/sqlite-cursor-store.h>
 #include <ww/node/waiting-door.h>
-#include <ww/node/wiring.h>
 
 namespace ww {
 namespace {
@@ -198,6 +198,15 @@ class Run {
     return result;
   }
 
+  void sayWhyItEnds(const Cell& cell, int code) {
+    if (code == EXIT_KILLED && cell.findTrapCause() == nullptr) {
+      logger.log(LogLevel::ERROR, "the image was killed, and the node ends with it");
+    }
+    if (cell.wasOutOfTime()) {
+      logger.log(LogLevel::ERROR, "the image was out of time, and the node ends with it");
+    }
+  }
+
   kj::Promise<int> runCell(kj::Array<const kj::byte> wasm) {
     auto args = KJ_MAP(arg, options.args) { return kj::str(arg); };
     auto env = KJ_MAP(variable, options.env) { return kj::str(variable); };
@@ -210,18 +219,9 @@ class Run {
       KJ_IF_MAYBE(f, follower) return f->findProblem();
       return nullptr;
     });
-    Wiring wiring(*io.lowLevelProvider, *cell, logger);
-    auto code = co_await cell->wait();
-    co_await wiring.drain();
-    KJ_IF_MAYBE(cause, cell->findTrapCause()) {
-      logger.log(LogLevel::ERROR, "the image trapped", {{"cause", kj::str(*cause)}});
-    }
-    if (code == EXIT_KILLED && cell->findTrapCause() == nullptr) {
-      logger.log(LogLevel::ERROR, "the image was killed, and the node ends with it");
-    }
-    if (cell->wasOutOfTime()) {
-      logger.log(LogLevel::ERROR, "the image was out of time, and the node ends with it");
-    }
+    CellPid0 pid0(kj::mv(cell), *io.lowLevelProvider, logger);
+    auto code = co_await pid0.onEnd();
+    sayWhyItEnds(pid0.getCell(), code);
     co_return code;
   }
 };

@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 #include <ww/base/quantity.h>
+#include <ww/node/eth-address.h>
 
 namespace ww {
 namespace {
@@ -20,6 +21,14 @@ std::string checkInterval(const std::string& word) {
   return word + " is no duration, such as 4s; it has to be between 100ms and 10m";
 }
 
+}  // namespace
+
+std::string checkAddress(const std::string& word) {
+  auto read = readEthAddress(word.c_str());
+  KJ_IF_MAYBE(problem, read.tryGet<kj::String>()) return problem->cStr();
+  return "";
+}
+
 std::string checkChainId(const std::string& word) {
   bool isNumber = !word.empty() && word.size() < 20 &&
                   word.find_first_not_of("0123456789") == word.npos;
@@ -27,7 +36,10 @@ std::string checkChainId(const std::string& word) {
       ? "" : word + " is no chain's id: a number from 1, such as 1 or 11155111";
 }
 
-}  // namespace
+EthAddress addressOf(const std::string& word) {
+  auto read = readEthAddress(word.c_str());
+  return KJ_ASSERT_NONNULL(read.tryGet<EthAddress>());
+}
 
 void addStemOptions(CLI::App& command, RawStem& raw) {
   auto group = "Epochs (without --stem there is one, for good)";
@@ -35,11 +47,7 @@ void addStemOptions(CLI::App& command, RawStem& raw) {
                      "Follow the head of this Stem contract: each new one that is final ends all\n"
                      "authority that was handed out before")
       ->type_name("ADDRESS")->envname("WW_STEM")->group(group)
-      ->check([](const std::string& word) {
-        ChainOptions scratch;
-        return setContract(scratch, word.c_str()) ? std::string()
-            : word + " is no address of a contract: 0x and 40 hex digits";
-      });
+      ->check(checkAddress);
   auto addOfChain = [&](auto* option) {
     raw.ofChain.push_back(option->group(group));
     return option;
@@ -85,7 +93,7 @@ void addStemOptions(CLI::App& command, RawStem& raw) {
 kj::Maybe<ChainOptions> makeChainOptions(const RawStem& raw) {
   if (raw.contract.empty()) return nullptr;
   ChainOptions options;
-  KJ_ASSERT(setContract(options, raw.contract.c_str()));
+  options.contract = addressOf(raw.contract);
   options.providers = KJ_MAP(url, kj::arrayPtr(raw.providers.data(), raw.providers.size())) {
     return kj::heapString(url.data(), url.size());
   };

@@ -21,6 +21,12 @@ struct RawStem {
   std::vector<const CLI::Option*> ofChain;  // that say how a chain is followed
 };
 
+// For CLI11: what is wrong with a contract's address, and that of one with which nothing is.
+std::string checkAddress(const std::string& word);
+EthAddress addressOf(const std::string& word);
+
+std::string checkChainId(const std::string& word);
+
 void addStemOptions(CLI::App& command, RawStem& raw);
 
 // What is wrong with them together.

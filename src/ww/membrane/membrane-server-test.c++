@@ -144,5 +144,41 @@ KJ_TEST("a guest that hoards sessions is refused, and may go on once it drops th
   f.graft();
 }
 
+KJ_TEST("where an epoch is its image, a session waits for it") {
+  Fixture f;
+  f.gate->requireImages([]() { return kj::str("fetched"); });
+  KJ_EXPECT_THROW_MESSAGE("epochPending: fetched", f.graft());
+  f.gate->setImageReady(1);
+  KJ_EXPECT_THROW_MESSAGE("epochPending: fetched", f.graft());
+  f.gate->setImageReady(0);
+  {
+    auto session = f.graft();
+    KJ_EXPECT(f.echo(session.getSession().getExtension().getExecutor()).wait(f.waitScope)
+                  .getResponse() == "hi");
+    f.watch.store({1, nullptr, 0});
+    KJ_EXPECT_THROW_MESSAGE("epochPending: fetched", f.graft());
+    f.watch.announce().wait(f.waitScope);
+  }
+  // Within a graft that has passed the door.
+  f.gate->setImageReady(1);
+  for (kj::uint turns = 0; turns < TURNS; turns++) {
+    auto seq = f.watch.seq() + 1;
+    auto graft = f.client.graftRequest().send();
+    f.waitScope.poll(turns);
+    f.watch.store({seq, nullptr, 0});
+    f.watch.announce().wait(f.waitScope);
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+      auto issued = graft.wait(f.waitScope).getSession().getIssuedEpoch().getSeq();
+      KJ_EXPECT(issued == seq - 1, "a session is of an epoch whose image is there", turns);
+    })) {
+      KJ_EXPECT(e->getDescription() == "epochPending: fetched", *e);
+    }
+    f.gate->setImageReady(seq);
+  }
+  f.watch.close("reorg-too-deep: gone");
+  f.gate->setImageReady(7);
+  KJ_EXPECT_THROW_MESSAGE("unauthorized: reorg-too-deep: gone", f.graft());
+}
+
 }  // namespace
 }  // namespace ww

@@ -52,6 +52,14 @@ void GraftGate::close() {
   grafts.cancel(nodeEnded());
 }
 
+void GraftGate::requireImage() {
+  KJ_IF_MAYBE(why, whyPending) {
+    bool isReady = readySeq.map([&](uint64_t seq) { return seq == heads.seq(); }).orDefault(false);
+    if (isReady || heads.findClosed() != nullptr) return;
+    kj::throwFatalException(failure(EPOCH_PENDING, (*why)()));
+  }
+}
+
 MembraneServer::MembraneServer(GraftGate& gate, GraftPolicy& policy, Offer offer,
                                SessionLimits limits, OnRefused onRefused)
     : gate(kj::addRef(gate)), policy(policy), offer(kj::mv(offer)), limits(limits),
@@ -77,6 +85,7 @@ void MembraneServer::requireRoom() {
 kj::Promise<void> MembraneServer::graft(GraftContext context) {
   if (gate->closed) return nodeEnded();
   requireRoom();
+  gate->requireImage();
   KJ_IF_MAYBE(admission, policy.findOpen()) {
     answer(context, *admission);
     return kj::READY_NOW;
@@ -93,6 +102,7 @@ kj::Promise<void> MembraneServer::graftThroughGate(GraftContext context) {
   KJ_DEFER(--pending);
   auto admission = co_await policy.admit(kj::mv(signer), gate->heads.seq());
   requireRoom();
+  gate->requireImage();
   answer(context, admission);
 }
 

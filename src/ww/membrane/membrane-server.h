@@ -40,10 +40,21 @@ class GraftGate final: public kj::Refcounted {
   // Destroys grafts in flight, and refuses those to come with `ended:`. Not from within a graft.
   void close();
 
+  // From now on sessions are of those epochs alone whose image is there: grafts in any other are
+  // refused with `epochPending:` and what `why` says, for a person.
+  void requireImages(kj::Function<kj::String()> why) { whyPending = kj::mv(why); }
+
+  // The image of the epoch with this number is there.
+  void setImageReady(uint64_t epochSeq) { readySeq = epochSeq; }
+
  private:
   friend class MembraneServer;
+  void requireImage();
+
   HeadWatch& heads;
   bool closed = false;
+  kj::Maybe<kj::Function<kj::String()>> whyPending;
+  kj::Maybe<uint64_t> readySeq;
   kj::Canceler grafts;
 };
 

@@ -2,13 +2,9 @@
 
 #include <ww/base/error.h>
 #include <ww/base/random.h>
-#include <ww/stem/discreet-rpc.h>
-#include <ww/stem/guarded-network.h>
 #include <ww/stem/hex.h>
-#include <ww/stem/http-rpc.h>
 #include <ww/stem/provider-url.h>
 #include <ww/stem/rpc-chain-reader.h>
-#include <ww/stem/web-socket-rpc.h>
 
 namespace ww {
 namespace {
@@ -24,14 +20,6 @@ FollowerOptions followerOptions(const ChainOptions& options) {
 }
 
 }  // namespace
-
-bool setContract(ChainOptions& options, kj::StringPtr text) {
-  KJ_IF_MAYBE(address, parseEthAddress(text)) {
-    options.contract = *address;
-    return true;
-  }
-  return false;
-}
 
 bool setFinality(ChainOptions& options, kj::StringPtr text) {
   KJ_IF_MAYBE(finality, parseFinality(text)) {
@@ -75,35 +63,11 @@ kj::Array<kj::String> providerNames(kj::ArrayPtr<const kj::String> urls) {
   return result.finish();
 }
 
-void ChainSource::Entropy::generate(kj::ArrayPtr<kj::byte> buffer) {
-  while (buffer.size() > 0) {
-    auto random = randomNonce();
-    auto size = kj::min(buffer.size(), sizeof(random));
-    memcpy(buffer.begin(), &random, size);
-    buffer = buffer.slice(size, buffer.size());
-  }
-}
-
 ChainSource::ChainSource(const ChainOptions& options, kj::AsyncIoProvider& io,
                          kj::Own<CursorStore> cursors, Logger& logger)
     : forget(options.forget), contract(options.contract), logger(logger),
-      store(kj::mv(cursors)),
-      network(wrapStreams(io.getNetwork(), [&timer = io.getTimer()](auto stream) {
-        return throttle(kj::mv(stream), timer);
-      })),
-      tlsNetwork(tls.wrapNetwork(*network)) {
+      store(kj::mv(cursors)), links(io) {
   KJ_IF_MAYBE(problem, ww::findProblem(options)) kj::throwFatalException(badInput(*problem));
-  auto guarded = [&timer = io.getTimer()](kj::Network& inner) {
-    return wrapStreams(inner, [&timer](auto stream) {
-      return guardFrames(kj::mv(stream), timer);
-    });
-  };
-  wsNetwork = guarded(*network);
-  wssNetwork = guarded(*tlsNetwork);
-  client = kj::newHttpClient(io.getTimer(), table, *network, *tlsNetwork);
-  kj::HttpClientSettings settings;
-  settings.entropySource = entropy;
-  wsClient = kj::newHttpClient(io.getTimer(), table, *wsNetwork, *wssNetwork, kj::mv(settings));
   for (size_t i = 0; i < options.providers.size(); i++) {
     for (size_t j = 0; j < i; j++) {
       if (options.providers[i] != options.providers[j]) continue;
@@ -114,23 +78,11 @@ ChainSource::ChainSource(const ChainOptions& options, kj::AsyncIoProvider& io,
   auto names = providerNames(options.providers);
   auto readers = kj::heapArrayBuilder<kj::Own<ChainReader>>(names.size());
   for (size_t i = 0; i < names.size(); i++) {
-    readers.add(makeReader(options.providers[i], names[i], io.getTimer()));
+    readers.add(kj::heap<RpcChainReader>(links.open(options.providers[i]), kj::str(names[i]),
+                                         contract));
   }
   follower = kj::heap<StemFollower>(followerOptions(options), readers.finish(), *store,
                                     io.getTimer(), randomNonce, logger);
-}
-
-kj::Own<ChainReader> ChainSource::makeReader(kj::StringPtr url, kj::StringPtr name,
-                                             kj::Timer& timer) {
-  auto parsed = ProviderUrl::parse(url);
-  kj::Own<JsonRpc> rpc;
-  if (parsed.isWebSocket) {
-    rpc = kj::heap<WebSocketRpc>(*wsClient, table, timer, kj::mv(parsed.url));
-  } else {
-    rpc = kj::heap<HttpRpc>(*client, table, timer, kj::mv(parsed.url));
-  }
-  rpc = kj::heap<DiscreetRpc>(kj::mv(rpc), kj::mv(parsed.secrets));
-  return kj::heap<RpcChainReader>(kj::mv(rpc), kj::str(name), contract);
 }
 
 kj::Promise<void> ChainSource::start() {

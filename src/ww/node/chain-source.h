@@ -2,10 +2,8 @@
 // Where a node's epochs come from when a Stem contract gives them: the providers' connections, what
 // was followed before, and the follower over both.
 
-#include <kj/async-io.h>
-#include <kj/compat/http.h>
-#include <kj/compat/tls.h>
 #include <ww/base/log.h>
+#include <ww/node/provider-links.h>
 #include <ww/stem/follower.h>
 
 namespace ww {
@@ -22,7 +20,6 @@ struct ChainOptions {
 };
 
 // Of what a person wrote. False, and nothing is set, where it is none.
-bool setContract(ChainOptions& options, kj::StringPtr text);
 bool setFinality(ChainOptions& options, kj::StringPtr text);
 
 // What is wrong with these, if anything is. Says nothing that may be secret in a URL.
@@ -45,21 +42,11 @@ class ChainSource final {
 
  private:
   kj::Promise<void> forgetFollowed();
-  kj::Own<ChainReader> makeReader(kj::StringPtr url, kj::StringPtr name, kj::Timer& timer);
-
-  struct Entropy final: public kj::EntropySource {
-    void generate(kj::ArrayPtr<kj::byte> buffer) override;
-  };
-
   const bool forget;
   const EthAddress contract;
   Logger& logger;
-  Entropy entropy;
   kj::Own<CursorStore> store;
-  kj::HttpHeaderTable table;
-  kj::TlsContext tls;
-  kj::Own<kj::Network> network, tlsNetwork, wsNetwork, wssNetwork;
-  kj::Own<kj::HttpClient> client, wsClient;
+  ProviderLinks links;
   kj::Own<StemFollower> follower;
 };
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/base/text.h>
+#include <ww/image/bitswap-message.h>
 #include <ww/net/libp2p-swarm.h>
 #include <ww/node/client-links.h>
 #include <ww/node/ip-port.h>
@@ -145,7 +146,7 @@ kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity
   raw.direct = kj::mv(direct);
   raw.listen = listenAddrs(options);
   raw.bootstrap = bootstrapAddrs(options);
-  raw.protocols = kj::heapArray<kj::StringPtr>({RPC_PROTOCOL});
+  raw.protocols = kj::heapArray<kj::StringPtr>({RPC_PROTOCOL, BITSWAP});
   KJ_IF_MAYBE(path, options.privateNetwork) raw.privateNetwork = readNetworkKey(*path);
   raw.dialTimeout = options.dialTimeout;
   raw.dht = dhtMode(options.dht);

@@ -86,6 +86,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   kj::Own<CellGroup> makeClientGroup() { return root->makeSubgroup(); }
 
   HeadWatch& getHeadWatch() { return heads; }
+  GraftGate& getGraftGate() { return *gate; }
   kj::Maybe<StemFollower&> findFollower() { return follower; }
 
   // Resolves, with the reason, once the chain took back what was final: all sessions are revoked

@@ -5,21 +5,18 @@
 #include <ww/base/error.h>
 
 namespace ww {
-namespace {
 
-// Longer ones are in no file of ours: none is read into memory.
-constexpr int MAX_VALUE_BYTES = 1 << 20;
-
-}  // namespace
-
-SqliteFile::SqliteFile(kj::StringPtr path) : path(kj::str(path)) {
+SqliteFile::SqliteFile(kj::StringPtr path, SqliteOptions options)
+    : path(kj::str(path)), advice(options.advice) {
   sqlite3* raw = nullptr;
-  int code = sqlite3_open_v2(path.cStr(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
-                             nullptr);
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+  if (options.create) flags |= SQLITE_OPEN_CREATE;
+  int code = sqlite3_open_v2(path.cStr(), &raw, flags, nullptr);
   db.reset(raw);
   if (code != SQLITE_OK) fail(code);
   sqlite3_extended_result_codes(raw, 1);
-  sqlite3_limit(raw, SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES);
+  sqlite3_limit(raw, SQLITE_LIMIT_LENGTH, options.maxValueBytes);
+  sqlite3_busy_timeout(raw, options.busyTimeoutMs);
 }
 
 void SqliteFile::run(kj::StringPtr sql) {
@@ -42,7 +39,7 @@ void SqliteFile::refuse(kj::StringPtr why) const {
 }
 
 void SqliteFile::failDamaged(kj::StringPtr how) const {
-  refuse(kj::str("this file is damaged (", how, "); ", MOVE_IT_AWAY));
+  refuse(kj::str("this file is damaged (", how, "); ", advice));
 }
 
 void SqliteFile::fail(int code) {
@@ -82,6 +79,12 @@ void SqliteStatement::bind(int parameter, kj::ArrayPtr<const kj::byte> bytes) {
   auto begin = bytes.size() == 0 ? reinterpret_cast<const kj::byte*>("") : bytes.begin();
   int code = sqlite3_bind_blob64(statement.get(), parameter, begin, bytes.size(),
                                  SQLITE_TRANSIENT);
+  KJ_ASSERT(code == SQLITE_OK, sqlite3_errstr(code));
+}
+
+void SqliteStatement::bind(int parameter, kj::StringPtr text) {
+  int code = sqlite3_bind_text(statement.get(), parameter, text.cStr(), int(text.size()),
+                               SQLITE_TRANSIENT);
   KJ_ASSERT(code == SQLITE_OK, sqlite3_errstr(code));
 }
 

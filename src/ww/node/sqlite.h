@@ -1,7 +1,6 @@
 #pragma once
-// SQLite's handles as C++ owns them, and its errors as a person reads them: each names the file.
-// What is kept here is known from the chain: a file that is damaged may be moved away, and its
-// errors say so.
+// SQLite's handles as C++ owns them, and its errors as a person reads them: each names the file,
+// and says what a person can do about one that is damaged.
 //
 // Blocks; lives on one thread. Numbers are SQLite's less their sign: 63 bits.
 
@@ -13,11 +12,23 @@
 
 namespace ww {
 
+// What a person can do about a file that cannot be used: the end of such an error. Of what is known
+// from the chain as well.
+constexpr kj::StringPtr MOVE_IT_AWAY =
+    "move it away, and the node adopts anew from the chain"_kj;
+
+struct SqliteOptions {
+  bool create = false;             // where there is none
+  int maxValueBytes = 1 << 20;     // longer ones are in no such file: none is read into memory
+  int busyTimeoutMs = 0;           // for another process to be done
+  kj::StringPtr advice = MOVE_IT_AWAY;  // a literal
+};
+
 // An open database.
 class SqliteFile {
  public:
-  // Opens one that is there. Reads nothing yet.
-  explicit SqliteFile(kj::StringPtr path);
+  // Opens it. Reads nothing yet.
+  explicit SqliteFile(kj::StringPtr path, SqliteOptions options = {});
 
   // Runs statements whose rows are of no interest.
   void run(kj::StringPtr sql);
@@ -32,13 +43,36 @@ class SqliteFile {
   [[noreturn]] void failDamaged(kj::StringPtr how) const;
   [[noreturn]] void refuse(kj::StringPtr why) const;  // `why`, with the file's name
 
+  // Of the row that was inserted last.
+  uint64_t getLastId() const { return uint64_t(sqlite3_last_insert_rowid(db.get())); }
+
  private:
   friend class SqliteStatement;
   struct Close {
     void operator()(sqlite3* db) const { sqlite3_close(db); }
   };
   kj::String path;
+  kj::StringPtr advice;
   std::unique_ptr<sqlite3, Close> db;
+};
+
+// Writes all or nothing. One at a time.
+class SqliteTransaction {
+ public:
+  explicit SqliteTransaction(SqliteFile& file) : file(file) { file.run("BEGIN IMMEDIATE"); }
+  ~SqliteTransaction() noexcept(false) {
+    if (!isDone) file.rollBack();
+  }
+  KJ_DISALLOW_COPY_AND_MOVE(SqliteTransaction);
+
+  void commit() {
+    file.run("COMMIT");
+    isDone = true;
+  }
+
+ private:
+  SqliteFile& file;
+  bool isDone = false;
 };
 
 // A prepared statement. Parameters count from 1, columns from 0.
@@ -48,6 +82,7 @@ class SqliteStatement {
 
   void bind(int parameter, uint64_t number);
   void bind(int parameter, kj::ArrayPtr<const kj::byte> bytes);  // copied
+  void bind(int parameter, kj::StringPtr text);                  // copied
 
   // True at a row; false at the end, which reset() makes the beginning.
   bool step();
@@ -69,9 +104,5 @@ class SqliteStatement {
   SqliteFile& file;
   std::unique_ptr<sqlite3_stmt, Finalize> statement;
 };
-
-// What a person can do about a file that cannot be used: the end of such an error.
-constexpr kj::StringPtr MOVE_IT_AWAY =
-    "move it away, and the node adopts anew from the chain"_kj;
 
 }  // namespace ww

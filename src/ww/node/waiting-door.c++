@@ -6,12 +6,6 @@
 #include <ww/node/client-links.h>
 
 namespace ww {
-namespace {
-
-constexpr kj::StringPtr EPOCH_PENDING = "epochPending"_kj;
-
-}  // namespace
-
 class WaitingDoor::ClosedMembrane final: public stem::Membrane<membrane::WetwareSession>::Server {
  public:
   explicit ClosedMembrane(WaitingDoor& door): door(door) {}

@@ -205,6 +205,33 @@ void StemFollower::takeHint(Member& member, HeadLog hint) {
   }
   if (!hint.removed && kept.size() < Member::MAX_HINTS) kept.add(kj::mv(hint));
   member.hints = kj::mv(kept);
+  auto told = kj::mv(hintedFulfiller);
+  auto paf = kj::newPromiseAndFulfiller<void>();
+  hintedFulfiller = kj::mv(paf.fulfiller);
+  hinted = paf.promise.fork();
+  told->fulfill();
+}
+
+kj::Maybe<const StemHead&> StemFollower::newestHint() const {
+  kj::Maybe<const StemHead&> newest;
+  KJ_IF_MAYBE(kept, cursor) {
+    auto seq = kept->epoch.seq;
+    for (auto& member: members) {
+      if (member->state != ProviderStatus::ANSWERS) continue;
+      for (auto& hint: member->hints) {
+        if (hint.head.seq <= seq) continue;
+        seq = hint.head.seq;
+        newest = hint.head;
+      }
+    }
+  }
+  return newest;
+}
+
+kj::Maybe<kj::Array<const kj::byte>> StemFollower::findPending() const {
+  return newestHint().map([](const StemHead& head) {
+    return kj::heapArray<const kj::byte>(head.value);
+  });
 }
 
 // Those that no look can follow: they would be held for ever.

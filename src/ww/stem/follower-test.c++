@@ -182,17 +182,22 @@ KJ_TEST("one of three forges an event: nothing is adopted of it, and it is named
   Fixture f(1, 3);
   f.mine(1);
   f.start();
+  auto told = f.follower->onPending();
+  KJ_EXPECT(f.follower->findPending() == nullptr);
   f.readers[2]->push(HeadLog{{7, kj::heapArray<const kj::byte>("evil"_kj.asBytes())},
                              f.chain.refAt(f.chain.latest()), 0, false});
   f.settle();
   KJ_EXPECT(f.seq() == 0);
   KJ_EXPECT(KJ_ASSERT_NONNULL(f.follower->getStatus().pendingSeq) == 7);
+  told.wait(f.waitScope);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(f.follower->findPending()) == "evil"_kj.asBytes());
   f.mine(2);
   f.settle();
   KJ_EXPECT(f.seq() == 0);
   KJ_EXPECT(f.follower->getStatus().providers[2].disagreements == 1);
   KJ_EXPECT(f.logged("provider=c"));
   KJ_EXPECT(f.follower->getStatus().pendingSeq == nullptr);
+  KJ_EXPECT(f.follower->findPending() == nullptr);
 }
 
 KJ_TEST("one of three hides the contract's events: it is named, and the head is adopted") {

@@ -166,12 +166,7 @@ FollowerStatus StemFollower::getStatus() const {
     status.chainId = kept->chainId;
     status.epoch = kept->epoch.clone();
     status.final = kept->final.number;
-    uint64_t newest = kept->epoch.seq;
-    for (auto& member: members) {
-      if (member->state != ProviderStatus::ANSWERS) continue;
-      for (auto& hint: member->hints) newest = kj::max(newest, hint.head.seq);
-    }
-    if (newest > kept->epoch.seq) status.pendingSeq = newest;
+    status.pendingSeq = newestHint().map([](const StemHead& head) { return head.seq; });
   }
   status.latest = topLatest;
   status.problem = findProblem();

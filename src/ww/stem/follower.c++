@@ -20,15 +20,17 @@ StemFollower::StemFollower(FollowerOptions options, kj::Array<kj::Own<ChainReade
                            CursorStore& store, kj::Timer& timer,
                            kj::Function<uint64_t()> random, Logger& logger)
     : StemFollower(kj::mv(options), kj::mv(readers), store, timer, kj::mv(random), logger,
-                   kj::newPromiseAndFulfiller<void>()) {}
+                   kj::newPromiseAndFulfiller<void>(), kj::newPromiseAndFulfiller<void>()) {}
 
 StemFollower::StemFollower(FollowerOptions options, kj::Array<kj::Own<ChainReader>> readers,
                            CursorStore& store, kj::Timer& timer,
                            kj::Function<uint64_t()> random, Logger& logger,
-                           kj::PromiseFulfillerPair<void> paf)
+                           kj::PromiseFulfillerPair<void> paf,
+                           kj::PromiseFulfillerPair<void> hintPaf)
     : options(kj::mv(options)), store(store), timer(timer), random(kj::mv(random)),
       logger(logger), members(KJ_MAP(reader, readers) { return kj::heap<Member>(kj::mv(reader)); }),
-      changedFulfiller(kj::mv(paf.fulfiller)), changed(paf.promise.fork()), tasks(*this) {
+      changedFulfiller(kj::mv(paf.fulfiller)), changed(paf.promise.fork()),
+      hintedFulfiller(kj::mv(hintPaf.fulfiller)), hinted(hintPaf.promise.fork()), tasks(*this) {
   KJ_REQUIRE(this->options.quorum >= 1 && this->options.quorum <= members.size());
 }
 

@@ -20,6 +20,7 @@
 #include <kj/timer.h>
 #include <ww/base/log.h>
 #include <ww/epoch/head-source.h>
+#include <ww/epoch/pending-heads.h>
 #include <ww/stem/chain-reader.h>
 #include <ww/stem/cursor.h>
 #include <ww/stem/quorum.h>
@@ -66,7 +67,9 @@ struct LatencyCounts {
   void add(double seconds);
 };
 
-class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
+class StemFollower final: public HeadSource,
+                          public PendingHeads,
+                          private kj::TaskSet::ErrorHandler {
  public:
   // A provider that lags so long is frozen; a chain that stands so long is one to be told of.
   static constexpr kj::Duration LATEST_PATIENCE = 5 * kj::MINUTES;
@@ -93,6 +96,10 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
 
   Epoch current() override;
   kj::Promise<Epoch> nextAfter(uint64_t seq) override;
+
+  // What one provider alone has pushed.
+  kj::Maybe<kj::Array<const kj::byte>> findPending() const override;
+  kj::Promise<void> onPending() override { return hinted.addBranch(); }
 
   FollowerStatus getStatus() const;
 
@@ -146,6 +153,7 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   void setLatest(uint64_t latest);
   kj::Maybe<kj::String> whyFrozen(const Member& member) const;
   void takeHint(Member& member, HeadLog hint);
+  kj::Maybe<const StemHead&> newestHint() const;
   void checkFarHints(Member& member);
   void checkHints(Member& member, const Vote& agreed);
 
@@ -224,12 +232,15 @@ class StemFollower final: public HeadSource, private kj::TaskSet::ErrorHandler {
   kj::Maybe<kj::Exception> failure;
   kj::Own<kj::PromiseFulfiller<void>> changedFulfiller;
   kj::ForkedPromise<void> changed;
+  kj::Own<kj::PromiseFulfiller<void>> hintedFulfiller;
+  kj::ForkedPromise<void> hinted;
   LatencyCounts latencies;
   kj::TaskSet tasks;
 
   StemFollower(FollowerOptions options, kj::Array<kj::Own<ChainReader>> readers,
                CursorStore& store, kj::Timer& timer, kj::Function<uint64_t()> random,
-               Logger& logger, kj::PromiseFulfillerPair<void> paf);
+               Logger& logger, kj::PromiseFulfillerPair<void> paf,
+               kj::PromiseFulfillerPair<void> hintPaf);
 };
 
 }  // namespace ww

@@ -17,7 +17,7 @@ kj::String hexDataOf(kj::ArrayPtr<const kj::byte> bytes);
 
 kj::Maybe<BlockHash> parseBlockHash(kj::StringPtr text);
 
-// In either case of letters; a checksum in the case (EIP-55) is not looked at.
+// In either case of letters, in which may be a checksum (EIP-55): node/eth-address.h verifies it.
 kj::Maybe<EthAddress> parseEthAddress(kj::StringPtr text);
 
 inline kj::String toText(const BlockHash& hash) { return hexDataOf(hash.asBytes()); }

@@ -8,6 +8,9 @@ namespace {
 
 constexpr size_t MAX_NESTING = 16;
 
+// Of what a reverting call gives: a reason of some hundred characters, in hex.
+constexpr size_t MAX_REFUSAL_DATA = 4096;
+
 // Each but the first stands behind one of these.
 void requireFewValues(kj::StringPtr text) {
   size_t count = 0;
@@ -70,6 +73,9 @@ RpcAnswer readAnswer(kj::Own<Json> message, uint64_t id) {
         if (code->isNumber() && code->getNumber() > -1e15 && code->getNumber() < 1e15) {
           refusal.code = int64_t(code->getNumber());
         }
+      }
+      KJ_IF_MAYBE(data, findText(*error, "data")) {
+        if (data->size() <= MAX_REFUSAL_DATA) refusal.data = kj::str(*data);
       }
       return refusal;
     }

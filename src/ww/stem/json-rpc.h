@@ -37,6 +37,7 @@ kj::Maybe<kj::StringPtr> asText(Json::Value value);
 struct RpcRefusal {
   int64_t code = 0;
   kj::String message;  // shortened
+  kj::Maybe<kj::String> data = nullptr;  // of a call that reverted: what it gave, in hex
 
   kj::String toText() const { return kj::str(message, " (", code, ")"); }
 };

@@ -5,6 +5,7 @@
 #include <kj/encoding.h>
 #include <kj/vector.h>
 #include <ww/base/error.h>
+#include <ww/base/http-call.h>
 
 namespace ww {
 namespace {
@@ -12,31 +13,10 @@ namespace {
 // A shorter one, v2 say, is none, and would be missed in what people read.
 constexpr size_t SHORTEST_SECRET = 8;
 
-// HOST or HOST:PORT, HOST being [IPV6] where it is that.
 void requireHost(kj::StringPtr host) {
-  auto refuse = [&](kj::StringPtr why) {
-    kj::throwFatalException(badInput(kj::str("a provider's URL ", why, ": `", host, "`")));
-  };
-  kj::ArrayPtr<const char> rest = host.asArray();
-  if (host.startsWith("[")) {
-    KJ_IF_MAYBE(end, host.findFirst(']')) {
-      rest = host.slice(*end + 1).asArray();
-      if (rest.size() > 0 && rest[0] != ':') refuse("has a host that is none");
-    } else {
-      refuse("has a host without its `]`");
-    }
+  KJ_IF_MAYBE(problem, findHostProblem(host)) {
+    kj::throwFatalException(badInput(kj::str("a provider's URL ", *problem, ": `", host, "`")));
   }
-  for (size_t i = 0; i < rest.size(); i++) {
-    if (rest[i] != ':') continue;
-    auto port = kj::heapString(rest.slice(i + 1, rest.size()));
-    bool isPort = port.size() > 0 && port.size() <= 5;
-    for (auto c: port) isPort = isPort && c >= '0' && c <= '9';
-    if (!isPort || port.parseAs<uint32_t>() == 0 || port.parseAs<uint32_t>() > 65535) {
-      refuse("has a port that is none");
-    }
-    break;
-  }
-  if (host.size() == 0 || host.startsWith(":")) refuse("has no host");
 }
 
 // The parts of its path and query, decoded, encoded, and as they are sent: a server may tell of

@@ -1,0 +1,63 @@
+#include <ww/base/http-call.h>
+
+#include <ww/base/error.h>
+
+namespace ww {
+
+kj::Promise<HttpAnswer> callHttp(kj::HttpClient& client, kj::HttpMethod method, kj::StringPtr url,
+                                 const kj::HttpHeaders& headers, kj::ArrayPtr<const kj::byte> body,
+                                 size_t maxBytes) {
+  auto request = client.request(method, url, headers, uint64_t(body.size()));
+  // A server may answer before it has read all of this, and close.
+  auto sending = body.size() == 0 ? kj::Promise<void>(kj::READY_NOW)
+      : request.body->write(body.begin(), body.size());
+  auto sent = sending.attach(kj::mv(request.body)).catch_([](kj::Exception&&) {})
+      .eagerlyEvaluate(nullptr);
+  auto response = co_await request.response;
+  KJ_IF_MAYBE(length, response.body->tryGetLength()) {
+    if (*length > maxBytes) {
+      kj::throwFatalException(badInput(kj::str("an answer of ", *length, " bytes; the limit is ",
+                                               maxBytes)));
+    }
+  }
+  HttpAnswer answer;
+  answer.status = response.statusCode;
+  auto copy = [&](kj::HttpHeaderId id) {
+    return response.headers->get(id).map([](kj::StringPtr value) { return kj::str(value); });
+  };
+  answer.type = copy(kj::HttpHeaderId::CONTENT_TYPE);
+  answer.location = copy(kj::HttpHeaderId::LOCATION);
+  answer.body = co_await response.body->readAllBytes(maxBytes).catch_(
+      [maxBytes](kj::Exception&& e) -> kj::Array<kj::byte> {
+    if (e.getType() == kj::Exception::Type::DISCONNECTED) kj::throwFatalException(kj::mv(e));
+    kj::throwFatalException(badInput(kj::str("an answer of more than ", maxBytes,
+                                             " bytes, which is the limit")));
+  });
+  co_return answer;
+}
+
+kj::Maybe<kj::StringPtr> findHostProblem(kj::StringPtr host) {
+  kj::ArrayPtr<const char> rest = host.asArray();
+  if (host.startsWith("[")) {
+    KJ_IF_MAYBE(end, host.findFirst(']')) {
+      rest = host.slice(*end + 1).asArray();
+      if (rest.size() > 0 && rest[0] != ':') return "has a host that is none"_kj;
+    } else {
+      return "has a host without its `]`"_kj;
+    }
+  }
+  for (size_t i = 0; i < rest.size(); i++) {
+    if (rest[i] != ':') continue;
+    auto port = kj::heapString(rest.slice(i + 1, rest.size()));
+    bool isPort = port.size() > 0 && port.size() <= 5;
+    for (auto c: port) isPort = isPort && c >= '0' && c <= '9';
+    if (!isPort || port.parseAs<uint32_t>() == 0 || port.parseAs<uint32_t>() > 65535) {
+      return "has a port that is none"_kj;
+    }
+    break;
+  }
+  if (host.size() == 0 || host.startsWith(":")) return "has no host"_kj;
+  return nullptr;
+}
+
+}  // namespace ww

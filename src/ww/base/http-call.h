@@ -1,0 +1,25 @@
+#pragma once
+// One HTTP request and its whole answer, whose size is bounded whatever the server says it is.
+
+#include <kj/compat/http.h>
+
+namespace ww {
+
+struct HttpAnswer {
+  kj::uint status = 0;
+  kj::Maybe<kj::String> type, location;  // of its header
+  kj::Array<kj::byte> body;
+};
+
+// Redirects are an answer like any other. Rejects where there is none, or its body is more than
+// `maxBytes`; DISCONNECTED where it ends before its end. Sets no limit of time. `body` lives until
+// it resolves, the client longer; `url` and `headers` are done with when this returns.
+kj::Promise<HttpAnswer> callHttp(kj::HttpClient& client, kj::HttpMethod method, kj::StringPtr url,
+                                 const kj::HttpHeaders& headers, kj::ArrayPtr<const kj::byte> body,
+                                 size_t maxBytes);
+
+// What is wrong with a URL's host (HOST, HOST:PORT, an IPv6 address in []), if anything is: "has no
+// host".
+kj::Maybe<kj::StringPtr> findHostProblem(kj::StringPtr host);
+
+}  // namespace ww

@@ -1,0 +1,82 @@
+// Words of the commands that make images and deploy them.
+#include <kj/test.h>
+#include <stdlib.h>
+#include <string>
+#include <ww/cli/options.h>
+
+namespace ww {
+namespace {
+
+using Words = std::initializer_list<kj::StringPtr>;
+
+MakeOptions parse(Words words) {
+  auto parsed = parseOptions(kj::arrayPtr(words.begin(), words.size()));
+  KJ_IF_MAYBE(ending, parsed.tryGet<Ending>()) KJ_FAIL_ASSERT(ending->toStderr);
+  return kj::mv(parsed.get<MakeOptions>());
+}
+
+Ending end(Words words) {
+  auto parsed = parseOptions(kj::arrayPtr(words.begin(), words.size()));
+  KJ_ASSERT(parsed.is<Ending>());
+  return kj::mv(parsed.get<Ending>());
+}
+
+bool has(kj::StringPtr text, kj::StringPtr part) {
+  return std::string(text.cStr()).find(part.cStr()) != std::string::npos;
+}
+
+constexpr auto STEM = "0x5FbDB2315678afecb367f032d93F642f64180aa3"_kj;
+constexpr auto CID = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"_kj;
+constexpr auto URL = "http://127.0.0.1:8545"_kj;
+
+KJ_TEST("a project: where, and in which language") {
+  auto here = parse({"init"});
+  KJ_EXPECT(here.get<InitOptions>().dir == "." && !here.get<InitOptions>().rust);
+  auto there = parse({"init", "hello", "--rust", "-o", "json"});
+  auto& init = there.get<InitOptions>();
+  KJ_EXPECT(init.dir == "hello" && init.rust && init.json);
+  auto build = parse({"build"});
+  KJ_EXPECT(build.get<BuildOptions>().dir == "." && build.get<BuildOptions>().sdk == nullptr);
+  auto other = parse({"build", "hello", "--sdk", "there"});
+  KJ_EXPECT(KJ_ASSERT_NONNULL(other.get<BuildOptions>().sdk) == "there");
+  setenv("WW_SDK", "elsewhere", 1);
+  KJ_DEFER(unsetenv("WW_SDK"));
+  auto path = parse({"sdk-path"});
+  KJ_EXPECT(KJ_ASSERT_NONNULL(path.get<SdkPathOptions>().sdk) == "elsewhere");
+}
+
+KJ_TEST("stem set-head: all of it is needed") {
+  auto parsed = parse({"stem", "set-head", STEM, CID, "--key", "key", "--rpc-url", URL});
+  auto& set = parsed.get<SetHeadOptions>();
+  KJ_EXPECT(set.cid == CID && set.head.key == "key" && set.head.provider == URL);
+  KJ_EXPECT(set.head.writer.chainId == nullptr);
+}
+
+KJ_TEST("words that are wrong end it, and are named") {
+  struct { Words words; kj::StringPtr named; } cases[] = {
+      {{"stem"}, "subcommand"},
+      {{"stem", "set-head", STEM}, "CID is required"},
+      {{"stem", "set-head", STEM, "bafy", "--key", "k", "--rpc-url", URL}, "bafy"},
+      {{"stem", "set-head", STEM, CID, "--rpc-url", URL}, "--key is required"},
+      {{"stem", "set-head", STEM, CID, "--key", "k"}, "--rpc-url is required"},
+      {{"stem", "set-head", STEM, CID, "--key", "k", "--rpc-url", "ftp://x"}, "not by ftp"},
+      {{"stem", "set-head", STEM, CID, "--key", "k", "--rpc-url", URL, "--chain-id", "x"},
+       "x is no chain's id"}};
+  for (auto& c: cases) {
+    auto ending = end(c.words);
+    KJ_EXPECT(ending.exitCode == 125 && ending.toStdout == "", c.named);
+    KJ_EXPECT(has(ending.toStderr, c.named), c.named, ending.toStderr);
+  }
+}
+
+KJ_TEST("each command's help has an example") {
+  for (Words words: {Words{"init", "-h"}, Words{"build", "-h"}, Words{"sdk-path", "-h"},
+                     Words{"stem", "-h"}, Words{"stem", "set-head", "-h"}}) {
+    auto ending = end(words);
+    KJ_EXPECT(ending.exitCode == 0 && ending.toStderr == "");
+    KJ_EXPECT(has(ending.toStdout, "Example"), ending.toStdout);
+  }
+}
+
+}  // namespace
+}  // namespace ww

@@ -1,0 +1,55 @@
+#pragma once
+// A message of /ipfs/bitswap/1.2.0: what its sender wants, has, has not, and gives. On a stream
+// each stands behind its length.
+
+#include <kj/async-io.h>
+#include <kj/function.h>
+#include <kj/vector.h>
+#include <ww/image/block.h>
+
+namespace ww {
+
+constexpr kj::StringPtr BITSWAP = "/ipfs/bitswap/1.2.0"_kj;
+
+// A block of the greatest size, and what is around it.
+constexpr size_t MAX_BITSWAP_BYTES = MAX_BLOCK_BYTES + (64 << 10);
+
+// More in one message are passed over, as others do.
+constexpr size_t MAX_BITSWAP_ENTRIES = 1024;
+
+struct BitswapMessage {
+  struct Want {
+    Cid cid;
+    bool cancel = false;
+    bool blockItself = true;   // else whether it is there
+    bool sayIfNot = false;
+  };
+  struct Presence {
+    Cid cid;
+    bool has = false;
+  };
+  struct Block {
+    kj::Array<const kj::byte> prefix;  // of its content id: all but the digest
+    kj::Array<const kj::byte> bytes;
+  };
+
+  kj::Vector<Want> wants;
+  kj::Vector<Presence> presences;
+  kj::Vector<Block> blocks;
+
+  // Content ids that no Cid can be are passed over. Throws for what is no message.
+  static BitswapMessage decode(kj::ArrayPtr<const kj::byte> bytes);
+
+  // With its length before it.
+  kj::Array<kj::byte> encode() const;
+
+  static kj::Array<const kj::byte> prefixOf(const Cid& cid);
+};
+
+// The next message's bytes; nothing where the stream ends between two. Memory grows as they come,
+// not as their length says. Rejects for more than `maxBytes` says once the length is known, and
+// where the stream ends within one.
+kj::Promise<kj::Maybe<kj::Array<kj::byte>>> readBitswap(kj::AsyncInputStream& stream,
+                                                        kj::Function<size_t()> maxBytes);
+
+}  // namespace ww

@@ -1,0 +1,81 @@
+#include <ww/image/block.h>
+
+#include <kj/one-of.h>
+#include <kj/debug.h>
+#include <ww/base/error.h>
+
+namespace ww {
+
+kj::Maybe<kj::Array<const kj::byte>> MemoryBlockStore::find(const Cid& cid) {
+  return blocks.find(cid).map([](kj::Array<const kj::byte>& block) -> kj::Array<const kj::byte> {
+    return kj::heapArray<kj::byte>(block);
+  });
+}
+
+void MemoryBlockStore::put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) {
+  if (blocks.find(cid) != nullptr) return;
+  bytes += block.size();
+  if (bytes > maxBytes) {
+    kj::throwFatalException(badInput(kj::str(
+        "its blocks have more than ", maxBytes, " bytes, which is what fits into memory here")));
+  }
+  blocks.insert(cid.clone(), kj::heapArray<kj::byte>(block));
+}
+
+BlockFetcher::BlockFetcher(BlockStore& store, kj::ArrayPtr<kj::Own<BlockSource>> all,
+                           Logger& logger)
+    : store(store), logger(logger) {
+  for (auto& source: all) sources.add(Source { *source });
+}
+
+kj::Promise<kj::Array<const kj::byte>> BlockFetcher::get(const Cid& cid) {
+  KJ_IF_MAYBE(block, cid.findIdentity()) {
+    return kj::Array<const kj::byte>(kj::heapArray<kj::byte>(*block));
+  }
+  KJ_IF_MAYBE(block, store.find(cid)) return kj::mv(*block);
+  return fetch(cid.clone());
+}
+
+kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
+  using Answer = kj::OneOf<kj::Array<const kj::byte>, kj::Exception>;
+  kj::Vector<kj::String> reasons;
+  for (auto& from: sources) {
+    auto name = from.source.getName();
+    if (from.sentWrong) {
+      reasons.add(kj::str(name, ": it sent a wrong block before"));
+      continue;
+    }
+    auto answer = co_await from.source.fetch(cid).then(
+        [](kj::Array<const kj::byte>&& block) -> Answer { return kj::mv(block); },
+        [](kj::Exception&& e) -> Answer { return kj::mv(e); });
+    KJ_IF_MAYBE(e, answer.tryGet<kj::Exception>()) {
+      reasons.add(kj::str(name, ": ", e->getDescription()));
+      continue;
+    }
+    auto& block = answer.get<kj::Array<const kj::byte>>();
+    KJ_IF_MAYBE(why, whyNot(from, cid, block)) {
+      reasons.add(kj::str(name, ": ", *why));
+      continue;
+    }
+    store.put(cid, block);
+    co_return kj::mv(block);
+  }
+  if (reasons.empty()) reasons.add(kj::str("it is not here, and nobody is there to be asked"));
+  kj::throwFatalException(badInput(kj::str(
+      "block ", cid.toText(), " cannot be had: ", kj::strArray(reasons, "; "))));
+}
+
+kj::Maybe<kj::String> BlockFetcher::whyNot(Source& from, const Cid& cid,
+                                           kj::ArrayPtr<const kj::byte> block) {
+  if (block.size() <= MAX_BLOCK_BYTES && cid.isOf(block)) return nullptr;
+  from.sentWrong = true;
+  auto why = block.size() <= MAX_BLOCK_BYTES
+      ? kj::str("it sent ", block.size(), " bytes that are another block")
+      : kj::str("it sent more than a block may have, ", MAX_BLOCK_BYTES, " bytes");
+  logger.log(LogLevel::WARNING, "a source of blocks sent a wrong one, and is asked no more",
+             {{"source", kj::str(from.source.getName())}, {"block", cid.toText()},
+              {"cause", kj::str(why)}});
+  return kj::mv(why);
+}
+
+}  // namespace ww

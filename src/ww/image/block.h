@@ -1,0 +1,82 @@
+#pragma once
+// Blocks under their content ids: where they are kept, and who may have one.
+//
+// Nothing that a source says is believed: BlockFetcher checks each block against its content id as
+// it arrives. A wrong one names the source that sent it, which is asked no more for this image, and
+// the next source is tried. All live on one event loop.
+
+#include <kj/async.h>
+#include <kj/map.h>
+#include <kj/vector.h>
+#include <ww/base/log.h>
+#include <ww/image/cid.h>
+
+namespace ww {
+
+// A block is no larger: what bitswap carries, with room for what is put around it.
+constexpr size_t MAX_BLOCK_BYTES = 2 << 20;
+
+// Keeps blocks, whole or not at all. Only what was checked against its content id is put.
+class BlockStore {
+ public:
+  virtual ~BlockStore() noexcept(false) {}
+
+  virtual kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) = 0;
+  virtual void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) = 0;
+};
+
+// The fake, and what a .car file is read into where nothing is kept.
+class MemoryBlockStore final: public BlockStore {
+ public:
+  // Of all blocks together; put() throws when they are more.
+  explicit MemoryBlockStore(uint64_t maxBytes = uint64_t(1) << 30): maxBytes(maxBytes) {}
+
+  kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override;
+  void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override;
+  void remove(const Cid& cid) { blocks.erase(cid); }
+  size_t getCount() const { return blocks.size(); }
+
+ private:
+  const uint64_t maxBytes;
+  uint64_t bytes = 0;  // that were put
+  kj::HashMap<Cid, kj::Array<const kj::byte>> blocks;
+};
+
+// Somebody who may have blocks: a gateway, a node, peers.
+class BlockSource {
+ public:
+  virtual ~BlockSource() noexcept(false) {}
+
+  virtual kj::StringPtr getName() const = 0;  // for a person
+
+  // What it says the block is, at most MAX_BLOCK_BYTES of it; unverified. Rejects where it does not
+  // have it, or fails, or does not answer in the time that it is given. Dropping the promise ends
+  // it.
+  virtual kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) = 0;
+};
+
+// The store first, then each source in the order given, each block verified. What was fetched is
+// put into the store.
+class BlockFetcher final {
+ public:
+  // All outlive it.
+  BlockFetcher(BlockStore& store, kj::ArrayPtr<kj::Own<BlockSource>> sources, Logger& logger);
+  KJ_DISALLOW_COPY_AND_MOVE(BlockFetcher);
+
+  // Rejects with each source's name and reason where none had it. Outlives the promise.
+  kj::Promise<kj::Array<const kj::byte>> get(const Cid& cid);
+
+ private:
+  struct Source {
+    BlockSource& source;
+    bool sentWrong = false;
+  };
+  kj::Promise<kj::Array<const kj::byte>> fetch(Cid cid);
+  kj::Maybe<kj::String> whyNot(Source& from, const Cid& cid, kj::ArrayPtr<const kj::byte> block);
+
+  BlockStore& store;
+  kj::Vector<Source> sources;
+  Logger& logger;
+};
+
+}  // namespace ww

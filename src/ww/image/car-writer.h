@@ -1,0 +1,22 @@
+#pragma once
+// A DAG of UnixFS as a CAR file of version 1: the root first, each block before what it links to,
+// in the order of its links, and each once. So a tree has one CAR file, to the byte, whoever writes
+// it.
+
+#include <kj/async-io.h>
+#include <ww/image/tree.h>
+
+namespace ww {
+
+struct CarWritten {
+  uint64_t blocks = 0;
+  uint64_t bytes = 0;  // of the file
+};
+
+// Fetches what the store does not have. Identity blocks are not written: content ids hold them.
+// Memory is bounded by `limits`' heldBytes: a block at a time, and which ones were written. All
+// outlive the promise.
+kj::Promise<CarWritten> writeCar(BlockFetcher& blocks, const Cid& root, const TreeLimits& limits,
+                                 kj::AsyncOutputStream& out);
+
+}  // namespace ww

@@ -1,0 +1,258 @@
+// What gateways and IPFS nodes are asked, and what becomes of those that misbehave.
+#include <ww/image/gateway.h>
+
+#include <kj/encoding.h>
+#include <kj/test.h>
+#include <string.h>
+#include <ww/image/http-service-test.h>
+#include <ww/image/kubo.h>
+
+namespace ww {
+namespace {
+
+constexpr kj::StringPtr HELLO = "hello"_kj;
+constexpr auto PUBLIC = "https://gateway.example"_kj;
+
+bool has(kj::StringPtr text, kj::StringPtr part) {
+  return strstr(text.cStr(), part.cStr()) != nullptr;
+}
+
+kj::Array<kj::byte> bytesOf(kj::StringPtr text) { return kj::heapArray(text.asBytes()); }
+Cid helloCid() { return Cid::of(Cid::RAW, HELLO.asBytes()); }
+
+FakeAnswer answer(kj::StringPtr body, kj::uint status = 200) {
+  FakeAnswer result;
+  result.body = bytesOf(body);
+  result.status = status;
+  return result;
+}
+FakeAnswer redirect(kj::StringPtr to, kj::uint status = 302) {
+  auto result = answer("moved", status);
+  result.location = kj::str(to);
+  return result;
+}
+
+// What one gateway, at a public address, does with a question.
+kj::String failureWith(FakeInternet::Handler handler) {
+  FakeInternet internet;
+  internet.serve(PUBLIC, true, kj::mv(handler));
+  GatewaySource gateway(internet.reach(), PUBLIC);
+  return internet.failureOf(gateway.fetch(helloCid()));
+}
+
+KJ_TEST("a gateway is asked for a block as such, and only for that") {
+  FakeInternet internet;
+  for (auto how: {FakeAnswer::PLAIN, FakeAnswer::CHUNKED}) {
+    internet.serve(PUBLIC, true, [how](kj::StringPtr) {
+      auto result = answer(HELLO);
+      result.how = how;
+      return result;
+    });
+    GatewaySource gateway(internet.reach(), "https://gateway.example/");
+    auto block = gateway.fetch(helloCid()).wait(internet.waitScope);
+    KJ_EXPECT(block == HELLO.asBytes());
+    KJ_EXPECT(gateway.getName() == "gateway https://gateway.example");
+  }
+  KJ_EXPECT(internet.asked[0] == kj::str("GET ", PUBLIC, "/ipfs/", helloCid().toText(),
+                                         "?format=raw"));
+}
+
+KJ_TEST("a path of a gateway's is kept, and shown to nobody") {
+  FakeInternet internet;
+  internet.serve(PUBLIC, true, [](kj::StringPtr path) {
+    return path.startsWith("/secret/key/ipfs/") ? answer(HELLO) : answer("no", 404);
+  });
+  GatewaySource gateway(internet.reach(), "https://gateway.example/secret/key");
+  KJ_EXPECT(gateway.fetch(helloCid()).wait(internet.waitScope) == HELLO.asBytes());
+  KJ_EXPECT(!has(gateway.getName(), "secret"));
+}
+
+KJ_TEST("what is no block is refused, and why is said") {
+  auto why = failureWith([](kj::StringPtr) { return answer("ipld: not found", 404); });
+  KJ_EXPECT(why == "HTTP 404: `ipld: not found`", why);
+  why = failureWith([](kj::StringPtr) { return answer("", 504); });
+  KJ_EXPECT(why == "HTTP 504", why);
+  for (auto status: {200u, 403u}) {
+    why = failureWith([status](kj::StringPtr) {
+      auto page = answer("<!doctype html><p>Log in", status);
+      page.type = kj::str("text/html; charset=utf-8");
+      return page;
+    });
+    KJ_EXPECT(has(why, status == 200 ? "a page of HTML" : "HTTP 403") && !has(why, "doctype"), why);
+  }
+}
+
+KJ_TEST("an answer that is too long, cut or late is given up") {
+  auto why = failureWith([](kj::StringPtr) {
+    auto result = answer("x");
+    result.how = FakeAnswer::LONG;
+    return result;
+  });
+  KJ_EXPECT(has(why, "the limit is"), why);
+  why = failureWith([](kj::StringPtr) {
+    FakeAnswer result;
+    result.body = kj::heapArray<kj::byte>(MAX_BLOCK_BYTES + 1);
+    memset(result.body.begin(), 0, result.body.size());
+    result.how = FakeAnswer::CHUNKED;
+    return result;
+  });
+  KJ_EXPECT(has(why, "which is the limit"), why);
+  for (auto how: {FakeAnswer::SILENCE, FakeAnswer::HALF_AND_SILENCE}) {
+    why = failureWith([how](kj::StringPtr) {
+      auto result = answer(HELLO);
+      result.how = how;
+      return result;
+    });
+    KJ_EXPECT(why == "no answer within 30s", why);
+  }
+}
+
+// Over a pipe, as a server that closes within its answer has it.
+KJ_TEST("an answer that ends before its end is not taken for a block") {
+  FakeInternet internet;
+  auto pipe = kj::newTwoWayPipe();
+  auto client = kj::newHttpClient(internet.table, *pipe.ends[0]);
+  GatewaySource gateway({*client, *client, internet.table, internet.timer}, PUBLIC);
+  auto block = gateway.fetch(helloCid());
+  kj::byte buffer[1024];
+  pipe.ends[1]->tryRead(buffer, 1, sizeof(buffer)).wait(internet.waitScope);
+  constexpr auto PART = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"_kj;
+  pipe.ends[1]->write(PART.begin(), PART.size()).wait(internet.waitScope);
+  pipe.ends[1]->shutdownWrite();
+  auto why = internet.failureOf(kj::mv(block));
+  KJ_EXPECT(why == "its answer was cut off", why);
+}
+
+KJ_TEST("redirects are followed, so many") {
+  for (kj::uint count: {HttpEndpoint::MAX_REDIRECTS, HttpEndpoint::MAX_REDIRECTS + 1}) {
+    FakeInternet internet;
+    for (kj::uint i = 0; i <= count; i++) {
+      auto host = i == 0 ? kj::str(PUBLIC) : kj::str("http://hop", i, ".example");
+      internet.serve(host, true, [i, count](kj::StringPtr path) {
+        constexpr kj::uint STATUS[] = {301, 302, 303, 307, 308};
+        if (i == count) return answer(HELLO);
+        return redirect(kj::str("http://hop", i + 1, ".example", path), STATUS[i]);
+      });
+    }
+    GatewaySource gateway(internet.reach(), PUBLIC);
+    auto block = gateway.fetch(helloCid());
+    if (count == HttpEndpoint::MAX_REDIRECTS) {
+      KJ_EXPECT(block.wait(internet.waitScope) == HELLO.asBytes());
+    } else {
+      auto why = internet.failureOf(kj::mv(block));
+      KJ_EXPECT(why == "it redirects more than 4 times", why);
+    }
+  }
+}
+
+KJ_TEST("a redirect to a private address is refused, but for one on the operator's own network") {
+  FakeInternet internet;
+  kj::uint inside = 0;
+  internet.serve("http://10.0.0.7", false, [&](kj::StringPtr) { ++inside; return answer(HELLO); });
+  auto lead = [](kj::StringPtr path) { return redirect(kj::str("http://10.0.0.7", path)); };
+  internet.serve(PUBLIC, true, lead);
+  GatewaySource outer(internet.reach(), PUBLIC);
+  auto why = internet.failureOf(outer.fetch(helloCid()));
+  KJ_EXPECT(why == "it redirects to http://10.0.0.7, which is no public address", why);
+  KJ_EXPECT(inside == 0);
+  for (auto own: {"http://127.0.0.1:8080"_kj, "http://localhost:8080"_kj, "http://[::1]:8080"_kj,
+                  "http://192.168.1.1"_kj, "http://172.20.0.1"_kj}) {
+    internet.serve(own, false, lead);
+    GatewaySource inner(internet.reach(), own);
+    KJ_EXPECT(inner.fetch(helloCid()).wait(internet.waitScope) == HELLO.asBytes(), own);
+  }
+  // A name that looks like a private address is none, and may be anybody's.
+  internet.serve("http://10.0.0.7.example", true, lead);
+  GatewaySource named(internet.reach(), "http://10.0.0.7.example");
+  KJ_EXPECT(has(internet.failureOf(named.fetch(helloCid())), "no public address"));
+}
+
+KJ_TEST("a gateway behind a name may redirect within itself, wherever that is") {
+  FakeInternet internet;
+  internet.serve("http://gateway.lan", false, [](kj::StringPtr path) {
+    return path.startsWith("/ipfs/") ? redirect(kj::str("/there", path)) : answer(HELLO);
+  });
+  GatewaySource gateway(internet.reach(), "http://gateway.lan");
+  KJ_EXPECT(gateway.fetch(helloCid()).wait(internet.waitScope) == HELLO.asBytes());
+}
+
+KJ_TEST("a redirect to what is no server is refused") {
+  for (auto to: {"file:///etc/passwd"_kj, "ftp://example.com/"_kj, "http://u:p@example.com/"_kj,
+                 "http://:80/"_kj, "http://h:0/"_kj, "http://h:99999/"_kj}) {
+    auto why = failureWith([to](kj::StringPtr) { return redirect(to); });
+    KJ_EXPECT(has(why, "no server"), to, why);
+  }
+  auto why = failureWith([](kj::StringPtr) { return answer("", 302); });
+  KJ_EXPECT(has(why, "does not say where"), why);
+  why = failureWith([](kj::StringPtr) { return redirect("http://nowhere.example/"); });
+  KJ_EXPECT(has(why, "http://nowhere.example: Connection refused"), why);
+}
+
+KJ_TEST("what is no URL of a gateway is refused") {
+  FakeInternet internet;
+  for (auto url: {""_kj, "gateway.example"_kj, "ftp://h"_kj, "http://"_kj, "http://u@h"_kj,
+                  "http://h/?a=b"_kj, "http://h/#a"_kj, "http://h:x"_kj, "http://[::1"_kj}) {
+    KJ_EXPECT_THROW_MESSAGE("a gateway", GatewaySource(internet.reach(), url).getName());
+  }
+}
+
+KJ_TEST("an IPFS node is asked by POST, at a URL or a multiaddr, and redirects are not followed") {
+  FakeInternet internet;
+  internet.serve("http://127.0.0.1:5001", false, [](kj::StringPtr path) {
+    if (path.startsWith("/api/v0/block/get?arg=")) return answer(HELLO);
+    return redirect("http://127.0.0.1:5001/api/v0/block/get?arg=");
+  });
+  for (auto address: {"http://127.0.0.1:5001"_kj, "/ip4/127.0.0.1/tcp/5001"_kj,
+                      "/ip4/127.0.0.1/tcp/5001/http"_kj}) {
+    KuboSource node(internet.reach(), address);
+    KJ_EXPECT(node.fetch(helloCid()).wait(internet.waitScope) == HELLO.asBytes());
+    KJ_EXPECT(internet.asked.back().startsWith("POST http://127.0.0.1:5001/api/v0/block/get?arg="));
+    PublicKey key = SecretKey::generate().getPublicKey();
+    KJ_EXPECT(has(internet.failureOf(node.fetchRecord(IpnsName::of(key))), "HTTP 302"));
+  }
+  KJ_EXPECT(urlOfMultiaddr("/ip6/::1/tcp/1/https") == "https://[::1]:1");
+  for (auto bad: {"/ip4/127.0.0.1"_kj, "/ip4/127.0.0.1/udp/5001"_kj, "/unix/a/tcp/1"_kj,
+                  "/ip4/127.0.0.1/tcp/5001/p2p/12D3"_kj, "5001"_kj}) {
+    KJ_EXPECT_THROW_MESSAGE("such as http", KuboSource(internet.reach(), bad).getName());
+  }
+}
+
+KJ_TEST("a name's record is what an IPFS node has as Base64 among its lines") {
+  FakeInternet internet;
+  kj::String said;
+  internet.serve("http://127.0.0.1:5001", false, [&](kj::StringPtr) { return answer(said); });
+  KuboSource node(internet.reach(), "http://127.0.0.1:5001");
+  auto name = IpnsName::of(SecretKey::generate().getPublicKey());
+  said = kj::str("{\"Extra\":\"\",\"ID\":\"a\",\"Type\":6}\n{\"Extra\":\"",
+                 kj::encodeBase64(HELLO.asBytes()), "\",\"ID\":\"\",\"Type\":5}\n");
+  KJ_EXPECT(node.fetchRecord(name).wait(internet.waitScope) == HELLO.asBytes());
+  for (auto bad: {""_kj, "{}"_kj, "{\"Extra\":\"*\"}"_kj, "{\"Extra\":7}"_kj}) {
+    said = kj::str(bad);
+    KJ_EXPECT(has(internet.failureOf(node.fetchRecord(name)), "does not have"), bad);
+  }
+  for (auto bad: {"<html>"_kj, "[]"_kj, "{"_kj, "[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]"_kj}) {
+    said = kj::str(bad);
+    KJ_EXPECT(has(internet.failureOf(node.fetchRecord(name)), "no JSON"), bad);
+  }
+}
+
+KJ_TEST("a wrong byte names the gateway that sent it, and the next is asked") {
+  FakeInternet internet;
+  MemoryLogger logger;
+  MemoryBlockStore store;
+  internet.serve("https://liar.example", true, [](kj::StringPtr) { return answer("hellO"); });
+  internet.serve("https://late.example", true, [](kj::StringPtr) { return answer("", 504); });
+  internet.serve(PUBLIC, true, [](kj::StringPtr) { return answer(HELLO); });
+  kj::Vector<kj::Own<BlockSource>> sources;
+  for (auto url: {"https://liar.example"_kj, "https://late.example"_kj, PUBLIC}) {
+    sources.add(kj::heap<GatewaySource>(internet.reach(), url));
+  }
+  BlockFetcher fetcher(store, sources, logger);
+  KJ_EXPECT(fetcher.get(helloCid()).wait(internet.waitScope) == HELLO.asBytes());
+  auto lines = kj::strArray(logger.getLines(), "");
+  KJ_EXPECT(has(lines, "gateway https://liar.example"), lines);
+  KJ_EXPECT(store.find(helloCid()) != nullptr);
+}
+
+}  // namespace
+}  // namespace ww

@@ -1,0 +1,25 @@
+#pragma once
+// Trustless HTTP gateways: one GET a block (`/ipfs/CID?format=raw`), and for a name its signed
+// record (`/ipns/NAME?format=ipns-record`). Nothing of what they say is believed.
+
+#include <ww/image/block.h>
+#include <ww/image/http-endpoint.h>
+#include <ww/image/ipns.h>
+
+namespace ww {
+
+class GatewaySource final: public BlockSource, public IpnsSource {
+ public:
+  // Throws for what is no URL of one.
+  GatewaySource(HttpReach reach, kj::StringPtr url);
+
+  kj::StringPtr getName() const override { return name; }
+  kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override;
+  kj::Promise<kj::Array<const kj::byte>> fetchRecord(const IpnsName& name) override;
+
+ private:
+  HttpEndpoint endpoint;
+  kj::String name;
+};
+
+}  // namespace ww

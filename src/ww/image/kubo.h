@@ -1,0 +1,30 @@
+#pragma once
+// A node of IPFS that speaks Kubo's RPC: POST /api/v0/block/get, and /api/v0/routing/get for names.
+// The operator's own, and yet nothing of what it says is believed.
+
+#include <ww/image/block.h>
+#include <ww/image/http-endpoint.h>
+#include <ww/image/ipns.h>
+
+namespace ww {
+
+class KuboSource final: public BlockSource, public IpnsSource {
+ public:
+  // A URL, or a multiaddr as IPFS's own tools take it: /ip4/127.0.0.1/tcp/5001. Throws for what is
+  // neither.
+  KuboSource(HttpReach reach, kj::StringPtr address);
+
+  kj::StringPtr getName() const override { return name; }
+  kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override;
+  kj::Promise<kj::Array<const kj::byte>> fetchRecord(const IpnsName& name) override;
+
+ private:
+  HttpEndpoint endpoint;
+  kj::String name;
+};
+
+// The URL that /ip4/A/tcp/P, /ip6/A/tcp/P or /dns/NAME/tcp/P stands for, /http or /https behind it;
+// the text itself where it begins otherwise.
+kj::String urlOfMultiaddr(kj::StringPtr text);
+
+}  // namespace ww

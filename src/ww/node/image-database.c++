@@ -1,0 +1,240 @@
+#include <ww/node/image-database.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <ww/base/error.h>
+
+namespace ww {
+namespace {
+
+constexpr kj::StringPtr FILE_NAME = "blocks.db"_kj;
+constexpr kj::StringPtr LOCK_NAME = "open.lock"_kj;
+constexpr kj::StringPtr APPLICATION_ID = "2004304203"_kj;  // "wwIK"
+constexpr kj::StringPtr SCHEMA_VERSION = "1"_kj;
+constexpr kj::StringPtr ADVICE = "move it away; what it held can be fetched or added again"_kj;
+
+// Of other processes, none of which holds its lock for long.
+constexpr int BUSY_TIMEOUT_MS = 30'000;
+
+// Content in a table of its own: SQLite writes a row as a whole.
+constexpr kj::StringPtr SCHEMA =
+    "CREATE TABLE block (id INTEGER PRIMARY KEY AUTOINCREMENT, cid BLOB NOT NULL UNIQUE, "
+    "size INTEGER NOT NULL, used INTEGER NOT NULL);"
+    "CREATE INDEX block_used ON block (used);"
+    "CREATE TABLE content (block INTEGER PRIMARY KEY, bytes BLOB NOT NULL);"
+    "CREATE TABLE image (id INTEGER PRIMARY KEY AUTOINCREMENT, cid BLOB NOT NULL UNIQUE, "
+    "name TEXT UNIQUE, pinned INTEGER NOT NULL, whole INTEGER NOT NULL, added INTEGER NOT NULL, "
+    "used INTEGER NOT NULL);"
+    "CREATE TABLE member (image INTEGER NOT NULL, block INTEGER NOT NULL, "
+    "PRIMARY KEY (image, block)) WITHOUT ROWID;"
+    "CREATE INDEX member_block ON member (block);"
+    "CREATE TABLE total (bytes INTEGER NOT NULL);"
+    "INSERT INTO total VALUES (0);"_kj;
+
+SqliteFile openFile(kj::StringPtr path) {
+  SqliteOptions options;
+  options.create = true;
+  options.maxValueBytes = MAX_BLOCK_BYTES + (1 << 16);
+  options.busyTimeoutMs = BUSY_TIMEOUT_MS;
+  options.advice = ADVICE;
+  SqliteFile file(path, options);
+  auto ask = [&](kj::StringPtr sql) { return file.ask(sql).orDefault(kj::String()); };
+  auto version = ask("PRAGMA user_version"), id = ask("PRAGMA application_id");
+  if (version == "0" && id == "0" && ask("SELECT count(*) FROM sqlite_schema") == "0") {
+    file.run(kj::str("PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; "
+                     "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; ", SCHEMA,
+                     "PRAGMA application_id=", APPLICATION_ID, "; PRAGMA user_version=",
+                     SCHEMA_VERSION, "; COMMIT"));
+  } else if (id != APPLICATION_ID) {
+    file.refuse(kj::str("this file is another program's; ", ADVICE));
+  } else if (version != SCHEMA_VERSION) {
+    file.refuse(kj::str("this file is of another version of ww (its version is ", version,
+                        ", this one's is ", SCHEMA_VERSION, "); run that one, or ", ADVICE));
+  }
+  file.run("PRAGMA synchronous=NORMAL; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; "
+           "PRAGMA wal_autocheckpoint=2048; PRAGMA journal_size_limit=67108864");
+  return file;
+}
+
+[[noreturn]] void failErrno(kj::StringPtr path, kj::StringPtr name) {
+  kj::throwFatalException(badInput(kj::str(path, "/", name, ": cannot be opened for writing (",
+                                           strerror(errno), ")")));
+}
+
+}  // namespace
+
+kj::Own<ImageStore::Database> ImageStore::Database::open(int folder, kj::StringPtr path) {
+  int raw = openat(folder, LOCK_NAME.cStr(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (raw < 0) failErrno(path, LOCK_NAME);
+  kj::AutoCloseFd lock(raw);
+  while (flock(lock, LOCK_EX) < 0) {
+    if (errno != EINTR) failErrno(path, LOCK_NAME);
+  }
+  struct stat info;
+  auto name = kj::str(path, "/", FILE_NAME);
+  if (fstatat(folder, FILE_NAME.cStr(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
+    if (errno != ENOENT) failErrno(path, FILE_NAME);
+    // Made private here; not opened again, since to close it would drop SQLite's locks on it.
+    raw = openat(folder, FILE_NAME.cStr(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (raw < 0) failErrno(path, FILE_NAME);
+    KJ_SYSCALL(fstat(raw, &info));
+    KJ_SYSCALL(close(raw));
+  }
+  if (!S_ISREG(info.st_mode)) {
+    kj::throwFatalException(badInput(kj::str(name, ": this is no plain file; ", ADVICE)));
+  }
+  if (info.st_uid != geteuid() || (info.st_mode & 022) != 0) {
+    kj::throwFatalException(badInput(kj::str(
+        name, ": others may write to this file; if nobody did, run: chmod 600 ", name)));
+  }
+  return kj::heap<Database>(name);
+}
+
+ImageStore::Database::Database(kj::StringPtr path)
+    : file(openFile(path)),
+      total(file, "SELECT bytes FROM total"),
+      blockCount(file, "SELECT count(*) FROM block"),
+      setUsed(file, "UPDATE block SET used = ? WHERE id = ?"),
+      addMember(file, "INSERT OR IGNORE INTO member VALUES (?, ?)"),
+      sharedSize(file, "SELECT size FROM block WHERE cid = ? AND EXISTS "
+                       "(SELECT 1 FROM member WHERE block = block.id)"),
+      isWhole(file, "SELECT whole FROM image WHERE id = ?"),
+      setWhole(file, "UPDATE image SET whole = ? WHERE id = ?"),
+      addImage(file, "INSERT OR IGNORE INTO image (cid, pinned, whole, added, used) "
+                     "VALUES (?, 0, 0, ?, ?)"),
+      imageByCid(file, "SELECT id FROM image WHERE cid = ?"),
+      imageByName(file, "SELECT id FROM image WHERE name = ?"),
+      setImageUsed(file, "UPDATE image SET used = ? WHERE id = ?"),
+      setName(file, "UPDATE image SET name = ? WHERE id = ?"),
+      dropName(file, "UPDATE image SET name = NULL WHERE name = ?"),
+      setPinned(file, "UPDATE image SET pinned = ? WHERE id = ?"),
+      byCid(file, "SELECT cid, id, size, used FROM block WHERE cid = ?"),
+      byId(file, "SELECT cid, id, size, used FROM block WHERE id > ? ORDER BY id LIMIT 1"),
+      content(file, "SELECT bytes FROM content WHERE block = ?"),
+      addBlock(file, "INSERT INTO block (cid, size, used) VALUES (?, ?, ?)"),
+      addContent(file, "INSERT INTO content VALUES (?, ?)"),
+      addTotal(file, "UPDATE total SET bytes = bytes + ?"),
+      subtractTotal(file, "UPDATE total SET bytes = max(bytes - ?, 0)"),
+      dropBlock(file, "DELETE FROM block WHERE id = ?"),
+      dropContent(file, "DELETE FROM content WHERE block = ?"),
+      dropMembers(file, "DELETE FROM member WHERE block = ?"),
+      dropMembersOfImage(file, "DELETE FROM member WHERE image = ?"),
+      dropRow(file, "DELETE FROM image WHERE id = ?"),
+      spoil(file, "UPDATE image SET whole = 0 WHERE id IN "
+                  "(SELECT image FROM member WHERE block = ?)"),
+      image(file, "SELECT cid, pinned, whole, added, used, name FROM image WHERE id = ?"),
+      imageCounts(file, "SELECT count(*), coalesce(sum(size), 0) FROM member JOIN block "
+                        "ON block = block.id WHERE image = ?"),
+      images(file, "SELECT id FROM image WHERE substr(cid, 1, 4) != x'01550010' "
+                   "ORDER BY added, id"),
+      unpinned(file, "SELECT id FROM image WHERE pinned = 0 "
+                     "ORDER BY substr(cid, 1, 4) != x'01550010', used, id"),
+      orphanRows(file, "SELECT id, size FROM block WHERE NOT EXISTS "
+                       "(SELECT 1 FROM member WHERE block = block.id) ORDER BY used LIMIT 64") {}
+
+kj::Maybe<ImageStore::Database::Block> ImageStore::Database::readBlock(SqliteQuery& query,
+                                                                       auto value) {
+  kj::Maybe<Block> found;
+  query.ask([&](SqliteStatement& row) {
+    found = Block{Cid::fromBytes(row.getBytes(0)), row.getNumber(1), row.getNumber(2),
+                  row.getNumber(3)};
+  }, value);
+  return kj::mv(found);
+}
+
+kj::Maybe<ImageStore::Database::Block> ImageStore::Database::findBlock(const Cid& cid) {
+  return readBlock(byCid, cid.getBytes());
+}
+
+kj::Maybe<ImageStore::Database::Block> ImageStore::Database::nextBlock(uint64_t after) {
+  return readBlock(byId, after);
+}
+
+// Empty where there is none: no content id but that of nothing has it.
+kj::Array<const kj::byte> ImageStore::Database::read(uint64_t block) {
+  kj::Array<const kj::byte> bytes;
+  content.ask([&](SqliteStatement& row) {
+    bytes = kj::heapArray<const kj::byte>(row.getBytes(0));
+  }, block);
+  return bytes;
+}
+
+kj::Maybe<StoredImage> ImageStore::Database::readImage(uint64_t id) {
+  kj::Maybe<StoredImage> found;
+  image.ask([&](SqliteStatement& row) {
+    StoredImage result{Cid::fromBytes(row.getBytes(0))};
+    result.pinned = row.getNumber(1) > 0;
+    result.whole = row.getNumber(2) > 0;
+    result.added = row.getNumber(3);
+    result.used = row.getNumber(4);
+    auto name = row.getText(5);
+    if (name.size() > 0) result.name = kj::mv(name);
+    found = kj::mv(result);
+  }, id);
+  KJ_IF_MAYBE(result, found) {
+    imageCounts.ask([&](SqliteStatement& row) {
+      result->blocks = row.getNumber(0);
+      result->bytes = row.getNumber(1);
+    }, id);
+  }
+  return kj::mv(found);
+}
+
+kj::Array<uint64_t> ImageStore::Database::numbers(SqliteQuery& query) {
+  kj::Vector<uint64_t> found;
+  query.ask([&](SqliteStatement& row) { found.add(row.getNumber(0)); });
+  return found.releaseAsArray();
+}
+
+kj::Array<uint64_t> ImageStore::Database::imageIds() { return numbers(images); }
+kj::Array<uint64_t> ImageStore::Database::unpinnedIds() { return numbers(unpinned); }
+
+kj::Array<ImageStore::Database::Orphan> ImageStore::Database::orphans() {
+  kj::Vector<Orphan> found;
+  orphanRows.ask([&](SqliteStatement& row) {
+    found.add(Orphan{row.getNumber(0), row.getNumber(1)});
+  });
+  return found.releaseAsArray();
+}
+
+uint64_t ImageStore::Database::add(const Cid& cid, kj::ArrayPtr<const kj::byte> block,
+                                   uint64_t now) {
+  addBlock.run(cid.getBytes(), uint64_t(block.size()), now);
+  auto id = file.getLastId();
+  addContent.run(id, block);
+  addTotal.run(uint64_t(block.size()));
+  return id;
+}
+
+void ImageStore::Database::remove(uint64_t block, uint64_t size) {
+  dropBlock.run(block);
+  dropContent.run(block);
+  subtractTotal.run(size);
+}
+
+void ImageStore::Database::removeDamaged(uint64_t block) {
+  spoil.run(block);
+  dropMembers.run(block);
+  KJ_IF_MAYBE(row, readBlock(byId, block - 1)) remove(row->id, row->size);
+}
+
+void ImageStore::Database::dropImage(uint64_t id) {
+  dropMembersOfImage.run(id);
+  dropRow.run(id);
+}
+
+void ImageStore::Database::correctTotal() {
+  file.run("UPDATE total SET bytes = (SELECT coalesce(sum(size), 0) FROM block)");
+}
+
+void ImageStore::Database::checkStructure() {
+  auto integrity = file.ask("PRAGMA integrity_check").orDefault(kj::String());
+  if (integrity != "ok") file.failDamaged(integrity);
+}
+
+}  // namespace ww

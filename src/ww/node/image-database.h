@@ -1,0 +1,99 @@
+#pragma once
+// The tables and statements under ImageStore. A private header of image-store.c++.
+
+#include <kj/vector.h>
+#include <ww/node/image-store.h>
+
+namespace ww {
+
+// A statement that is used again and again.
+class SqliteQuery {
+ public:
+  SqliteQuery(SqliteFile& file, kj::StringPtr sql): statement(file, sql) {}
+
+  template <typename... Values>
+  void run(const Values&... values) {
+    ask([](SqliteStatement&) {}, values...);
+  }
+
+  // The first column of the first row.
+  template <typename... Values>
+  kj::Maybe<uint64_t> askNumber(const Values&... values) {
+    kj::Maybe<uint64_t> result;
+    ask([&](SqliteStatement& row) {
+      if (result == nullptr) result = row.getNumber(0);
+    }, values...);
+    return result;
+  }
+
+  // `onRow` with each row.
+  template <typename OnRow, typename... Values>
+  void ask(OnRow&& onRow, const Values&... values) {
+    KJ_DEFER(statement.reset());
+    int parameter = 0;
+    (statement.bind(++parameter, values), ...);
+    while (statement.step()) onRow(statement);
+  }
+
+ private:
+  SqliteStatement statement;
+};
+
+class ImageStore::Database {
+ public:
+  struct Block {
+    Cid cid;
+    uint64_t id, size, used;
+  };
+  struct Orphan {
+    uint64_t id, size;
+  };
+
+  // `folder` is that at `path`. One process at a time makes what is not there.
+  static kj::Own<Database> open(int folder, kj::StringPtr path);
+  explicit Database(kj::StringPtr path);
+
+  kj::Maybe<Block> findBlock(const Cid& cid);
+  kj::Maybe<Block> nextBlock(uint64_t after);
+  kj::Array<const kj::byte> read(uint64_t block);
+  kj::Maybe<StoredImage> readImage(uint64_t image);
+  kj::Array<uint64_t> imageIds();     // without drafts
+  kj::Array<uint64_t> unpinnedIds();  // drafts, and then the longest unused first
+  kj::Array<Orphan> orphans();        // some of them: the longest unused first
+
+  // Within a transaction.
+  uint64_t add(const Cid& cid, kj::ArrayPtr<const kj::byte> block, uint64_t now);
+  void remove(uint64_t block, uint64_t size);
+  void removeDamaged(uint64_t block);  // the images that had it are whole no more
+  void dropImage(uint64_t image);
+  void correctTotal();
+
+  // A transaction; what was written until its end is on the disk when this returns.
+  template <typename Action>
+  void commitDurably(Action&& action) {
+    file.run("PRAGMA synchronous=FULL");
+    KJ_DEFER(file.run("PRAGMA synchronous=NORMAL"));
+    SqliteTransaction transaction(file);
+    action(*this);
+    transaction.commit();
+  }
+
+  // Throws where SQLite finds its file damaged.
+  void checkStructure();
+
+ private:
+  kj::Maybe<Block> readBlock(SqliteQuery& query, auto value);
+  kj::Array<uint64_t> numbers(SqliteQuery& query);
+
+ public:
+  SqliteFile file;
+  SqliteQuery total, blockCount, setUsed, addMember, sharedSize, isWhole, setWhole;
+  SqliteQuery addImage, imageByCid, imageByName, setImageUsed, setName, dropName, setPinned;
+
+ private:
+  SqliteQuery byCid, byId, content, addBlock, addContent, addTotal, subtractTotal, dropBlock;
+  SqliteQuery dropContent, dropMembers, dropMembersOfImage, dropRow, spoil;
+  SqliteQuery image, imageCounts, images, unpinned, orphanRows;
+};
+
+}  // namespace ww

@@ -1,0 +1,133 @@
+#pragma once
+// The local store of images: blocks under their content ids, in `blocks.db` of a folder of its own,
+// a SQLite database that any number of processes have open at once.
+//
+// - A block is there whole or not at all, whatever kills the process at whatever instruction
+//   (WAL). What was there when finish() and setPinned() return is on the disk; until then a loss
+//   of power, and nothing else, may take what was put last. A block is checked as it is read: one
+//   that rotted goes, with a line in the log, and is fetched again.
+// - An image is a root, with the blocks that were put or found while it was kept. Its blocks go
+//   when it does, and no other image has them. Which blocks those are is written down as they come:
+//   nothing has to be walked to collect.
+// - The bytes of all blocks are bounded. What goes to make room: blocks of no image and then whole
+//   images, the longest unused first; never one that is pinned, or that any process keeps open (a
+//   lock on a file, which goes with its process).
+//
+// Why all blocks are in the database, and none in files: docs/images.md. Waits for the disk, on the
+// thread that it lives on. Tests: image-store-test.c++, image-store-kill-test.c++.
+
+#include <kj/function.h>
+#include <kj/io.h>
+#include <kj/time.h>
+#include <ww/image/block.h>
+#include <ww/node/sqlite.h>
+
+namespace ww {
+
+constexpr uint64_t DEFAULT_STORE_BYTES = uint64_t(16) << 30;
+
+struct StoredImage {
+  Cid cid;
+  kj::Maybe<kj::String> name = nullptr;
+  bool pinned = false;
+  bool whole = false;          // else what was fetched of it
+  bool inUse = false;          // some process keeps it
+  uint64_t blocks = 0, bytes = 0;
+  uint64_t added = 0, used = 0;  // seconds since 1970
+};
+
+// What a collection took.
+struct Collected {
+  uint64_t images = 0, blocks = 0, bytes = 0;
+};
+
+struct StoreCheck {
+  uint64_t blocks = 0, bytes = 0;         // that were looked at
+  kj::Vector<Cid> damaged;                // and are gone now
+  kj::Vector<Cid> incomplete;             // images that miss some, for that or another reason
+};
+
+class ImageStore final: public BlockStore {
+ public:
+  // Throws, naming the file and what to do, where it cannot be used. The folder is made as
+  // openPrivateFolder() makes it. References outlive it.
+  ImageStore(kj::StringPtr folder, uint64_t maxBytes, const kj::Clock& clock, Logger& logger);
+  ~ImageStore() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(ImageStore);
+
+  // Blocks that may be of no image: the next collection takes those.
+  kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override;
+  void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override;
+
+  // Whether an image has it; what peers are served. Does not count as use.
+  kj::Maybe<kj::Array<const kj::byte>> findShared(const Cid& cid);
+  kj::Maybe<uint64_t> findSharedSize(const Cid& cid);
+
+  // An image while it is kept: what is put or found through it is the image's, and nothing of it is
+  // collected. Not to outlive the store.
+  class Kept: public BlockStore {
+   public:
+    virtual bool isWhole() = 0;
+    virtual void finish() = 0;  // all of it is there: on the disk once this returns
+  };
+  kj::Own<Kept> keep(const Cid& root);
+
+  // One whose root is not known yet, for as long as this is held: then nothing is left of it but
+  // the blocks, which are those of the images that were given them meanwhile.
+  kj::Own<Kept> begin();
+
+  // By name, or by the text of a content id.
+  kj::Maybe<StoredImage> findImage(kj::StringPtr nameOrCid);
+  kj::Array<StoredImage> list();
+
+  // Of images that are there. A name that another image has moves. Throws for what is no name:
+  // requireImageName().
+  void setName(const Cid& root, kj::StringPtr name);
+  void setPinned(const Cid& root, bool pinned);
+
+  // Its blocks go as well, where no other image has them. Throws while a process keeps it.
+  Collected remove(const Cid& root);
+
+  // Until all blocks together have no more than that.
+  Collected collect(uint64_t bytes);
+
+  // Looks at every block. `progress` is told of each, with how many there are.
+  StoreCheck verify(kj::Function<void(uint64_t done, uint64_t all)> progress);
+
+  uint64_t getBytes();
+  uint64_t getMaxBytes() const { return maxBytes; }
+
+ private:
+  class Database;
+  class KeptImage;
+  class Draft;
+
+  void putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block);
+  kj::Maybe<kj::Array<const kj::byte>> findFor(uint64_t image, const Cid& cid);
+  kj::Maybe<kj::Array<const kj::byte>> check(const Cid& cid, uint64_t block,
+                                             kj::Array<const kj::byte> bytes);
+  kj::Maybe<kj::AutoCloseFd> lockImage(uint64_t image, int how);
+  kj::Own<Kept> keepRow(const Cid& root);
+  void dropDraft(uint64_t image);
+  uint64_t requireImage(const Cid& root);
+  kj::Maybe<StoredImage> findById(uint64_t image);
+  bool collectOne(Collected& collected, uint64_t bytes);
+  bool collectImage(Collected& collected);
+  void removeOrphans(Collected& collected, uint64_t bytes);
+  void makeRoom(uint64_t bytes);
+  void giveSpaceBack();
+  uint64_t now() const;
+
+  const kj::String folderPath;
+  const uint64_t maxBytes;
+  const kj::Clock& clock;
+  Logger& logger;
+  kj::AutoCloseFd folder;
+  kj::Own<Database> db;
+};
+
+// 1 to 100 of letters, digits and `._-:@`, not beginning with one of those, and no content id.
+// Throws, naming it.
+void requireImageName(kj::StringPtr name);
+
+}  // namespace ww

@@ -1,0 +1,234 @@
+#include <ww/node/kubo-import.h>
+
+#include <kj/compat/url.h>
+#include <kj/debug.h>
+#include <ww/base/error.h>
+#include <ww/base/text.h>
+#include <ww/stem/json-rpc.h>
+
+namespace ww {
+namespace {
+
+constexpr kj::uint HTTP_OK = 200;
+constexpr size_t MAX_IMPORT_ANSWER = 1 << 20;
+
+// `part`, `/`-separated and numbered from 1, of a multiaddr.
+kj::Array<kj::String> partsOf(kj::StringPtr text) {
+  kj::Vector<kj::String> parts;
+  size_t begin = 1;
+  for (size_t i = 1; i <= text.size(); i++) {
+    if (i < text.size() && text[i] != '/') continue;
+    parts.add(kj::heapString(text.slice(begin, i)));
+    begin = i + 1;
+  }
+  return parts.releaseAsArray();
+}
+
+kj::String urlOfMultiaddr(kj::StringPtr text) {
+  auto parts = partsOf(text);
+  constexpr size_t LEAST = 4;  // ip4, HOST, tcp, PORT
+  if (parts.size() >= LEAST && parts[2] == "tcp") {
+    auto scheme = parts.size() > LEAST ? parts[LEAST].asPtr() : "http"_kj;
+    if (scheme == "http" || scheme == "https") {
+      if (parts[0] == "ip6") return kj::str(scheme, "://[", parts[1], "]:", parts[3]);
+      if (parts[0] == "ip4" || parts[0].startsWith("dns")) {
+        return kj::str(scheme, "://", parts[1], ":", parts[3]);
+      }
+    }
+  }
+  return kj::str();
+}
+
+// What Kubo says where something failed; else what came.
+kj::String messageOf(kj::StringPtr text) {
+  kj::String message;
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+    Json json(text);
+    KJ_IF_MAYBE(said, findText(json.get(), "Message")) message = kj::str(shorten(*said));
+  })) {
+    (void)e;
+  }
+  return message.size() > 0 ? kj::mv(message) : kj::str('`', shorten(text), '`');
+}
+
+kj::Array<kj::String> linesOf(kj::StringPtr text) {
+  kj::Vector<kj::String> lines;
+  size_t begin = 0;
+  for (size_t i = 0; i <= text.size(); i++) {
+    if (i < text.size() && text[i] != '\n') continue;
+    if (i > begin) lines.add(kj::heapString(text.slice(begin, i)));
+    begin = i + 1;
+  }
+  return lines.releaseAsArray();
+}
+
+// What a line of the answer says of a root: its content id, and why it could not be pinned.
+struct RootSaid {
+  kj::String cid;
+  kj::String pinError;
+};
+kj::Maybe<RootSaid> findRoot(Json::Value line) {
+  KJ_IF_MAYBE(root, findField(line, "Root")) {
+    KJ_IF_MAYBE(cid, findField(*root, "Cid")) {
+      return RootSaid{kj::str(findText(*cid, "/").orDefault("")),
+                      kj::str(findText(*root, "PinErrorMsg").orDefault(""))};
+    }
+  }
+  return nullptr;
+}
+
+// Whatever version and base it is written in.
+bool isSameHash(kj::StringPtr text, const Cid& root) {
+  bool isSame = false;
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { isSame = Cid::parse(text) == root; })) {
+    (void)e;
+  }
+  return isSame;
+}
+
+}  // namespace
+
+kj::String readKuboUrl(kj::StringPtr text) {
+  auto whole = text.startsWith("/") ? urlOfMultiaddr(text) : kj::str(text);
+  KJ_IF_MAYBE(url, kj::Url::tryParse(whole)) {
+    bool isHttp = url->scheme == "http" || url->scheme == "https";
+    if (isHttp && url->userInfo == nullptr && url->host.size() > 0 && url->query.size() == 0) {
+      url->fragment = nullptr;
+      url->hasTrailingSlash = false;
+      auto result = url->toString();
+      while (result.endsWith("/")) result = kj::str(result.slice(0, result.size() - 1));
+      return result;
+    }
+  }
+  kj::throwFatalException(badInput(kj::str('`', shorten(text), "` is no address of a Kubo node's "
+      "RPC, such as http://127.0.0.1:5001 or /ip4/127.0.0.1/tcp/5001")));
+}
+
+void KuboImport::fail(kj::StringPtr why) const {
+  kj::throwFatalException(badInput(kj::str(url, ": ", why)));
+}
+
+// What is written is taken by the node, piece by piece: a sign of life. A node that hangs up is not
+// the writer's failure, since it may have answered before.
+class KuboImport::Body final: public kj::AsyncOutputStream {
+ public:
+  Body(KuboImport& owner, kj::AsyncOutputStream& inner): owner(owner), inner(inner) {}
+
+  kj::Promise<void> write(const void* buffer, size_t size) override {
+    return watch(inner.write(buffer, size));
+  }
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    return watch(inner.write(pieces));
+  }
+  kj::Promise<void> whenWriteDisconnected() override { return inner.whenWriteDisconnected(); }
+
+  bool wasHungUpOn() const { return isHungUp; }
+
+ private:
+  KuboImport& owner;
+  kj::AsyncOutputStream& inner;
+  bool isHungUp = false;
+
+  kj::Promise<void> watch(kj::Promise<void> writing) {
+    return writing.then([this]() { owner.moved = owner.timer.now(); }, [this](kj::Exception&& e) {
+      isHungUp = true;
+      kj::throwFatalException(kj::mv(e));
+    });
+  }
+};
+
+kj::Promise<void> KuboImport::import(WriteCar writeCar, const Cid& root, uint64_t boundary) {
+  moved = timer.now();
+  return send(kj::mv(writeCar), root, boundary).exclusiveJoin(untilSilent());
+}
+
+// Never resolves.
+kj::Promise<void> KuboImport::untilSilent() {
+  for (;;) {
+    auto end = moved + patience;
+    if (timer.now() >= end) fail(kj::str("the node neither took nor said anything for ", patience));
+    co_await timer.atTime(end);
+  }
+}
+
+kj::Promise<void> KuboImport::send(WriteCar writeCar, const Cid& root, uint64_t boundary) {
+  auto mark = kj::str("ww-", kj::hex(boundary));
+  kj::HttpHeaders headers(table);
+  headers.set(kj::HttpHeaderId::CONTENT_TYPE, kj::str("multipart/form-data; boundary=", mark));
+  auto request = client.request(kj::HttpMethod::POST,
+                                kj::str(url, "/api/v0/dag/import?pin-roots=true"), headers);
+  Body body(*this, *request.body);
+  auto unwritten = kj::newPromiseAndFulfiller<kj::String>();
+  auto writing = write(body, mark, kj::mv(writeCar)).then([&]() { request.body = nullptr; },
+                                                          [&](kj::Exception&& e) {
+    // A node may answer before it has read all of this, and close.
+    if (!body.wasHungUpOn()) unwritten.fulfiller->reject(kj::mv(e));
+  }).eagerlyEvaluate(nullptr);
+  kj::uint status = 0;
+  auto answering = request.response.then([&](kj::HttpClient::Response&& response) {
+    moved = timer.now();
+    status = response.statusCode;
+    auto from = kj::mv(response.body);
+    auto reading = readBody(*from);
+    return reading.attach(kj::mv(from));
+  }).catch_([this](kj::Exception&& e) -> kj::String {
+    if (e.getDescription().startsWith(url)) kj::throwFatalException(kj::mv(e));
+    fail(kj::str("it cannot be reached, or hung up: ", systemReason(e)));
+  });
+  auto text = co_await answering.exclusiveJoin(kj::mv(unwritten.promise));
+  if (status != HTTP_OK) fail(kj::str("HTTP ", status, ": ", messageOf(text)));
+  requireRoot(text, root);
+}
+
+kj::Promise<void> KuboImport::write(Body& body, kj::StringPtr mark, WriteCar writeCar) {
+  auto head = kj::str("--", mark, "\r\nContent-Disposition: form-data; name=\"file\"; "
+                      "filename=\"image.car\"\r\nContent-Type: application/octet-stream\r\n\r\n");
+  co_await body.write(head.begin(), head.size());
+  co_await writeCar(body);
+  auto tail = kj::str("\r\n--", mark, "--\r\n");
+  co_await body.write(tail.begin(), tail.size());
+}
+
+kj::Promise<kj::String> KuboImport::readBody(kj::AsyncInputStream& body) {
+  kj::Vector<char> text;
+  char buffer[4096];
+  for (;;) {
+    auto n = co_await body.tryRead(buffer, 1, sizeof(buffer));
+    if (n == 0) break;
+    moved = timer.now();
+    if (text.size() + n > MAX_IMPORT_ANSWER) fail("an answer of more than 1 MiB");
+    text.addAll(buffer, buffer + n);
+  }
+  co_return kj::heapString(text.asPtr());
+}
+
+void KuboImport::requireRoot(kj::StringPtr answer, const Cid& root) const {
+  bool isThere = false;
+  for (auto& line: linesOf(answer)) {
+    kj::Maybe<RootSaid> said;
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+      Json json(line);
+      said = findRoot(json.get());
+      KJ_IF_MAYBE(message, findText(json.get(), "Message")) {
+        kj::throwFatalException(badInput(shorten(*message)));
+      }
+    })) {
+      fail(kj::str("the import failed: ", e->getDescription()));
+    }
+    KJ_IF_MAYBE(one, said) {
+      if (!isSameHash(one->cid, root)) {
+        fail(kj::str("it says that it imported ", shorten(one->cid), ", and the image is ",
+                     root.toText()));
+      }
+      if (one->pinError.size() > 0) {
+        fail(kj::str("it did not pin the image: ", shorten(one->pinError)));
+      }
+      isThere = true;
+    }
+  }
+  if (!isThere) {
+    fail(kj::str("this is no answer of Kubo's to an import: `", shorten(answer), "`"));
+  }
+}
+
+}  // namespace ww

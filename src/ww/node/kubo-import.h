@@ -1,0 +1,56 @@
+#pragma once
+// Hands an image to a node that speaks Kubo's RPC: its CAR file, as one POST to
+// /api/v0/dag/import, which also pins the root. It is sent as it is written, and is whole nowhere.
+//
+// The node is not believed: what it answers is bounded, has to name the root that was sent, and has
+// to come. Lives on one event loop. Dropping the promise gives the import up.
+
+#include <kj/async-io.h>
+#include <kj/compat/http.h>
+#include <kj/function.h>
+#include <kj/timer.h>
+#include <ww/image/cid.h>
+
+namespace ww {
+
+// Where such a node is: http or https, a host, and a path in front of /api, where it has one; or,
+// as Kubo itself writes it, a multiaddr such as /ip4/127.0.0.1/tcp/5001. Without a `/` at its end.
+// Throws, naming it.
+kj::String readKuboUrl(kj::StringPtr text);
+
+class KuboImport final {
+ public:
+  // `client` takes absolute URLs. `patience`: so long it may take nothing, or say nothing. All
+  // references outlive the promises.
+  KuboImport(kj::HttpClient& client, const kj::HttpHeaderTable& table, kj::Timer& timer,
+             kj::String url, kj::Duration patience)
+      : client(client), table(table), timer(timer), url(kj::mv(url)), patience(patience) {}
+  KJ_DISALLOW_COPY_AND_MOVE(KuboImport);
+
+  // Writes all of a CAR file.
+  using WriteCar = kj::Function<kj::Promise<void>(kj::AsyncOutputStream& out)>;
+
+  // Resolves when the node has all of it, and has pinned `root`. Rejects with the node's URL and
+  // what it said, or as `writeCar` does. `boundary`: 64 bits that are not in the file. Once at a
+  // time.
+  kj::Promise<void> import(WriteCar writeCar, const Cid& root, uint64_t boundary);
+
+ private:
+  class Body;
+
+  kj::Promise<void> send(WriteCar writeCar, const Cid& root, uint64_t boundary);
+  kj::Promise<void> write(Body& body, kj::StringPtr mark, WriteCar writeCar);
+  kj::Promise<kj::String> readBody(kj::AsyncInputStream& body);
+  kj::Promise<void> untilSilent();
+  void requireRoot(kj::StringPtr answer, const Cid& root) const;
+  [[noreturn]] void fail(kj::StringPtr why) const;
+
+  kj::HttpClient& client;
+  const kj::HttpHeaderTable& table;
+  kj::Timer& timer;
+  const kj::String url;
+  const kj::Duration patience;
+  kj::TimePoint moved = kj::origin<kj::TimePoint>();  // when something was taken, or said
+};
+
+}  // namespace ww
