@@ -92,16 +92,27 @@ void RunQueue::schedule() {
   armLast();
 }
 
+// Until the loop has nothing else left than what was armed to be last before, and that was served;
+// it may never come to that.
 void RunQueue::rest() {
   state = RESTING;
   turns = 0;
+  armLast();
+  waking = timer.afterDelay(PATIENCE).then([this]() { wake(); }).eagerlyEvaluate(nullptr);
+}
+
+// From outside of the loop's queue: those others are next in it.
+void RunQueue::wakeBehindOthers() {
   auto paf = kj::newPromiseAndCrossThreadFulfiller<void>();
-  waking = paf.promise.then([this]() {
-    if (state != RESTING) return;
-    state = IDLE;
-    schedule();
-  }).eagerlyEvaluate(nullptr);
+  waking = paf.promise.then([this]() { wake(); }).eagerlyEvaluate(nullptr);
   paf.fulfiller->fulfill();
+}
+
+void RunQueue::wake() {
+  if (state != RESTING) return;
+  disarm();
+  state = IDLE;
+  schedule();
 }
 
 void RunQueue::onOtherPoll(uint64_t cpuNs) {
@@ -154,6 +165,10 @@ bool RunQueue::write() {
 }
 
 kj::Maybe<kj::Own<kj::_::Event>> RunQueue::fire() {
+  if (state == RESTING) {
+    wakeBehindOthers();
+    return nullptr;
+  }
   bool late = overdue;
   state = FIRING;
   overdue = false;

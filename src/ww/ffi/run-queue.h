@@ -10,7 +10,7 @@
 // One event for all of it. KJ serves the last event armed to be last first, so that one which arms
 // itself again and again would keep those from ever being served that were armed before: the
 // writes of a link over a socket, say. So it rests after each slice, and after some turns of
-// writing: it is woken from outside of the loop's queue, once that is empty or KJ looks at sockets.
+// writing, until all else is done: it is woken then from outside of the loop's queue, behind those.
 //
 // Counted by reference: a channel may outlive its engine. Lives on one event loop.
 
@@ -86,6 +86,8 @@ class RunQueue final: public kj::Refcounted, private kj::_::Event {
   void setInterval();
   void schedule();
   void rest();
+  void wakeBehindOthers();
+  void wake();
   void hurry();
   kj::Promise<void> bePatient();
 
