@@ -24,6 +24,7 @@
 #include <ww/node/local-endpoint.h>
 #include <ww/node/metrics-server.h>
 #include <ww/node/node.h>
+#include <ww/node/pid0-files.h>
 #include <ww/node/sqlite-cursor-store.h>
 #include <ww/node/waiting-door.h>
 
@@ -91,9 +92,7 @@ struct Image {
     kj::Vector<kj::StringPtr> kept;
     kept.add(data.path);
     KJ_IF_MAYBE(file, options.allowFile) kept.add(*file);
-    files.folders = openVolumes(options.volumes, kept);
-    files.folders.add(CellFolder{tree->openRoot(), kj::str("/"), false, false});
-    files.scratch = kj::str("/tmp");
+    files = filesOfPid0(*tree, openVolumes(options.volumes, kept));
   }
 
  private:
