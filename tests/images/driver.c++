@@ -3,7 +3,7 @@
 //   import DIR CAR [chunk=N] [links=N] [directory=N]   the tree in DIR as a CAR file
 //   export CAR DIR                                     the tree in CAR, which DIR is made for
 //
-// Each prints the root's content id. With --disk before it, blocks are kept in a folder, CAR.blocks,
+// Each prints the root's content id. With --disk before it, blocks are in a folder, CAR.blocks,
 // so that memory does not grow with the tree.
 #include <algorithm>
 #include <kj/debug.h>
