@@ -39,4 +39,4 @@ fuzz-smoke: build  ## The fuzz drivers, for a short time
 	@tools/fuzz-smoke.sh "$(BUILD_DIR)"
 
 clean:  ## Remove the build; what is expensive stays in the user's cache
-	@rm -rf "$(BUILD_DIR)" examples/images/*/main.wasm
+	@rm -rf "$(BUILD_DIR)" examples/images/*/main.wasm examples/images/*/lib/*.wasm

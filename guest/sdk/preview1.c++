@@ -1,14 +1,22 @@
 // The part of WASI preview1 that wasi-libc calls in a guest, over WASI 0.2: with it a guest needs
-// no adapter, and imports no more than it says in ww/wasi.h. libc's imports have C names of their
-// own, so defining those resolves them.
+// no adapter, and imports no more than it says in ww/wasi.h. Files are in preview1-files.c++.
+// libc's imports have C names of their own, so defining those resolves them.
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wasi/api.h>
+#include "ww/preview1.h"
 #include "ww/wasi.h"
 
+namespace ww::preview1 {
+
+const FileCalls* fileCalls = nullptr;
+
+}  // namespace ww::preview1
+
 namespace {
+
+using ww::preview1::fileCalls;
 
 using ww::wasi::Handle;
 using ww::wasi::List;
@@ -81,7 +89,7 @@ extern "C" {
 
 int __main_void();
 
-#define P1(name) __imported_wasi_snapshot_preview1_##name
+#define P1(name) WW_PREVIEW1(name)
 
 int32_t P1(args_sizes_get)(size_t* count, size_t* size) {
   *count = arguments().len;
@@ -137,6 +145,7 @@ int32_t P1(clock_time_get)(int32_t id, uint64_t, uint64_t* time) {
 }
 
 int32_t P1(fd_write)(int fd, const __wasi_ciovec_t* pieces, size_t count, size_t* written) {
+  if (fd > 2 && fileCalls != nullptr) return fileCalls->write(fd, pieces, count, written);
   if (!isOutput(fd)) return __WASI_ERRNO_BADF;
   *written = 0;
   for (size_t i = 0; i < count; i++) {
@@ -147,6 +156,7 @@ int32_t P1(fd_write)(int fd, const __wasi_ciovec_t* pieces, size_t count, size_t
 }
 
 int32_t P1(fd_read)(int fd, const __wasi_iovec_t* pieces, size_t count, size_t* read) {
+  if (fd > 2 && fileCalls != nullptr) return fileCalls->read(fd, pieces, count, read);
   if (fd != 0) return __WASI_ERRNO_BADF;
   *read = 0;
   for (size_t i = 0; i < count; i++) {
@@ -168,6 +178,7 @@ int32_t P1(fd_read)(int fd, const __wasi_iovec_t* pieces, size_t count, size_t* 
 }
 
 int32_t P1(fd_fdstat_get)(int fd, __wasi_fdstat_t* stat) {
+  if (fd > 2 && fileCalls != nullptr) return fileCalls->getStat(fd, stat);
   if (fd != 0 && !isOutput(fd)) return __WASI_ERRNO_BADF;
   *stat = __wasi_fdstat_t{};
   stat->fs_filetype = __WASI_FILETYPE_UNKNOWN;
@@ -175,8 +186,15 @@ int32_t P1(fd_fdstat_get)(int fd, __wasi_fdstat_t* stat) {
   return 0;
 }
 
-int32_t P1(fd_close)(int fd) { return fd == 0 || isOutput(fd) ? 0 : __WASI_ERRNO_BADF; }
-int32_t P1(fd_seek)(int, int64_t, int32_t, uint64_t*) { return __WASI_ERRNO_SPIPE; }
+int32_t P1(fd_close)(int fd) {
+  if (fd > 2 && fileCalls != nullptr) return fileCalls->close(fd);
+  return fd == 0 || isOutput(fd) ? 0 : __WASI_ERRNO_BADF;
+}
+
+int32_t P1(fd_seek)(int fd, int64_t by, int32_t from, uint64_t* position) {
+  if (fd > 2 && fileCalls != nullptr) return fileCalls->seek(fd, by, from, position);
+  return __WASI_ERRNO_SPIPE;
+}
 
 [[noreturn]] void P1(proc_exit)(int32_t code) {
   ww::wasi::ww_exit_with_code(code & 0xff);

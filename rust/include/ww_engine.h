@@ -61,10 +61,24 @@ void ww_component_drop(WwComponent* component);
 void ww_hash(WwSlice bytes, uint8_t hash[32]);
 void ww_checksum(WwSlice bytes, uint8_t sum[16]);
 
+typedef struct WwHasher WwHasher;
+
+WwHasher* ww_hasher_new(void);
+void ww_hasher_add(WwHasher* hasher, WwSlice bytes);
+void ww_hasher_take(WwHasher* hasher, uint8_t hash[32]);
+void ww_hasher_drop(WwHasher* hasher);
+
 // ---- cells
 
 typedef struct WwCell WwCell;
 typedef struct WwBudget WwBudget;
+
+typedef struct WwMount {
+  int32_t folder;
+  WwSlice path;
+  bool writable;
+  bool foreign;
+} WwMount;
 
 typedef struct WwCellOptions {
   const WwSlice* args;
@@ -81,6 +95,9 @@ typedef struct WwCellOptions {
   uint64_t random_bytes;
   uint64_t footprint;   // ww_footprint() of the component
   const struct WwBudget* parent;  // or null
+  const WwMount* mounts;
+  size_t mount_count;
+  WwSlice scratch;      // empty: none
 } WwCellOptions;
 
 enum {

@@ -43,7 +43,8 @@ class ReadmeTest(unittest.TestCase):
 
     def test_no_command_is_left_out(self):
         tested = {"make run", "make guests", "build/ww run examples/images/shell",
-                  "build/ww run examples/images/hello", *PLANNED}
+                  "build/ww run examples/images/hello", "build/ww run examples/images/choir",
+                  *PLANNED}
         self.assertEqual(set(COMMANDS), tested)
 
     def test_make_run_prints_what_is_shown(self):
@@ -64,6 +65,10 @@ class ReadmeTest(unittest.TestCase):
         self.ok("make guests")
         command = "build/ww run examples/images/hello"
         self.assertEqual(self.ok(command), output_after(command))
+
+    def test_an_image_with_files_runs(self):
+        self.assertIn("choir: child-echo exited with 0\n",
+                      self.ok("build/ww run examples/images/choir"))
 
     def test_what_runs_at_length_is_wired(self):
         for command, script in PLANNED.items():

@@ -16,3 +16,20 @@ rust-pid0: child exited with 0"
 # As an older generation of guests does: both park with their requests unsent, and need the nudge.
 got=$("$ww" run --data-dir "$data" "$out/rust-pid0.wasm" -- poll-once)
 [ "$got" = "$want" ] || { diff <(echo "$want") <(echo "$got"); exit 1; }
+
+# A plain program, over an image with files: it reads them, cannot change them, and has /tmp.
+mkdir -p "$data/image/etc"
+echo "good morning" > "$data/image/etc/greeting"
+head -c 300000 /dev/zero > "$data/image/etc/large"
+got=$("$ww" run --data-dir "$data" "$data/image" "$out/rust-files.wasm")
+want="greeting: good morning
+in the image: etc/ main.wasm
+large: 300000 bytes
+create /etc/greeting: Err(PermissionDenied)
+create /new: Err(PermissionDenied)
+open /etc/gone: Err(NotFound)
+written: one TWO three
+left: 3 bytes
+in /tmp: a/ moved
+in /tmp: copy"
+[ "$got" = "$want" ] || { diff <(echo "$want") <(echo "$got"); exit 1; }

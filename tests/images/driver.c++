@@ -3,7 +3,7 @@
 //   import DIR CAR [chunk=N] [links=N] [directory=N]   the tree in DIR as a CAR file
 //   export CAR DIR                                     the tree in CAR, which DIR is made for
 //
-// Each prints the root's content id. Blocks are kept in a folder beside the CAR file, CAR.blocks,
+// Each prints the root's content id. With --disk before it, blocks are in a folder, CAR.blocks,
 // so that memory does not grow with the tree.
 #include <algorithm>
 #include <kj/debug.h>
@@ -85,7 +85,10 @@ void importTree(Importer& importer, kj::StringPtr path, const kj::ReadableDirect
 
 class Driver {
  public:
-  explicit Driver(kj::ArrayPtr<char*> words): words(words) {}
+  explicit Driver(kj::ArrayPtr<char*> all): words(all) {
+    onDisk = words.size() > 0 && words[0] == "--disk"_kj;
+    if (onDisk) words = words.slice(1, words.size());
+  }
 
   kj::String run() {
     KJ_REQUIRE(words.size() >= 3, "import DIR CAR, or export CAR DIR");
@@ -96,14 +99,16 @@ class Driver {
  private:
   kj::Path pathOf(kj::StringPtr name) { return fs->getCurrentPath().evalNative(name); }
 
-  FolderStore storeBeside(kj::StringPtr car) {
-    return FolderStore(root().openSubdir(pathOf(kj::str(car, ".blocks")),
-                                         kj::WriteMode::CREATE | kj::WriteMode::MODIFY));
+  kj::Own<BlockStore> storeBeside(kj::StringPtr car) {
+    if (!onDisk) return kj::heap<MemoryBlockStore>();
+    return kj::heap<FolderStore>(root().openSubdir(
+        pathOf(kj::str(car, ".blocks")), kj::WriteMode::CREATE | kj::WriteMode::MODIFY));
   }
   const kj::Directory& root() { return fs->getRoot(); }
 
   kj::String importCar(kj::StringPtr dir, kj::StringPtr car) {
-    auto store = storeBeside(car);
+    auto kept = storeBeside(car);
+    auto& store = *kept;
     ImportShape shape;
     for (auto word: words.slice(3, words.size())) {
       kj::StringPtr text = word;
@@ -123,7 +128,8 @@ class Driver {
   }
 
   kj::String exportCar(kj::StringPtr car, kj::StringPtr dir) {
-    auto store = storeBeside(car);
+    auto kept = storeBeside(car);
+    auto& store = *kept;
     FileInput in(root().openFile(pathOf(car)));
     CarLimits carLimits;
     auto summary = readCar(in, car, carLimits, store).wait(waitScope);
@@ -136,6 +142,7 @@ class Driver {
   }
 
   kj::ArrayPtr<char*> words;
+  bool onDisk;
   kj::Own<kj::Filesystem> fs = kj::newDiskFilesystem();
   kj::EventLoop loop;
   kj::WaitScope waitScope{loop};

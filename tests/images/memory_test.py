@@ -13,7 +13,7 @@ MOST = 64 * MIB  # above what a small image takes
 
 def peak(*words):
     """The most memory that a run took, of pages that were its own to give back."""
-    pid = os.posix_spawn(DRIVER[0], [*DRIVER, *map(str, words)], dict(os.environ),
+    pid = os.posix_spawn(DRIVER[0], [*DRIVER, "--disk", *map(str, words)], dict(os.environ),
                          file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
     _, status, usage = os.wait4(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, words

@@ -3,6 +3,7 @@
 use crate::budget::Budget;
 use crate::clock::{self, Deadline};
 use crate::component::Runnable;
+use crate::files::{self, Files, Given};
 use crate::limits::{self, CellLimiter, Most};
 use crate::pipe::Pipe;
 use crate::streams::{Pipes, Streams, new_table};
@@ -14,9 +15,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
+use tokio::runtime::Runtime;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
-use ww_fence::bounded;
+use ww_fence::{Failure, bounded};
 
 pub struct CellOptions {
     pub args: Vec<String>,
@@ -30,6 +32,7 @@ pub struct CellOptions {
     pub random_bytes: u64,
     pub footprint: usize, // of the component's instances, as shape::check() tells it
     pub parent: Option<Arc<Budget>>,
+    pub files: Given,
 }
 
 pub enum Outcome {
@@ -65,16 +68,17 @@ pub struct Cell {
     ticks: TickClock,
     progress: Progress,
     budget: Arc<Budget>,
+    files: Option<Runtime>, // where it has files
 }
 
 impl Cell {
     pub fn new(
         engine: &EngineShared,
         runnable: &Runnable,
-        options: CellOptions,
+        mut options: CellOptions,
         waker: CellWaker,
         ticks: TickClock,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
         let pipes: [Arc<Pipe>; 5] =
             std::array::from_fn(|_| Arc::new(Pipe::new(options.pipe_capacity, engine.hooks)));
         let deadline = Deadline::new();
@@ -87,13 +91,16 @@ impl Cell {
         let budget =
             Budget::new(options.memory_bytes, options.table_elements, options.parent.clone());
         let limiter = CellLimiter::new(budget.clone(), options.most, engine.further.clone());
-        let state = new_state(&options, &pipes, deadline.clone(), limiter);
+        let given = std::mem::take(&mut options.files);
+        let runtime = (!given.is_nothing()).then(files::new_runtime).transpose()?;
+        let files = runtime.as_ref().map(|_| Box::new(Files::new(given, &budget)));
+        let state = new_state(&options, &pipes, deadline.clone(), limiter, files);
         let store = new_store(engine, state, &options, ticks.clone(), progress.clone());
         let run = run(store, runnable.clone(), options.footprint, progress.instantiated.clone());
         let run = Box::pin(run);
         ticks.on_cell_begun();
         let cell_waker = Arc::new(waker);
-        Cell {
+        Ok(Cell {
             run: Some(run),
             waker: Waker::from(cell_waker.clone()),
             cell_waker,
@@ -102,7 +109,8 @@ impl Cell {
             ticks,
             progress,
             budget,
-        }
+            files: runtime,
+        })
     }
 
     pub fn budget(&self) -> &Arc<Budget> {
@@ -116,9 +124,11 @@ impl Cell {
         self.progress.yielded.store(false, Relaxed);
         self.progress.slice_start.store(self.ticks.begin_poll(), Relaxed);
         self.progress.slice_cpu.store(0, Relaxed);
+        let files = self.files.as_ref().map(Runtime::enter);
         let polling = self.ticks.polling(); // ends with it, also by a panic
         let polled = run.as_mut().poll(&mut Context::from_waker(&self.waker));
         drop(polling);
+        drop(files);
         let outcome = match polled {
             Poll::Pending => return None,
             Poll::Ready(Ok(code)) => Outcome::Exited(code),
@@ -160,6 +170,9 @@ impl Cell {
     /// for reads, a closed pipe for writes.
     pub fn finish(&mut self) {
         self.run = None;
+        if let Some(files) = self.files.take() {
+            files.shutdown_background(); // a thread that waits for a disk is not waited for
+        }
         self.deadline.clear();
         self.progress.yielded.store(false, Relaxed);
         let [connection_in, connection_out, stdin, stdout, stderr] = &self.pipes;
@@ -179,12 +192,13 @@ impl Drop for Cell {
     }
 }
 
-/// No preopened folder, no socket, no name lookup: what was not granted answers "denied".
+/// No socket, no name lookup, and of files what it was given: the rest answers "denied".
 fn new_state(
     options: &CellOptions,
     pipes: &[Arc<Pipe>; 5],
     deadline: Deadline,
     limiter: CellLimiter,
+    files: Option<Box<Files>>,
 ) -> State {
     let mut wasi = WasiCtxBuilder::new();
     wasi.args(&options.args).envs(&options.env).max_random_size(options.random_bytes);
@@ -197,6 +211,7 @@ fn new_state(
         limiter,
         streams: Streams::new(pipes),
         deadline,
+        files,
     }
 }
 

@@ -17,6 +17,7 @@ mod clock;
 mod component;
 mod config;
 mod digest;
+mod files;
 mod host_end;
 mod limits;
 mod nudge;
@@ -32,6 +33,7 @@ use budget::WwBudget;
 use cell::{Cell, CellOptions, Outcome};
 use clock::Deadline;
 use component::Runnable;
+use files::{Files, Given, Mount};
 use limits::{CellLimiter, FurtherMemories, Most};
 use std::ffi::c_void;
 use std::ptr;
@@ -53,6 +55,7 @@ pub(crate) struct State {
     limiter: CellLimiter,
     streams: Streams,
     deadline: Deadline,
+    files: Option<Box<Files>>,
 }
 
 impl WasiView for State {
@@ -130,6 +133,7 @@ fn new_engine(
     linker.allow_shadowing(true);
     streams::add_to_linker(&mut linker)?;
     clock::add_to_linker(&mut linker)?;
+    files::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     // A poll begins within a tick, and ends with the next.
     let tick = Duration::from_micros(options.slice_us.max(100) / 2);
@@ -309,6 +313,16 @@ pub unsafe extern "C" fn ww_component_drop(component: *mut WwComponent) {
 
 // ---- cells
 
+/// A folder that a cell has under `path`; `foreign`: what is in it is not the node's own.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct WwMount {
+    pub folder: i32,
+    pub path: WwSlice,
+    pub writable: bool,
+    pub foreign: bool,
+}
+
 /// `env` holds names and values by turns.
 #[repr(C)]
 pub struct WwCellOptions {
@@ -326,6 +340,9 @@ pub struct WwCellOptions {
     pub random_bytes: u64,
     pub footprint: u64,
     pub parent: *const WwBudget, // of whoever starts it; null: nobody's
+    pub mounts: *const WwMount,
+    pub mount_count: usize,
+    pub scratch: WwSlice, // the path of a folder in memory; empty: none
 }
 
 impl WwCellOptions {
@@ -346,6 +363,19 @@ impl WwCellOptions {
             random_bytes: self.random_bytes,
             footprint: self.footprint as usize,
             parent: unsafe { self.parent.as_ref() }.map(|budget| budget.0.clone()),
+            files: unsafe { self.read_files() }?,
+        })
+    }
+
+    unsafe fn read_files(&self) -> Result<Given, Failure> {
+        let mount = |i| unsafe {
+            let WwMount { folder, path, writable, foreign } = *self.mounts.add(i);
+            Mount::new(folder, path.text()?, writable, foreign)
+        };
+        let scratch = self.scratch.text()?;
+        Ok(Given {
+            mounts: (0..self.mount_count).map(mount).collect::<Result<_, _>>()?,
+            scratch: (!scratch.is_empty()).then_some(scratch),
         })
     }
 }
@@ -353,7 +383,8 @@ impl WwCellOptions {
 pub struct WwCell(Cell);
 
 /// # Safety
-/// The pointers are valid; `task` lives until `ww_cell_drop`. The loop's thread.
+/// The pointers are valid, and folders are open; `task` lives until `ww_cell_drop`. The loop's
+/// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_cell_new(
     engine: *const WwEngine,
@@ -369,7 +400,8 @@ pub unsafe extern "C" fn ww_cell_new(
             let waker = CellWaker::new(task, id, engine.hub.clone());
             let ticks = engine.ticks.clone();
             let options = (*options).read()?;
-            Ok(boxed(WwCell(Cell::new(&engine.shared, &(*component).0, options, waker, ticks))))
+            let cell = Cell::new(&engine.shared, &(*component).0, options, waker, ticks)?;
+            Ok(boxed(WwCell(cell)))
         })
     }
 }

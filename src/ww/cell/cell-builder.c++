@@ -124,7 +124,8 @@ CellPlan CellBuilder::plan(kj::Own<const ffi::Component> component, CellGroup& g
   group.requireOpen();
   auto seat = takeSeat(group);
   return {kj::mv(component), kj::mv(argValues), kj::mv(envNames), kj::mv(envValues),
-          kj::atomicAddRef(*cellOrigin), group.getTerms().clone(), kj::mv(seat)};
+          kj::atomicAddRef(*cellOrigin), group.getTerms().clone(), kj::mv(seat), nullptr,
+          kj::mv(cellFiles)};
 }
 
 kj::Promise<kj::Own<Cell>> CellBuilder::start(kj::Array<const kj::byte> wasm,
@@ -191,7 +192,12 @@ class CellMaker {
     for (size_t i = 0; i < plan.envNames.size(); i++) {
       env.add(ffi::EnvVar{plan.envNames[i], plan.envValues[i]});
     }
+    auto folders = KJ_MAP(each, plan.files.folders) {
+      return ffi::GuestFolder{each.folder, each.path, each.writable, each.foreign};
+    };
     ffi::GuestOptions options;
+    options.folders = folders;
+    options.scratch = plan.files.scratch.map([](kj::String& p) -> kj::StringPtr { return p; });
     options.args = args;
     options.env = env;
     auto& limits = parts.limits;

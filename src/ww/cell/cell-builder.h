@@ -3,6 +3,7 @@
 // starts it, which takes its seat among all that is counted; and the cell, made on the loop that it
 // is to run on.
 
+#include <ww/cell/cell-files.h>
 #include <ww/cell/cell.h>
 
 namespace ww {
@@ -23,6 +24,7 @@ struct CellPlan {
   CellTerms group;
   CellSeat seat;
   kj::Maybe<FarCell::Ticket> far = nullptr;  // where its group is on another loop
+  CellFiles files = {};
 
   // Makes it, as a cell of `keeper`; resolves when its `run` was entered, or when it exited before
   // that. Rejects, and nothing is left behind, when it traps before `run`, is not instantiated in
@@ -42,6 +44,9 @@ class CellBuilder final {
   void env(kj::Array<kj::String> variables);
 
   void bootstrap(BootstrapFactory factory) { bootstrapFactory = kj::mv(factory); }
+
+  // None by default.
+  void files(CellFiles given) { cellFiles = kj::mv(given); }
 
   // Whose it is; the node's own by default.
   void origin(kj::Own<const CellOrigin> value) { cellOrigin = kj::mv(value); }
@@ -69,6 +74,7 @@ class CellBuilder final {
   kj::Array<kj::String> envNames, envValues;
   kj::Own<const CellOrigin> cellOrigin = kj::atomicRefcounted<CellOrigin>(0, nullptr);
   kj::Maybe<BootstrapFactory> bootstrapFactory;
+  CellFiles cellFiles;
 };
 
 }  // namespace ww

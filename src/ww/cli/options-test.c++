@@ -48,8 +48,8 @@ bool has(kj::StringPtr text, kj::StringPtr part) {
 }
 
 kj::String image(const RunOptions& options) {
-  KJ_IF_MAYBE(image, options.image) return kj::str(*image);
-  return kj::str("(built in)");
+  if (options.layers.size() == 0) return kj::str("(built in)");
+  return kj::strArray(options.layers, " ");
 }
 
 kj::String dataDir(const RunOptions& options) {
@@ -129,6 +129,14 @@ KJ_TEST("how many loops there are") {
   KJ_EXPECT(KJ_ASSERT_NONNULL(parse({"run"}).threads) == 5);
 }
 
+KJ_TEST("layers in their order, and volumes") {
+  auto options = parse({"run", "base", "-v", "/a:b/c:/d:rw", "app", "--volume=x:/y", "./local"});
+  KJ_EXPECT(image(options) == "base app ./local");
+  KJ_ASSERT(options.volumes.size() == 2);
+  KJ_EXPECT(options.volumes[0].host == "/a:b/c" && options.volumes[0].guest == "/d");
+  KJ_EXPECT(options.volumes[0].writable && !options.volumes[1].writable);
+}
+
 KJ_TEST("what follows -- is the image's, whatever it looks like") {
   auto options = parse({"run", "image", "--", "--help", "", "--", "-e", "X"});
   KJ_ASSERT(options.args.size() == 5);
@@ -170,7 +178,6 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
   } cases[] = {{{}, "subcommand"},
                {{"walk"}, "walk"},
                {{"run", "--what"}, "--what"},
-               {{"run", "one", "two"}, "two"},
                {{"run", "--log-level", "loud"}, "loud"},
                {{"run", "--log-format", "xml"}, "xml"},
                {{"run", "--dht", "maybe"}, "maybe"},
@@ -197,9 +204,12 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
                {{"run", "--forget-epoch"}, "--forget-epoch is for --stem"},
                {{"run", "--chain-id", "0"}, "0 is no chain's id: a number from 1"},
                {{"run", "--chain-interval", "5"}, "5 is no duration, such as 4s"},
-               {{"run", "image", "bench-echo", "1000", "1", "16"},
-                "The following arguments were not expected: bench-echo 1000 1 16\n"},
-               {{"run", "image", "more"}, "The following argument was not expected: more\n"},
+               {{"keygen", "me.key", "more", "1", "16"},
+                "The following arguments were not expected: more 1 16\n"},
+               {{"ps", "more"}, "The following argument was not expected: more\n"},
+               {{"run", "--volume", "/srv"}, "/srv: no volume; it takes HOST:GUEST"},
+               {{"run", "-v", "/srv:/"}, "/ in the cell is the image's own"},
+               {{"run", "-v"}, "--volume: 1 required HOST:GUEST[:ro|rw] missing"},
                {{"run", "--stem", CONTRACT, "--rpc-url", "ftp://h/SECRET"}, "not by ftp"},
                {{"run", "--finality", "soon"}, "none of finalized, safe and depth:K"},
                {{"run", "--chain-interval", "1ms"}, "not between 100ms and 10m"},
@@ -299,7 +309,8 @@ KJ_TEST("an empty image, and arguments that are no text, are refused") {
     KJ_EXPECT(ending.exitCode == 125);
     return kj::mv(ending.toStderr);
   };
-  KJ_EXPECT(refused({{"run"_kj, ""_kj}}).startsWith("IMAGE is empty"));
+  KJ_EXPECT(refused({{"run"_kj, ""_kj}}).startsWith("a LAYER is empty"));
+  KJ_EXPECT(refused({{"run"_kj, "x"_kj, ""_kj}}).startsWith("a LAYER is empty"));
   KJ_EXPECT(refused({{"run"_kj, "x"_kj, "--"_kj, "a"_kj, "\xff"_kj}}).startsWith("argument 1 "));
 }
 

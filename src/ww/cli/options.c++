@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 #include <ww/base/text.h>
+#include <ww/cli/image-options.h>
 #include <ww/cli/limit-options.h>
 #include <ww/cli/network-options.h>
 #include <ww/cli/show.h>
@@ -33,8 +34,10 @@ constexpr const char* TOP_EXAMPLES =
     "  ww run --help                    all that `run` takes\n";
 
 constexpr const char* RUN_EXAMPLES =
-    "IMAGE is a folder that holds main.wasm, or a .wasm file: a WebAssembly component (WASI 0.2).\n"
-    "What follows -- goes to it, verbatim, as its arguments.\n"
+    "A LAYER is a folder, or a .wasm file: a WebAssembly component (WASI 0.2). A later layer's\n"
+    "file takes the place of an earlier one's. Of what they come to, main.wasm is run, or\n"
+    "bin/main.wasm; it reads the files as /, and has /tmp in memory. What follows -- goes to it,\n"
+    "verbatim, as its arguments.\n"
     "\n"
     "Exit code: the image's own; 125 the node failed, 126 not a component, or one that imports\n"
     "what this host does not have, 127 no such image, 124 out of time (--cpu, --timeout, or not\n"
@@ -42,6 +45,7 @@ constexpr const char* RUN_EXAMPLES =
     "\n"
     "Example:\n"
     "  ww run --env GREETING=hello ./my-image -- --verbose input.txt\n"
+    "  ww run --volume /srv/data:/data:rw ./my-image ./local\n"
     "  ww run --memory 64m --timeout 1h --metrics :2030 ./my-image\n"
     "  ww run --listen /ip4/0.0.0.0/tcp/2020 ./my-image\n"
     "  ww run --stem 0x5FbDB2315678afecb367f032d93F642f64180aa3 --rpc-url https://HOST/KEY\n";
@@ -83,7 +87,8 @@ constexpr const char* ABOUT_CELLS =
     "Example:\n";
 
 struct Raw: RawNetwork {
-  std::string image;
+  RawImage image;
+  std::string component;
   RawLimits limits;
   RawStem stem;
   std::vector<std::string> env;
@@ -133,9 +138,7 @@ void addCommonOptions(CLI::App& run, Raw& raw) {
 }
 
 void addRunOptions(CLI::App& run, Raw& raw) {
-  run.add_option("IMAGE", raw.image,
-                 "A folder with main.wasm, or a .wasm file [the built-in image]")
-      ->envname("WW_IMAGE");
+  addImageOptions(run, raw.image);
   addEnvOption(run, raw);
   addCommonOptions(run, raw);
   run.add_flag(
@@ -177,7 +180,7 @@ void addOutputOption(CLI::App& command, Raw& raw) {
 }
 
 void addExecOptions(CLI::App& exec, Raw& raw) {
-  exec.add_option("COMPONENT", raw.image,
+  exec.add_option("COMPONENT", raw.component,
                   "A .wasm file, or a folder with main.wasm [the built-in shell]");
   exec.add_flag("--detach,-d", raw.detach,
                 "Print the cell's number and leave it running; `ww logs` shows what it writes");
@@ -221,7 +224,7 @@ std::string namesOfVariables() {
 
 RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   RunOptions options;
-  if (!raw.image.empty()) options.image = str(raw.image);
+  setImage(options, raw.image);
   options.args = KJ_MAP(arg, args) { return kj::str(arg); };
   options.env = strs(raw.env);
   if (!raw.dataDir.empty()) options.dataDir = str(raw.dataDir);
@@ -340,9 +343,9 @@ ExecOptions makeExecOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> ar
   setTarget(options, raw);
   options.detach = raw.detach;
   options.json = raw.output == "json";
-  if (!raw.image.empty()) options.component = str(raw.image);
+  if (!raw.component.empty()) options.component = str(raw.component);
   // Run as a child, the shell is given a Host in place of a Membrane.
-  bool shell = raw.image.empty();
+  bool shell = raw.component.empty();
   options.args = KJ_MAP(arg, args) { return kj::str(arg); };
   options.env = strs(raw.env);
   if (shell && args.size() == 0) {
@@ -382,17 +385,16 @@ std::string unexpected(const CLI::App& app) {
 // Words that do not go together.
 kj::Maybe<kj::String> findMistake(CLI::App& run, const Raw& raw, CLI::App& exec,
                                   const Raw& execRaw) {
-  if (run.count("IMAGE") > 0 && raw.image.empty()) {
-    return kj::str("IMAGE is empty; leave it out for the image that is built in");
-  }
+  auto imageMistake = findImageMistake(run, raw.image);
+  if (imageMistake != nullptr) return imageMistake;
   if (raw.advanceOnSignal && !raw.stem.contract.empty()) {
     return kj::str("--advance-on-signal and --stem each say what moves the epoch: give one of "
                    "the two");
   }
-  if (exec.count("COMPONENT") > 0 && execRaw.image.empty()) {
+  if (exec.count("COMPONENT") > 0 && execRaw.component.empty()) {
     return kj::str("COMPONENT is empty; leave it out for the shell");
   }
-  if (execRaw.detach && execRaw.image.empty()) {
+  if (execRaw.detach && execRaw.component.empty()) {
     return kj::str("--detach takes a COMPONENT: the shell is there to be talked to");
   }
   if (!run.parsed()) return nullptr;  // the variables of another command

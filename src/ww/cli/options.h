@@ -9,11 +9,13 @@
 #include <ww/node/chain-source.h>
 #include <ww/node/limit-table.h>
 #include <ww/node/network.h>
+#include <ww/node/volume.h>
 
 namespace ww {
 
 struct RunOptions {
-  kj::Maybe<kj::String> image;  // none: the one built in
+  kj::Vector<kj::String> layers;  // of the image; none: the one built in
+  kj::Vector<Volume> volumes;     // for the image
   kj::Array<kj::String> args;   // for the image
   kj::Array<kj::String> env;    // KEY=VALUE, for the image
   kj::Maybe<kj::String> dataDir;

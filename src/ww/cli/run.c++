@@ -19,10 +19,12 @@
 #include <ww/node/compile-worker.h>
 #include <ww/node/directory-store.h>
 #include <ww/node/identity-file.h>
-#include <ww/node/image-file.h>
+#include <ww/node/host-layer.h>
+#include <ww/node/image-tree.h>
 #include <ww/node/local-endpoint.h>
 #include <ww/node/metrics-server.h>
 #include <ww/node/node.h>
+#include <ww/node/pid0-files.h>
 #include <ww/node/sqlite-cursor-store.h>
 #include <ww/node/waiting-door.h>
 
@@ -67,10 +69,46 @@ struct DataDir {
   kj::AutoCloseFd lock;
   Identity identity;
   kj::Own<Store> code;
+  kj::Own<TreeFolder> trees;
 
   explicit DataDir(kj::String folder)
       : path(kj::mv(folder)), lock(lockDataDir(path)), identity(loadOrMakeIdentity(path)),
-        code(kj::heap<DirectoryStore>(kj::str(path, "/code"), MAX_CODE_BYTES)) {}
+        code(kj::heap<DirectoryStore>(kj::str(path, "/code"), MAX_CODE_BYTES)),
+        trees(kj::heap<TreeFolder>(kj::str(path, "/trees"), TreeFolder::Bounds(),
+                                   kj::systemPreciseCalendarClock())) {}
+};
+
+// What is run, and what of the host it is given.
+struct Image {
+  kj::Own<MergedTree> tree;
+  kj::Array<const kj::byte> wasm;
+  CellFiles files;
+
+  // Throws noImage(), and for a volume that cannot be had.
+  Image(const RunOptions& options, DataDir& data): tree(merge(options, *data.trees)) {
+    auto main = tree->readMain();
+    KJ_IF_MAYBE(none, main.tryGet<NoImage>()) kj::throwFatalException(noImage(none->problem));
+    wasm = kj::mv(main.get<kj::Array<kj::byte>>());
+    kj::Vector<kj::StringPtr> kept;
+    kept.add(data.path);
+    KJ_IF_MAYBE(file, options.allowFile) kept.add(*file);
+    files = filesOfPid0(*tree, openVolumes(options.volumes, kept));
+  }
+
+ private:
+  static kj::Own<MergedTree> merge(const RunOptions& options, TreeFolder& trees) {
+    TreeLimits limits;
+    auto tree = trees.begin(limits);
+    if (options.layers.size() == 0) {
+      tree->beginLayer("the default image");
+      readComponentLayer(defaultImage(), *tree);
+    }
+    for (auto& layer: options.layers) {
+      tree->beginLayer(layer);
+      readHostLayer(layer, limits, *tree);
+    }
+    return tree->finish();
+  }
 };
 
 // One run of one node.
@@ -101,7 +139,7 @@ class Run {
   }
   KJ_DISALLOW_COPY_AND_MOVE(Run);
 
-  kj::Promise<int> run(kj::Array<const kj::byte> wasm) {
+  kj::Promise<int> run(Image& image) {
     auto advancing = options.advanceOnSignal
         ? advanceOnSignal(io.unixEventPort, manualHead).eagerlyEvaluate(nullptr)
         : kj::Promise<void>(kj::NEVER_DONE);
@@ -113,7 +151,7 @@ class Run {
     }).eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the local socket", e); });
     auto following = allowList.follow(*io.lowLevelProvider, io.provider->getTimer())
         .eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the allowed keys", e); });
-    auto exit = runCell(kj::mv(wasm));
+    auto exit = runCell(image);
     auto code = co_await exit.exclusiveJoin(signal.addBranch().then([](int number) {
       return EXIT_SIGNAL_BASE + number;
     })).exclusiveJoin(untilClosed());
@@ -207,13 +245,14 @@ class Run {
     }
   }
 
-  kj::Promise<int> runCell(kj::Array<const kj::byte> wasm) {
+  kj::Promise<int> runCell(Image& image) {
     auto args = KJ_MAP(arg, options.args) { return kj::str(arg); };
     auto env = KJ_MAP(variable, options.env) { return kj::str(variable); };
     auto slow = io.provider->getTimer().afterDelay(TO_BEGIN).then([this]() {
       logger.log(LogLevel::INFO, "the image is being compiled; the next time it is there at once");
     }).eagerlyEvaluate(nullptr);
-    auto cell = co_await node.boot(kj::mv(wasm), kj::mv(args), kj::mv(env));
+    auto cell = co_await node.boot(kj::mv(image.wasm), kj::mv(args), kj::mv(env),
+                                   kj::mv(image.files));
     slow = nullptr;
     metricsServer.setReady([this]() -> kj::Maybe<kj::String> {
       KJ_IF_MAYBE(f, follower) return f->findProblem();
@@ -263,11 +302,29 @@ kj::Promise<int> startChain(ChainSource& source, kj::AsyncIoContext& io, Logger&
       .exclusiveJoin(untilSignal(io.unixEventPort, SIGTERM).then(ended));
 }
 
-int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte> wasm) {
+// Why it came to no end of its own.
+int explain(const RunOptions& options, Logger& logger, const kj::Exception& exception) {
+  if (isNoImage(exception)) {
+    auto why = kj::str(exception.getDescription().slice(NOT_AN_IMAGE.size()),
+        options.layers.size() > 1 ? "; if this was to be the image's argument: those follow --"_kj
+                                  : ""_kj);
+    return complain(logger, EXIT_NO_IMAGE, "there is no such image", why);
+  }
+  KJ_IF_MAYBE(imageCode, findExitCode(exception)) {
+    auto image = options.layers.size() == 0 ? kj::str("the default image")
+                                            : kj::strArray(options.layers, " ");
+    return complain(logger, *imageCode, kj::str("the image cannot be run: ", image),
+                    exception.getDescription());
+  }
+  return complain(logger, EXIT_NODE_FAILED, "the node failed", exception.getDescription());
+}
+
+int runImage(const RunOptions& options, Logger& logger) {
   int code = EXIT_NODE_FAILED;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     raiseDescriptorLimit();
     DataDir data(dataDir(options.dataDir));
+    Image image(options, data);
     kj::UnixEventPort::setReservedSignal(SIGUSR2);  // KJ takes SIGUSR1 otherwise
     kj::UnixEventPort::captureSignal(SIGINT);
     kj::UnixEventPort::captureSignal(SIGTERM);
@@ -294,15 +351,9 @@ int runImage(const RunOptions& options, Logger& logger, kj::Array<const kj::byte
     }
     Run run(options, logger, io, data, endpoint, metricsServer,
             chain.map([](auto& source) -> StemFollower& { return source->getFollower(); }));
-    code = run.run(kj::mv(wasm)).exclusiveJoin(watching.addBranch()).wait(io.waitScope);
+    code = run.run(image).exclusiveJoin(watching.addBranch()).wait(io.waitScope);
   })) {
-    KJ_IF_MAYBE(imageCode, findExitCode(*exception)) {
-      auto image = options.image.map([](const kj::String& path) -> kj::StringPtr { return path; });
-      return complain(logger, *imageCode,
-                      kj::str("the image cannot be run: ", image.orDefault("the default image")),
-                      exception->getDescription());
-    }
-    return complain(logger, EXIT_NODE_FAILED, "the node failed", exception->getDescription());
+    return explain(options, logger, *exception);
   }
   return code;
 }
@@ -313,14 +364,7 @@ int run(const RunOptions& options) {
   StderrLogger logger(KJ_ASSERT_NONNULL(findLogLevel(options.logLevel)),
                       options.logFormat == "json" ? LogFormat::JSON : LogFormat::TEXT);
   KjLogs kjLogs(logger);
-  KJ_IF_MAYBE(path, options.image) {
-    auto image = readImage(*path);
-    KJ_IF_MAYBE(none, image.tryGet<NoImage>()) {
-      return complain(logger, EXIT_NO_IMAGE, "there is no such image", none->problem);
-    }
-    return runImage(options, logger, kj::mv(image.get<kj::Array<kj::byte>>()));
-  }
-  return runImage(options, logger, kj::heapArray<const kj::byte>(defaultImage()));
+  return runImage(options, logger);
 }
 
 }  // namespace ww

@@ -20,12 +20,17 @@ WwCell* makeCell(const Engine& engine, const Component& component, const GuestOp
     env.add(slice(variable.name));
     env.add(slice(variable.value));
   }
+  kj::Vector<WwMount> mounts(options.folders.size());
+  for (auto& folder: options.folders) {
+    mounts.add(WwMount{folder.fd, slice(folder.path), folder.writable, folder.foreign});
+  }
   const WwBudget* parent = nullptr;
   KJ_IF_MAYBE(p, options.parent) parent = GuestTask::rawOf(*p);
   WwCellOptions raw{args.begin(), args.size(), env.begin(), env.size(), options.pipeBytes,
                     options.memoryBytes, options.tableElements, options.memories,
                     options.instances, options.resources, options.hostcallBytes,
-                    options.randomBytes, component.getFootprint(), parent};
+                    options.randomBytes, component.getFootprint(), parent,
+                    mounts.begin(), mounts.size(), slice(options.scratch.orDefault(""_kj))};
   WwError error{};
   auto cell = ww_cell_new(engine.getHandle().getRaw(), component.getRaw(), &raw, task, id, &error);
   if (cell == nullptr) kj::throwFatalException(takeError(error));

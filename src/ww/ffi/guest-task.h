@@ -41,7 +41,7 @@ class GuestBudget final: public kj::AtomicRefcounted {
   ~GuestBudget() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(GuestBudget);
 
-  // Bytes of linear memory that the guest itself has, and had at most.
+  // Bytes of memory that the guest itself has, and had at most: linear memory, files in memory.
   uint64_t getMemory() const;
   uint64_t getMemoryPeak() const;
 
@@ -77,6 +77,14 @@ class GuestMeter final: public kj::AtomicRefcounted {
   mutable std::atomic<uint64_t> cpuNs{0};  // its loop's thread alone writes it
 };
 
+// A folder of the host that a guest has under `path`. What leads out of it leads nowhere.
+struct GuestFolder {
+  int fd;               // used until the guest is made
+  kj::StringPtr path;   // valid UTF-8, no NUL
+  bool writable;
+  bool foreign;         // others put there what they like
+};
+
 struct GuestOptions {
   kj::ArrayPtr<const kj::StringPtr> args;  // verbatim; valid UTF-8, no NUL
   kj::ArrayPtr<const EnvVar> env;
@@ -90,6 +98,8 @@ struct GuestOptions {
   uint64_t randomBytes = 64 * 1024;        // of one call
   kj::Maybe<kj::Duration> cpu;             // that it may compute
   kj::Maybe<const GuestBudget&> parent;    // whose memory it has a part of
+  kj::ArrayPtr<const GuestFolder> folders;
+  kj::Maybe<kj::StringPtr> scratch;        // where it has a folder in memory
 };
 
 struct GuestExit {

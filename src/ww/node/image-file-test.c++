@@ -33,7 +33,7 @@ KJ_TEST("what is no image is named") {
             kj::str("no: ", folder.at("gone"), ": no such image (No such file or directory)"));
   KJ_EXPECT(read(folder.at("nothing")) ==
             kj::str("no: ", folder.at("nothing"), ": this folder is no image: it has no readable "
-                    "main.wasm (No such file or directory)"));
+                    "main.wasm or bin/main.wasm (No such file or directory)"));
   KJ_EXPECT(read(folder.at("odd")) ==
             kj::str("no: ", folder.at("odd/main.wasm"), ": not a plain file"));
 }

@@ -21,29 +21,37 @@ kj::AutoCloseFd openToRead(kj::StringPtr path) {
 
 }  // namespace
 
+kj::OneOf<kj::Array<kj::byte>, NoImage> readComponent(kj::AutoCloseFd file, kj::StringPtr name) {
+  struct stat info;
+  if (fstat(file, &info) < 0 || !S_ISREG(info.st_mode)) {
+    return NoImage{kj::str(name, ": not a plain file")};
+  }
+  if (uint64_t(info.st_size) > MAX_IMAGE_BYTES) {
+    return NoImage{kj::str(name, ": of ", info.st_size, " bytes; the limit is ", MAX_IMAGE_BYTES)};
+  }
+  auto bytes = kj::heapArray<kj::byte>(info.st_size);
+  auto n = kj::FdInputStream(file.get()).tryRead(bytes.begin(), bytes.size(), bytes.size());
+  if (n < bytes.size()) return kj::heapArray<kj::byte>(bytes.slice(0, n));
+  return kj::mv(bytes);
+}
+
 kj::OneOf<kj::Array<kj::byte>, NoImage> readImage(kj::StringPtr path) {
   struct stat info;
   if (stat(path.cStr(), &info) < 0) {
     return NoImage{kj::str(path, ": no such image (", strerror(errno), ")")};
   }
-  auto file = S_ISDIR(info.st_mode) ? kj::str(path, "/main.wasm") : kj::str(path);
-  auto fd = openToRead(file);
-  if (fd == nullptr) {
-    return NoImage{S_ISDIR(info.st_mode)
-        ? kj::str(path, ": this folder is no image: it has no readable main.wasm (",
-                  strerror(errno), ")")
-        : kj::str(path, ": cannot be read (", strerror(errno), ")")};
+  if (!S_ISDIR(info.st_mode)) {
+    auto file = openToRead(path);
+    if (file == nullptr) return NoImage{kj::str(path, ": cannot be read (", strerror(errno), ")")};
+    return readComponent(kj::mv(file), path);
   }
-  if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)) {
-    return NoImage{kj::str(file, ": not a plain file")};
+  for (auto place: MAIN_PLACES) {
+    auto name = kj::str(path, "/", place);
+    auto file = openToRead(name);
+    if (file != nullptr) return readComponent(kj::mv(file), name);
   }
-  if (uint64_t(info.st_size) > MAX_IMAGE_BYTES) {
-    return NoImage{kj::str(file, ": of ", info.st_size, " bytes; the limit is ", MAX_IMAGE_BYTES)};
-  }
-  auto bytes = kj::heapArray<kj::byte>(info.st_size);
-  auto n = kj::FdInputStream(fd.get()).tryRead(bytes.begin(), bytes.size(), bytes.size());
-  if (n < bytes.size()) return kj::heapArray<kj::byte>(bytes.slice(0, n));
-  return kj::mv(bytes);
+  return NoImage{kj::str(path, ": this folder is no image: it has no readable ", MAIN_PLACES[0],
+                         " or ", MAIN_PLACES[1], " (", strerror(errno), ")")};
 }
 
 }  // namespace ww

@@ -188,10 +188,11 @@ Node::~Node() noexcept(false) {
 }
 
 kj::Promise<kj::Own<Cell>> Node::boot(kj::Array<const kj::byte> wasm, kj::Array<kj::String> args,
-                                      kj::Array<kj::String> env) {
+                                      kj::Array<kj::String> env, CellFiles files) {
   auto builder = kj::heap<CellBuilder>(loop.parts());
   builder->args(kj::mv(args));
   builder->env(kj::mv(env));
+  builder->files(kj::mv(files));
   builder->bootstrap([this](CellGroup& children) {
     return serveMembrane(children, {openGraft, HolderKind::CELL, nullptr, options.dial});
   });

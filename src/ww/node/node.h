@@ -68,8 +68,9 @@ class Node final: private kj::TaskSet::ErrorHandler {
 
   // Boots pid0 from the bytes of a component. Resolves once its `run` was entered, or it ended
   // before that; rejects as CellBuilder::start() does. The node keeps the cell while it runs.
+  // `files` are pid0's alone: what it starts has none.
   kj::Promise<kj::Own<Cell>> boot(kj::Array<const kj::byte> wasm, kj::Array<kj::String> args,
-                                  kj::Array<kj::String> env);
+                                  kj::Array<kj::String> env, CellFiles files = {});
 
   // A Membrane for the node's owner: grafts need no signer, and what is started through it ends
   // with the node. Only while the node lives.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# build.sh OUT_DIR: puts rust-pid0.wasm and rust-child.wasm there. Exits with 77, and one line that
+# build.sh OUT_DIR: puts rust-pid0.wasm, rust-child.wasm and rust-files.wasm there. Exits with 77, and one line that
 # says what is missing, on a machine that has no way to build them. README.md tells the two ways;
 # WW_RUST_GUESTS=rustup|debian insists on one.
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/common.sh"
@@ -7,13 +7,13 @@
 
 out=${1:?usage: build.sh OUT_DIR}
 here=tests/cells/rust
-guests=(rust-child rust-pid0)   # the child first: pid0 embeds it
+guests=(rust-child rust-files rust-pid0)   # the child first: pid0 embeds it
 target_dir=$WW_CACHE/rust-guests
 
 inputs() {
   (cd "$WW_ROOT" &&
     printf '%s\n' capnp/*.capnp rust-toolchain.toml "$here"/{Cargo.toml,Cargo.lock,build.sh,toolchain.sh} &&
-    find "$here"/{wit,runtime,child,pid0} -type f | LC_ALL=C sort)
+    find "$here"/{wit,runtime,child,files,pid0} -type f | LC_ALL=C sort)
 }
 
 build() {
@@ -28,6 +28,7 @@ build() {
     (cd "$WW_ROOT/$here" && quietly "$target_dir/$guest.log" \
       cargo build --release --locked -j "$JOBS" "${cargo_flags[@]}" -p "$guest")
     cp "$target_dir/$target/release/$guest.wasm" "$cached.building/"
+    [ "$guest" = rust-child ] || continue
     export RUST_CHILD_WASM=$cached.building/rust-child.wasm
   done
   mv "$cached.building" "$cached"

@@ -1,0 +1,322 @@
+#include <ww/node/image-tree.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <kj/encoding.h>
+#include <kj/map.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <ww/base/error.h>
+#include <ww/base/text.h>
+#include <ww/ffi/content.h>
+#include <ww/image/name.h>
+
+namespace ww {
+namespace {
+
+constexpr kj::StringPtr WHITEOUT = ".wh."_kj;           // and the name that is hidden
+constexpr kj::StringPtr OPAQUE = ".wh..wh..opq"_kj;
+constexpr kj::StringPtr RESERVED = ".wh..wh."_kj;
+
+// Who owns the data folder can remove it all, and change no file by mistake.
+constexpr mode_t FILE_MODE = 0444, PROGRAM_MODE = 0555, FOLDER_MODE = 0700;
+
+std::string keyOf(kj::StringPtr path) { return std::string(path.begin(), path.size()); }
+kj::StringPtr textOf(const std::string& path) { return kj::StringPtr(path.data(), path.size()); }
+
+kj::String parentOf(kj::StringPtr path) {
+  return kj::str(path.slice(0, path.findLast('/').orDefault(0)));
+}
+
+kj::StringPtr nameOf(kj::StringPtr path) {
+  KJ_IF_MAYBE(slash, path.findLast('/')) return path.slice(*slash + 1);
+  return path;
+}
+
+kj::Maybe<kj::String> findNameProblem(kj::StringPtr name) {
+  if (name.size() == 0) return kj::str("an empty name");
+  if (name == "." || name == "..") return kj::str("a path that leaves the tree (", name, ")");
+  if (name.size() > MAX_NAME_BYTES) {
+    return kj::str("a name of ", name.size(), " bytes; the limit is ", MAX_NAME_BYTES);
+  }
+  return nullptr;
+}
+
+[[noreturn]] void failToWrite(kj::StringPtr path) {
+  kj::throwFatalException(badInput(kj::str(path, ": cannot be written (", strerror(errno), ")")));
+}
+
+TreeLimits forDisk(TreeLimits limits) {
+  limits.pathBytes = kj::min(limits.pathBytes, size_t(PATH_MAX - 1));  // with what ends it
+  return limits;
+}
+
+bool isAscii(kj::StringPtr text) {
+  for (char c: text) {
+    if ((c & 0x80) != 0) return false;
+  }
+  return true;
+}
+
+kj::String fold(kj::StringPtr text) {
+  if (!isAscii(text)) return ffi::foldCase(text);
+  auto folded = kj::heapString(text);
+  for (char& c: folded) {
+    if ('A' <= c && c <= 'Z') c = char(c - 'A' + 'a');
+  }
+  return folded;
+}
+
+// As a hash takes it: no two different numbers, or texts with their length, look the same.
+std::array<kj::byte, 8> bytesOf(uint64_t number) {
+  std::array<kj::byte, 8> result;
+  for (size_t i = 0; i < 8; i++) result[i] = kj::byte(number >> (8 * i));
+  return result;
+}
+
+template <size_t n>
+kj::ArrayPtr<const kj::byte> ptr(const std::array<kj::byte, n>& bytes) {
+  return kj::arrayPtr(bytes.data(), n);
+}
+
+}  // namespace
+
+kj::Exception layerProblem(kj::StringPtr layer, kj::StringPtr path, kj::StringPtr what) {
+  auto where = path.size() == 0 ? kj::str(layer) : kj::str(layer, ": ", escapeText(path));
+  return noImage(kj::str(where, ": ", what));
+}
+
+kj::Exception noImage(kj::StringPtr why) { return badInput(kj::str(NOT_AN_IMAGE, why)); }
+
+bool isNoImage(const kj::Exception& exception) {
+  return exception.getDescription().startsWith(NOT_AN_IMAGE);
+}
+
+kj::Maybe<kj::String> findPathProblem(kj::StringPtr path, const TreeLimits& limits) {
+  if (path.findFirst('\0') != nullptr) return kj::str("a name that holds NUL");
+  if (!isUtf8(path.asBytes())) return kj::str("a name that is not UTF-8");
+  if (path.startsWith("/")) return kj::str("a path that leaves the tree (it is absolute)");
+  if (path.size() > limits.pathBytes) {
+    return kj::str("a path of ", path.size(), " bytes; the limit is ", limits.pathBytes);
+  }
+  kj::uint depth = 0;
+  for (size_t begin = 0; begin <= path.size();) {
+    auto end = begin + path.slice(begin).findFirst('/').orDefault(path.size() - begin);
+    auto problem = findNameProblem(kj::str(path.slice(begin, end)));
+    if (problem != nullptr) return problem;
+    begin = end + 1;
+    if (++depth > limits.depth) {
+      return kj::str("deeper than ", limits.depth, " folders");
+    }
+  }
+  return nullptr;
+}
+
+ImageTree::ImageTree(TreeFolder& folder, TreeLimits given)
+    : folder(folder), limits(forDisk(given)), part(folder.newPart()), root(folder.open(part)) {}
+
+ImageTree::~ImageTree() noexcept(false) {
+  if (root != nullptr) folder.remove(part);
+}
+
+void ImageTree::beginLayer(kj::StringPtr name) {
+  KJ_REQUIRE(current.empty());
+  layers.add(kj::str(name));
+  whiteouts.clear();
+}
+
+void ImageTree::refuse(kj::StringPtr path, kj::StringPtr what) const {
+  kj::throwFatalException(layerProblem(layers.back(), path, what));
+}
+
+kj::Maybe<ImageTree::Entry&> ImageTree::find(kj::StringPtr path) {
+  auto found = entries.find(keyOf(path));
+  if (found == entries.end()) return nullptr;
+  return found->second;
+}
+
+// Where this layer may have something of its own under this path; what an earlier one has there
+// goes, unless both are folders.
+void ImageTree::takePlace(kj::StringPtr path, bool isDirectory) {
+  KJ_REQUIRE(layers.size() > 0 && current.empty());
+  KJ_IF_MAYBE(problem, findPathProblem(path, limits)) refuse(path, *problem);
+  if (++steps > limits.entries) {
+    refuse(path, kj::str("more than ", limits.entries, " files and folders"));
+  }
+  auto parent = parentOf(path);
+  if (parent.size() > 0) {
+    bool isThere = find(parent).map([this](Entry& above) {
+      return above.isDirectory && isOfThisLayer(above);
+    }).orDefault(false);
+    if (!isThere) refuse(path, "its folder was not named before it");
+  }
+  if (nameOf(path).startsWith(WHITEOUT)) {
+    if (!whiteouts.insert(keyOf(path)).second) refuse(path, "named twice");
+    return;
+  }
+  KJ_IF_MAYBE(entry, find(path)) {
+    if (isOfThisLayer(*entry)) refuse(path, "named twice");
+    if (!entry->isDirectory || !isDirectory) hide(keyOf(path));
+  }
+}
+
+void ImageTree::directory(kj::StringPtr path) {
+  takePlace(path, true);
+  if (nameOf(path).startsWith(WHITEOUT)) {
+    refuse(path, "a folder; names that begin with .wh. are files, which hide others");
+  }
+  uint32_t layer = layers.size() - 1;
+  KJ_IF_MAYBE(entry, find(path)) {
+    entry->layer = layer;
+    return;
+  }
+  if (mkdirat(root, path.cStr(), FOLDER_MODE) < 0) failToWrite(path);
+  entries.emplace(keyOf(path), Entry{layer, true});
+}
+
+void ImageTree::beginFile(kj::StringPtr path, bool executable) {
+  takePlace(path, false);
+  currentHides = nameOf(path).startsWith(WHITEOUT);
+  if (currentHides) {
+    beginWhiteout(path, nameOf(path));
+  } else {
+    constexpr int NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(root, path.cStr(), NEW, 0600);
+    if (fd < 0) failToWrite(path);
+    file = kj::AutoCloseFd(fd);
+    uint32_t layer = layers.size() - 1;
+    entries.emplace(keyOf(path), Entry{layer, false, executable});
+  }
+  current = keyOf(path);
+}
+
+void ImageTree::beginWhiteout(kj::StringPtr path, kj::StringPtr name) {
+  auto hidden = name.slice(WHITEOUT.size());
+  if (name == OPAQUE) return hideBelow(keyOf(parentOf(path)));
+  if (name.startsWith(RESERVED)) refuse(path, "a reserved name, of which nothing is known");
+  KJ_IF_MAYBE(problem, findNameProblem(hidden)) {
+    refuse(path, kj::str("hides what cannot be: ", *problem));
+  }
+  auto parent = parentOf(path);
+  hide(keyOf(parent.size() == 0 ? kj::str(hidden) : kj::str(parent, '/', hidden)));
+}
+
+// What earlier layers have below it. What is in a folder stands behind it, and is met before it.
+void ImageTree::hideBelow(const std::string& path) {
+  auto prefix = path.empty() ? path : path + '/';
+  auto at = path.empty() ? entries.end() : entries.lower_bound(path + char('/' + 1));
+  while (at != entries.begin()) {
+    auto entry = std::prev(at);
+    if (entry->first.compare(0, prefix.size(), prefix) != 0) break;
+    at = isOfThisLayer(entry->second) ? entry : erase(entry);
+  }
+}
+
+// And it itself.
+void ImageTree::hide(const std::string& path) {
+  hideBelow(path);
+  auto entry = entries.find(path);
+  if (entry != entries.end() && !isOfThisLayer(entry->second)) erase(entry);
+}
+
+ImageTree::Entries::iterator ImageTree::erase(Entries::iterator entry) {
+  auto flags = entry->second.isDirectory ? AT_REMOVEDIR : 0;
+  if (unlinkat(root, entry->first.c_str(), flags) < 0) failToWrite(textOf(entry->first));
+  return entries.erase(entry);
+}
+
+void ImageTree::piece(kj::ArrayPtr<const kj::byte> piece) {
+  KJ_REQUIRE(!current.empty());
+  bytes += piece.size();
+  if (bytes > limits.bytes) {
+    refuse(textOf(current), kj::str("with this all files hold more than ", limits.bytes,
+                                    " bytes, which is the limit"));
+  }
+  if (currentHides) return;
+  hash.add(piece);
+  entries.find(current)->second.bytes += piece.size();
+  for (auto rest = piece; rest.size() > 0;) {
+    auto n = write(file, rest.begin(), rest.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) failToWrite(textOf(current));
+    rest = rest.slice(n, rest.size());
+  }
+}
+
+void ImageTree::endFile() {
+  KJ_REQUIRE(!current.empty());
+  if (!currentHides) {
+    auto& entry = entries.find(current)->second;
+    entry.hash = hash.take();
+    if (fchmod(file, entry.executable ? PROGRAM_MODE : FILE_MODE) < 0) {
+      failToWrite(textOf(current));
+    }
+    file = nullptr;
+  }
+  current.clear();
+}
+
+void ImageTree::requireNoCollision() const {
+  kj::HashMap<kj::String, const std::string*> folded;
+  for (auto& [path, entry]: entries) {
+    folded.upsert(fold(textOf(path)), &path,
+                  [&, &path = path, &entry = entry](const std::string*& other,
+                                                    const std::string*&&) {
+      kj::throwFatalException(layerProblem(layers[entry.layer], textOf(path),
+          kj::str("differs in case alone from ", escapeText(textOf(*other)), " of ",
+                  layers[entries.find(*other)->second.layer])));
+    });
+  }
+}
+
+// From all paths and what they lead to, and how much that is.
+kj::String ImageTree::takeName() {
+  uint64_t total = 0;
+  for (auto& [path, entry]: entries) {
+    hash.add(ptr(bytesOf(path.size())));
+    hash.add(textOf(path).asBytes());
+    hash.add(ptr(bytesOf(entry.isDirectory ? 2 : entry.executable ? 1 : 0)));
+    hash.add(ptr(bytesOf(entry.bytes)));
+    hash.add(ptr(entry.hash));
+    total += entry.bytes;
+  }
+  auto name = hash.take();
+  return kj::str(kj::encodeHex(ptr(name)), '.', total);
+}
+
+// Names come from the content, so that what is missing was lost: a machine that lost its power had
+// not written all that it said it had.
+bool ImageTree::isWhole(int tree) const {
+  for (auto& [path, entry]: entries) {
+    struct stat info;
+    if (fstatat(tree, path.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return false;
+    if (S_ISDIR(info.st_mode) != entry.isDirectory) return false;
+    if (!entry.isDirectory && uint64_t(info.st_size) != entry.bytes) return false;
+  }
+  return true;
+}
+
+kj::Own<MergedTree> ImageTree::finish() {
+  KJ_REQUIRE(current.empty());
+  requireNoCollision();
+  auto name = takeName();
+  auto isSame = [this](int tree) { return isWhole(tree); };
+  kj::AutoCloseFd tree;
+  KJ_IF_MAYBE(there, folder.findTree(name, isSame)) {
+    tree = kj::mv(*there);
+    folder.remove(part);
+    root = nullptr;
+  } else {
+    folder.put(part, name);
+    tree = kj::mv(root);
+  }
+  auto merged = kj::refcounted<MergedTree>(folder, kj::mv(name), kj::mv(tree),
+                                           kj::strArray(layers, " "));
+  folder.prune();
+  return merged;
+}
+
+}  // namespace ww

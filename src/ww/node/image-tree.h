@@ -1,0 +1,93 @@
+#pragma once
+// An image's tree, merged from its layers: what pid0 has as its read-only `/`.
+//
+// Layers are handed over one after the other, each file by file as a TreeSink takes it, wherever it
+// comes from. What a later layer has takes the place of what an earlier one has under that name; of
+// a folder that both have, both parts are there. As OCI has it, a file `.wh.NAME` hides NAME of the
+// layers before its own, and `.wh..wh..opq` all that those have in its folder.
+//
+// A tree grows in a folder that nobody else sees, and is put in its place, under the name that its
+// content gives it, by one rename: from then on nobody changes it. What comes from the host is
+// copied, so that what happens there later is not seen.
+//
+// The files are read and written on the caller's thread, and wait for the disk.
+
+#include <array>
+#include <kj/vector.h>
+#include <map>
+#include <set>
+#include <string>
+#include <ww/ffi/running-hash.h>
+#include <ww/node/tree-folder.h>
+
+namespace ww {
+
+// `layer: path: what`: the layer is to blame, and there is no image. isNoImage() holds for it.
+kj::Exception layerProblem(kj::StringPtr layer, kj::StringPtr path, kj::StringPtr what);
+kj::Exception noImage(kj::StringPtr why);  // likewise
+constexpr kj::StringPtr NOT_AN_IMAGE = "not an image: "_kj;  // how it begins
+bool isNoImage(const kj::Exception& exception);
+
+// What is wrong with a path in a tree, if anything is: an empty name, `.` or `..`, one that holds
+// NUL or is not UTF-8, more than the limits say.
+kj::Maybe<kj::String> findPathProblem(kj::StringPtr path, const TreeLimits& limits);
+
+// A tree that is being merged. Dropped before finish(), it leaves nothing.
+class ImageTree final: public TreeSink {
+ public:
+  // For TreeFolder.
+  ImageTree(TreeFolder& folder, TreeLimits limits);
+  ~ImageTree() noexcept(false);
+  KJ_DISALLOW_COPY_AND_MOVE(ImageTree);
+
+  // What follows is of this layer, which a person knows by `name`.
+  void beginLayer(kj::StringPtr name);
+
+  // Each throws layerProblem() to refuse, and another failure where the disk is to blame; after
+  // that the tree is of no use any more.
+  void directory(kj::StringPtr path) override;
+  void beginFile(kj::StringPtr path, bool executable) override;
+  void piece(kj::ArrayPtr<const kj::byte> bytes) override;
+  void endFile() override;
+
+  // Throws likewise, for names that differ in case alone. Once.
+  kj::Own<MergedTree> finish();
+
+ private:
+  struct Entry {
+    uint32_t layer;
+    bool isDirectory;
+    bool executable = false;
+    uint64_t bytes = 0;
+    std::array<kj::byte, 32> hash = {};
+  };
+  using Entries = std::map<std::string, Entry>;
+
+  [[noreturn]] void refuse(kj::StringPtr path, kj::StringPtr what) const;
+  void takePlace(kj::StringPtr path, bool isDirectory);
+  kj::Maybe<Entry&> find(kj::StringPtr path);
+  void beginWhiteout(kj::StringPtr path, kj::StringPtr name);
+  void hideBelow(const std::string& path);
+  void hide(const std::string& path);
+  Entries::iterator erase(Entries::iterator entry);
+  bool isOfThisLayer(const Entry& entry) const { return entry.layer + 1 == layers.size(); }
+  void requireNoCollision() const;
+  kj::String takeName();
+  bool isWhole(int tree) const;
+
+  TreeFolder& folder;
+  const TreeLimits limits;
+  const kj::String part;   // its name until it is whole
+  kj::AutoCloseFd root;
+  kj::Vector<kj::String> layers;
+  Entries entries;         // by path
+  std::set<std::string> whiteouts;  // of this layer
+  uint64_t bytes = 0, steps = 0;  // of all layers, what is hidden too
+
+  std::string current;     // the file that was begun; empty: none
+  bool currentHides = false;
+  kj::AutoCloseFd file;
+  ffi::RunningHash hash;
+};
+
+}  // namespace ww

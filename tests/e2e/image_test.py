@@ -1,0 +1,149 @@
+"""`ww run LAYER...` as a user sees it: what layers come to, what pid0 sees, what is refused."""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from nodes import IMAGES, WW, cell
+
+ROOT = os.environ["WW_ROOT"]
+CHOIR = os.path.join(IMAGES, "choir")
+FILES = cell("cell-files")
+
+
+class ImageTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        # Compiled once, for all tests: they differ in their images.
+        cls.data = tempfile.mkdtemp(prefix="ww-e2e-data-")
+        cls.addClassCleanup(shutil.rmtree, cls.data)
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="ww-e2e-")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, content):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with open(self.path(name), "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+        return self.path(name)
+
+    def copy(self, source, name):
+        with open(source, "rb") as file:
+            return self.write(name, file.read())
+
+    def run_ww(self, *words):
+        return subprocess.run([WW, "run", "--data-dir", self.data, *words],
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+
+    def says(self, *words, code=0):
+        done = self.run_ww(*words)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout.decode()
+
+    def refused(self, *words, code=127):
+        done = self.run_ww(*words)
+        self.assertEqual((done.returncode, done.stdout), (code, b""), done.stderr)
+        return done.stderr.decode()
+
+    def test_an_image_reads_its_files_and_runs_its_components(self):
+        with open(os.path.join(ROOT, "docs/images.md"), encoding="utf-8") as file:
+            shown = re.search(r"images/choir\n```\n\n```\n(.*?)```", file.read(), re.S).group(1)
+        self.assertEqual(self.says(CHOIR), shown)
+        self.assertIn("child-echo: Echo: image\n", shown)
+
+    def test_layers_one_over_the_other(self):
+        # `ww run base app ./local`, where what is run has no files of its own.
+        self.copy(FILES, "app/lib/files.wasm")
+        self.write("app/etc/choir.conf", "child-echo app\n")
+        self.write("local/etc/choir.conf",
+                   "child-echo local\nfiles given\nfiles cat /etc/choir.conf\n")
+        layers = (CHOIR, self.path("app"), self.path("local"))
+        said = self.says(*layers, code=1)
+        self.assertIn("child-echo: Echo: local\n", said)
+        self.assertIn("choir: files exited with 0\n", said)
+        self.assertTrue(said.endswith("choir: files exited with 1\n"), said)
+        self.assertNotIn("app", said)
+        self.assertEqual(self.says(*layers[:2]),
+                         "child-echo: Echo: app\nchoir: child-echo exited with 0\n")
+        self.write("without/lib/.wh.child-echo.wasm", "")
+        done = self.run_ww(CHOIR, self.path("without"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"/lib/child-echo.wasm", done.stderr)
+
+    def test_a_component_over_a_tree(self):
+        self.write("base/etc/greeting", "good morning\n")
+        self.write("base/main.wasm", "not a component")
+        self.copy(FILES, "other/bin/main.wasm")
+        self.write("plain/etc/greeting", "good night\n")
+        self.assertEqual(self.says(self.path("base"), FILES, "--", "cat", "etc/greeting"),
+                         "good morning\n")
+        self.assertEqual(self.says(self.path("plain"), self.path("other"), "--", "cat",
+                                   "etc/greeting"), "good night\n")
+
+    def test_later_changes_are_not_seen(self):
+        image = self.path("image")
+        self.copy(FILES, "image/main.wasm")
+        self.write("image/etc/x", "before")
+        node = subprocess.Popen([WW, "run", "--data-dir", self.data, image, "--", "park"],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.assertEqual(node.stdout.readline(), b"parked\n")
+        trees = os.path.join(self.data, "trees")
+        tree = max((os.path.join(trees, name) for name in os.listdir(trees)), key=os.path.getmtime)
+        self.write("image/etc/x", "after")
+        with open(os.path.join(tree, "etc/x"), encoding="utf-8") as kept:
+            self.assertEqual(kept.read(), "before")
+        node.communicate(timeout=60)
+        self.assertEqual(node.returncode, 0)
+        self.assertEqual(self.says(image, "--", "cat", "/etc/x"), "after")
+
+    def test_volumes(self):
+        self.write("volume/x", "here")
+        volume = f"{self.path('volume')}:/mnt/v"
+        self.assertEqual(self.says("-v", volume, FILES, "--", "cat", "/mnt/v/x"), "here")
+        self.assertIn("not permitted",
+                      self.says("-v", volume, FILES, "--", "write", "/mnt/v/y", "1", code=1))
+        self.says("--volume", volume + ":rw", FILES, "--", "write", "/mnt/v/y", "there")
+        with open(self.path("volume/y"), encoding="utf-8") as written:
+            self.assertEqual(written.read(), "there")
+
+    def test_volumes_that_the_node_keeps_to_itself(self):
+        os.symlink(self.data, self.path("link"))
+        for host in (self.data, os.path.dirname(self.data), "/", self.path("link"),
+                     os.path.join(self.data, "code")):
+            said = self.refused("-v", f"{host}:/x", FILES, "--", "given", code=125)
+            self.assertIn("to itself", said)
+        allowed = self.write("keys/allowed", "")
+        said = self.refused("--allow-file", allowed, "-v", f"{self.path('keys')}:/x", FILES,
+                            code=125)
+        self.assertIn("to itself", said)
+        self.assertIn("cannot be opened as a folder",
+                      self.refused("-v", f"{self.path('gone')}:/x", FILES, code=125))
+
+    def test_what_is_no_image(self):
+        self.assertIn("no such image", self.refused(self.path("gone")))
+        said = self.refused(CHOIR, "argument")
+        self.assertIn("argument: no such image", said)
+        self.assertIn("those follow --", said)
+        os.mkdir(self.path("empty"))
+        self.assertIn("neither main.wasm nor bin/main.wasm", self.refused(self.path("empty")))
+        self.write("image/etc/x", "")
+        os.mkfifo(self.path("image/pipe"))
+        self.assertIn("pipe: a FIFO", self.refused(CHOIR, self.path("image")))
+        os.remove(self.path("image/pipe"))
+        os.symlink("/etc/passwd", self.path("image/out"))
+        self.assertIn("out: a symbolic link that leads out",
+                      self.refused(CHOIR, self.path("image")))
+        os.remove(self.path("image/out"))
+        self.write("image/Main.wasm", "")
+        self.assertIn("differs in case alone", self.refused(CHOIR, self.path("image")))
+        trees = os.listdir(os.path.join(self.data, "trees"))
+        self.assertFalse([name for name in trees if name.startswith(".")], trees)
+
+
+unittest.main()
