@@ -63,6 +63,8 @@ bool ww_swarm_resolve(const WwSwarm* swarm, uint64_t op, WwSlice peer, const WwS
 bool ww_swarm_dial(const WwSwarm* swarm, uint64_t op, WwSlice peer, const WwSlice* addrs,
                    size_t count, WwError* error);
 bool ww_swarm_find(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwError* error);
+bool ww_swarm_providers(const WwSwarm* swarm, uint64_t op, WwSlice key, WwError* error);
+void ww_swarm_provide(const WwSwarm* swarm, WwSlice key);
 bool ww_swarm_open_direct(const WwSwarm* swarm, uint64_t op, WwSlice peer, const WwSlice* addrs,
                           size_t count, WwSlice protocol, WwError* error);
 bool ww_swarm_open(const WwSwarm* swarm, uint64_t op, WwSlice peer, WwSlice protocol,

@@ -1,17 +1,34 @@
 //! Addresses: lists of them across the fence, names resolved, and what peers were said to have.
 
+use crate::inbox::{Event, Inbox, Kind};
 use crate::reach::Reach;
 use futures::{StreamExt, stream};
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 const MAX_PEERS: usize = 1024;
 const MAX_OF_A_PEER: usize = 16;
 const MAX_OF_A_NAME: usize = 8;
 /// Names that are asked for at the same time, for one list. Each takes a thread.
 const NAMES_AT_A_TIME: usize = 4;
+
+/// A DONE with these.
+pub fn found(op: u64, list: &[Multiaddr]) -> Event {
+    let mut event = Event::new(Kind::Done, op);
+    event.from = encode(list);
+    event
+}
+
+/// Resolves their names, and tells what they stand for.
+pub async fn tell_resolved(inbox: Arc<Inbox>, op: u64, list: Vec<Multiaddr>) {
+    let (resolved, failures) = resolve(list).await;
+    let mut event = found(op, &resolved);
+    event.text = failures.join("; ").into_bytes();
+    inbox.push(event);
+}
 
 /// Each with its length before it, in two bytes, little endian.
 pub fn encode<'a>(list: impl IntoIterator<Item = &'a Multiaddr>) -> Vec<u8> {

@@ -24,6 +24,15 @@ pub enum Command {
         op: u64,
         peer: PeerId,
     },
+    /// Who says in the DHT that it has this.
+    Providers {
+        op: u64,
+        key: Vec<u8>,
+    },
+    /// From now on we do.
+    Provide {
+        key: Vec<u8>,
+    },
     Direct {
         op: u64,
         peer: PeerId,

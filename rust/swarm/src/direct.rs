@@ -285,10 +285,12 @@ pub async fn run(mut dialer: Dialer, mut commands: UnboundedReceiver<Command>) {
             Command::Resolve { op, .. }
             | Command::Dial { op, .. }
             | Command::Ping { op, .. }
-            | Command::Find { op, .. } => {
+            | Command::Find { op, .. }
+            | Command::Providers { op, .. } => {
                 let why = "this node has no network";
                 dialer.inbox.push(Event::failure(op, code::NOT_CONNECTED, why));
             }
+            Command::Provide { .. } => {} // nobody asks
         }
     }
 }

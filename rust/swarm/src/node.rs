@@ -6,7 +6,7 @@ use crate::code;
 use crate::command::Command;
 use crate::crowd::Crowd;
 use crate::direct;
-use crate::finds::Finds;
+use crate::finds::{self, Finds};
 use crate::half_open::ip_of;
 use crate::inbox::{Event, Inbox, Kind};
 use crate::keepalive::{self, KeepAlive};
@@ -203,6 +203,12 @@ impl Node {
                     self.done(op);
                 }
             }
+            Command::Providers { op, key } => {
+                self.finds.begin_providers(&mut self.swarm.behaviour_mut().kad, op, &key);
+            }
+            Command::Provide { key } => {
+                finds::provide(&mut self.swarm.behaviour_mut().kad, &key);
+            }
             Command::Direct { op, peer, addrs, protocol } => {
                 self.direct.dial(op, peer, addrs, protocol);
             }
@@ -242,14 +248,7 @@ impl Node {
     }
 
     fn resolve_names(&mut self, op: u64, addrs: Vec<Multiaddr>) {
-        let inbox = self.inbox.clone();
-        let resolving = tokio::spawn(async move {
-            let (found, failures) = addresses::resolve(addrs).await;
-            let mut event = Event::new(Kind::Done, op);
-            event.from = addresses::encode(&found);
-            event.text = failures.join("; ").into_bytes();
-            inbox.push(event);
-        });
+        let resolving = tokio::spawn(addresses::tell_resolved(self.inbox.clone(), op, addrs));
         self.resolving.retain(|_, other| !other.is_finished());
         self.resolving.insert(op, resolving.abort_handle());
     }
@@ -417,7 +416,10 @@ impl Node {
             BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
                 id, result, step, ..
             }) => {
-                if step.last
+                let kad = &mut self.swarm.behaviour_mut().kad;
+                if let Some((op, peers)) = self.finds.progress(kad, id, &result, step.last) {
+                    self.inbox.push(addresses::found(op, &peers));
+                } else if step.last
                     && let Some((op, addrs)) = self.finds.end(id, result)
                 {
                     self.resolve_names(op, addrs);
@@ -468,8 +470,7 @@ impl Node {
     fn measure(&self, opened: Opened) {
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
-            let measured = round_trip::measure(opened.stream).await;
-            inbox.push(round_trip::done(opened.op, measured));
+            inbox.push(round_trip::done(opened.op, round_trip::measure(opened.stream).await));
             drop(opened.place);
         });
     }

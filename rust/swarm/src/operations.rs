@@ -91,6 +91,31 @@ pub unsafe extern "C" fn ww_swarm_find(
     unsafe { submit(swarm, error, || Ok(Command::Find { op, peer: peer_id(peer)? })) }
 }
 
+/// DONE: `from` lists who says in the DHT that it has what has this multihash, each as /p2p/ID.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_swarm_providers(
+    swarm: *const WwSwarm,
+    op: u64,
+    key: WwSlice,
+    error: *mut WwError,
+) -> bool {
+    unsafe { submit(swarm, error, || Ok(Command::Providers { op, key: key.bytes().to_vec() })) }
+}
+
+/// Says in the DHT, from now on, that this node has what has this multihash.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_swarm_provide(swarm: *const WwSwarm, key: WwSlice) {
+    unsafe {
+        submit(swarm, ptr::null_mut(), || Ok(Command::Provide { key: key.bytes().to_vec() }))
+    };
+}
+
 /// DONE with a stream that is a connection of its own: see `direct.rs`.
 ///
 /// # Safety

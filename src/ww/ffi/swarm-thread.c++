@@ -315,6 +315,21 @@ kj::Promise<void> SwarmThread::find(Bytes peer) {
   }).then([](Outcome&& outcome) { outcome.check(); });
 }
 
+kj::Promise<SwarmThread::Addresses> SwarmThread::findProviders(Bytes multihash) {
+  return kj::newAdaptedPromise<Outcome, Operation>(*this,
+      [&](WwSwarm* swarm, uint64_t number, WwError* error) {
+    return ww_swarm_providers(swarm, number, slice(multihash), error);
+  }).then([](Outcome&& outcome) -> Addresses {
+    outcome.check();
+    return kj::mv(outcome.addrs);
+  });
+}
+
+void SwarmThread::provide(Bytes multihash) {
+  ww_swarm_provide(raw, slice(multihash));
+  ww_swarm_flush(raw);
+}
+
 kj::Promise<kj::Own<kj::AsyncIoStream>> SwarmThread::openDirect(
     Bytes peer, kj::ArrayPtr<const Bytes> addrs, kj::StringPtr protocol) {
   auto list = slices(addrs);

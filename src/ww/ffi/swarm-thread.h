@@ -88,6 +88,12 @@ class SwarmThread final {
   // Resolves once an address of the peer is known: at once, or when somebody tells one.
   kj::Promise<void> find(Bytes peer);
 
+  // Who says in the DHT that it has what has this multihash: some, each as /p2p/ID.
+  kj::Promise<Addresses> findProviders(Bytes multihash);
+
+  // Says there, from now on, that this node has it.
+  void provide(Bytes multihash);
+
   // A stream that is a connection of its own to one of these addresses. Rejects with every address
   // and its reason.
   kj::Promise<kj::Own<kj::AsyncIoStream>> openDirect(Bytes peer, kj::ArrayPtr<const Bytes> addrs,

@@ -194,6 +194,17 @@ void Libp2pSwarm::serve(kj::StringPtr protocol, StreamHandler handler) {
   handlers.insert(protocol, kj::mv(handler));
 }
 
+kj::Promise<kj::Array<PeerId>> Libp2pSwarm::findProviders(
+    kj::ArrayPtr<const kj::byte> multihash) {
+  return thread.findProviders(multihash).then([](ffi::SwarmThread::Addresses addrs) {
+    kj::Vector<PeerId> found;
+    for (auto& addr: parseAll(addrs)) {
+      KJ_IF_MAYBE(peer, addr.findPeer()) found.add(kj::mv(*peer));
+    }
+    return found.releaseAsArray();
+  });
+}
+
 kj::Promise<kj::Duration> Libp2pSwarm::ping(const PeerId& wanted) {
   return thread.ping(wanted.asBytes());
 }

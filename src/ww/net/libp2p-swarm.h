@@ -46,6 +46,8 @@ class Libp2pSwarm final: public Swarm, private ffi::SwarmThread::Observer {
   void serve(kj::StringPtr protocol, StreamHandler handler) override;
   kj::Own<void> protect(const PeerId& id) override { return thread.protect(id.asBytes()); }
   kj::Promise<kj::Duration> ping(const PeerId& id) override;
+  kj::Promise<kj::Array<PeerId>> findProviders(kj::ArrayPtr<const kj::byte> multihash) override;
+  void provide(kj::ArrayPtr<const kj::byte> multihash) override { thread.provide(multihash); }
 
   // A stream to a peer at these addresses, or at those known: over libp2p or, where the peer is
   // there but leaves when it is to share its connection among streams, over a direct link.

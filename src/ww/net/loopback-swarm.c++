@@ -97,6 +97,19 @@ kj::Own<void> LoopbackSwarm::protect(const PeerId&) {
   return kj::heap(kj::defer([this]() { --protections; }));
 }
 
+kj::Promise<kj::Array<PeerId>> LoopbackSwarm::findProviders(
+    kj::ArrayPtr<const kj::byte> multihash) {
+  kj::Vector<PeerId> found;
+  for (auto& entry: network.provided) {
+    if (entry.multihash == multihash) found.add(entry.peer.clone());
+  }
+  return found.releaseAsArray();
+}
+
+void LoopbackSwarm::provide(kj::ArrayPtr<const kj::byte> multihash) {
+  network.provided.add(LoopbackNetwork::Provided{kj::heapArray<kj::byte>(multihash), id.clone()});
+}
+
 kj::Promise<kj::Duration> LoopbackSwarm::ping(const PeerId& wanted) {
   if (!isConnected(wanted)) return KJ_EXCEPTION(DISCONNECTED, "not connected", wanted.toText());
   return 0 * kj::NANOSECONDS;

@@ -20,6 +20,11 @@ class LoopbackNetwork final {
   friend class LoopbackSwarm;
   uint64_t nextAddress = 1;
   kj::HashMap<uint64_t, LoopbackSwarm*> listeners;
+  struct Provided {
+    kj::Array<kj::byte> multihash;
+    PeerId peer;
+  };
+  kj::Vector<Provided> provided;
 };
 
 class LoopbackSwarm final: public Swarm {
@@ -37,6 +42,8 @@ class LoopbackSwarm final: public Swarm {
   kj::Promise<kj::Own<kj::AsyncIoStream>> open(const PeerId& id, kj::StringPtr protocol) override;
   void serve(kj::StringPtr protocol, StreamHandler handler) override;
   kj::Own<void> protect(const PeerId& id) override;
+  kj::Promise<kj::Array<PeerId>> findProviders(kj::ArrayPtr<const kj::byte> multihash) override;
+  void provide(kj::ArrayPtr<const kj::byte> multihash) override;
   kj::Promise<kj::Duration> ping(const PeerId& id) override;
 
   // How many dials came to their end, well or not.

@@ -64,6 +64,15 @@ class Swarm {
   // crowd a node. Not to outlive the swarm.
   virtual kj::Own<void> protect(const PeerId& id) = 0;
 
+  // Who says in the DHT that it has the content with this multihash: some, and anybody can say it.
+  // Resolves to none where there is no DHT.
+  virtual kj::Promise<kj::Array<PeerId>> findProviders(kj::ArrayPtr<const kj::byte> multihash) {
+    return kj::Array<PeerId>();
+  }
+
+  // Says there, for as long as this lives, that this node has it.
+  virtual void provide(kj::ArrayPtr<const kj::byte> multihash) {}
+
   // The time to a connected peer and back. Rejects if it is not connected or does not answer.
   virtual kj::Promise<kj::Duration> ping(const PeerId& id) = 0;
 };

@@ -4,12 +4,24 @@
 #include <kj/one-of.h>
 #include <kj/refcount.h>
 #include <ww/base/error.h>
+#include <ww/base/protobuf.h>
 
 namespace ww {
 namespace {
 
 constexpr size_t MAX_ITEMS = 200;  // of one message, which is within its bound with its blocks too
 constexpr size_t MAX_RECENT = 64;
+
+// Under which the DHT has it, whatever the version and the codec.
+kj::ArrayPtr<const kj::byte> multihashOf(const Cid& cid) {
+  constexpr kj::byte VERSION_1 = 1;
+  auto rest = cid.getBytes();
+  if (rest[0] == VERSION_1) {
+    takeVarint(rest);
+    takeVarint(rest);
+  }
+  return rest;
+}
 
 }  // namespace
 
@@ -72,8 +84,9 @@ class Bitswap::Source final: public BlockSource {
   Bitswap& bitswap;
 };
 
-Bitswap::Bitswap(Swarm& swarm, ImageStore& store, kj::Timer& timer, Logger& logger)
-    : swarm(swarm), store(store), timer(timer), logger(logger),
+Bitswap::Bitswap(Swarm& swarm, ImageStore& store, kj::Timer& timer, Logger& logger,
+                 DialScope scope)
+    : swarm(swarm), store(store), timer(timer), logger(logger), scope(scope),
       link(kj::refcounted<Link>(*this)), tasks(*this) {
   swarm.serve(BITSWAP, [link = kj::addRef(*link)](PeerStream stream) {
     KJ_IF_MAYBE(bitswap, link->bitswap) bitswap->welcome(kj::mv(stream));
@@ -292,10 +305,9 @@ kj::Promise<kj::Array<const kj::byte>> Bitswap::fetch(Cid cid) {
   co_await askLastGood(want);
   if (want.block == nullptr) co_await askAll(want);
   if (want.block == nullptr) {
-    KJ_IF_MAYBE(find, finder) {
-      co_await (*find)(want.cid).catch_([](kj::Exception&&) {});
-      co_await askAll(want);
-    }
+    co_await meetProviders(want.cid).exclusiveJoin(timer.afterDelay(FIND_TIME))
+        .catch_([](kj::Exception&&) {});
+    co_await askAll(want);
   }
   KJ_IF_MAYBE(block, want.block) co_return kj::mv(*block);
   if (want.asked.size() == 0) {
@@ -304,6 +316,19 @@ kj::Promise<kj::Array<const kj::byte>> Bitswap::fetch(Cid cid) {
   kj::throwFatalException(badInput(kj::str("none of the ", want.asked.size(),
                                            " that were asked has it")));
 }
+
+kj::Promise<void> Bitswap::meetProviders(const Cid& cid) {
+  auto found = co_await swarm.findProviders(multihashOf(cid));
+  kj::Vector<kj::Promise<void>> dials;
+  for (auto& peer: found) {
+    if (dials.size() == MAX_PROVIDERS) break;
+    if (peer == swarm.getPeerId() || swarm.isConnected(peer)) continue;
+    dials.add(swarm.connect(peer, nullptr, scope).catch_([](kj::Exception&&) {}));
+  }
+  co_await kj::joinPromises(dials.releaseAsArray());
+}
+
+void Bitswap::provide(const Cid& root) { swarm.provide(multihashOf(root)); }
 
 kj::Promise<void> Bitswap::askLastGood(Want& want) {
   if (lastGood.size() == 0) co_return;
@@ -315,6 +340,7 @@ kj::Promise<void> Bitswap::askLastGood(Want& want) {
 
 // Whether they have it; and those that do for it, one after the other.
 kj::Promise<void> Bitswap::askAll(Want& want) {
+  auto before = want.asked.size();
   for (auto& other: swarm.getPeers()) {
     auto name = other.id.toText();
     if (want.asked.size() >= MAX_ASKED || want.asked.find(name) != nullptr) continue;
@@ -323,6 +349,7 @@ kj::Promise<void> Bitswap::askAll(Want& want) {
     want.asked.insert(kj::mv(name));
     send(peer, BitswapMessage::Want{want.cid.clone(), false, false, true});
   }
+  if (want.asked.size() == before) co_return;  // nobody that was not asked already
   auto deadline = timer.now() + ANSWER_TIME;
   while (want.block == nullptr) {
     if (!want.haves.empty()) {

@@ -4,7 +4,8 @@
 // - Whoever is connected is given the blocks of images in the store, and no others, and is told
 //   what is not there. Nothing is remembered of what peers want: they hear of what is there now.
 // - The source asks those connected: who gave a block last first; then who has it. One peer at a
-//   time is asked for a block itself, and given BLOCK_TIME for it.
+//   time is asked for a block itself, and given BLOCK_TIME for it. Where none of them has it, those
+//   are dialled, and asked, that say so in the DHT.
 // - What comes is checked here, where it is known who sent it: a peer that sends a block that is
 //   not what it is asked for is named in the log, and asked no more while it stays connected.
 //
@@ -35,19 +36,21 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   static constexpr kj::uint MAX_SERVED = 64;   // peers at a time
   static constexpr size_t MAX_WAITING = 2048;  // answers and questions, to one peer
   static constexpr kj::uint MAX_ASKED = 32;    // peers, of one block
+  static constexpr kj::uint MAX_PROVIDERS = 8; // that are dialled, for one block
+  static constexpr kj::Duration FIND_TIME = 20 * kj::SECONDS;  // to find and to dial them
 
   // Serves at once: before the loop turns for the first time. All outlive it. Peers that come after
   // it has gone are hung up on.
-  Bitswap(Swarm& swarm, ImageStore& store, kj::Timer& timer, Logger& logger);
+  // `scope`: where providers that the DHT names may be.
+  Bitswap(Swarm& swarm, ImageStore& store, kj::Timer& timer, Logger& logger, DialScope scope);
   ~Bitswap() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Bitswap);
 
   // Not to outlive it.
   kj::Own<BlockSource> makeSource();
 
-  // Where peers that are not connected may be found: connects some that say they have it.
-  using Finder = kj::Function<kj::Promise<void>(const Cid& cid)>;
-  void setFinder(Finder finder) { this->finder = kj::mv(finder); }
+  // Says in the DHT that this node has the image.
+  void provide(const Cid& root);
 
  private:
   class Source;
@@ -77,6 +80,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   kj::Promise<kj::Array<const kj::byte>> fetch(Cid cid);
   kj::Promise<void> askLastGood(Want& want);
   kj::Promise<void> askAll(Want& want);
+  kj::Promise<void> meetProviders(const Cid& cid);
   kj::Promise<void> askForBlock(Want& want, kj::String peer);
   void taskFailed(kj::Exception&& exception) override;
 
@@ -84,12 +88,12 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   ImageStore& store;
   kj::Timer& timer;
   Logger& logger;
+  const DialScope scope;
   kj::Own<Link> link;                                 // by which the swarm's handler finds this
   kj::HashMap<kj::String, kj::Own<PeerState>> peers;  // by id: those of whom something is known
   kj::Vector<Want*> wants;
   std::deque<Cid> recent;                             // that were wanted: more of them may come
   kj::String lastGood;                                // the peer that gave a block last
-  kj::Maybe<Finder> finder;
   kj::TaskSet tasks;
 };
 
