@@ -1,5 +1,5 @@
-"""`ww image` and `ww run` among IPFS nodes that we did not write: a gateway of boxo's, and bitswap with
-go-libp2p and js-libp2p. And among those that lie."""
+"""`ww image` and `ww run` among IPFS nodes that we did not write: a gateway of boxo's, and bitswap
+with go-libp2p and js-libp2p. And among those that lie."""
 import base64
 import hashlib
 import http.server
@@ -238,7 +238,8 @@ class GatewayTest(IpfsCase):
         for each, words in zip(bad, ("", "a page of HTML", "the limit is", "cut off", "no server")):
             self.assertIn(each.url, why)
             self.assertIn(words, why)
-        self.assertEqual(json.loads(self.image("ls", "-o", "json", data="other"))[0]["whole"], False)
+        image, = json.loads(self.image("ls", "-o", "json", data="other"))
+        self.assertFalse(image["whole"])
 
     def test_one_that_has_nothing(self):
         nobody = self.server(lambda path: (404, {}, b"nothing"))
@@ -273,7 +274,7 @@ class StoreTest(IpfsCase):
         _, car = self.make_car()
         with open(car, "rb") as file:
             whole = file.read()
-        for name, content in {"cut.car": whole[:-1], "empty.car": b"", "page.car": b"<html>"}.items():
+        for name, content in (("cut.car", whole[:-1]), ("empty.car", b""), ("page.car", b"<html>")):
             with open(self.path(name), "wb") as file:
                 file.write(content)
             self.assertIn(name, self.complaint("add", self.path(name)))
@@ -300,6 +301,85 @@ class StoreTest(IpfsCase):
         self.image("verify")
         self.assertEqual(json.loads(self.image("ls", "-o", "json"))[0]["cid"], root)
         self.image("add", car)
+
+
+class RunTest(IpfsCase):
+    def run_image(self, *words, code=0, **options):
+        return self.ww("run", "--no-mdns", *words, code=code, input=b"", **options)
+
+    def begin(self, *words, data="data"):
+        """A node that runs, and the address at which it is reached."""
+        node = subprocess.Popen(
+            [WW, "run", "--no-mdns", "--listen", LOOPBACK, "--data-dir", self.path(data), *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        watchdog = threading.Timer(LIMIT_S, node.kill)
+        watchdog.start()
+
+        def end():
+            watchdog.cancel()
+            node.kill()
+            node.wait()
+            for pipe in (node.stdin, node.stdout, node.stderr):
+                pipe.close()
+
+        self.addCleanup(end)
+        for line in node.stderr:
+            if found := re.search(r"listening address=(\S+)", line.decode()):
+                return node, found.group(1)
+        self.fail("the node ended before it listened")
+
+    def test_a_car_file_and_content_from_a_gateway(self):
+        root, car = self.make_car()
+        self.assertTrue(self.run_image(car).stdout.startswith(b"ww> "))
+        go = self.foreign(GO)
+        gateway = go.hear("gateway")[1]
+        go.ask(f"load {car}", "loaded")
+        done = self.run_image("--gateway", gateway, f"/ipfs/{root}", data="other")
+        self.assertTrue(done.stdout.startswith(b"ww> "))
+        self.run_image(f"/ipfs/{root}", data="other")  # which is kept: nobody is asked
+        image, = json.loads(self.image("ls", "-o", "json", data="other"))
+        self.assertFalse(image["pinned"])
+
+    def test_content_that_nobody_has(self):
+        root, _ = self.make_car()
+        why = self.run_image(f"/ipfs/{root}", code=127).stderr.decode()
+        self.assertIn("the image cannot be had", why)
+
+    def test_blocks_go_to_peers_of_other_makes(self):
+        root, car = self.make_car()
+        blocks = self.blocks(car)
+        self.ww("image", "add", car)
+        node, address = self.begin()
+        self.assertEqual(node.stdout.read(4), b"ww> ")
+        self.image("ls")  # while it runs
+        for make in (GO, JS):
+            peer = self.foreign(make)
+            peer.ask(f"dial {address}", "dialled")
+            for cid, block in blocks.items():
+                size, digest = peer.ask(f"get {cid}", "got")
+                self.assertEqual(int(size), len(block))
+                self.assertEqual(digest, hashlib.sha256(block).hexdigest())
+
+    def test_blocks_come_from_peers_of_other_makes(self):
+        root, car = self.make_car()
+        for make in (GO, JS):
+            peer = self.foreign(make)
+            address = peer.hear("listening")[1]
+            self.assertEqual(peer.ask(f"load {car}", "loaded")[0], root)
+            node, _ = self.begin("--bootstrap", address, f"/ipfs/{root}", data=make[-1][-4:])
+            self.assertEqual(node.stdout.read(4), b"ww> ")
+            image, = json.loads(self.image("ls", "-o", "json", data=make[-1][-4:]))
+            self.assertTrue(image["whole"] and image["inUse"] and image["cid"] == root)
+            why = self.complaint("rm", root, data=make[-1][-4:])
+            self.assertIn("in use", why)
+
+    def test_an_image_goes_from_node_to_node(self):
+        root, car = self.make_car()
+        self.ww("image", "add", car)
+        giver, address = self.begin()
+        self.assertEqual(giver.stdout.read(4), b"ww> ")
+        taker, _ = self.begin("--bootstrap", address, f"/ipfs/{root}", data="other")
+        self.assertEqual(taker.stdout.read(4), b"ww> ")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <ww/cli/ask.h>
 #include <ww/cli/exec.h>
+#include <ww/cli/image.h>
 #include <ww/cli/options.h>
 #include <ww/cli/run.h>
 #include <ww/node/compile-worker.h>
@@ -63,6 +64,8 @@ int main(int argc, char** argv) {
     code = ww::ask(*options);
   } else KJ_IF_MAYBE(options, parsed.tryGet<ww::KeygenOptions>()) {
     code = ww::keygen(*options);
+  } else KJ_IF_MAYBE(options, parsed.tryGet<ww::ImageOptions>()) {
+    code = ww::image(*options);
   } else KJ_IF_MAYBE(options, parsed.tryGet<ww::MakeOptions>()) {
     code = ww::make(*options);
   } else {

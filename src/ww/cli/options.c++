@@ -7,10 +7,12 @@
 #include <string>
 #include <vector>
 #include <ww/base/text.h>
+#include <ww/cli/common-options.h>
 #include <ww/cli/image-options.h>
 #include <ww/cli/limit-options.h>
 #include <ww/cli/network-options.h>
 #include <ww/cli/show.h>
+#include <ww/cli/source-options.h>
 #include <ww/cli/stem-options.h>
 
 namespace ww {
@@ -31,10 +33,12 @@ constexpr const char* TOP_EXAMPLES =
     "  ww ps                            what runs on it\n"
     "  ww keygen me.key                 a key, for nodes elsewhere to allow\n"
     "  ww init hello                    a project of your own, for `ww build`\n"
+    "  ww image ls                      the images that are kept here\n"
     "  ww run --help                    all that `run` takes\n";
 
 constexpr const char* RUN_EXAMPLES =
-    "A LAYER is a folder, or a .wasm file: a WebAssembly component (WASI 0.2). A later layer's\n"
+    "A LAYER is a folder, a .wasm file (a WebAssembly component, WASI 0.2), a .car file, or\n"
+    "content: /ipfs/CID[/PATH], /ipns/NAME, or a content id. A later layer's\n"
     "file takes the place of an earlier one's. Of what they come to, main.wasm is run, or\n"
     "bin/main.wasm; it reads the files as /, and has /tmp in memory. What follows -- goes to it,\n"
     "verbatim, as its arguments.\n"
@@ -86,15 +90,13 @@ constexpr const char* ABOUT_CELLS =
     "\n"
     "Example:\n";
 
-struct Raw: RawNetwork {
+struct Raw: RawNetwork, RawCommon {
   RawImage image;
+  RawSources sources;
   std::string component;
   RawLimits limits;
   RawStem stem;
   std::vector<std::string> env;
-  std::string dataDir;
-  std::string logLevel = "info";
-  std::string logFormat = "text";
   bool wasmDebug = false;
   bool advanceOnSignal = false;
   std::string metrics;
@@ -124,21 +126,10 @@ void addEnvOption(CLI::App& run, Raw& raw) {
       });
 }
 
-void addCommonOptions(CLI::App& run, Raw& raw) {
-  run.add_option("--data-dir", raw.dataDir,
-                 "Where the node's key and its caches are kept [~/.local/share/ww]")
-      ->type_name("DIR")->check(isNotEmpty)
-      ->envname("WW_DATA_DIR");
-  run.add_option("--log-level", raw.logLevel, "What is worth a line on stderr")
-      ->type_name("LEVEL")->envname("WW_LOG_LEVEL")->capture_default_str()
-      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}));
-  run.add_option("--log-format", raw.logFormat, "How such a line looks")
-      ->type_name("FORMAT")->envname("WW_LOG_FORMAT")->capture_default_str()
-      ->check(CLI::IsMember({"text", "json"}));
-}
-
 void addRunOptions(CLI::App& run, Raw& raw) {
   addImageOptions(run, raw.image);
+  addSourceOptions(run, raw.sources);
+  addStoreSizeOption(run, raw.sources);
   addEnvOption(run, raw);
   addCommonOptions(run, raw);
   run.add_flag(
@@ -216,7 +207,7 @@ std::string namesOfVariables() {
                    "WW_IDENTITY", "WW_MEMORY", "WW_CPU", "WW_TIMEOUT", "WW_MAX_CHILDREN",
                    "WW_LIMIT", "WW_METRICS", "WW_STEM", "WW_RPC_URL", "WW_QUORUM",
                    "WW_FINALITY", "WW_CHAIN_ID", "WW_CHAIN_INTERVAL", "WW_GRACE", "WW_STAY",
-                   "WW_THREADS"}) {
+                   "WW_THREADS", "WW_GATEWAY", "IPFS_API", "WW_STORE_SIZE"}) {
     if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
   }
   return names.empty() ? names : "Taken from the environment: " + names + ".\n";
@@ -225,6 +216,8 @@ std::string namesOfVariables() {
 RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   RunOptions options;
   setImage(options, raw.image);
+  options.sources = makeSourceOptions(raw.sources);
+  options.storeBytes = storeBytesOf(raw.sources);
   options.args = KJ_MAP(arg, args) { return kj::str(arg); };
   options.env = strs(raw.env);
   if (!raw.dataDir.empty()) options.dataDir = str(raw.dataDir);
@@ -420,6 +413,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   Raw execRaw, keygenRaw, limitsRaw;  // CLI11 reads variables for the other commands too
   addExecOptions(exec, execRaw);
   AskCommands asks(app);
+  ImageCommands images(app);
   MakeCommands makes(app);
   auto& keygen = *app.add_subcommand("keygen", "Make a key to prove yourself with elsewhere");
   addKeygenOptions(keygen, keygenRaw);
@@ -454,6 +448,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   }
   if (exec.parsed()) return makeExecOptions(execRaw, args);
   KJ_IF_MAYBE(options, asks.findParsed()) return kj::mv(*options);
+  KJ_IF_MAYBE(options, images.findParsed()) return kj::mv(*options);
   KJ_IF_MAYBE(options, makes.findParsed()) return kj::mv(*options);
   if (limits.parsed()) return list(limitsRaw);
   if (keygen.parsed()) return KeygenOptions{str(keygenRaw.keyFile), keygenRaw.output == "json"};

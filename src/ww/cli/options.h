@@ -5,8 +5,10 @@
 #include <kj/array.h>
 #include <kj/one-of.h>
 #include <kj/string.h>
+#include <ww/cli/image-commands.h>
 #include <ww/cli/make-options.h>
 #include <ww/node/chain-source.h>
+#include <ww/node/image-store.h>
 #include <ww/node/limit-table.h>
 #include <ww/node/network.h>
 #include <ww/node/volume.h>
@@ -16,6 +18,8 @@ namespace ww {
 struct RunOptions {
   kj::Vector<kj::String> layers;  // of the image; none: the one built in
   kj::Vector<Volume> volumes;     // for the image
+  SourceOptions sources;          // of layers that are content
+  uint64_t storeBytes = DEFAULT_STORE_BYTES;
   kj::Array<kj::String> args;   // for the image
   kj::Array<kj::String> env;    // KEY=VALUE, for the image
   kj::Maybe<kj::String> dataDir;
@@ -77,7 +81,8 @@ struct Ending {
 
 // `words` without the program's own name. Reads WW_* from the environment.
 using Command =
-    kj::OneOf<RunOptions, ExecOptions, AskOptions, KeygenOptions, MakeOptions, Ending>;
+    kj::OneOf<RunOptions, ExecOptions, AskOptions, KeygenOptions, ImageOptions, MakeOptions,
+              Ending>;
 Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words);
 
 }  // namespace ww

@@ -23,6 +23,7 @@
 #include <ww/node/image-tree.h>
 #include <ww/node/local-endpoint.h>
 #include <ww/node/metrics-server.h>
+#include <ww/node/node-images.h>
 #include <ww/node/node.h>
 #include <ww/node/pid0-files.h>
 #include <ww/node/sqlite-cursor-store.h>
@@ -62,6 +63,11 @@ kj::Promise<void> advanceOnSignal(kj::UnixEventPort& port, ManualHeadSource& hea
   }
 }
 
+int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause) {
+  logger.log(LogLevel::ERROR, event, {{"cause", kj::str(cause)}});
+  return code;
+}
+
 // What the node keeps on disk. Opened before signals are ours, so that a slow disk can be
 // interrupted.
 struct DataDir {
@@ -85,7 +91,8 @@ struct Image {
   CellFiles files;
 
   // Throws noImage(), and for a volume that cannot be had.
-  Image(const RunOptions& options, DataDir& data): tree(merge(options, *data.trees)) {
+  Image(const RunOptions& options, const DataDir& data, kj::Own<MergedTree> merged)
+      : tree(kj::mv(merged)) {
     auto main = tree->readMain();
     KJ_IF_MAYBE(none, main.tryGet<NoImage>()) kj::throwFatalException(noImage(none->problem));
     wasm = kj::mv(main.get<kj::Array<kj::byte>>());
@@ -94,29 +101,36 @@ struct Image {
     KJ_IF_MAYBE(file, options.allowFile) kept.add(*file);
     files = filesOfPid0(*tree, openVolumes(options.volumes, kept));
   }
-
- private:
-  static kj::Own<MergedTree> merge(const RunOptions& options, TreeFolder& trees) {
-    TreeLimits limits;
-    auto tree = trees.begin(limits);
-    if (options.layers.size() == 0) {
-      tree->beginLayer("the default image");
-      readComponentLayer(defaultImage(), *tree);
-    }
-    for (auto& layer: options.layers) {
-      tree->beginLayer(layer);
-      readHostLayer(layer, limits, *tree);
-    }
-    return tree->finish();
-  }
 };
+
+// Layers that are all on this machine, or the default image.
+kj::Own<MergedTree> mergeHost(const RunOptions& options, TreeFolder& trees) {
+  TreeLimits limits;
+  auto tree = trees.begin(limits);
+  if (options.layers.size() == 0) {
+    tree->beginLayer("the default image");
+    readComponentLayer(defaultImage(), *tree);
+  }
+  for (auto& layer: options.layers) {
+    tree->beginLayer(layer);
+    readHostLayer(layer, limits, *tree);
+  }
+  return tree->finish();
+}
+
+bool hasContent(const RunOptions& options) {
+  for (auto& layer: options.layers) {
+    if (NodeImages::isFor(layer)) return true;
+  }
+  return false;
+}
 
 // One run of one node.
 class Run {
  public:
   Run(const RunOptions& options, Logger& logger, kj::AsyncIoContext& io, DataDir& data,
       LocalEndpoint& endpoint, MetricsServer& metricsServer, kj::Maybe<StemFollower&> follower)
-      : options(options), logger(logger), io(io), endpoint(endpoint),
+      : options(options), logger(logger), io(io), data(data), endpoint(endpoint),
         metricsServer(metricsServer), follower(follower),
         allowList(options.allow, fileOf(options), allowedKeys, logger),
         policy(data.identity.getPeerId().toText(), allowedKeys, io.provider->getTimer(),
@@ -127,6 +141,10 @@ class Run {
              {kj::mv(data.code), kj::heap<ProcessCompileWorker>(engineOptions(options))},
              follower),
         clients(node, *swarm, policy, io.provider->getTimer(), logger, options.limits.clients) {
+    if (options.network.enabled || hasContent(options)) {
+      images.emplace(NodeImages::Parts{imagesFolder, options.storeBytes, options.sources,
+          options.network.enabled, dialScope(options), *swarm, *io.provider, *data.trees, logger});
+    }
     metricsServer.setMetrics([this]() { return metrics.toText(); });
     metricsServer.setWaiting("pid0 does not run yet");
     sayWhoGetsIn();
@@ -139,7 +157,8 @@ class Run {
   }
   KJ_DISALLOW_COPY_AND_MOVE(Run);
 
-  kj::Promise<int> run(Image& image) {
+  // Without an image: the layers are fetched.
+  kj::Promise<int> run(kj::Maybe<Image> image) {
     auto advancing = options.advanceOnSignal
         ? advanceOnSignal(io.unixEventPort, manualHead).eagerlyEvaluate(nullptr)
         : kj::Promise<void>(kj::NEVER_DONE);
@@ -151,7 +170,7 @@ class Run {
     }).eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the local socket", e); });
     auto following = allowList.follow(*io.lowLevelProvider, io.provider->getTimer())
         .eagerlyEvaluate([this](kj::Exception&& e) { complainOf("the allowed keys", e); });
-    auto exit = runCell(image);
+    auto exit = runImage(kj::mv(image));
     auto code = co_await exit.exclusiveJoin(signal.addBranch().then([](int number) {
       return EXIT_SIGNAL_BASE + number;
     })).exclusiveJoin(untilClosed());
@@ -164,9 +183,11 @@ class Run {
   const RunOptions& options;
   Logger& logger;
   kj::AsyncIoContext& io;
+  DataDir& data;
   LocalEndpoint& endpoint;
   MetricsServer& metricsServer;
   kj::Maybe<StemFollower&> follower;
+  const kj::String imagesFolder = kj::str(data.path, "/images");
   StaticHeadSource staticHead;
   ManualHeadSource manualHead;  // where the options ask for one
   HeadSource& heads = findHeads();
@@ -174,6 +195,7 @@ class Run {
   AllowList allowList;
   SignedGraftPolicy policy;
   kj::Own<Swarm> swarm;
+  kj::Maybe<NodeImages> images;  // where there is anything to fetch, or anybody to serve
   Node node;
   ClientLinks clients;
   NodeMetrics metrics{node, clients, *swarm, VERSION};
@@ -245,7 +267,28 @@ class Run {
     }
   }
 
-  kj::Promise<int> runCell(Image& image) {
+  static DialScope dialScope(const RunOptions& options) {
+    return options.network.dialPrivate ? DialScope::ANYWHERE : DialScope::PUBLIC;
+  }
+
+  kj::Promise<int> runImage(kj::Maybe<Image> image) {
+    KJ_IF_MAYBE(whole, image) co_return co_await runCell(kj::mv(*whole));
+    metricsServer.setWaiting("the image is being fetched");
+    co_await meetBootstrap(options.network, *swarm);
+    kj::String problem;
+    auto merged = co_await KJ_ASSERT_NONNULL(images).merge(options.layers).catch_(
+        [&](kj::Exception&& e) -> kj::Own<MergedTree> {
+      problem = kj::str(e.getDescription());
+      return kj::Own<MergedTree>();
+    });
+    if (merged.get() == nullptr) {
+      co_return complain(logger, EXIT_NO_IMAGE, "the image cannot be had", problem);
+    }
+    metricsServer.setWaiting("pid0 does not run yet");
+    co_return co_await runCell(Image(options, data, kj::mv(merged)));
+  }
+
+  kj::Promise<int> runCell(Image image) {
     auto args = KJ_MAP(arg, options.args) { return kj::str(arg); };
     auto env = KJ_MAP(variable, options.env) { return kj::str(variable); };
     auto slow = io.provider->getTimer().afterDelay(TO_BEGIN).then([this]() {
@@ -271,11 +314,6 @@ void raiseDescriptorLimit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause) {
-  logger.log(LogLevel::ERROR, event, {{"cause", kj::str(cause)}});
-  return code;
 }
 
 // Rejects if it cannot be done; does not resolve.
@@ -324,7 +362,10 @@ int runImage(const RunOptions& options, Logger& logger) {
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     raiseDescriptorLimit();
     DataDir data(dataDir(options.dataDir));
-    Image image(options, data);
+    kj::Maybe<Image> image;
+    if (!hasContent(options)) {
+      image.emplace(options, data, mergeHost(options, *data.trees));
+    }
     kj::UnixEventPort::setReservedSignal(SIGUSR2);  // KJ takes SIGUSR1 otherwise
     kj::UnixEventPort::captureSignal(SIGINT);
     kj::UnixEventPort::captureSignal(SIGTERM);
@@ -351,7 +392,7 @@ int runImage(const RunOptions& options, Logger& logger) {
     }
     Run run(options, logger, io, data, endpoint, metricsServer,
             chain.map([](auto& source) -> StemFollower& { return source->getFollower(); }));
-    code = run.run(image).exclusiveJoin(watching.addBranch()).wait(io.waitScope);
+    code = run.run(kj::mv(image)).exclusiveJoin(watching.addBranch()).wait(io.waitScope);
   })) {
     return explain(options, logger, *exception);
   }

@@ -127,6 +127,17 @@ kj::String rpcAddr(kj::StringPtr text) {
   return kj::str(place.isIp6 ? "/ip6/" : "/ip4/", place.ip, "/tcp/", place.port);
 }
 
+kj::Promise<void> meetBootstrap(const NetworkOptions& options, Swarm& swarm) {
+  if (!options.enabled) return kj::READY_NOW;
+  kj::Vector<kj::Promise<void>> dials;
+  for (auto& addr: bootstrapAddrs(options)) {
+    auto id = KJ_ASSERT_NONNULL(addr.findPeer());
+    dials.add(swarm.connect(id, kj::arrayPtr(&addr, 1), DialScope::ANYWHERE)
+                  .catch_([](kj::Exception&&) {}));  // libp2p goes on trying
+  }
+  return kj::joinPromises(dials.releaseAsArray());
+}
+
 kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity,
                          kj::Timer& timer, kj::UnixEventPort& port, Logger& logger) {
   auto direct = directAddrs(options);

@@ -28,6 +28,10 @@ struct NetworkOptions {
 kj::Own<Swarm> makeSwarm(const NetworkOptions& options, const Identity& identity,
                          kj::Timer& timer, kj::UnixEventPort& port, Logger& logger);
 
+// Resolves once each peer of --bootstrap is connected, or its dial has failed: they can be asked
+// then.
+kj::Promise<void> meetBootstrap(const NetworkOptions& options, Swarm& swarm);
+
 // Where a swarm listens. Throws what is wrong, naming the option. For makeSwarm().
 kj::Array<Multiaddr> listenAddrs(const NetworkOptions& options);
 

@@ -1,0 +1,207 @@
+#include <ww/cli/image.h>
+
+#include <kj/debug.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <ww/base/error.h>
+#include <ww/cli/data-dir.h>
+#include <ww/cli/run.h>
+#include <ww/cli/show-image.h>
+#include <ww/cli/stderr-logger.h>
+#include <ww/cli/table.h>
+#include <ww/cli/target.h>
+#include <ww/node/image-import.h>
+#include <ww/node/image-tree.h>
+#include <ww/node/stdio.h>
+
+namespace ww {
+namespace {
+
+using What = ImageOptions::What;
+
+constexpr int EXIT_DAMAGED = 1;
+
+// One line that changes, for a person at a terminal.
+class Progress {
+ public:
+  ~Progress() {
+    if (isShown) fprintf(stderr, "\r\033[K");
+  }
+  void show(kj::StringPtr text, uint64_t now) {
+    if (!isTerminal || now - last < STEP) return;
+    last = now;
+    isShown = true;
+    fprintf(stderr, "\r\033[K%s", text.cStr());
+  }
+
+ private:
+  static constexpr uint64_t STEP = 4 << 20;  // of what is counted
+  const bool isTerminal = isatty(STDERR_FILENO);
+  bool isShown = false;
+  uint64_t last = 0;
+};
+
+class ImageCommand {
+ public:
+  ImageCommand(const ImageOptions& options, Logger& logger)
+      : options(options), logger(logger),
+        store(kj::str(dataDir(options.dataDir), "/images"), options.storeBytes,
+              kj::systemCoarseCalendarClock(), logger) {}
+
+  int run() {
+    switch (options.what) {
+      case What::LS: return ls();
+      case What::ADD: return add();
+      case What::RM: return rm();
+      case What::PIN: return pin(true);
+      case What::UNPIN: return pin(false);
+      case What::GC: return gc();
+      case What::VERIFY: return verify();
+      case What::EXPORT: return exportCar();
+    }
+    KJ_UNREACHABLE;
+  }
+
+  // Thrown where there is none, for an exit code of its own.
+  struct NoSuchImage {
+    kj::String why;
+  };
+
+ private:
+  const ImageOptions& options;
+  Logger& logger;
+  ImageStore store;
+
+  StoredImage get(kj::StringPtr nameOrCid) {
+    auto found = store.findImage(nameOrCid);
+    KJ_IF_MAYBE(image, found) return kj::mv(*image);
+    throw NoSuchImage{kj::str(nameOrCid, ": there is no such image in the store; `ww image ls` "
+                              "lists those that there are")};
+  }
+
+  int show(kj::StringPtr text) {
+    if (print(text)) return 0;
+    kj::throwFatalException(badInput("what was asked could not be printed"));
+  }
+
+  int showAll(kj::ArrayPtr<const StoredImage> images) {
+    if (options.json) return show(showImages(images, true));
+    for (auto& image: images) show(showImage(image, false));
+    return 0;
+  }
+
+  int ls() { return show(showImages(store.list(), options.json)); }
+
+  int add() {
+    auto ref = parseImageRef(options.images[0]);
+    KJ_IF_MAYBE(name, options.name) requireImageName(*name);
+    auto io = kj::setupAsyncIo();
+    ImageSources sources(options.sources, *io.provider);
+    ImageImport import(store, sources, kj::systemCoarseCalendarClock(), logger);
+    NullSink nowhere;
+    kj::Maybe<ImageImport::Added> added;
+    {
+      Progress progress;
+      WatchedSink sink(nowhere, [&](uint64_t files, uint64_t bytes) {
+        progress.show(kj::str(files, " files, ", bytes >> 20, " MiB"), bytes);
+      });
+      added = import.add(kj::mv(ref), sink).wait(io.waitScope);
+    }
+    auto& cid = KJ_ASSERT_NONNULL(added).root;
+    if (options.pin) store.setPinned(cid, true);
+    KJ_IF_MAYBE(name, options.name) store.setName(cid, *name);
+    auto image = get(cid.toText());
+    image.inUse = false;  // but by this process
+    return show(showImage(image, options.json));
+  }
+
+  // All or none: those that there are not are found first.
+  kj::Array<StoredImage> getAll() {
+    return KJ_MAP(name, options.images) { return get(name); };
+  }
+
+  int rm() {
+    auto images = getAll();
+    for (auto& image: images) store.remove(image.cid);
+    return showAll(images);
+  }
+
+  int pin(bool on) {
+    auto images = getAll();
+    if (options.name != nullptr && images.size() != 1) {
+      kj::throwFatalException(badInput("--name is for one image"));
+    }
+    for (auto& image: images) {
+      store.setPinned(image.cid, on);
+      KJ_IF_MAYBE(name, options.name) store.setName(image.cid, *name);
+    }
+    return showAll(KJ_MAP(image, images) { return get(image.cid.toText()); });
+  }
+
+  int gc() {
+    auto collected = store.collect(options.toBytes);
+    return show(showCollected(collected, store.getBytes(), options.json));
+  }
+
+  int verify() {
+    StoreCheck check;
+    {
+      Progress progress;
+      check = store.verify([&](uint64_t done, uint64_t all) {
+        progress.show(kj::str(done, " of ", all, " blocks"), done << 20);
+      });
+    }
+    show(showCheck(check, options.json));
+    return check.damaged.empty() && check.incomplete.empty() ? 0 : EXIT_DAMAGED;
+  }
+
+  int exportCar() {
+    auto image = get(options.images[0]);
+    auto kept = store.keep(image.cid);
+    if (!kept->isWhole()) {
+      kj::throwFatalException(badInput(kj::str(options.images[0], ": only a part of this image is "
+          "in the store; `ww image add` brings the rest")));
+    }
+    auto io = kj::setupAsyncIo();
+    BlockFetcher fetcher(*kept, nullptr, logger);
+    CarWritten written;
+    writeWholeFile(kj::str(options.file), [&](kj::AsyncOutputStream& out) {
+      return writeCar(fetcher, image.cid, TreeLimits(), out).then([&](CarWritten result) {
+        written = result;
+      });
+    }).wait(io.waitScope);
+    if (!options.json) return show(showImage(image, false));
+    return show(kj::str(JsonObject().add("cid", image.cid.toText()).add("file", options.file)
+                            .add("blocks", written.blocks).add("bytes", written.bytes).toText(),
+                        '\n'));
+  }
+};
+
+int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause) {
+  logger.log(LogLevel::ERROR, event, {{"cause", kj::str(cause)}});
+  return code;
+}
+
+}  // namespace
+
+int image(const ImageOptions& options) {
+  StderrLogger logger(KJ_ASSERT_NONNULL(findLogLevel(options.logLevel)),
+                      options.logFormat == "json" ? LogFormat::JSON : LogFormat::TEXT);
+  KjLogs kjLogs(logger);
+  int code = EXIT_NODE_FAILED;
+  KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
+    try {
+      code = ImageCommand(options, logger).run();
+    } catch (const ImageCommand::NoSuchImage& none) {
+      code = complain(logger, EXIT_NO_IMAGE, "there is no such image", none.why);
+    }
+  })) {
+    bool isNone = isNoImage(*exception);
+    return complain(logger, isNone ? EXIT_NO_IMAGE : EXIT_NODE_FAILED,
+                    isNone ? "there is no such image"_kj : "it could not be done"_kj,
+                    exception->getDescription());
+  }
+  return code;
+}
+
+}  // namespace ww

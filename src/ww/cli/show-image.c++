@@ -1,0 +1,83 @@
+#include <ww/cli/show-image.h>
+
+#include <time.h>
+#include <ww/cli/table.h>
+
+namespace ww {
+namespace {
+
+kj::String toJson(const StoredImage& image) {
+  JsonObject json;
+  json.add("cid", image.cid.toText());
+  KJ_IF_MAYBE(name, image.name) json.add("name", *name);
+  else json.addRaw("name", "null");
+  json.add("bytes", image.bytes).add("blocks", image.blocks).add("pinned", image.pinned)
+      .add("whole", image.whole).add("inUse", image.inUse).add("added", image.added)
+      .add("used", image.used);
+  return json.toText();
+}
+
+kj::String timeText(uint64_t seconds) {
+  auto time = time_t(seconds);
+  struct tm parts;
+  gmtime_r(&time, &parts);
+  char text[sizeof("YYYY-MM-DDTHH:MM:SSZ") + 16];
+  strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return kj::str(text);
+}
+
+kj::String stateOf(const StoredImage& image) {
+  kj::Vector<kj::StringPtr> words;
+  if (image.pinned) words.add("pinned");
+  if (image.inUse) words.add("in use");
+  if (!image.whole) words.add("in part");
+  return words.empty() ? kj::str("-") : kj::strArray(words, ", ");
+}
+
+kj::Array<kj::String> textsOf(kj::ArrayPtr<const Cid> cids) {
+  return KJ_MAP(cid, cids) { return cid.toText(); };
+}
+
+}  // namespace
+
+kj::String showImages(kj::ArrayPtr<const StoredImage> images, bool json) {
+  if (json) return kj::str(jsonArray(KJ_MAP(image, images) { return toJson(image); }), '\n');
+  Table table{"NAME", "BYTES", "BLOCKS", "STATE", "USED", "CID"};
+  for (auto& image: images) {
+    auto name = image.name.map([](const kj::String& name) { return kj::str(name); });
+    table.row(kj::arr(kj::mv(name).orDefault([]() { return kj::str("-"); }), kj::str(image.bytes),
+                      kj::str(image.blocks), stateOf(image), timeText(image.used),
+                      image.cid.toText()));
+  }
+  return table.toText();
+}
+
+kj::String showImage(const StoredImage& image, bool json) {
+  return json ? kj::str(toJson(image), '\n') : kj::str(image.cid.toText(), '\n');
+}
+
+kj::String showCollected(const Collected& collected, uint64_t left, bool json) {
+  if (json) {
+    return kj::str(JsonObject().add("images", collected.images).add("blocks", collected.blocks)
+                       .add("bytes", collected.bytes).add("left", left).toText(), '\n');
+  }
+  return kj::str("removed ", collected.images, " images, ", collected.blocks, " blocks of ",
+                 collected.bytes, " bytes; ", left, " bytes are left\n");
+}
+
+kj::String showCheck(const StoreCheck& check, bool json) {
+  auto damaged = textsOf(check.damaged), incomplete = textsOf(check.incomplete);
+  if (json) {
+    return kj::str(JsonObject().add("blocks", check.blocks).add("bytes", check.bytes)
+                       .add("damaged", damaged).add("incomplete", incomplete).toText(), '\n');
+  }
+  auto text = kj::str(check.blocks, " blocks of ", check.bytes, " bytes: ",
+                      damaged.size() == 0 ? kj::str("all are what their content ids say")
+                                          : kj::str(damaged.size(), " were damaged, and are gone"),
+                      '\n');
+  for (auto& cid: damaged) text = kj::str(text, "damaged block  ", cid, '\n');
+  for (auto& cid: incomplete) text = kj::str(text, "image in part  ", cid, '\n');
+  return text;
+}
+
+}  // namespace ww

@@ -1,0 +1,143 @@
+#include <ww/node/image-import.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <kj/debug.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <ww/base/error.h>
+#include <ww/image/car-reader.h>
+#include <ww/image/importer.h>
+#include <ww/node/host-layer.h>
+
+namespace ww {
+namespace {
+
+[[noreturn]] void failErrno(kj::StringPtr path, kj::StringPtr what) {
+  kj::throwFatalException(badInput(kj::str(path, ": ", what, " (", strerror(errno), ")")));
+}
+
+// Files are never waited for by an event loop: they are read and written at once.
+class FileInput final: public kj::AsyncInputStream {
+ public:
+  FileInput(kj::AutoCloseFd fd, kj::String path) : file(kj::mv(fd)), path(kj::mv(path)) {}
+
+  kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override {
+    size_t done = 0;
+    while (done < minBytes) {
+      auto count = ::read(file, static_cast<kj::byte*>(buffer) + done, maxBytes - done);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) failErrno(path, "cannot be read");
+      if (count == 0) break;
+      done += size_t(count);
+    }
+    return done;
+  }
+
+ private:
+  const kj::AutoCloseFd file;
+  const kj::String path;
+};
+
+class FileOutput final: public kj::AsyncOutputStream {
+ public:
+  FileOutput(int file, kj::StringPtr path) : file(file), path(path) {}
+
+  kj::Promise<void> write(const void* buffer, size_t size) override {
+    auto bytes = static_cast<const kj::byte*>(buffer);
+    while (size > 0) {
+      auto count = ::write(file, bytes, size);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) failErrno(path, "cannot be written");
+      bytes += count;
+      size -= size_t(count);
+    }
+    return kj::READY_NOW;
+  }
+  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
+    for (auto piece: pieces) co_await write(piece.begin(), piece.size());
+  }
+  kj::Promise<void> whenWriteDisconnected() override { return kj::NEVER_DONE; }
+
+ private:
+  const int file;
+  const kj::StringPtr path;
+};
+
+}  // namespace
+
+kj::Own<kj::AsyncInputStream> openFileToRead(kj::StringPtr path) {
+  // Without blocking: a FIFO must not keep anybody waiting for its writer.
+  int raw = open(path.cStr(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (raw < 0) failErrno(path, "cannot be read");
+  kj::AutoCloseFd file(raw);
+  struct stat info;
+  if (fstat(file, &info) < 0 || !S_ISREG(info.st_mode)) {
+    kj::throwFatalException(badInput(kj::str(path, ": not a plain file")));
+  }
+  return kj::heap<FileInput>(kj::mv(file), kj::str(path));
+}
+
+kj::Promise<void> writeWholeFile(
+    kj::String path, kj::Function<kj::Promise<void>(kj::AsyncOutputStream&)> write) {
+  auto part = kj::str(path, ".part-", getpid());
+  int raw = open(part.cStr(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (raw < 0) failErrno(path, "cannot be made");
+  kj::AutoCloseFd file(raw);
+  bool isDone = false;
+  KJ_DEFER(if (!isDone) unlink(part.cStr()));
+  FileOutput out(file, path);
+  co_await write(out);
+  if (fsync(file) < 0 && errno != EINVAL) failErrno(path, "cannot be written");
+  if (rename(part.cStr(), path.cStr()) < 0) failErrno(path, "cannot be made");
+  isDone = true;
+}
+
+kj::Promise<ImageImport::Added> ImageImport::add(ImageRef ref, TreeSink& sink) {
+  KJ_SWITCH_ONEOF(ref) {
+    KJ_CASE_ONEOF(car, CarRef) { co_return co_await addCar(car.file, sink); }
+    KJ_CASE_ONEOF(path, PathRef) { co_return co_await addPath(path.path, sink); }
+    KJ_CASE_ONEOF_DEFAULT {}
+  }
+  co_return co_await walk(co_await resolve(kj::mv(ref)), sink);
+}
+
+kj::Promise<Cid> ImageImport::resolve(ImageRef ref) {
+  if (ref.is<IpnsRef>()) {
+    ref = co_await resolveRef(kj::mv(ref.get<IpnsRef>()), sources.getNames(), clock, logger);
+  }
+  auto& ipfs = KJ_ASSERT_NONNULL(ref.tryGet<IpfsRef>(), "what is on the host is added");
+  if (ipfs.path.size() == 0) co_return kj::mv(ipfs.root);
+  BlockFetcher fetcher(store, sources.getBlocks(), logger);
+  co_return co_await resolvePath(fetcher, ipfs.root, ipfs.path);
+}
+
+kj::Promise<ImageImport::Added> ImageImport::addCar(kj::StringPtr file, TreeSink& sink) {
+  auto in = openFileToRead(file);
+  auto draft = store.begin();
+  auto summary = co_await readCar(*in, file, CarLimits(), *draft);
+  if (summary.roots.size() == 0) {
+    kj::throwFatalException(badInput(kj::str(file, ": this file names no root: which of its blocks "
+                                             "is the image is not known")));
+  }
+  co_return co_await walk(summary.roots[0].clone(), sink);
+}
+
+kj::Promise<ImageImport::Added> ImageImport::addPath(kj::StringPtr path, TreeSink& sink) {
+  auto draft = store.begin();
+  Importer importer(*draft);
+  readHostLayer(path, TreeLimits(), importer);
+  co_return co_await walk(importer.finish(), sink);
+}
+
+kj::Promise<ImageImport::Added> ImageImport::walk(Cid root, TreeSink& sink) {
+  auto kept = store.keep(root);
+  BlockFetcher fetcher(*kept, sources.getBlocks(), logger);
+  co_await readTree(fetcher, root, TreeLimits(), sink);
+  if (!kept->isWhole()) kept->finish();
+  co_return Added{kj::mv(root), kj::mv(kept)};
+}
+
+}  // namespace ww

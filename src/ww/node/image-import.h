@@ -1,0 +1,87 @@
+#pragma once
+// How an image gets into the store: from a folder, a .wasm file or a .car file on this machine, or
+// under a content id from whoever has it. Whatever it comes from, it is walked as a whole, and so
+// checked, before the store takes it for whole.
+
+#include <ww/image/car-writer.h>
+#include <ww/image/image-ref.h>
+#include <ww/image/tree.h>
+#include <ww/node/image-sources.h>
+#include <ww/node/image-store.h>
+
+namespace ww {
+
+// Passed over: of who only wants a tree to be there.
+class NullSink final: public TreeSink {
+ public:
+  void directory(kj::StringPtr) override {}
+  void beginFile(kj::StringPtr, bool) override {}
+  void piece(kj::ArrayPtr<const kj::byte>) override {}
+  void endFile() override {}
+};
+
+// Tells of what passes it on the way to another, as for a person who waits.
+class WatchedSink final: public TreeSink {
+ public:
+  using Watcher = kj::Function<void(uint64_t files, uint64_t bytes)>;
+  WatchedSink(TreeSink& inner, Watcher watcher) : inner(inner), watcher(kj::mv(watcher)) {}
+
+  void directory(kj::StringPtr path) override { inner.directory(path); }
+  void beginFile(kj::StringPtr path, bool executable) override {
+    inner.beginFile(path, executable);
+  }
+  void piece(kj::ArrayPtr<const kj::byte> piece) override {
+    inner.piece(piece);
+    bytes += piece.size();
+    watcher(files, bytes);
+  }
+  void endFile() override {
+    inner.endFile();
+    watcher(++files, bytes);
+  }
+
+ private:
+  TreeSink& inner;
+  Watcher watcher;
+  uint64_t files = 0, bytes = 0;
+};
+
+class ImageImport final {
+ public:
+  // All outlive it, and it the promises.
+  ImageImport(ImageStore& store, ImageSources& sources, const kj::Clock& clock, Logger& logger)
+      : store(store), sources(sources), clock(clock), logger(logger) {}
+
+  // An image that is in the store as a whole, and is kept there while this is held.
+  struct Added {
+    Cid root;
+    kj::Own<ImageStore::Kept> kept;
+  };
+
+  // Brings it there, as far as it is not, and hands all of it to `sink`. isNoImage() holds for why
+  // it rejects where a path of the host is to blame.
+  kj::Promise<Added> add(ImageRef ref, TreeSink& sink);
+
+  // The directory that a reference to content leads to.
+  kj::Promise<Cid> resolve(ImageRef ref);
+
+ private:
+  kj::Promise<Added> addCar(kj::StringPtr file, TreeSink& sink);
+  kj::Promise<Added> addPath(kj::StringPtr path, TreeSink& sink);
+  kj::Promise<Added> walk(Cid root, TreeSink& sink);
+
+  ImageStore& store;
+  ImageSources& sources;
+  const kj::Clock& clock;
+  Logger& logger;
+};
+
+// What is in a file, as a stream. Blocks for the disk. Throws, naming it, where it cannot be read.
+kj::Own<kj::AsyncInputStream> openFileToRead(kj::StringPtr path);
+
+// Makes a file, or takes the place of one, whole: `write` is given the stream, and when it resolves
+// what it wrote is on the disk under that name. Rejects, naming the file, where it cannot be.
+kj::Promise<void> writeWholeFile(
+    kj::String path, kj::Function<kj::Promise<void>(kj::AsyncOutputStream&)> write);
+
+}  // namespace ww
