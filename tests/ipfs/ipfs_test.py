@@ -18,6 +18,7 @@ WW = os.environ["WW"]
 IMAGES = os.environ["WW_IMAGES"]
 GO = os.environ["WW_GO_IPFS"].split()
 JS = os.environ["WW_JS_IPFS"].split()
+SHELL = os.path.join(IMAGES, "shell")
 LIMIT_S = 120  # after which a process is ended, and what waits for it fails
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
 
@@ -66,7 +67,8 @@ class Server:
                 asked.append(f"{self.command} {self.path}")
                 status, headers, body = answer(self.path)
                 self.send_response(status)
-                for name, value in {"Content-Length": len(body), **headers}.items():
+                for name, value in {"Connection": "close", "Content-Length": len(body),
+                                    **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
@@ -349,7 +351,7 @@ class RunTest(IpfsCase):
         root, car = self.make_car()
         blocks = self.blocks(car)
         self.ww("image", "add", car)
-        node, address = self.begin()
+        node, address = self.begin(SHELL)
         self.assertEqual(node.stdout.read(4), b"ww> ")
         self.image("ls")  # while it runs
         for make in (GO, JS):
@@ -376,7 +378,7 @@ class RunTest(IpfsCase):
     def test_an_image_goes_from_node_to_node(self):
         root, car = self.make_car()
         self.ww("image", "add", car)
-        giver, address = self.begin()
+        giver, address = self.begin(SHELL)
         self.assertEqual(giver.stdout.read(4), b"ww> ")
         taker, _ = self.begin("--bootstrap", address, f"/ipfs/{root}", data="other")
         self.assertEqual(taker.stdout.read(4), b"ww> ")
