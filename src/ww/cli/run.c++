@@ -276,16 +276,17 @@ class Run {
     metricsServer.setWaiting("the image is being fetched");
     co_await meetBootstrap(options.network, *swarm);
     kj::String problem;
-    auto merged = co_await KJ_ASSERT_NONNULL(images).merge(options.layers).catch_(
-        [&](kj::Exception&& e) -> kj::Own<MergedTree> {
+    auto merged = co_await KJ_ASSERT_NONNULL(images).merge(options.layers).then(
+        [](kj::Own<MergedTree> tree) -> kj::Maybe<kj::Own<MergedTree>> { return kj::mv(tree); },
+        [&](kj::Exception&& e) -> kj::Maybe<kj::Own<MergedTree>> {
       problem = kj::str(e.getDescription());
-      return kj::Own<MergedTree>();
+      return nullptr;
     });
-    if (merged.get() == nullptr) {
+    if (merged == nullptr) {
       co_return complain(logger, EXIT_NO_IMAGE, "the image cannot be had", problem);
     }
     metricsServer.setWaiting("pid0 does not run yet");
-    co_return co_await runCell(Image(options, data, kj::mv(merged)));
+    co_return co_await runCell(Image(options, data, kj::mv(KJ_ASSERT_NONNULL(merged))));
   }
 
   kj::Promise<int> runCell(Image image) {
