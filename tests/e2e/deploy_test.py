@@ -38,6 +38,12 @@ class DeployCase(StemCase):
         return ww("stem", "set-head", stem or self.stem, cid, "--key", key or self.key,
                   "--rpc-url", url or self.chain.http_url, *flags)
 
+    def push(self, *flags, image=os.path.join(IMAGES, "hello")):
+        return ww("push", image, "--to", self.kubo.url, "--data-dir", self.data, *flags)
+
+    def to_stem(self):
+        return ("--stem", self.stem, "--key", self.key, "--rpc-url", self.chain.http_url)
+
     def refused(self, done, *words):
         said = done.stderr.decode()
         self.assertEqual((done.returncode, done.stdout), (125, b""), said)
@@ -123,6 +129,214 @@ class SetHeadTest(DeployCase):
             self.assertIn(why, done.stderr.decode())
         done = ww("stem", "set-head", self.stem, cid)
         self.assertIn("--key is required", done.stderr.decode())
+
+
+class PushTest(DeployCase):
+    def test_an_image_is_pushed_and_then_is_the_head(self):
+        done = self.push()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        cid = done.stdout.decode().strip()
+        self.assertEqual(self.kubo.roots, [cid])
+        self.assertIn(cid, self.kubo.blocks)
+        self.assertEqual(self.chain.head(self.stem)[0], 0)
+
+        node = self.follow()
+        node.shows(0)
+        said = json.loads(self.push("-o", "json", *self.to_stem()).stdout)
+        self.assertEqual((said["cid"], said["to"], said["epoch"]), (cid, self.kubo.url, 1))
+        seq, head = self.chain.head(self.stem)
+        self.assertEqual((seq, cid_text(head)), (1, cid))
+        self.finish()
+        node.shows(1)
+
+    def test_a_car_file_is_checked_and_pushed(self):
+        cid = self.push().stdout.decode().strip()
+        car = self.path("hello.car")
+        done = ww("image", "export", cid, car, "--data-dir", self.data)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.kubo.roots.clear()
+        self.assertEqual(self.push(image=car).stdout.decode().strip(), cid)
+        self.assertEqual(self.kubo.roots, [cid])
+        with open(car, "rb") as file:
+            content = bytearray(file.read())
+        content[-1] ^= 1
+        with open(car, "wb") as file:
+            file.write(content)
+        self.refused(self.push(image=car), "hello.car")
+        self.assertEqual(self.kubo.roots, [cid], "nothing was sent")
+
+    def test_what_a_node_does_instead_is_told_and_the_head_stays(self):
+        head = self.chain.head(self.stem)
+
+        def fails(*words, flags=()):
+            self.refused(self.push(*flags, *self.to_stem()), self.kubo.url, *words)
+            self.assertEqual(self.chain.head(self.stem), head)
+
+        self.kubo.refusal = (500, b'{"Message":"disk full","Code":0,"Type":"error"}')
+        fails("HTTP 500: disk full")
+        self.kubo.refusal = (403, b"403 - Forbidden")
+        fails("HTTP 403: `403 - Forbidden`")
+        self.kubo.refusal = (200, b"<html>a gateway</html>")
+        fails("the import failed")
+        self.kubo.refusal, self.kubo.says = None, "bafkqaaa"
+        fails("it says that it imported bafkqaaa, and the image is ")
+        self.kubo.says, self.kubo.stalls = None, True
+        fails("neither took nor said anything", flags=("--timeout", "100ms"))
+        self.kubo.close()
+        fails("it cannot be reached")
+
+    def test_a_key_that_cannot_be_read_is_told_before_anything_is_pushed(self):
+        done = self.push("--stem", self.stem, "--key", self.path("none"), "--rpc-url",
+                         self.chain.http_url)
+        self.refused(done, "none: cannot read this key")
+        self.assertEqual(self.kubo.requests, [])
+
+    def test_what_is_no_image(self):
+        self.refused(self.push(image=self.path("none")), "none")
+        os.mkdir(self.path("empty"))
+        self.refused(self.push(image=self.path("empty")), "main.wasm")
+
+    def test_words_that_do_not_go_together(self):
+        for flags, why in ((("--stem", self.stem), "--stem takes the key"),
+                           (("--stem", self.stem, "--key", self.key), "--stem takes a provider"),
+                           (("--key", self.key), "--key is for --stem"),
+                           (("--to", "ftp://node"), "is no address of a Kubo node's RPC")):
+            done = ww("push", os.path.join(IMAGES, "hello"), *flags)
+            self.assertEqual((done.returncode, done.stdout), (125, b""))
+            self.assertIn(why, done.stderr.decode())
+        self.assertEqual(self.kubo.requests, [])
+
+
+class CircleTest(DeployCase):
+    """From a folder to nodes that follow the contract, and boot what its head names."""
+
+    def setUp(self):
+        super().setUp()
+        self.project = self.path("circle")
+        self.assertEqual(ww("init", self.project).returncode, 0)
+
+    def build(self, saying="hello"):
+        """The image's folder, whose pid0 has this echoed."""
+        source = os.path.join(self.project, "src/main.c++")
+        with open(source, encoding="utf-8") as file:
+            text = file.read()
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(re.sub(r'setMessage\("[^"]*"\)', f'setMessage("{saying}")', text))
+        done = subprocess.run([WW, "build", self.project], capture_output=True, timeout=600)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.decode().strip()
+
+    def deploy(self, saying):
+        """The block that has the head, and the content id."""
+        done = self.push("-o", "json", *self.to_stem(), image=self.build(saying))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        said = json.loads(done.stdout)
+        return said["block"], said["cid"]
+
+    def node(self, name, *flags, urls=(), words=("serve",)):
+        return self.follow("--gateway", self.kubo.url, *METRICS, *flags, urls=urls, image="",
+                           words=words, data=self.path(name))
+
+    def boots(self, node, epoch, saying):
+        node.out.until(f"^circle: epoch {epoch}: Echo: {saying}$")
+        self.assertEqual(until(lambda: node.get("/readyz"), lambda got: got[0] == 200)[1],
+                         "ready\n")
+        self.assertEqual(node.ww("exec", stdin=b"exit 5\n").returncode, 5)
+
+    def waits(self, node, *reasons):
+        """That nothing runs, and that all who ask are told why."""
+        for reason in reasons:
+            until(lambda: node.get("/readyz"), lambda got, reason=reason: (
+                got[0] == 503 and reason in got[1]))
+            done = node.ww("exec", stdin=b"")
+            self.assertEqual(done.returncode, 125)
+            self.assertIn("epochPending: ", done.stderr.decode())
+            self.assertIn(reason, done.stderr.decode())
+
+    def test_both_nodes_boot_each_image_that_is_deployed(self):
+        nodes = [self.node("one"), self.node("two", urls=(self.chain.ws_url,))]
+        for node in nodes:
+            self.waits(node, "the image of epoch 0 cannot be had", "is no content id")
+        self.deploy("first")
+        self.finish()
+        for node in nodes:
+            self.boots(node, 1, "first")
+        block, _ = self.deploy("second")
+        for node in nodes:
+            node.sees(block)
+            self.assertEqual(node.epoch()["seq"], 1)
+        self.finish()
+        for node in nodes:
+            self.boots(node, 2, "second")
+            self.assertEqual(node.metric("ww_cells"), 1, "the old pid0 is gone")
+
+        # Where the image cannot be had authority ends all the same.
+        self.kubo.hides = True
+        client = self.talk_to("--data-dir", nodes[0].data)
+        self.deploy("third")
+        self.finish()
+        self.assertEqual(client.wait(60), 125)
+        self.assertIn(b"staleEpoch: issued 2, current 3", client.stderr.read())
+        for node in nodes:
+            self.waits(node, "the image of epoch 3 cannot be had", self.kubo.url)
+            until(lambda node=node: node.metric("ww_cells"), lambda cells: cells == 0)
+        self.kubo.hides = False
+        for node in nodes:
+            self.boots(node, 3, "third")
+
+        # One that starts anew has it, and asks nobody.
+        nodes[0].kill()
+        self.kubo.requests.clear()
+        self.kubo.hides = True
+        self.boots(self.node("one"), 3, "third")
+        self.assertEqual(self.kubo.requests, [])
+
+    def test_an_image_is_there_before_its_head_is_final(self):
+        node = self.node("node", urls=(self.chain.ws_url,))
+        self.deploy("first")
+        self.finish()
+        self.boots(node, 1, "first")
+        self.kubo.requests.clear()
+        _, cid = self.deploy("second")
+        until(lambda: self.kubo.requests, lambda asked: any(cid in path for path in asked))
+        self.assertEqual(node.epoch()["seq"], 1)
+        node.log.until("an image is here ahead of its epoch")
+        self.kubo.hides = True
+        self.finish()
+        self.boots(node, 2, "second")
+
+    def test_an_image_that_does_not_run_is_told_of_and_the_next_one_runs(self):
+        node = self.node("node")
+        folder = self.path("bad")
+        os.mkdir(folder)
+        with open(os.path.join(folder, "main.wasm"), "wb") as file:
+            file.write(b"no component")
+        self.assertEqual(self.push(*self.to_stem(), image=folder).returncode, 0)
+        self.finish()
+        self.waits_for_good(node)
+        self.deploy("good")
+        self.finish()
+        self.boots(node, 2, "good")
+
+    def waits_for_good(self, node):
+        until(lambda: node.get("/readyz"), lambda got: (
+            got[0] == 503 and "the image of epoch 1 cannot be run: not a component" in got[1]))
+        self.assertIsNone(node.process.poll())
+
+    def test_a_pid0_that_ends_by_itself_ends_the_node(self):
+        node = self.node("node", words=())
+        self.deploy("once")
+        self.finish()
+        node.out.until("^circle: epoch 1: Echo: once$")
+        self.assertEqual(node.wait(), 0)
+
+    def test_with_an_image_of_its_own_a_node_stays_with_it(self):
+        node = self.follow("--gateway", self.kubo.url)
+        node.shows(0)
+        self.deploy("other")
+        self.finish()
+        node.shows(1)
+        self.assertFalse([path for path in self.kubo.requests if path.startswith("/ipfs/")])
 
 
 if __name__ == "__main__":

@@ -45,6 +45,32 @@ KJ_TEST("a project: where, and in which language") {
   KJ_EXPECT(KJ_ASSERT_NONNULL(path.get<SdkPathOptions>().sdk) == "elsewhere");
 }
 
+KJ_TEST("push: where to, and the head with it") {
+  auto alone = parse({"push", "image"});
+  auto& push = alone.get<PushOptions>();
+  KJ_EXPECT(push.image == "image" && !push.json);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(push.to) == "http://127.0.0.1:5001");
+  KJ_EXPECT(push.head == nullptr && push.patience == 60 * kj::SECONDS);
+
+  auto both = parse({"push", "app.car", "--to", "/ip4/192.0.2.1/tcp/5001", "--timeout", "5s",
+                     "--stem", STEM, "--key", "key", "--rpc-url", URL, "--chain-id", "5",
+                     "--max-fee", "7", "--wait", "2m", "-o", "json"});
+  auto& deploy = both.get<PushOptions>();
+  KJ_EXPECT(KJ_ASSERT_NONNULL(deploy.to) == "http://192.0.2.1:5001" && deploy.json);
+  KJ_EXPECT(deploy.patience == 5 * kj::SECONDS);
+  auto& head = KJ_ASSERT_NONNULL(deploy.head);
+  KJ_EXPECT(head.key == "key" && head.provider == URL);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(head.writer.chainId) == 5);
+  KJ_EXPECT(head.writer.maxFee == 7 * WEI_A_GWEI && head.writer.patience == 2 * kj::MINUTES);
+
+  setenv("IPFS_API", "/ip4/192.0.2.2/tcp/5001", 1);
+  KJ_DEFER(unsetenv("IPFS_API"));
+  auto named = parse({"push", "image"});
+  KJ_EXPECT(KJ_ASSERT_NONNULL(named.get<PushOptions>().to) == "http://192.0.2.2:5001");
+  auto offered = parse({"push", "image", "--to", "swarm"});
+  KJ_EXPECT(offered.get<PushOptions>().to == nullptr);
+}
+
 KJ_TEST("stem set-head: all of it is needed") {
   auto parsed = parse({"stem", "set-head", STEM, CID, "--key", "key", "--rpc-url", URL});
   auto& set = parsed.get<SetHeadOptions>();
@@ -54,6 +80,15 @@ KJ_TEST("stem set-head: all of it is needed") {
 
 KJ_TEST("words that are wrong end it, and are named") {
   struct { Words words; kj::StringPtr named; } cases[] = {
+      {{"push"}, "IMAGE is required"},
+      {{"push", "image", "--stem", STEM}, "--stem takes the key"},
+      {{"push", "image", "--stem", STEM, "--key", "k"}, "--stem takes a provider"},
+      {{"push", "image", "--key", "k"}, "--key is for --stem"},
+      {{"push", "image", "--to", "node"}, "`node` is no address of a Kubo node's RPC"},
+      {{"push", "image", "--timeout", "soon"}, "soon is no duration"},
+      {{"push", "image", "--max-fee", "0"}, "--max-fee"},
+      {{"push", "image", "--stem", "0x5fbDB2315678afecb367f032d93F642f64180aa3"},
+       "it is written 0x5FbDB2315678afecb367f032d93F642f64180aa3"},
       {{"stem"}, "subcommand"},
       {{"stem", "set-head", STEM}, "CID is required"},
       {{"stem", "set-head", STEM, "bafy", "--key", "k", "--rpc-url", URL}, "bafy"},
@@ -71,7 +106,7 @@ KJ_TEST("words that are wrong end it, and are named") {
 
 KJ_TEST("each command's help has an example") {
   for (Words words: {Words{"init", "-h"}, Words{"build", "-h"}, Words{"sdk-path", "-h"},
-                     Words{"stem", "-h"}, Words{"stem", "set-head", "-h"}}) {
+                     Words{"push", "-h"}, Words{"stem", "-h"}, Words{"stem", "set-head", "-h"}}) {
     auto ending = end(words);
     KJ_EXPECT(ending.exitCode == 0 && ending.toStderr == "");
     KJ_EXPECT(has(ending.toStdout, "Example"), ending.toStdout);

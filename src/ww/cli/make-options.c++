@@ -8,6 +8,7 @@
 #include <ww/cli/run.h>
 #include <ww/cli/stderr-logger.h>
 #include <ww/cli/stem-options.h>
+#include <ww/node/kubo-import.h>
 
 namespace ww {
 namespace {
@@ -27,6 +28,20 @@ constexpr const char* BUILD_EXAMPLES =
     "  ww run $(ww build hello)\n";
 
 constexpr const char* SDK_EXAMPLES = "Example:\n  ww sdk-path\n";
+
+constexpr const char* PUSH_EXAMPLES =
+    "The node keeps and pins it. With --stem it then is the head of that contract, which is how\n"
+    "an image is deployed: nodes that follow it without an IMAGE of their own fetch it, and boot\n"
+    "it as the next epoch, once the head is final.\n"
+    "\n"
+    "Prints the content id.\n"
+    "\n"
+    "Examples:\n"
+    "  ww push image\n"
+    "  ww push --to http://127.0.0.1:5001 app.car\n"
+    "  ww push --to swarm image\n"
+    "  ww push image --stem 0x5FbDB2315678afecb367f032d93F642f64180aa3 \\\n"
+    "    --key deployer.key --rpc-url https://HOST/KEY\n";
 
 constexpr const char* SET_HEAD_EXAMPLES =
     "Sends one transaction, signed with the owner's key, and waits until a block has it. Prints\n"
@@ -56,6 +71,13 @@ std::string problemOf(Take take) {
 
 std::string checkProvider(const std::string& word) {
   return problemOf([&]() { requireProviderUrl(word.c_str()); });
+}
+
+constexpr const char* SWARM = "swarm";
+
+std::string checkKubo(const std::string& word) {
+  if (word == SWARM) return "";
+  return problemOf([&]() { readKuboUrl(word.c_str()); });
 }
 
 void addOutput(CLI::App& command, std::string& output) {
@@ -90,15 +112,17 @@ struct MakeCommands::Raw {
   CLI::App* init;
   CLI::App* build;
   CLI::App* sdkPath;
+  CLI::App* push;
   CLI::App* setHead;
   Local initWords, buildWords, sdkWords;
-  std::string cid;
-  std::string setHeadOutput = "text";
-  RawHead setHeadHead;
+  std::string image, to = "http://127.0.0.1:5001", wait = "1m", cid;
+  std::string pushOutput = "text", setHeadOutput = "text";
+  RawHead pushHead, setHeadHead;
 };
 
 MakeCommands::MakeCommands(CLI::App& app): raw(std::make_unique<Raw>()) {
   addLocal(app);
+  addPush(app);
   addSetHead(app);
 }
 
@@ -145,6 +169,24 @@ void MakeCommands::addHeadOptions(CLI::App& command, RawHead& raw, bool isNeeded
   provider->required();
 }
 
+void MakeCommands::addPush(CLI::App& app) {
+  auto& push = *app.add_subcommand("push", "Hand an image to a node that keeps it; deploy it");
+  raw->push = &push;
+  push.add_option("IMAGE", raw->image, "A folder, as `ww build` makes it, or a .car file")
+      ->required();
+  push.add_option("--to", raw->to,
+                  "The RPC of a Kubo-compatible node; or `swarm`: it is kept and pinned here, and\n"
+                  "the node of this data folder offers it to its peers")
+      ->type_name("URL")->envname("IPFS_API")->capture_default_str()->check(checkKubo);
+  push.add_option("--timeout", raw->wait, "So long the node may take nothing and say nothing")
+      ->type_name("DURATION")->capture_default_str()->check(checkWait);
+  push.add_option("--stem", raw->pushHead.contract, "Then set the head of this contract to it")
+      ->type_name("ADDRESS")->check(checkAddress)->group("The head of a contract");
+  addHeadOptions(push, raw->pushHead, false);
+  addOutput(push, raw->pushOutput);
+  push.footer(PUSH_EXAMPLES);
+}
+
 void MakeCommands::addSetHead(CLI::App& app) {
   auto& stem = *app.add_subcommand("stem", "The contract whose head nodes follow");
   stem.require_subcommand(1);
@@ -189,6 +231,26 @@ kj::Maybe<MakeOptions> MakeCommands::findParsed() const {
     return MakeOptions(SetHeadOptions{makeHead(raw->setHeadHead), text(raw->cid),
                                       raw->setHeadOutput == "json"});
   }
+  if (!raw->push->parsed()) return nullptr;
+  PushOptions push;
+  push.image = text(raw->image);
+  if (raw->to != SWARM) push.to = readKuboUrl(raw->to.c_str());
+  push.patience = KJ_ASSERT_NONNULL(parseDuration(raw->wait.c_str()));
+  push.json = raw->pushOutput == "json";
+  if (!raw->pushHead.contract.empty()) push.head = makeHead(raw->pushHead);
+  return MakeOptions(kj::mv(push));
+}
+
+kj::Maybe<kj::String> MakeCommands::findMistake() const {
+  auto& head = raw->pushHead;
+  if (!raw->push->parsed()) return nullptr;
+  if (head.contract.empty()) {
+    if (!head.key.empty()) return kj::str("--key is for --stem, which is not given");
+  } else if (head.key.empty()) {
+    return kj::str("--stem takes the key of the contract's owner: --key FILE");
+  } else if (head.provider.empty()) {
+    return kj::str("--stem takes a provider of its chain: --rpc-url URL");
+  }
   return nullptr;
 }
 
@@ -200,6 +262,7 @@ int make(const MakeOptions& options) {
       KJ_CASE_ONEOF(init, InitOptions) { initProject(init, logger); }
       KJ_CASE_ONEOF(build, BuildOptions) { buildImage(build); }
       KJ_CASE_ONEOF(sdk, SdkPathOptions) { printSdkPath(sdk); }
+      KJ_CASE_ONEOF(push, PushOptions) { ww::push(push, logger); }
       KJ_CASE_ONEOF(head, SetHeadOptions) { setHead(head, logger); }
     }
   })) {

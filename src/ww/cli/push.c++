@@ -1,10 +1,17 @@
 #include <ww/cli/push.h>
 
 #include <kj/async-io.h>
+#include <kj/compat/http.h>
+#include <kj/compat/tls.h>
+#include <kj/debug.h>
 #include <kj/encoding.h>
 #include <ww/base/error.h>
+#include <ww/base/random.h>
+#include <ww/cli/data-dir.h>
 #include <ww/cli/table.h>
 #include <ww/cli/target.h>
+#include <ww/node/image-import.h>
+#include <ww/node/kubo-import.h>
 
 namespace ww {
 namespace {
@@ -16,6 +23,19 @@ void say(kj::StringPtr line) {
 kj::String hexOf(kj::ArrayPtr<const kj::byte> bytes) {
   return kj::str("0x", kj::encodeHex(bytes));
 }
+
+// Looks for what makes a tree an image.
+class MainFinder final: public TreeSink {
+ public:
+  void directory(kj::StringPtr) override {}
+  void beginFile(kj::StringPtr path, bool) override {
+    for (auto place: MAIN_PLACES) hasMain = hasMain || path == place;
+  }
+  void piece(kj::ArrayPtr<const kj::byte>) override {}
+  void endFile() override {}
+
+  bool hasMain = false;
+};
 
 WrittenHead write(kj::AsyncIoContext& io, const HeadTarget& target, const Cid& cid,
                   Logger& logger) {
@@ -31,7 +51,60 @@ void addHead(JsonObject& object, const HeadTarget& target, const WrittenHead& he
   }
 }
 
+// How many bytes its CAR file had.
+uint64_t send(kj::AsyncIoContext& io, const PushOptions& options, kj::StringPtr to,
+              BlockStore& store, const Cid& root, Logger& logger) {
+  kj::HttpHeaderTable table;
+  kj::TlsContext tls;
+  auto& timer = io.provider->getTimer();
+  auto& network = io.provider->getNetwork();
+  auto tlsNetwork = tls.wrapNetwork(network);
+  auto client = kj::newHttpClient(timer, table, network, *tlsNetwork);
+  KuboImport kubo(*client, table, timer, kj::str(to), options.patience);
+  BlockFetcher blocks(store, nullptr, logger);
+  uint64_t bytes = 0;
+  kubo.import([&](kj::AsyncOutputStream& out) {
+    return writeCar(blocks, root, TreeLimits(), out).then([&](CarWritten&& written) {
+      bytes = written.bytes;
+    });
+  }, root, randomNonce()).wait(io.waitScope);
+  return bytes;
+}
+
 }  // namespace
+
+void push(const PushOptions& options, Logger& logger) {
+  // Before anything is sent: a key that cannot be read is no reason to have pushed.
+  KJ_IF_MAYBE(head, options.head) requireKey(*head);
+  auto io = kj::setupAsyncIo();
+  auto& clock = kj::systemCoarseCalendarClock();
+  ImageStore store(kj::str(dataDir(options.dataDir), "/images"), options.storeBytes, clock, logger);
+  ImageSources sources(options.sources, *io.provider);
+  ImageImport import(store, sources, clock, logger);
+  MainFinder finder;
+  auto root = import.add(parseImageRef(options.image), finder).wait(io.waitScope);
+  if (!finder.hasMain) {
+    kj::throwFatalException(badInput(kj::str(options.image, ": this is no image: it has no ",
+        kj::strArray(MAIN_PLACES, " or "))));
+  }
+  auto cid = root.toText();
+  JsonObject object;
+  object.add("cid", cid);
+  KJ_IF_MAYBE(to, options.to) {
+    auto kept = store.keep(root);
+    auto bytes = send(io, options, *to, *kept, root, logger);
+    logger.log(LogLevel::INFO, "the image is imported and pinned",
+               {{"image", kj::str(cid)}, {"to", kj::str(*to)}, {"bytes", kj::str(bytes)}});
+    object.add("to", *to).add("bytes", bytes);
+  } else {
+    store.setPinned(root, true);
+    logger.log(LogLevel::INFO, "the image is kept and pinned here; a node of this data folder that "
+               "has a network offers it to its peers", {{"image", kj::str(cid)}});
+    object.add("to", "swarm"_kj);
+  }
+  KJ_IF_MAYBE(head, options.head) addHead(object, *head, write(io, *head, root, logger));
+  say(options.json ? kj::str(object.toText(), '\n') : kj::str(cid, '\n'));
+}
 
 void setHead(const SetHeadOptions& options, Logger& logger) {
   auto cid = Cid::parse(options.cid);

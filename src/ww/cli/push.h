@@ -1,9 +1,22 @@
 #pragma once
-// `ww stem set-head`: an image is the head of the contract that nodes follow.
+// `ww push` and `ww stem set-head`: an image goes to a node that keeps it, and then is the head of
+// the contract that nodes follow.
 
 #include <ww/node/head-target.h>
+#include <ww/node/image-sources.h>
 
 namespace ww {
+
+struct PushOptions {
+  kj::String image;     // what `ww run` takes
+  kj::Maybe<kj::String> to;  // a Kubo node's RPC; none: the swarm
+  kj::Duration patience = 60 * kj::SECONDS;  // with a node that does nothing
+  kj::Maybe<HeadTarget> head;
+  SourceOptions sources;
+  uint64_t storeBytes = 0;
+  kj::Maybe<kj::String> dataDir;
+  bool json = false;
+};
 
 struct SetHeadOptions {
   HeadTarget head;
@@ -11,7 +24,8 @@ struct SetHeadOptions {
   bool json = false;
 };
 
-// Prints what it did. Throws, saying what to do.
+// Each prints what it did. Throws, saying what to do.
+void push(const PushOptions& options, Logger& logger);
 void setHead(const SetHeadOptions& options, Logger& logger);
 
 }  // namespace ww
