@@ -83,8 +83,7 @@ void benchHot(BareEngine& engine, Report& report) {
     exit.add(Round{times.exit, alone});
     together.turn([&]() { return spawnTogether(node, wasm, {"hello"}, 32); },
                   [&]() { return spawnTogether(node, plain, {"args", "hello"}, 32); },
-                  [&]() { return engine.instantiate(GUEST); },
-                  [&]() { return engine.instantiate(PLAIN); });
+                  [&]() { return engine.instantiate(GUEST); });
   }
   constexpr auto CEILING = "instantiate alone"_kj;
   report.add(time(kj::str("spawn, hot: bytes -> first call"), median(first), CEILING,
@@ -93,7 +92,7 @@ void benchHot(BareEngine& engine, Report& report) {
   report.add(rate(kj::str("spawns on one thread, 32 in flight"), together.median(0, 2), CEILING,
                   {Target::Of::LEAST, 20e3}));
   report.add(rate(kj::str("spawns on one thread that say a word, 32 in flight"),
-                  together.median(1, 3), CEILING));
+                  together.median(1, 2), CEILING));
 }
 
 // A node that has just begun knows nothing in memory.
