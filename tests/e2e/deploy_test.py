@@ -292,6 +292,7 @@ class CircleTest(DeployCase):
         self.deploy("first")
         self.finish()
         self.boots(node, 1, "first")
+        node.log.until("the image of this epoch runs epoch=1")
         self.kubo.requests.clear()
         _, cid = self.deploy("second")
         until(lambda: self.kubo.requests, lambda asked: any(cid in path for path in asked))
