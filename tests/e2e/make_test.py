@@ -38,7 +38,7 @@ class InitTest(MakeCase):
         project = self.init()
         made = sorted(os.path.relpath(os.path.join(folder, name), project)
                       for folder, _, names in os.walk(project) for name in names)
-        self.assertEqual(made, [".gitignore", "CMakeLists.txt", "README.md", "etc/.gitkeep",
+        self.assertEqual(made, [".gitignore", "CMakeLists.txt", "README.md", "etc/greeting",
                                 "lib/.gitkeep", "src/main.c++"])
         for name in made:
             with open(os.path.join(project, name), encoding="utf-8") as file:
@@ -108,7 +108,8 @@ class BuildTest(MakeCase):
         self.assertEqual(said["image"], image)
         made = sorted(os.path.relpath(os.path.join(folder, name), image)
                       for folder, _, names in os.walk(image) for name in names)
-        self.assertEqual(made, ["etc/deep/er/config", "lib/child.wasm", "main.wasm"])
+        self.assertEqual(made, ["etc/deep/er/config", "etc/greeting", "lib/child.wasm",
+                                "main.wasm"])
         self.assertEqual(os.path.getsize(os.path.join(image, "main.wasm")), said["mainBytes"])
         self.assertTrue(os.path.isdir(os.path.join(image, "lib")))
 

@@ -5,7 +5,9 @@
 #include <string>
 #include <ww/base/error.h>
 #include <ww/base/quantity.h>
+#include <ww/cli/common-options.h>
 #include <ww/cli/run.h>
+#include <ww/cli/source-options.h>
 #include <ww/cli/stderr-logger.h>
 #include <ww/cli/stem-options.h>
 #include <ww/node/kubo-import.h>
@@ -118,6 +120,8 @@ struct MakeCommands::Raw {
   std::string image, to = "http://127.0.0.1:5001", wait = "1m", cid;
   std::string pushOutput = "text", setHeadOutput = "text";
   RawHead pushHead, setHeadHead;
+  RawCommon pushCommon;
+  RawSources sources;
 };
 
 MakeCommands::MakeCommands(CLI::App& app): raw(std::make_unique<Raw>()) {
@@ -183,6 +187,9 @@ void MakeCommands::addPush(CLI::App& app) {
   push.add_option("--stem", raw->pushHead.contract, "Then set the head of this contract to it")
       ->type_name("ADDRESS")->check(checkAddress)->group("The head of a contract");
   addHeadOptions(push, raw->pushHead, false);
+  addCommonOptions(push, raw->pushCommon);
+  addSourceOptions(push, raw->sources);
+  addStoreSizeOption(push, raw->sources);
   addOutput(push, raw->pushOutput);
   push.footer(PUSH_EXAMPLES);
 }
@@ -237,6 +244,9 @@ kj::Maybe<MakeOptions> MakeCommands::findParsed() const {
   if (raw->to != SWARM) push.to = readKuboUrl(raw->to.c_str());
   push.patience = KJ_ASSERT_NONNULL(parseDuration(raw->wait.c_str()));
   push.json = raw->pushOutput == "json";
+  push.dataDir = given(raw->pushCommon.dataDir);
+  push.sources = makeSourceOptions(raw->sources);
+  push.storeBytes = storeBytesOf(raw->sources);
   if (!raw->pushHead.contract.empty()) push.head = makeHead(raw->pushHead);
   return MakeOptions(kj::mv(push));
 }

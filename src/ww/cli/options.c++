@@ -32,7 +32,7 @@ constexpr const char* TOP_EXAMPLES =
     "  ww exec                          a prompt on the node that runs here\n"
     "  ww ps                            what runs on it\n"
     "  ww keygen me.key                 a key, for nodes elsewhere to allow\n"
-    "  ww init hello                    a project of your own, for `ww build`\n"
+    "  ww init hello                    a project of your own, for `ww build` and `ww push`\n"
     "  ww image ls                      the images that are kept here\n"
     "  ww run --help                    all that `run` takes\n";
 
@@ -444,6 +444,9 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
     return Ending{code == 0 ? 0 : USAGE_EXIT, str(out.str()), str(err.str())};
   }
   KJ_IF_MAYBE(mistake, findMistake(run, raw, exec, execRaw)) {
+    return Ending{USAGE_EXIT, nullptr, kj::str(*mistake, '\n')};
+  }
+  KJ_IF_MAYBE(mistake, makes.findMistake()) {
     return Ending{USAGE_EXIT, nullptr, kj::str(*mistake, '\n')};
   }
   if (exec.parsed()) return makeExecOptions(execRaw, args);

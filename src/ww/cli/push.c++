@@ -10,6 +10,7 @@
 #include <ww/cli/data-dir.h>
 #include <ww/cli/table.h>
 #include <ww/cli/target.h>
+#include <ww/node/image-file.h>
 #include <ww/node/image-import.h>
 #include <ww/node/kubo-import.h>
 
@@ -82,7 +83,8 @@ void push(const PushOptions& options, Logger& logger) {
   ImageSources sources(options.sources, *io.provider);
   ImageImport import(store, sources, clock, logger);
   MainFinder finder;
-  auto root = import.add(parseImageRef(options.image), finder).wait(io.waitScope);
+  auto added = import.add(parseImageRef(options.image), finder).wait(io.waitScope);
+  auto& root = added.root;
   if (!finder.hasMain) {
     kj::throwFatalException(badInput(kj::str(options.image, ": this is no image: it has no ",
         kj::strArray(MAIN_PLACES, " or "))));
@@ -91,8 +93,7 @@ void push(const PushOptions& options, Logger& logger) {
   JsonObject object;
   object.add("cid", cid);
   KJ_IF_MAYBE(to, options.to) {
-    auto kept = store.keep(root);
-    auto bytes = send(io, options, *to, *kept, root, logger);
+    auto bytes = send(io, options, *to, *added.kept, root, logger);
     logger.log(LogLevel::INFO, "the image is imported and pinned",
                {{"image", kj::str(cid)}, {"to", kj::str(*to)}, {"bytes", kj::str(bytes)}});
     object.add("to", *to).add("bytes", bytes);

@@ -84,6 +84,19 @@ struct DataDir {
                                    kj::systemPreciseCalendarClock())) {}
 };
 
+// What pid0 is given of the host, and of its image. Throws for a volume that cannot be had.
+CellFiles filesOf(const RunOptions& options, const DataDir& data, const MergedTree& tree) {
+  kj::Vector<kj::StringPtr> kept;
+  kept.add(data.path);
+  KJ_IF_MAYBE(file, options.allowFile) kept.add(*file);
+  return filesOfPid0(tree, openVolumes(options.volumes, kept));
+}
+
+// Whether the heads that are followed are the images.
+bool bootsHeads(const RunOptions& options) {
+  return options.chain != nullptr && options.layers.size() == 0;
+}
+
 // What is run, and what of the host it is given.
 struct Image {
   kj::Own<MergedTree> tree;
@@ -96,10 +109,7 @@ struct Image {
     auto main = tree->readMain();
     KJ_IF_MAYBE(none, main.tryGet<NoImage>()) kj::throwFatalException(noImage(none->problem));
     wasm = kj::mv(main.get<kj::Array<kj::byte>>());
-    kj::Vector<kj::StringPtr> kept;
-    kept.add(data.path);
-    KJ_IF_MAYBE(file, options.allowFile) kept.add(*file);
-    files = filesOfPid0(*tree, openVolumes(options.volumes, kept));
+    files = filesOf(options, data, *tree);
   }
 };
 
@@ -141,7 +151,7 @@ class Run {
              {kj::mv(data.code), kj::heap<ProcessCompileWorker>(engineOptions(options))},
              follower),
         clients(node, *swarm, policy, io.provider->getTimer(), logger, options.limits.clients) {
-    if (options.network.enabled || hasContent(options)) {
+    if (options.network.enabled || hasContent(options) || bootsHeads(options)) {
       images.emplace(NodeImages::Parts{imagesFolder, options.storeBytes, options.sources,
           options.network.enabled, dialScope(options), *swarm, *io.provider, *data.trees, logger});
     }
@@ -157,7 +167,7 @@ class Run {
   }
   KJ_DISALLOW_COPY_AND_MOVE(Run);
 
-  // Without an image: the layers are fetched.
+  // Without an image: the layers are fetched, or those that the heads name.
   kj::Promise<int> run(kj::Maybe<Image> image) {
     auto advancing = options.advanceOnSignal
         ? advanceOnSignal(io.unixEventPort, manualHead).eagerlyEvaluate(nullptr)
@@ -273,6 +283,7 @@ class Run {
 
   kj::Promise<int> runImage(kj::Maybe<Image> image) {
     KJ_IF_MAYBE(whole, image) co_return co_await runCell(kj::mv(*whole));
+    if (bootsHeads(options)) co_return co_await runHeads();
     metricsServer.setWaiting("the image is being fetched");
     co_await meetBootstrap(options.network, *swarm);
     kj::String problem;
@@ -289,15 +300,51 @@ class Run {
     co_return co_await runCell(Image(options, data, kj::mv(KJ_ASSERT_NONNULL(merged))));
   }
 
-  kj::Promise<int> runCell(Image image) {
+  kj::Promise<kj::Own<Cell>> boot(kj::Array<const kj::byte> wasm, CellFiles files) {
     auto args = KJ_MAP(arg, options.args) { return kj::str(arg); };
     auto env = KJ_MAP(variable, options.env) { return kj::str(variable); };
     auto slow = io.provider->getTimer().afterDelay(TO_BEGIN).then([this]() {
       logger.log(LogLevel::INFO, "the image is being compiled; the next time it is there at once");
     }).eagerlyEvaluate(nullptr);
-    auto cell = co_await node.boot(kj::mv(image.wasm), kj::mv(args), kj::mv(env),
-                                   kj::mv(image.files));
-    slow = nullptr;
+    return node.boot(kj::mv(wasm), kj::mv(args), kj::mv(env), kj::mv(files))
+        .attach(kj::mv(slow));
+  }
+
+  // Starts what a head names.
+  class HeadStarter final: public Pid0Starter {
+   public:
+    explicit HeadStarter(Run& run): run(run) {}
+
+    kj::Promise<kj::Own<RunningPid0>> start(EpochImage image) override {
+      auto tree = kj::mv(KJ_ASSERT_NONNULL(image.tree));
+      auto files = filesOf(run.options, run.data, *tree);
+      auto cell = co_await run.boot(kj::mv(image.wasm), kj::mv(files));
+      kj::Own<RunningPid0> pid0 = kj::heap<CellPid0>(kj::mv(cell), *run.io.lowLevelProvider,
+                                                     run.logger, kj::mv(tree));
+      co_return kj::mv(pid0);
+    }
+
+   private:
+    Run& run;
+  };
+
+  kj::Promise<int> runHeads() {
+    auto& chain = KJ_ASSERT_NONNULL(follower);
+    HeadStarter starter(*this);
+    EpochImages epochs({node.getHeadWatch(), node.getGraftGate(), chain,
+                        KJ_ASSERT_NONNULL(images), starter, io.provider->getTimer(), logger,
+                        options.grace});
+    metricsServer.setReady([&]() -> kj::Maybe<kj::String> {
+      KJ_IF_MAYBE(why, chain.findProblem()) return kj::mv(*why);
+      return epochs.findProblem();
+    });
+    KJ_DEFER(metricsServer.setWaiting("the node ends"));
+    co_await meetBootstrap(options.network, *swarm);
+    co_return co_await epochs.run();
+  }
+
+  kj::Promise<int> runCell(Image image) {
+    auto cell = co_await boot(kj::mv(image.wasm), kj::mv(image.files));
     metricsServer.setReady([this]() -> kj::Maybe<kj::String> {
       KJ_IF_MAYBE(f, follower) return f->findProblem();
       return nullptr;
@@ -364,7 +411,7 @@ int runImage(const RunOptions& options, Logger& logger) {
     raiseDescriptorLimit();
     DataDir data(dataDir(options.dataDir));
     kj::Maybe<Image> image;
-    if (!hasContent(options)) {
+    if (!hasContent(options) && !bootsHeads(options)) {
       image.emplace(options, data, mergeHost(options, *data.trees));
     }
     kj::UnixEventPort::setReservedSignal(SIGUSR2);  // KJ takes SIGUSR1 otherwise

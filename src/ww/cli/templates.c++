@@ -9,6 +9,9 @@ constexpr char CPP_CMAKE[] = {
 constexpr char CPP_MAIN[] = {
 #embed "cpp/main.c++"
     , 0};
+constexpr char CPP_GREETING[] = {
+#embed "cpp/greeting"
+    , 0};
 constexpr char CPP_README[] = {
 #embed "cpp/README.md"
     , 0};
@@ -59,9 +62,10 @@ constexpr kj::StringPtr text(const char (&bytes)[n]) { return kj::StringPtr(byte
 
 const TemplateFile CPP[] = {{"CMakeLists.txt"_kj, text(CPP_CMAKE)},
                             {"src/main.c++"_kj, text(CPP_MAIN)},
+                            {"etc/greeting"_kj, text(CPP_GREETING)},
                             {"README.md"_kj, text(CPP_README)},
                             {".gitignore"_kj, text(CPP_IGNORE)},
-                            ETC, LIB};
+                            LIB};
 
 const TemplateFile RUST[] = {{"Cargo.toml"_kj, text(RUST_CARGO)},
                              {".cargo/config.toml"_kj, text(RUST_CONFIG)},

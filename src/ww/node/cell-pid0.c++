@@ -3,8 +3,8 @@
 namespace ww {
 
 CellPid0::CellPid0(kj::Own<Cell> cellParam, kj::LowLevelAsyncIoProvider& io, Logger& logger,
-                   kj::Own<void> kept)
-    : logger(logger), kept(kj::mv(kept)), cell(kj::mv(cellParam)), wiring(io, *cell, logger),
+                   kj::Maybe<kj::Own<MergedTree>> tree)
+    : logger(logger), tree(kj::mv(tree)), cell(kj::mv(cellParam)), wiring(io, *cell, logger),
       ended(run().fork()) {}
 
 CellPid0::~CellPid0() noexcept(false) { cell->end(EXIT_KILLED); }

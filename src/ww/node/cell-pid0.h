@@ -8,9 +8,9 @@ namespace ww {
 
 class CellPid0 final: public RunningPid0 {
  public:
-  // `io` and `logger` outlive it. `kept`: what the cell needs while it runs.
+  // `io` and `logger` outlive it. `tree`: what is the cell's root while it runs, where it has one.
   CellPid0(kj::Own<Cell> cell, kj::LowLevelAsyncIoProvider& io, Logger& logger,
-           kj::Own<void> kept = kj::Own<void>());
+           kj::Maybe<kj::Own<MergedTree>> tree = nullptr);
   ~CellPid0() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(CellPid0);
 
@@ -23,7 +23,7 @@ class CellPid0 final: public RunningPid0 {
   kj::Promise<int> run();
 
   Logger& logger;
-  kj::Own<void> kept;
+  kj::Maybe<kj::Own<MergedTree>> tree;
   kj::Own<Cell> cell;
   Wiring wiring;
   kj::ForkedPromise<int> ended;

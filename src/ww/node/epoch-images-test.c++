@@ -46,8 +46,7 @@ class ManualFetcher final: public ImageFetcher {
 
   void have(const char* head) {
     kj::StringPtr text = head;
-    fulfillers.at(head)->fulfill(EpochImage{kj::heapArray<const kj::byte>(text.asBytes()),
-                                            kj::heap<int>(0)});
+    fulfillers.at(head)->fulfill(EpochImage{kj::heapArray<const kj::byte>(text.asBytes())});
   }
   void fail(const char* head, kj::StringPtr why) { fulfillers.at(head)->reject(badInput(why)); }
 

@@ -19,13 +19,14 @@
 #include <ww/epoch/head-watch.h>
 #include <ww/epoch/pending-heads.h>
 #include <ww/membrane/membrane-server.h>
+#include <ww/node/tree-folder.h>
 
 namespace ww {
 
 // What is booted, verified and whole.
 struct EpochImage {
-  kj::Array<const kj::byte> wasm;  // its component
-  kj::Own<void> tree;              // what it was read from, for who starts it
+  kj::Array<const kj::byte> wasm;                 // its component
+  kj::Maybe<kj::Own<MergedTree>> tree = nullptr;  // for who starts it
 };
 
 class ImageFetcher {

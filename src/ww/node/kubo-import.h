@@ -9,7 +9,7 @@
 #include <kj/compat/http.h>
 #include <kj/function.h>
 #include <kj/timer.h>
-#include <ww/image/cid.h>
+#include <ww/image/car-writer.h>
 
 namespace ww {
 
