@@ -4,12 +4,24 @@
 #include <kj/debug.h>
 
 namespace ww::ffi {
+namespace {
+
+bool hasSameEnds(kj::ArrayPtr<const kj::byte> a, kj::ArrayPtr<const kj::byte> b) {
+  constexpr size_t END = 1024;
+  if (a.size() != b.size()) return false;
+  auto size = kj::min(a.size(), END);
+  return a.slice(0, size) == b.slice(0, size) &&
+      a.slice(a.size() - size, a.size()) == b.slice(b.size() - size, b.size());
+}
+
+}  // namespace
 
 kj::Maybe<kj::Own<const Component>> RecentComponents::find(kj::ArrayPtr<const kj::byte> wasm) {
   kj::uint compared = 0;
   for (size_t i = all.size(); i > 0 && compared < MOST_COMPARED; i--) {
     auto found = all.begin() + (i - 1);
-    compared += found->wasm.size() == wasm.size();
+    if (!hasSameEnds(found->wasm, wasm)) continue;
+    ++compared;
     if (found->wasm != wasm) continue;
     std::rotate(found, found + 1, all.end());
     return all.back().component->addRef();

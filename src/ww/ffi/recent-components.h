@@ -14,7 +14,7 @@ class RecentComponents final {
   static constexpr size_t MOST_BYTES = size_t(16) << 20;        // together
   static constexpr size_t MOST_BYTES_OF_ONE = size_t(2) << 20;  // a larger one is not kept
 
-  // Of one size: whoever sends many that differ in their last byte alone gains nothing by it.
+  // Of those with the same ends: whoever sends many that differ in their middle gains nothing.
   static constexpr kj::uint MOST_COMPARED = 3;
 
   RecentComponents() {}
