@@ -8,7 +8,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 choose_toolchain
-prepare_toolchain
+with_lock rust-guests prepare_toolchain
 "$ww" init --rust "$folder/first"
 if [ "$way" = debian ]; then
   # What that toolchain does differently: README.md beside toolchain.sh.

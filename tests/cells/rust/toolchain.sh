@@ -47,6 +47,7 @@ choose_debian() {
   toolchain="debian, rustc-web $debian_version, wasi-libc $(dpkg-query -Wf '${Version}' wasi-libc)"
 }
 
+# Under the lock rust-guests: it may have to be unpacked.
 prepare_toolchain() {
   unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET RUSTC
   "prepare_$way"
@@ -59,7 +60,7 @@ prepare_rustup() {
 
 prepare_debian() {
   debian_rust=$WW_CACHE/rust-debian-$(content_key tests/cells/rust/toolchain.sh -- "$debian_version")
-  [ -d "$debian_rust" ] || with_lock rust-debian unpack_debian
+  [ -d "$debian_rust" ] || unpack_debian
   find_component_ld
   target=wasm32-wasip1
   cargo_flags=(--target "$target" -Z build-std=std,panic_abort)
@@ -72,7 +73,6 @@ prepare_debian() {
 
 # The compiler, its std for this machine (for build scripts), and std's source without the compiler's.
 unpack_debian() {
-  if [ -d "$debian_rust" ]; then return; fi  # another test was first
   say "unpacking Debian's rustc-web $debian_version"
   local part=$debian_rust.building series package
   series=$(cut -d. -f1,2 <<<"$debian_version")
