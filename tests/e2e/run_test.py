@@ -184,8 +184,8 @@ class RunTest(unittest.TestCase):
 
     def test_an_argument_without_dashes_is_told_where_to_stand(self):
         done = self.run_ww(cell("cell-plain"), "args")
-        self.assertEqual(done.returncode, 125)
-        self.assertIn(b"behind --", done.stderr)
+        self.assertEqual(done.returncode, 127)
+        self.assertIn(b"those follow --", done.stderr)
 
     def test_every_line_of_a_json_log_is_json(self):
         os.remove(os.path.join(self.data, "identity.key"))

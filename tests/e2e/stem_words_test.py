@@ -74,8 +74,10 @@ class WrongWordsTest(StemCase):
             with self.subTest(url=url):
                 self.assertRegex(self.refused("--stem", ADDRESS, "--rpc-url", NOWHERE,
                                               "--rpc-url", url), f"--rpc-url.*{said}")
-        self.assertIn("--rpc-url, number 1", self.refused(
-            "--stem", ADDRESS, env={**os.environ, "WW_RPC_URL": f"ftp://host/{SECRET}"}))
+        said = self.refused("--stem", ADDRESS,
+                            env={**os.environ, "WW_RPC_URL": f"ftp://host/{SECRET}"})
+        self.assertIn("--rpc-url: ", said)
+        self.assertIn("Taken from the environment: WW_RPC_URL", said)
 
     def test_urls_that_lead_nowhere_are_not_asked_for_ever(self):
         for url in (f"http://host:nonsense/{SECRET}", f"http://[::1/{SECRET}",

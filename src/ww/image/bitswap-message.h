@@ -11,8 +11,8 @@ namespace ww {
 
 constexpr kj::StringPtr BITSWAP = "/ipfs/bitswap/1.2.0"_kj;
 
-// A block of the greatest size, and what is around it.
-constexpr size_t MAX_BITSWAP_BYTES = MAX_BLOCK_BYTES + (64 << 10);
+// Several blocks, as others gather them, and what is around those.
+constexpr size_t MAX_BITSWAP_BYTES = (4 << 20) + (64 << 10);
 
 // More in one message are passed over, as others do.
 constexpr size_t MAX_BITSWAP_ENTRIES = 1024;

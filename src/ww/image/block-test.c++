@@ -111,6 +111,16 @@ KJ_TEST("a block that its content id holds is asked of nobody") {
   KJ_EXPECT(t.asked[0] == 0 && t.store.getCount() == 0);
 }
 
+KJ_TEST("the block of no bytes is asked of nobody, and is in the store from then on") {
+  Fixture f;
+  f.add("one", nullptr);
+  BlockFetcher blocks(f.store, f.sources, f.logger);
+  auto cid = Cid::of(Cid::RAW, nullptr);
+  KJ_EXPECT(blocks.get(cid).wait(f.waitScope).size() == 0);
+  KJ_EXPECT(f.store.find(cid) != nullptr);
+  KJ_EXPECT(f.asked[0] == 0);
+}
+
 KJ_TEST("memory is bounded, and a block kept once") {
   MemoryBlockStore store(10);
   auto put = [&](kj::ArrayPtr<const kj::byte> block) {

@@ -37,6 +37,11 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::get(const Cid& cid) {
 }
 
 kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
+  // The empty one is known; and some peers do not have it however many of their files are empty.
+  if (cid.isOf(nullptr)) {
+    store.put(cid, nullptr);
+    co_return nullptr;
+  }
   using Answer = kj::OneOf<kj::Array<const kj::byte>, kj::Exception>;
   kj::Vector<kj::String> reasons;
   for (auto& from: sources) {
