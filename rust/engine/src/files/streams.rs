@@ -103,12 +103,13 @@ impl Pollable for HostIn {
 
 #[async_trait]
 impl InputStream for HostIn {
+    // The size is what is allocated, whatever the file has.
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        self.inner.read(size)
+        self.inner.read(size.min(MAX_PIECE))
     }
 
     async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
-        self.inner.blocking_read(size).await
+        self.inner.blocking_read(size.min(MAX_PIECE)).await
     }
 
     async fn cancel(&mut self) {
