@@ -14,7 +14,7 @@ class Trickle final: public kj::AsyncInputStream {
   Trickle(kj::ArrayPtr<const kj::byte> bytes, size_t step): rest(bytes), step(step) {}
   kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override {
     auto size = kj::min(rest.size(), kj::min(maxBytes, kj::max(minBytes, step)));
-    memcpy(buffer, rest.begin(), size);
+    if (size > 0) memcpy(buffer, rest.begin(), size);
     rest = rest.slice(size, rest.size());
     return size;
   }

@@ -178,7 +178,7 @@ KJ_TEST("many are asked, whoever has it gives it, and is asked first the next ti
   a.addImage(block(1));
   a.addImage(block(2));
   KJ_EXPECT(b.gets(1));
-  KJ_EXPECT(!mute.next().wants[0].blockItself);
+  KJ_EXPECT(!bool(mute.next().wants[0].blockItself));
   KJ_EXPECT(b.gets(2));
   KJ_EXPECT(mute.hearsNothing());
 }
@@ -192,11 +192,11 @@ KJ_TEST("one that says that it has a block and does not send it is passed over, 
   auto fetched = b.source->fetch(cidOf(1));
   KJ_EXPECT(slow.next().wants[0].cid == cidOf(1));
   slow.tell(b, cidOf(1), true);
-  KJ_EXPECT(slow.next().wants[0].blockItself);
+  KJ_EXPECT(bool(slow.next().wants[0].blockItself));
   KJ_EXPECT(!fetched.poll(world.waitScope));
   world.timer.advanceTo(world.timer.now() + Bitswap::BLOCK_TIME);
   KJ_EXPECT(world.outcome(kj::mv(fetched)) == "none of the 2 that were asked has it");
-  KJ_EXPECT(slow.next().wants[0].cancel);
+  KJ_EXPECT(bool(slow.next().wants[0].cancel));
 }
 
 KJ_TEST("one that says nothing at all is waited for, for a time") {
@@ -271,7 +271,7 @@ KJ_TEST("what is wanted is answered by kind; a cancel takes back what was not se
   auto reply = peer.next();
   KJ_EXPECT(reply.presences.size() == 1 && reply.presences[0].has && reply.blocks.empty());
   peer.want(a, cidOf(2), false);
-  KJ_EXPECT(!peer.next().presences[0].has);
+  KJ_EXPECT(!bool(peer.next().presences[0].has));
   peer.want(a, cidOf(2), true, false);
   KJ_EXPECT(peer.hearsNothing());
   peer.want(a, cidOf(1), true);
