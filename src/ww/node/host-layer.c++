@@ -133,7 +133,13 @@ class Walk {
     struct open_how how = {};
     how.flags = flags;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-    long fd = syscall(SYS_openat2, root.get(), path.cStr(), &how, sizeof(how));
+    // Whatever is renamed anywhere meanwhile makes the kernel unsure of a `..` in a link.
+    constexpr int MOST_TRIES = 1000;
+    long fd = -1;
+    for (int i = 0; fd < 0 && i < MOST_TRIES; i++) {
+      fd = syscall(SYS_openat2, root.get(), path.cStr(), &how, sizeof(how));
+      if (errno != EAGAIN && errno != EINTR) break;
+    }
     if (fd >= 0) return kj::AutoCloseFd(int(fd));
     switch (errno) {
       case EXDEV: refuse(path, "a symbolic link that leads out of the layer");
