@@ -148,6 +148,8 @@ bool profile(kj::StringPtr name);
 
 Again repeatSpawns(kj::uint inFlight);  // spawn.c++
 Again repeatGrafts();                   // guests.c++
+Again repeatPipeOut();                  // streams.c++: pieces of 64 KiB
+Again repeatSpawnsOnAll();              // threads.c++: on as many loops as there are cores
 
 // ------------------------------------------------------------------------------------ parts
 

@@ -43,6 +43,8 @@ constexpr Subject SUBJECTS[] = {
   {"graft"_kj, repeatGrafts},
   {"spawn"_kj, []() { return repeatSpawns(1); }},
   {"spawn-32"_kj, []() { return repeatSpawns(32); }},
+  {"spawn-on-all"_kj, repeatSpawnsOnAll},
+  {"pipe-out"_kj, repeatPipeOut},
 };
 
 }  // namespace

@@ -80,7 +80,7 @@ def section(subject, each, found):
     for entry, number in found.items():
         layer = layer_of(entry)
         layers[layer] = layers.get(layer, 0) + number
-        key = "(all)" if layer in ("guests' code", "the kernel") else brief(entry)
+        key = "(all)" if layer == "guests' code" else brief(entry)
         functions[(layer, key)] = functions.get((layer, key), 0) + number
     yield f"**{subject}**: {each:.2f} us each while it was watched, which slows it."
     yield ""

@@ -167,6 +167,15 @@ constexpr kj::StringPtr CEILINGS[] = {"memcpy"_kj, "a pipe of the kernel's"_kj,
 
 }  // namespace
 
+Again repeatPipeOut() {
+  TestNode node;
+  Raw raw(node);
+  return again([&]() {
+    raw.out();
+    return kj::uint(BYTES / PIECE);
+  });
+}
+
 void benchStreams(Report& report) {
   TestNode node;
   Raw raw(node);

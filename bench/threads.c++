@@ -121,6 +121,15 @@ void compare(Report& report, kj::StringPtr what, kj::StringPtr of, Target target
 
 }  // namespace
 
+Again repeatSpawnsOnAll() {
+  constexpr kj::uint EACH = 20'000;
+  auto bare = component("bare-ok");
+  return again([&]() {
+    Loops(cores()).run(bare, {"bench-spawn", kj::str(EACH), "8"});
+    return cores() * EACH;
+  });
+}
+
 void benchThreads(Report& report) {
   auto bare = component("bare-ok");
   auto on = [&](kj::StringPtr what, Words args) {
