@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# build.sh OUT_DIR: puts rust-pid0.wasm, rust-child.wasm and rust-files.wasm there. Exits with 77, and one line that
-# says what is missing, on a machine that has no way to build them. README.md tells the two ways;
-# WW_RUST_GUESTS=rustup|debian insists on one.
+# build.sh OUT_DIR: puts rust-pid0.wasm, rust-child.wasm and rust-files.wasm there. Exits with 77,
+# and one line that says what is missing, on a machine that has no way to build them. README.md tells
+# the two ways; WW_RUST_GUESTS=rustup|debian insists on one.
 . "$(dirname "${BASH_SOURCE[0]}")/../../../tools/common.sh"
 . "$WW_ROOT/tests/cells/rust/toolchain.sh"
 
@@ -12,7 +12,8 @@ target_dir=$WW_CACHE/rust-guests
 
 inputs() {
   (cd "$WW_ROOT" &&
-    printf '%s\n' capnp/*.capnp rust-toolchain.toml "$here"/{Cargo.toml,Cargo.lock,build.sh,toolchain.sh} &&
+    printf '%s\n' capnp/*.capnp rust-toolchain.toml \
+      guest/templates/rust/connection.rs "$here"/{Cargo.toml,Cargo.lock,build.sh,toolchain.sh} &&
     find "$here"/{wit,runtime,child,files,pid0} -type f | LC_ALL=C sort)
 }
 

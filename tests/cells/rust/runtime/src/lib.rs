@@ -10,6 +10,8 @@
 //! sleeps, whatever they still have to do. A request that it makes last stays in its own memory
 //! until the host wakes it: the nudge of the wire contract.
 
+// What `ww init --rust` lays down.
+#[path = "../../../../../guest/templates/rust/connection.rs"]
 mod connection;
 #[cfg(own_start)]
 mod start;
