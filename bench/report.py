@@ -2,8 +2,10 @@
 Benchmark wrote, if it ran, as one JSON document with the machine they are from.
 
 report.py write RESULTS DOCUMENT: puts a run's tables and charts into the document, between
-`<!-- figures: PART... -->` and `<!-- end -->`. What the run has no figures of stays as it was."""
+`<!-- figures: PART... -->` and `<!-- end -->`, and between `<!-- targets -->` and `<!-- end -->` which
+targets are met. What the run has no figures of stays as it was."""
 import json
+import math
 import os
 import platform
 import re
@@ -12,6 +14,8 @@ import sys
 import time
 
 MARKED = re.compile(r"(<!-- figures: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+TARGETS = re.compile(r"(<!-- targets -->\n).*?(<!-- end -->)", re.DOTALL)
+EVERY_PART = ("echo", "spawn", "streams", "idle", "epoch", "threads", "network", "start")
 BAR_CHARS = 36
 EIGHTHS = " ▏▎▍▌▋▊▉"
 BEYOND = 5  # times the largest figure: a ceiling above that is off the chart
@@ -35,7 +39,7 @@ def commit():
 def machine():
     return {"date": time.strftime("%Y-%m-%d", time.gmtime()), "processor": processor(),
             "cores": os.cpu_count(), "kernel": platform.release(), "commit": commit(),
-            "load": os.getloadavg()[2]}
+            "load": float(os.environ.get("WW_BENCH_LOAD", "nan"))}
 
 
 def nanoseconds(value):
@@ -79,9 +83,14 @@ def gather(lines, micro, out):
 
 # ------------------------------------------------------------------------------------- write
 
-def bar(share):
-    eighths = max(1, round(share * BAR_CHARS * 8))
+def bar(length):
+    eighths = max(1, round(length * BAR_CHARS * 8))
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+
+
+def share(part):
+    """Rounded down: what is short of a target does not read as if it were not."""
+    return f"{math.floor(part * 100) / 100:.2f}"
 
 
 def table(rows):
@@ -93,7 +102,7 @@ def table(rows):
             yield f"| {row['figure']} | cannot: {row['cannot']} | | | | |"
             continue
         ceiling = row.get("ceiling", {"name": "", "shown": ""})
-        part = f"{row['part_of_ceiling']:.2f}" if "part_of_ceiling" in row else ""
+        part = share(row["part_of_ceiling"]) if "part_of_ceiling" in row else ""
         target = row.get("target", "")
         if target:
             target += ": met" if row["met"] else ": **not met**"
@@ -138,14 +147,30 @@ def chart(title, bars, scale):
     width = max(len(name) for name in bars)
     yield title
     for name, row in bars.items():
-        share = row["value"] / most if most else 0
-        drawn = bar(share) if share <= 1 else bar(1) + "▶"
+        length = row["value"] / most if most else 0
+        drawn = bar(length) if length <= 1 else bar(1) + "▶"
         yield f"  {name:{width}} {row['shown']:>11}  {drawn}"
 
 
+def machine_line(where):
+    return (f"One run, {where['date']}, at {where['commit']}: {where['processor']}, "
+            f"{where['cores']} cores, Linux {where['kernel']}; a load of {where['load']:.1f} before it.")
+
+
+def targets(rows, where):
+    """In a few lines: how many are met, and by how much the others are not."""
+    aimed = [row for row in rows if "met" in row]
+    missed = [row for row in aimed if not row["met"]]
+    yield machine_line(where)
+    yield f"Of {len(aimed)} targets {len(aimed) - len(missed)} are met" + (
+        "; these are not:" if missed else ".")
+    if missed:
+        yield ""
+        yield from table(missed)
+
+
 def section(rows, where):
-    yield (f"One run, {where['date']}, at {where['commit']}: {where['processor']}, "
-           f"{where['cores']} cores, Linux {where['kernel']}; load {where['load']:.1f}.")
+    yield machine_line(where)
     yield ""
     yield from table(rows)
     yield ""
@@ -169,8 +194,12 @@ def write(results, document):
             return match.group(0)
         lines = "\n".join(section(rows, run["machine"]))
         return f"{match.group(1)}{lines}\n{match.group(3)}"
+    text = MARKED.sub(fill, text)
+    if {row["part"] for row in run["figures"]} >= set(EVERY_PART):
+        lines = "\n".join(targets(run["figures"], run["machine"]))
+        text = TARGETS.sub(lambda match: f"{match.group(1)}{lines}\n{match.group(2)}", text)
     with open(document, "w", encoding="utf-8") as file:
-        file.write(MARKED.sub(fill, text))
+        file.write(text)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,11 @@ out=$build/bench
 lines=$out/results.jsonl micro=$out/micro.json
 rm -f "$lines" "$micro"
 export PYTHONDONTWRITEBYTECODE=1
+WW_BENCH_LOAD=$(cut -d ' ' -f 1 /proc/loadavg)
+export WW_BENCH_LOAD
+if awk "BEGIN { exit !($WW_BENCH_LOAD > 0.5) }"; then
+  say "this machine is busy (a load of $WW_BENCH_LOAD): what follows will be slower than it need be"
+fi
 
 "$WW_ROOT/tools/build-rust.sh" engine-bench "$out/ww-engine-bench"
 for part in "${parts[@]}"; do

@@ -28,7 +28,9 @@ prune() { find "$WW_CACHE" -maxdepth 1 -name 'rust-*' -mtime +30 -exec rm -rf {}
 build() {
   if [ -f "$cached" ]; then touch "$(dirname "$cached")"; return; fi
   prune
-  say "building $package (Wasmtime takes a few minutes, once)"
+  local first=
+  [ "$what" != lib ] || first=" (Wasmtime and libp2p take some seven minutes, the first time)"
+  say "building $package$first"
   # One target folder for all checkouts: the dependencies are built once. Cargo goes by the time of
   # a source's last change, which says nothing where another checkout's was built last.
   (cd "$WW_ROOT" && inputs | xargs -d '\n' touch)

@@ -5,7 +5,7 @@
 //! No lock is held while a waker or a foreign hook runs.
 
 use crate::{WwHooks, WwSlice};
-use bytes::Bytes;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,8 @@ const SMALL: usize = 1024;
 
 #[derive(Default)]
 struct Inner {
-    // Guest to host: the very buffers that the guest wrote, the last small writes gathered.
-    chunks: VecDeque<Bytes>,
+    // Guest to host: what the guest wrote, the last small writes gathered.
+    chunks: VecDeque<Chunk>,
     gathered: Vec<u8>,
     // Host to guest: one contiguous buffer, handed over whole to a guest that asks for enough.
     linear: Vec<u8>,
@@ -33,6 +33,53 @@ struct Inner {
     guest: Option<Waker>, // the guest waits
     host: Option<HostEnd>,
     host_waits: bool, // the last host operation fell short
+}
+
+/// Of which the host has read the first `at` bytes.
+struct Chunk {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+/// As large as a pipe is by default, and so as the writes of one that fills it. The allocator is
+/// slow with blocks of this size: a few stay with the thread.
+const BLOCK: usize = 64 << 10;
+const MOST_SPARE: usize = 8;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Chunk {
+    fn copy_of(bytes: &[u8]) -> Self {
+        let block = bytes.len() > BLOCK / 2 && bytes.len() <= BLOCK;
+        let spare = if block { SPARE.with_borrow_mut(Vec::pop) } else { None };
+        let size = if block { BLOCK } else { bytes.len() };
+        let mut copy = spare.unwrap_or_else(|| Vec::with_capacity(size));
+        copy.extend_from_slice(bytes);
+        Chunk { bytes: copy, at: 0 }
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if self.bytes.capacity() != BLOCK {
+            return;
+        }
+        let mut block = std::mem::take(&mut self.bytes);
+        // A thread that ends may have none any more.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MOST_SPARE {
+                block.clear();
+                spare.push(block);
+            }
+        });
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -102,14 +149,14 @@ impl Pipe {
             let mut n = 0;
             while n < to.len() {
                 let Some(front) = i.front_chunk() else { break };
-                let k = front.len().min(to.len() - n);
-                to[n..n + k].copy_from_slice(&front[..k]);
+                let rest = front.rest();
+                let k = rest.len().min(to.len() - n);
+                to[n..n + k].copy_from_slice(&rest[..k]);
                 n += k;
-                if k == front.len() {
+                if k == rest.len() {
                     i.chunks.pop_front();
                 } else {
-                    let rest = front.slice(k..);
-                    *front = rest;
+                    front.at += k;
                 }
             }
             if n == 0 && i.write_closed {
@@ -227,7 +274,7 @@ impl Pipe {
     }
 
     /// At most `size` bytes, none if there are none; `None` at the end.
-    pub fn guest_read(&self, size: usize) -> Option<Bytes> {
+    pub fn guest_read(&self, size: usize) -> Option<Vec<u8>> {
         self.change(|i, wakes| {
             if i.read_closed || (i.len == 0 && i.write_closed) {
                 return None;
@@ -235,12 +282,12 @@ impl Pipe {
             let n = size.min(i.len);
             if n == 0 {
                 i.want(wakes);
-                return Some(Bytes::new());
+                return Some(Vec::new());
             }
             let bytes = if n == i.len && i.linear_pos == 0 {
-                Bytes::from(std::mem::take(&mut i.linear))
+                std::mem::take(&mut i.linear)
             } else {
-                let bytes = Bytes::copy_from_slice(&i.linear[i.linear_pos..i.linear_pos + n]);
+                let bytes = i.linear[i.linear_pos..i.linear_pos + n].to_vec();
                 i.linear_pos += n;
                 if i.linear_pos == i.linear.len() {
                     i.linear.clear();
@@ -265,7 +312,7 @@ impl Pipe {
     }
 
     /// Writes what `guest_room` allowed; `Err` says that it was more.
-    pub fn guest_write(&self, bytes: Bytes) -> Result<Moved, ()> {
+    pub fn guest_write(&self, bytes: &[u8]) -> Result<Moved, ()> {
         self.change(|i, wakes| {
             if i.read_closed || i.write_closed {
                 return Ok(Moved::Closed);
@@ -286,7 +333,7 @@ impl Pipe {
                 i.total += (size - taken) as u64;
             }
             if taken > 0 {
-                i.push(bytes.slice(..taken));
+                i.push(&bytes[..taken]);
                 wakes.host = i.waiting_host();
             }
             Ok(Moved::Bytes(size))
@@ -313,24 +360,24 @@ impl Inner {
         }
     }
 
-    fn push(&mut self, bytes: Bytes) {
+    fn push(&mut self, bytes: &[u8]) {
         self.len += bytes.len();
         self.total += bytes.len() as u64;
         if bytes.len() < SMALL {
-            self.gathered.extend_from_slice(&bytes);
+            self.gathered.extend_from_slice(bytes);
         } else {
             self.close_gathered();
-            self.chunks.push_back(bytes);
+            self.chunks.push_back(Chunk::copy_of(bytes));
         }
     }
 
     fn close_gathered(&mut self) {
         if !self.gathered.is_empty() {
-            self.chunks.push_back(std::mem::take(&mut self.gathered).into());
+            self.chunks.push_back(Chunk { bytes: std::mem::take(&mut self.gathered), at: 0 });
         }
     }
 
-    fn front_chunk(&mut self) -> Option<&mut Bytes> {
+    fn front_chunk(&mut self) -> Option<&mut Chunk> {
         if self.chunks.is_empty() {
             self.close_gathered();
         }

@@ -9,11 +9,11 @@ use crate::clock::Deadline;
 use crate::nudge::Nudge;
 use crate::pipe::{Moved, Pipe};
 use bytes::Bytes;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use wasmtime::component::{Linker, Resource, ResourceTable, ResourceType};
+use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceTable, ResourceType, WasmList};
 use wasmtime::{StoreContextMut, format_err};
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::bindings::io::{poll as wasi_poll, streams as wasi_streams};
@@ -36,7 +36,7 @@ pub struct Pipes {
 /// What the store keeps of the streams that it handed to its guest.
 pub struct Streams {
     pub pipes: Pipes,
-    ours: HashMap<u32, Source>, // streams of ours in the resource table, by number
+    ours: BTreeMap<u32, Source>, // streams of ours in the resource table, by number
     nudge: Nudge,
     connection_created: bool,
     input_taken: bool,
@@ -47,7 +47,7 @@ impl Streams {
     pub fn new(pipes: Pipes) -> Self {
         Streams {
             pipes,
-            ours: HashMap::new(),
+            ours: BTreeMap::new(),
             nudge: Nudge::default(),
             connection_created: false,
             input_taken: false,
@@ -85,6 +85,32 @@ impl Source {
     fn crossed(&self) {
         if let Some(nudge) = &self.nudge {
             nudge.crossed();
+        }
+    }
+
+    fn read(&self, size: usize) -> StreamResult<Vec<u8>> {
+        let bytes = self.pipe.guest_read(size).ok_or(StreamError::Closed)?;
+        if !bytes.is_empty() {
+            self.crossed();
+        }
+        Ok(bytes)
+    }
+
+    fn room(&self) -> StreamResult<usize> {
+        self.pipe.guest_room().ok_or(StreamError::Closed)
+    }
+
+    fn write(&self, bytes: &[u8]) -> StreamResult<()> {
+        if bytes.is_empty() {
+            return self.room().map(|_| ());
+        }
+        match self.pipe.guest_write(bytes) {
+            Ok(Moved::Bytes(_)) => {
+                self.crossed();
+                Ok(())
+            }
+            Ok(Moved::Closed) => Err(StreamError::Closed),
+            Err(()) => Err(StreamError::trap("output-stream.write: more than check-write allowed")),
         }
     }
 }
@@ -130,11 +156,7 @@ impl Pollable for GuestIn {
 #[async_trait]
 impl InputStream for GuestIn {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        let bytes = self.source.pipe.guest_read(size).ok_or(StreamError::Closed)?;
-        if !bytes.is_empty() {
-            self.source.crossed();
-        }
-        Ok(bytes)
+        self.source.read(size).map(Bytes::from)
     }
 }
 
@@ -161,21 +183,11 @@ impl Pollable for GuestOut {
 #[async_trait]
 impl OutputStream for GuestOut {
     fn check_write(&mut self) -> StreamResult<usize> {
-        self.source.pipe.guest_room().ok_or(StreamError::Closed)
+        self.source.room()
     }
 
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if bytes.is_empty() {
-            return self.check_write().map(|_| ());
-        }
-        match self.source.pipe.guest_write(bytes) {
-            Ok(Moved::Bytes(_)) => {
-                self.source.crossed();
-                Ok(())
-            }
-            Ok(Moved::Closed) => Err(StreamError::Closed),
-            Err(()) => Err(StreamError::trap("output-stream.write: more than check-write allowed")),
-        }
+        self.source.write(&bytes)
     }
 
     /// Bytes in the pipe are already where they are going.
@@ -242,8 +254,59 @@ fn subscribe_to<T: Pollable>(
     Ok((subscribe(&mut state.table, subscription)?,))
 }
 
+type Answer<T> = wasmtime::Result<(Result<T, wasi_streams::StreamError>,)>;
+
+fn answer<T>(state: &mut State, result: StreamResult<T>) -> Answer<T> {
+    Ok((match result {
+        Ok(value) => Ok(value),
+        Err(e) => Err(wasi_streams::Host::convert_stream_error(&mut state.table, e)?),
+    },))
+}
+
+/// The three calls that a message takes, of streams of ours, without what wasmtime-wasi does for
+/// any stream; and what is written is copied once, from the guest's memory into the pipe.
+fn add_moves(streams: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    streams.func_wrap(
+        "[method]input-stream.read",
+        |mut cx, (stream, size): (Resource<DynInputStream>, u64)| {
+            let state = cx.data_mut();
+            let result = match state.streams.ours.get(&stream.rep()) {
+                Some(source) => source.read(usize::try_from(size).unwrap_or(usize::MAX)),
+                None => wasi_streams::HostInputStream::read(&mut state.table, stream, size),
+            };
+            answer(state, result)
+        },
+    )?;
+    streams.func_wrap(
+        "[method]output-stream.check-write",
+        |mut cx, (stream,): (Resource<DynOutputStream>,)| {
+            let state = cx.data_mut();
+            let result = match state.streams.ours.get(&stream.rep()) {
+                Some(source) => source.room().map(|room| room as u64),
+                None => wasi_streams::HostOutputStream::check_write(&mut state.table, stream),
+            };
+            answer(state, result)
+        },
+    )?;
+    streams.func_wrap(
+        "[method]output-stream.write",
+        |mut cx: StoreContextMut<'_, State>,
+         (stream, bytes): (Resource<DynOutputStream>, WasmList<u8>)| {
+            let result = match cx.data().streams.ours.get(&stream.rep()) {
+                Some(source) => source.write(bytes.as_le_slice(&cx)),
+                None => {
+                    let bytes = bytes.as_le_slice(&cx).to_vec();
+                    wasi_streams::HostOutputStream::write(&mut cx.data_mut().table, stream, bytes)
+                }
+            };
+            answer(cx.data_mut(), result)
+        },
+    )
+}
+
 fn add_streams(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut streams = linker.instance("wasi:io/streams@0.2.12")?;
+    add_moves(&mut streams)?;
     streams.func_wrap(
         "[method]input-stream.subscribe",
         |mut cx, (stream,): (Resource<DynInputStream>,)| subscribe_to(cx.data_mut(), stream),
@@ -281,7 +344,13 @@ fn add_streams(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 type Pollables = Vec<Resource<DynPollable>>;
 
-async fn poll_list(state: &mut State, list: Pollables) -> wasmtime::Result<(Vec<u32>,)> {
+async fn poll_list(state: &mut State, mut list: Pollables) -> wasmtime::Result<(Vec<u32>,)> {
+    if list.len() == 1
+        && let Some(only) = list.pop()
+    {
+        block(state, only).await?;
+        return Ok((vec![0],));
+    }
     let numbers: Vec<u32> = list.iter().map(Resource::rep).collect();
     state.streams.nudge.park();
     let ready = wasi_poll::Host::poll(&mut state.table, list).await?;

@@ -34,8 +34,8 @@ fn bytes_of(moved: Moved) -> Option<usize> {
     }
 }
 
-fn write(pipe: &Pipe, bytes: &'static [u8]) -> Option<usize> {
-    pipe.guest_write(Bytes::from_static(bytes)).ok().and_then(bytes_of)
+fn write(pipe: &Pipe, bytes: &[u8]) -> Option<usize> {
+    pipe.guest_write(bytes).ok().and_then(bytes_of)
 }
 
 fn read(pipe: &Pipe, size: usize) -> Vec<u8> {
@@ -56,7 +56,7 @@ fn a_guest_writes_no_more_than_there_is_room() {
     let waker = woken.clone().into();
     assert_eq!(pipe.guest_room(), Some(8));
     assert_eq!(write(&pipe, b"12345"), Some(5));
-    assert!(pipe.guest_write(Bytes::from_static(b"6789")).is_err());
+    assert!(pipe.guest_write(b"6789").is_err());
     assert_eq!(write(&pipe, b"678"), Some(3));
     assert!(!pipe.poll_writable(&waker));
     assert_eq!(read(&pipe, 2), b"12");
@@ -91,8 +91,8 @@ fn what_was_written_before_the_close_is_read_before_the_end() {
     let pipe = Pipe::new(8, HOOKS);
     assert_eq!(bytes_of(pipe.host_write(&[slice(b"last")])), Some(4));
     pipe.close_write();
-    assert_eq!(pipe.guest_read(2), Some(Bytes::from_static(b"la")));
-    assert_eq!(pipe.guest_read(9), Some(Bytes::from_static(b"st")));
+    assert_eq!(pipe.guest_read(2), Some(b"la".to_vec()));
+    assert_eq!(pipe.guest_read(9), Some(b"st".to_vec()));
     assert_eq!(pipe.guest_read(9), None);
 }
 
@@ -102,10 +102,10 @@ fn a_host_write_takes_what_fits_and_hears_of_room() {
     let pipe = Pipe::new(8, HOOKS);
     pipe.set_host(&events as *const _ as *mut c_void);
     assert_eq!(bytes_of(pipe.host_write(&[slice(b"12345"), slice(b"6789")])), Some(8));
-    assert_eq!(pipe.guest_read(3), Some(Bytes::from_static(b"123")));
+    assert_eq!(pipe.guest_read(3), Some(b"123".to_vec()));
     assert_eq!(events.load(Ordering::Relaxed), 1);
     assert_eq!(bytes_of(pipe.host_write(&[slice(b"9abcdef")])), Some(3));
-    assert_eq!(pipe.guest_read(99), Some(Bytes::from_static(b"456789ab")));
+    assert_eq!(pipe.guest_read(99), Some(b"456789ab".to_vec()));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_permit_outlives_the_dropping_of_bytes_that_it_came_from() {
     assert_eq!(pipe.guest_room(), Some(4));
     pipe.set_discards(false);
     assert_eq!(write(&pipe, b"5678"), Some(4));
-    assert!(pipe.guest_write(Bytes::from_static(b"9")).is_err());
+    assert!(pipe.guest_write(b"9").is_err());
     assert_eq!(read(&pipe, 99), b"12345678");
 }
 
@@ -129,7 +129,7 @@ fn the_host_hears_once_that_the_guest_looks_for_bytes() {
     let waker = Arc::new(Woken::default()).into();
     for _ in 0..3 {
         assert!(!pipe.poll_readable(&waker));
-        assert_eq!(pipe.guest_read(9), Some(Bytes::new()));
+        assert_eq!(pipe.guest_read(9), Some(Vec::new()));
     }
     assert!(pipe.is_wanted());
     assert_eq!(events.load(Ordering::Relaxed), 1);
@@ -152,4 +152,31 @@ fn without_a_reader_bytes_are_dropped_and_counted() {
     assert_eq!(pipe.guest_room(), None);
     assert_eq!(write(&pipe, b"x"), None);
     assert!(pipe.is_read_closed());
+}
+
+#[test]
+fn large_writes_come_out_as_they_went_in() {
+    let pipe = Pipe::new(4 * BLOCK, HOOKS);
+    let sizes = [BLOCK, 3, BLOCK - 1, BLOCK / 2 + 1, SMALL, BLOCK];
+    for round in 0..3 {
+        let mut written = Vec::new();
+        for (i, size) in sizes.iter().enumerate() {
+            let bytes: Vec<u8> = (0..*size).map(|at| (at * 31 + i + round) as u8).collect();
+            assert_eq!(write(&pipe, &bytes), Some(*size));
+            written.extend(bytes);
+        }
+        let mut seen = read(&pipe, BLOCK + 1);
+        seen.extend(read(&pipe, 4 * BLOCK));
+        assert!(seen == written);
+    }
+}
+
+#[test]
+fn no_more_than_a_few_blocks_stay() {
+    let pipe = Pipe::new(64 * BLOCK, HOOKS);
+    for _ in 0..64 {
+        assert_eq!(write(&pipe, &[7; BLOCK]), Some(BLOCK));
+    }
+    pipe.close_read();
+    assert_eq!(SPARE.with_borrow(Vec::len), MOST_SPARE);
 }
