@@ -2,8 +2,8 @@
 Benchmark wrote, if it ran, as one JSON document with the machine they are from.
 
 report.py write RESULTS DOCUMENT: puts a run's tables and charts into the document, between
-`<!-- figures: PART... -->` and `<!-- end -->`, and between `<!-- targets -->` and `<!-- end -->` which
-targets are met. What the run has no figures of stays as it was."""
+`<!-- figures: PART... -->` and `<!-- end -->`, and between `<!-- targets -->` and `<!-- end -->`
+which targets are met. What the run has no figures of stays as it was."""
 import json
 import math
 import os
@@ -154,7 +154,8 @@ def chart(title, bars, scale):
 
 def machine_line(where):
     return (f"One run, {where['date']}, at {where['commit']}: {where['processor']}, "
-            f"{where['cores']} cores, Linux {where['kernel']}; a load of {where['load']:.1f} before it.")
+            f"{where['cores']} cores, Linux {where['kernel']}; "
+            f"a load of {where['load']:.1f} before it.")
 
 
 def targets(rows, where):

@@ -20,6 +20,7 @@ mod digest;
 mod files;
 mod host_end;
 mod limits;
+mod moves;
 mod nudge;
 mod pipe;
 mod pool;

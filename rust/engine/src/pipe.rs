@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 /// Writes below this are gathered, so that a queue holds few chunks however small its writes are.
-const SMALL: usize = 1024;
+const SMALL: usize = 8 << 10;
 
 #[derive(Default)]
 struct Inner {
@@ -50,12 +50,14 @@ thread_local! {
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
+fn take_block() -> Vec<u8> {
+    SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(BLOCK))
+}
+
 impl Chunk {
     fn copy_of(bytes: &[u8]) -> Self {
         let block = bytes.len() > BLOCK / 2 && bytes.len() <= BLOCK;
-        let spare = if block { SPARE.with_borrow_mut(Vec::pop) } else { None };
-        let size = if block { BLOCK } else { bytes.len() };
-        let mut copy = spare.unwrap_or_else(|| Vec::with_capacity(size));
+        let mut copy = if block { take_block() } else { Vec::with_capacity(bytes.len()) };
         copy.extend_from_slice(bytes);
         Chunk { bytes: copy, at: 0 }
     }
@@ -364,11 +366,24 @@ impl Inner {
         self.len += bytes.len();
         self.total += bytes.len() as u64;
         if bytes.len() < SMALL {
-            self.gathered.extend_from_slice(bytes);
+            self.gather(bytes);
         } else {
             self.close_gathered();
             self.chunks.push_back(Chunk::copy_of(bytes));
         }
+    }
+
+    fn gather(&mut self, bytes: &[u8]) {
+        if self.gathered.len() + bytes.len() > BLOCK {
+            self.close_gathered();
+        }
+        let size = self.gathered.len() + bytes.len();
+        if size > self.gathered.capacity() && size > BLOCK / 4 {
+            let mut block = take_block();
+            block.extend_from_slice(&self.gathered);
+            self.gathered = block;
+        }
+        self.gathered.extend_from_slice(bytes);
     }
 
     fn close_gathered(&mut self) {

@@ -6,6 +6,7 @@
 
 use crate::State;
 use crate::clock::Deadline;
+use crate::moves;
 use crate::nudge::Nudge;
 use crate::pipe::{Moved, Pipe};
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
-use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceTable, ResourceType, WasmList};
+use wasmtime::component::{Linker, Resource, ResourceTable, ResourceType};
 use wasmtime::{StoreContextMut, format_err};
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::bindings::io::{poll as wasi_poll, streams as wasi_streams};
@@ -36,7 +37,7 @@ pub struct Pipes {
 /// What the store keeps of the streams that it handed to its guest.
 pub struct Streams {
     pub pipes: Pipes,
-    ours: BTreeMap<u32, Source>, // streams of ours in the resource table, by number
+    pub ours: BTreeMap<u32, Source>, // streams of ours in the resource table, by number
     nudge: Nudge,
     connection_created: bool,
     input_taken: bool,
@@ -58,8 +59,8 @@ impl Streams {
 
 /// What a stream of ours reads from or writes to.
 #[derive(Clone)]
-struct Source {
-    pipe: Arc<Pipe>,
+pub struct Source {
+    pub pipe: Arc<Pipe>,
     direction: Direction,
     nudge: Option<Nudge>, // the connection's
 }
@@ -88,7 +89,7 @@ impl Source {
         }
     }
 
-    fn read(&self, size: usize) -> StreamResult<Vec<u8>> {
+    pub fn read(&self, size: usize) -> StreamResult<Vec<u8>> {
         let bytes = self.pipe.guest_read(size).ok_or(StreamError::Closed)?;
         if !bytes.is_empty() {
             self.crossed();
@@ -96,11 +97,11 @@ impl Source {
         Ok(bytes)
     }
 
-    fn room(&self) -> StreamResult<usize> {
+    pub fn room(&self) -> StreamResult<usize> {
         self.pipe.guest_room().ok_or(StreamError::Closed)
     }
 
-    fn write(&self, bytes: &[u8]) -> StreamResult<()> {
+    pub fn write(&self, bytes: &[u8]) -> StreamResult<()> {
         if bytes.is_empty() {
             return self.room().map(|_| ());
         }
@@ -254,59 +255,9 @@ fn subscribe_to<T: Pollable>(
     Ok((subscribe(&mut state.table, subscription)?,))
 }
 
-type Answer<T> = wasmtime::Result<(Result<T, wasi_streams::StreamError>,)>;
-
-fn answer<T>(state: &mut State, result: StreamResult<T>) -> Answer<T> {
-    Ok((match result {
-        Ok(value) => Ok(value),
-        Err(e) => Err(wasi_streams::Host::convert_stream_error(&mut state.table, e)?),
-    },))
-}
-
-/// The three calls that a message takes, of streams of ours, without what wasmtime-wasi does for
-/// any stream; and what is written is copied once, from the guest's memory into the pipe.
-fn add_moves(streams: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    streams.func_wrap(
-        "[method]input-stream.read",
-        |mut cx, (stream, size): (Resource<DynInputStream>, u64)| {
-            let state = cx.data_mut();
-            let result = match state.streams.ours.get(&stream.rep()) {
-                Some(source) => source.read(usize::try_from(size).unwrap_or(usize::MAX)),
-                None => wasi_streams::HostInputStream::read(&mut state.table, stream, size),
-            };
-            answer(state, result)
-        },
-    )?;
-    streams.func_wrap(
-        "[method]output-stream.check-write",
-        |mut cx, (stream,): (Resource<DynOutputStream>,)| {
-            let state = cx.data_mut();
-            let result = match state.streams.ours.get(&stream.rep()) {
-                Some(source) => source.room().map(|room| room as u64),
-                None => wasi_streams::HostOutputStream::check_write(&mut state.table, stream),
-            };
-            answer(state, result)
-        },
-    )?;
-    streams.func_wrap(
-        "[method]output-stream.write",
-        |mut cx: StoreContextMut<'_, State>,
-         (stream, bytes): (Resource<DynOutputStream>, WasmList<u8>)| {
-            let result = match cx.data().streams.ours.get(&stream.rep()) {
-                Some(source) => source.write(bytes.as_le_slice(&cx)),
-                None => {
-                    let bytes = bytes.as_le_slice(&cx).to_vec();
-                    wasi_streams::HostOutputStream::write(&mut cx.data_mut().table, stream, bytes)
-                }
-            };
-            answer(cx.data_mut(), result)
-        },
-    )
-}
-
 fn add_streams(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut streams = linker.instance("wasi:io/streams@0.2.12")?;
-    add_moves(&mut streams)?;
+    moves::add_to(&mut streams)?;
     streams.func_wrap(
         "[method]input-stream.subscribe",
         |mut cx, (stream,): (Resource<DynInputStream>,)| subscribe_to(cx.data_mut(), stream),

@@ -157,7 +157,8 @@ fn without_a_reader_bytes_are_dropped_and_counted() {
 #[test]
 fn large_writes_come_out_as_they_went_in() {
     let pipe = Pipe::new(4 * BLOCK, HOOKS);
-    let sizes = [BLOCK, 3, BLOCK - 1, BLOCK / 2 + 1, SMALL, BLOCK];
+    let mut sizes = vec![BLOCK, 3, BLOCK / 2 + 1, SMALL];
+    sizes.extend([SMALL / 2; 21]); // more than a block of small ones
     for round in 0..3 {
         let mut written = Vec::new();
         for (i, size) in sizes.iter().enumerate() {
