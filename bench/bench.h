@@ -150,6 +150,7 @@ Again repeatSpawns(kj::uint inFlight);  // spawn.c++
 Again repeatGrafts();                   // guests.c++
 Again repeatPipeOut();                  // streams.c++: pieces of 64 KiB
 Again repeatSpawnsOnAll();              // threads.c++: on as many loops as there are cores
+Again repeatLoads();                    // spawn.c++: code from the disk cache
 
 // ------------------------------------------------------------------------------------ parts
 

@@ -44,6 +44,7 @@ constexpr Subject SUBJECTS[] = {
   {"spawn"_kj, []() { return repeatSpawns(1); }},
   {"spawn-32"_kj, []() { return repeatSpawns(32); }},
   {"spawn-on-all"_kj, repeatSpawnsOnAll},
+  {"load"_kj, repeatLoads},
   {"pipe-out"_kj, repeatPipeOut},
 };
 
