@@ -209,7 +209,9 @@ pub unsafe extern "C" fn ww_fold_case(
     unsafe {
         deliver(error, false, || {
             let text = text.text()?;
-            folded.write(text.to_uppercase().to_lowercase().into_bytes().into());
+            // Lower first: of U+1E9E, a large sharp s, the upper case is itself, and not SS.
+            let folded_text = text.to_lowercase().to_uppercase().to_lowercase();
+            folded.write(folded_text.into_bytes().into());
             Ok(true)
         })
     }

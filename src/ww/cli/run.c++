@@ -88,6 +88,12 @@ struct DataDir {
 CellFiles filesOf(const RunOptions& options, const DataDir& data, const MergedTree& tree) {
   kj::Vector<kj::StringPtr> kept;
   kept.add(data.path);
+  // Each of these may be a link to another disk.
+  auto code = kj::str(data.path, "/code"), trees = kj::str(data.path, "/trees"),
+       images = kj::str(data.path, "/images");
+  kept.add(code);
+  kept.add(trees);
+  kept.add(images);
   KJ_IF_MAYBE(file, options.allowFile) kept.add(*file);
   return filesOfPid0(tree, openVolumes(options.volumes, kept));
 }

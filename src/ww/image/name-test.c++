@@ -39,6 +39,7 @@ KJ_TEST("names that differ in case alone are refused, in any script") {
                           require({"Readme", "other", "README"}));
   KJ_EXPECT_THROW_MESSAGE("differ in case alone", require({"É", "x", "é"}));
   KJ_EXPECT_THROW_MESSAGE("differ in case alone", require({"straße", "STRASSE"}));
+  KJ_EXPECT_THROW_MESSAGE("differ in case alone", require({"stra\u1E9Ee", "straße"}));
   KJ_EXPECT_THROW_MESSAGE("has the name 'x' twice", require({"x", "y", "x"}));
 }
 

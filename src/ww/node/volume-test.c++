@@ -1,8 +1,14 @@
 #include <ww/node/volume.h>
 
+#include <fcntl.h>
 #include <kj/test.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <ww/node/mounts.h>
 #include <ww/node/temp-folder.h>
 
 namespace ww {
@@ -120,6 +126,93 @@ KJ_TEST("what is kept in a file is kept with the folder that it will be in") {
   KJ_EXPECT(open(volume, paths).endsWith(kept));
   volume[0].host = folder.at("c");
   KJ_EXPECT(open(volume, paths).endsWith(kept));
+}
+
+KJ_TEST("each folder that holds a link on the way to what is kept is kept, too") {
+  TempFolder folder;
+  folder.write("one/sub/x", "1");
+  folder.write("two/x", "1");
+  folder.write("three/keys", "1");
+  auto first = folder.at("one/keys"), second = folder.at("two/keys");
+  KJ_SYSCALL(symlink(second.cStr(), first.cStr()));
+  KJ_SYSCALL(symlink("../three/keys", second.cStr()));
+  kj::StringPtr paths[] = {first};
+  auto refusal = [&](kj::StringPtr host) {
+    Volume volume[] = {{folder.at(host), kj::str("/x"), true}};
+    return open(volume, paths);
+  };
+  for (auto each: {"one", "two", "three"}) {
+    KJ_EXPECT(refusal(each).endsWith(kj::str("keeps something to itself in it: ", first)), each);
+  }
+  KJ_EXPECT(refusal("one/sub") == "/x rw");
+  auto loop = folder.at("loop");
+  KJ_SYSCALL(symlink("loop", loop.cStr()));
+  paths[0] = loop;
+  KJ_EXPECT(refusal("one") == "/x rw");
+}
+
+// A namespace of its own for this process, if it may have one.
+bool mayMount() {
+  if (unshare(CLONE_NEWNS) < 0) return false;
+  return mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+}
+
+KJ_TEST("what is kept is kept by its mounts, too") {
+  if (!mayMount()) {
+    KJ_LOG(WARNING, "SKIPPED: this process may not mount");
+    return;
+  }
+  TempFolder folder;
+  folder.write("data/code/x", "1");
+  for (auto each: {"up/b", "alone", "far/b", "other"}) folder.write(kj::str(each, "/x"), "1");
+  auto data = folder.at("data"), code = folder.at("data/code");
+  auto bind = [&](kj::StringPtr what, kj::StringPtr where) {
+    KJ_SYSCALL(mount(what.cStr(), folder.at(where).cStr(), nullptr, MS_BIND, nullptr), where);
+  };
+  bind(data, "up/b");
+  bind(code, "alone");
+  bind(code, "far/b");
+  KJ_DEFER(for (auto each: {"up/b", "alone", "far/b"}) {
+    umount2(folder.at(each).cStr(), MNT_DETACH);
+  });
+  kj::StringPtr kept[] = {data};
+  auto isRefused = [&](kj::StringPtr host) {
+    Volume volume[] = {{folder.at(host), kj::str("/x"), false}};
+    auto said = open(volume, kept);
+    if (said == "/x ro") return false;
+    KJ_EXPECT(said.endsWith(kj::str("to itself in it: ", data)) ||
+              said.endsWith(kj::str("the node keeps to itself: ", data)), said);
+    return true;
+  };
+  for (auto each: {"up", "up/b", "alone", "far", "far/b"}) KJ_EXPECT(isRefused(each), each);
+  KJ_EXPECT(!isRefused("other"));
+}
+
+KJ_TEST("the kernel's table of mounts is read as it is written") {
+  TempFolder folder;
+  folder.write("a b/x", "1");
+  int fd;
+  KJ_SYSCALL(fd = ::open(folder.at("").cStr(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  kj::AutoCloseFd opened(fd);
+  char real[PATH_MAX];
+  KJ_ASSERT(realpath(folder.at("").cStr(), real) != nullptr);
+  Mounts mounts(kj::str("30 1 8:1 /in\\040side ", real, "/a\\040b rw shared:1 - ext4 /dev/a rw\n"
+                        "31 1 8:2 / ", real, "-not-below rw - ext4 /dev/b rw\n",
+                        "nonsense\n\n32 1\n"));
+  auto within = mounts.within(opened);
+  KJ_ASSERT(within.size() == 1);
+  KJ_EXPECT(within[0].device == "8:1" && within[0].path == "/in side");
+  KJ_EXPECT(mounts.placeOf(opened) == nullptr);
+  auto name = kj::StringPtr(real);
+  auto place = KJ_ASSERT_NONNULL(Mounts::read().placeOf(opened));
+  KJ_EXPECT(place.path.endsWith(name.slice(KJ_ASSERT_NONNULL(name.findLast('/')))), place.path);
+  auto holds = [](kj::StringPtr outer, kj::StringPtr inner) {
+    return FilePlace{kj::str("8:1"), kj::str(outer)}.holds({kj::str("8:1"), kj::str(inner)});
+  };
+  KJ_EXPECT(holds("/a", "/a") && holds("/a", "/a/b") && holds("/", "/a") && holds("/", "/"));
+  KJ_EXPECT(!holds("/a", "/ab") && !holds("/a/b", "/a"));
+  FilePlace elsewhere = {kj::str("8:2"), kj::str("/")};
+  KJ_EXPECT(!elsewhere.holds({kj::str("8:1"), kj::str("/a")}));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/base/text.h>
+#include <ww/node/mounts.h>
 
 namespace ww {
 namespace {
@@ -22,7 +23,9 @@ constexpr kj::StringPtr TO_DO = "it takes HOST:GUEST, or HOST:GUEST:rw to write 
 }
 
 kj::Maybe<kj::String> findGuestProblem(kj::StringPtr guest) {
-  if (!guest.startsWith("/")) return kj::str("the path in the cell is not absolute");
+  if (!guest.startsWith("/")) {
+    return kj::str("the path in the cell is not absolute (and no mode: that is `ro` or `rw`)");
+  }
   if (guest == "/" || guest == "/tmp") {
     return kj::str(guest, " in the cell is the image's own; name another path there");
   }
@@ -59,7 +62,10 @@ kj::Vector<Identity> wayUp(kj::AutoCloseFd fd) {
     if (way.size() > 0 && way.back() == here) return way;
     way.add(here);
     int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    KJ_REQUIRE(above >= 0, "cannot look above a folder", strerror(errno));
+    if (above < 0) {
+      kj::throwFatalException(badInput(kj::str("one cannot see what a folder is within (",
+                                               strerror(errno), ")")));
+    }
     fd = kj::AutoCloseFd(above);
   }
 }
@@ -77,40 +83,132 @@ bool contains(const kj::Vector<Identity>& way, Identity one) {
   return false;
 }
 
-kj::String folderOf(kj::StringPtr file) {
-  KJ_IF_MAYBE(slash, file.findLast('/')) {
-    return *slash == 0 ? kj::str("/") : kj::str(file.slice(0, *slash));
+kj::String folderOf(kj::StringPtr path) {
+  KJ_IF_MAYBE(slash, path.findLast('/')) {
+    return *slash == 0 ? kj::str("/") : kj::str(path.slice(0, *slash));
   }
   return kj::str(".");
 }
 
-// What is kept where it is a folder; of a file, the folders of it and of what it is a link to: a
-// file may be put anew there.
-kj::Vector<kj::AutoCloseFd> foldersOf(kj::StringPtr kept) {
-  kj::Vector<kj::AutoCloseFd> folders;
-  auto add = [&](kj::StringPtr path) {
-    auto folder = openPath(path, O_PATH | O_DIRECTORY);
-    KJ_IF_MAYBE(f, folder) folders.add(kj::mv(*f));
-    return folder != nullptr;
+// A folder that a volume must not be or hold; `whole`: nor be within.
+struct Kept {
+  kj::AutoCloseFd folder;
+  bool whole;
+};
+
+constexpr kj::uint MOST_LINKS = 40;  // on one way, as the kernel has it
+
+// Follows a path, one name after the other, and tells of each folder that holds a link on its way:
+// whoever writes there says where it leads.
+class Way {
+ public:
+  explicit Way(kj::StringPtr path): here(kj::str("/")) {
+    if (!path.startsWith("/")) {
+      char current[PATH_MAX];
+      if (getcwd(current, sizeof(current)) != nullptr) here = kj::str(current);
+    }
+    ahead(path);
+    while (names.size() > 0) step();
+  }
+
+  kj::Vector<kj::String> holders;
+
+  // What it leads to, whether it is there or not.
+  kj::StringPtr getEnd() const { return here; }
+
+ private:
+  kj::String here;
+  kj::Vector<kj::String> names;  // still to go, the next one last
+  kj::uint links = 0;
+
+  void ahead(kj::StringPtr path) {
+    kj::Vector<kj::String> parts;
+    for (size_t i = 0; i < path.size();) {
+      auto end = i + path.slice(i).findFirst('/').orDefault(path.size() - i);
+      if (end > i) parts.add(kj::heapString(path.slice(i, end)));
+      i = end + 1;
+    }
+    for (size_t i = parts.size(); i > 0; i--) names.add(kj::mv(parts[i - 1]));
+  }
+
+  void step() {
+    auto name = kj::mv(names.back());
+    names.removeLast();
+    if (name == ".") return;
+    if (name == "..") {
+      here = folderOf(here);
+      return;
+    }
+    auto next = here == "/" ? kj::str("/", name) : kj::str(here, "/", name);
+    char target[PATH_MAX];
+    auto size = readlink(next.cStr(), target, sizeof(target));
+    if (size <= 0 || size_t(size) == sizeof(target) || ++links > MOST_LINKS) {
+      here = kj::mv(next);
+      return;
+    }
+    holders.add(kj::str(here));
+    if (target[0] == '/') here = kj::str("/");
+    ahead(kj::heapString(target, size));
+  }
+};
+
+// What is kept where it is a folder; of a file, the folder of it: it may be put anew there.
+kj::Vector<Kept> foldersOf(kj::StringPtr path) {
+  kj::Vector<Kept> folders;
+  auto add = [&](kj::StringPtr folder, bool whole) {
+    auto opened = openPath(folder, O_PATH | O_DIRECTORY);
+    KJ_IF_MAYBE(fd, opened) folders.add(Kept{kj::mv(*fd), whole});
+    return opened != nullptr;
   };
-  if (add(kept)) return folders;
-  add(folderOf(kept));
-  char real[PATH_MAX];
-  if (realpath(kept.cStr(), real) != nullptr) add(folderOf(real));
+  Way way(path);
+  if (!add(path, true)) add(folderOf(way.getEnd()), false);
+  for (auto& holder: way.holders) add(holder, false);
   return folders;
 }
 
-void requireApart(const Volume& volume, int folder, kj::StringPtr kept) {
-  auto own = KJ_ASSERT_NONNULL(identify(folder));
-  auto above = wayUp(KJ_ASSERT_NONNULL(openPath(kj::str("/proc/self/fd/", folder),
-                                                O_PATH | O_DIRECTORY)));
-  for (auto& keptFolder: foldersOf(kept)) {
-    auto keptWay = wayUp(kj::mv(keptFolder));
-    if (contains(keptWay, own)) {
-      refuse(volume, kj::str("the node keeps something to itself in it: ", kept));
+// By which a volume and what is kept are compared.
+struct Seen {
+  Identity own;
+  kj::Vector<Identity> way;
+  kj::Maybe<FilePlace> place;
+  kj::Vector<FilePlace> mounted;  // within it
+
+  Seen(int folder, const Mounts& mounts)
+      : own(KJ_ASSERT_NONNULL(identify(folder))),
+        way(wayUp(KJ_ASSERT_NONNULL(openPath(kj::str("/proc/self/fd/", folder),
+                                             O_PATH | O_DIRECTORY)))),
+        place(mounts.placeOf(folder)), mounted(mounts.within(folder)) {}
+
+  bool holds(const Seen& other) const {
+    if (contains(other.way, own)) return true;
+    return reaches([&](const FilePlace& mine) {
+      return other.reaches([&](const FilePlace& its) { return mine.holds(its); });
+    });
+  }
+
+ private:
+  template <typename Test>
+  bool reaches(Test test) const {
+    KJ_IF_MAYBE(p, place) {
+      if (test(*p)) return true;
     }
-    if (contains(above, keptWay[0])) {
-      refuse(volume, kj::str("it is within what the node keeps to itself: ", kept));
+    for (auto& each: mounted) {
+      if (test(each)) return true;
+    }
+    return false;
+  }
+};
+
+void requireApart(const Volume& volume, int folder, kj::StringPtr path) {
+  auto mounts = Mounts::read();
+  Seen seen(folder, mounts);
+  for (auto& each: foldersOf(path)) {
+    Seen kept(each.folder, mounts);
+    if (seen.holds(kept)) {
+      refuse(volume, kj::str("the node keeps something to itself in it: ", path));
+    }
+    if (each.whole && kept.holds(seen)) {
+      refuse(volume, kj::str("it is within what the node keeps to itself: ", path));
     }
   }
 }

@@ -18,8 +18,8 @@ struct Volume {
 kj::OneOf<Volume, kj::String> parseVolume(kj::StringPtr text);
 
 // Opens them. Throws, naming the volume, for a folder that cannot be opened; for one that is, holds
-// or is within one of `kept`, what the node keeps to itself, by whichever way it is reached; and
-// for a guest's path that is named twice.
+// or is within one of `kept`, what the node keeps to itself, by whichever links and mounts it is
+// reached; for one that holds a link on the way to it; and for a guest's path that is named twice.
 kj::Vector<CellFolder> openVolumes(kj::ArrayPtr<const Volume> volumes,
                                    kj::ArrayPtr<const kj::StringPtr> kept);
 

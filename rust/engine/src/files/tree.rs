@@ -75,8 +75,11 @@ impl<'a> Path<'a> {
         if path.contains('\0') {
             return Err(ErrorCode::Invalid);
         }
+        if path.len() > MAX_PATH {
+            return Err(ErrorCode::NameTooLong); // before there is a list of its names
+        }
         let names: Vec<_> = path.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
-        if path.len() > MAX_PATH || names.iter().any(|name| name.len() > MAX_NAME) {
+        if names.iter().any(|name| name.len() > MAX_NAME) {
             return Err(ErrorCode::NameTooLong);
         }
         let last = path.rsplit('/').next();
