@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <string.h>
-#include <ww/base/error.h>
 #include <ww/base/text.h>
 #include <ww/ffi/content.h>
+#include <ww/image/refusal.h>
 
 namespace ww {
 namespace {
@@ -43,7 +43,7 @@ kj::String shown(kj::StringPtr in) { return in == nullptr ? kj::str("/") : kj::s
 void requireName(kj::StringPtr in, kj::ArrayPtr<const char> name) {
   KJ_IF_MAYBE(why, whyNot(name)) {
     auto start = name.slice(0, kj::min(name.size(), size_t(64)));
-    kj::throwFatalException(badInput(kj::str(
+    kj::throwFatalException(contentProblem(kj::str(
         "the directory ", shown(in), " has ", *why, ": '", escapeText(kj::str(start)), "'")));
   }
 }
@@ -63,7 +63,7 @@ void requireDistinct(kj::StringPtr in, kj::ArrayPtr<const kj::StringPtr> names) 
   for (size_t i = 1; i < folded.size(); i++) {
     if (folded[i].text != folded[i - 1].text) continue;
     auto a = names[folded[i - 1].index], b = names[folded[i].index];
-    kj::throwFatalException(badInput(a == b
+    kj::throwFatalException(contentProblem(a == b
         ? kj::str("the directory ", shown(in), " has the name '", escapeText(a), "' twice")
         : kj::str("the directory ", shown(in), " has '", escapeText(kj::min(a, b)), "' and '",
                   escapeText(kj::max(a, b)), "', which differ in case alone")));
