@@ -59,7 +59,7 @@ kj::Promise<void> NodeImages::addLayer(kj::StringPtr layer, ImageTree& tree) {
 kj::Promise<kj::Own<MergedTree>> NodeImages::merge(kj::ArrayPtr<const kj::String> layers) {
   auto tree = trees.begin();
   for (auto& layer: layers) co_await addLayer(layer, *tree);
-  co_return tree->finish();
+  co_return co_await tree->finish();
 }
 
 void NodeImages::keep(ImageImport::Added added) {
@@ -76,7 +76,7 @@ kj::Promise<EpochImage> NodeImages::fetch(kj::ArrayPtr<const kj::byte> head) {
   auto tree = trees.begin();
   tree->beginLayer(kj::str("/ipfs/", cid.toText()));
   keep(co_await import.add(IpfsRef{kj::mv(cid), kj::String()}, *tree));
-  auto merged = tree->finish();
+  auto merged = co_await tree->finish();
   auto main = merged->readMain();
   KJ_IF_MAYBE(none, main.tryGet<NoImage>()) kj::throwFatalException(badInput(none->problem));
   co_return EpochImage{kj::mv(main.get<kj::Array<kj::byte>>()), kj::mv(merged)};
