@@ -23,6 +23,17 @@ LIMIT_S = 120  # after which a process is ended, and what waits for it fails
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
 
 
+def start_of_last_section(car):
+    start = at = 0
+    while at < len(car):
+        start, size, shift = at, 0, 0
+        while car[at] >= 0x80:
+            size |= (car[at] & 0x7f) << shift
+            at, shift = at + 1, shift + 7
+        at += 1 + (size | car[at] << shift)
+    return start
+
+
 class Foreign:
     """An IPFS node that does what it is told, a line at a time."""
 
@@ -280,6 +291,12 @@ class StoreTest(IpfsCase):
             with open(self.path(name), "wb") as file:
                 file.write(content)
             self.assertIn(name, self.complaint("add", self.path(name)))
+        # One that ends where a block ends is a CAR file, of an image that is not all there.
+        with open(self.path("less.car"), "wb") as file:
+            file.write(whole[:start_of_last_section(whole)])
+        said = self.complaint("add", self.path("less.car"))
+        self.assertIn("less.car: ", said)
+        self.assertIn("cannot be had", said)
         self.complaint("add", self.path("none.car"))
         self.assertIn("none", self.complaint("add", self.path("none"), code=127))
         self.assertIn("no image's name", self.complaint("add", car, "--name", "a/b"))
