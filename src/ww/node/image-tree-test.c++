@@ -110,6 +110,9 @@ KJ_TEST("a whiteout hides what earlier layers have, and nothing of its own") {
   KJ_EXPECT(merged({{"d/", "d/a=1"}, {"d/", "d/b=2", ".wh.d"}}) == "d/ d/b=2");
   KJ_EXPECT(merged({{"d/", "d/a=1"}, {".wh.d", "d/", "d/b=2"}}) == "d/ d/b=2");
   KJ_EXPECT(merged({{".wh.nothing", "a=1"}}) == "a=1");
+  // What stands between a folder and what is in it stays.
+  KJ_EXPECT(merged({{"x/", "x/d/", "x/d/e=1", "x/d-e=1", "x/d0=1"}, {"x/", "x/.wh.d"}}) ==
+            "x/ x/d-e=1 x/d0=1");
   KJ_EXPECT(merged({{"a=1"}, {".wh.a"}, {"a=3"}}) == "a=3");
 }
 
@@ -119,6 +122,8 @@ KJ_TEST("an opaque folder hides all that earlier layers have in it") {
   KJ_EXPECT(merged({{"d/", "d/e/", "d/e/f=1"}, {"d/", "d/.wh..wh..opq", "d/e/", "d/e/g=2"}}) ==
             "d/ d/e/ d/e/g=2");
   KJ_EXPECT(merged({{"a=1", "b/", "b/c=1"}, {".wh..wh..opq", "d=2"}}) == "d=2");
+  KJ_EXPECT(merged({{"b/", "b-=1", "b/c/", "b/c/d=1", "b0=1", "e/", "e/f/", "e/f/g=1"},
+                    {"e/", "e/f/", "e/f/h=2", ".wh..wh..opq"}}) == "e/ e/f/ e/f/h=2");
 }
 
 KJ_TEST("what is refused is named, with its layer") {

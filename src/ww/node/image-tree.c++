@@ -173,28 +173,35 @@ void ImageTree::beginWhiteout(kj::StringPtr path, kj::StringPtr name) {
   hide(keyOf(joinPath(kj::str(parentOf(path)), hidden)));
 }
 
-// What earlier layers have below it. What is in a folder stands behind it, and is met before it.
+// What earlier layers have below it.
 void ImageTree::hideBelow(const std::string& path) {
   auto prefix = path.empty() ? path : path + '/';
-  auto at = path.empty() ? entries.end() : entries.lower_bound(path + char('/' + 1));
-  while (at != entries.begin()) {
-    auto entry = std::prev(at);
-    if (entry->first.compare(0, prefix.size(), prefix) != 0) break;
-    at = isOfThisLayer(entry->second) ? entry : erase(entry);
+  auto at = entries.lower_bound(prefix);
+  while (at != entries.end() && at->first.compare(0, prefix.size(), prefix) == 0) {
+    at = isOfThisLayer(at->second) ? std::next(at) : erase(at);
   }
 }
 
 // And it itself.
 void ImageTree::hide(const std::string& path) {
-  hideBelow(path);
   auto entry = entries.find(path);
-  if (entry != entries.end() && !isOfThisLayer(entry->second)) erase(entry);
+  if (entry == entries.end()) return;
+  if (isOfThisLayer(entry->second)) return hideBelow(path);
+  erase(entry);
 }
 
+// One of an earlier layer, with all that is in it: this layer has nothing in a folder that it has
+// not named itself. Returns what stands behind it.
 ImageTree::Entries::iterator ImageTree::erase(Entries::iterator entry) {
-  auto flags = entry->second.isDirectory ? AT_REMOVEDIR : 0;
-  if (unlinkat(root, entry->first.c_str(), flags) < 0) failToWrite(textOf(entry->first));
-  return entries.erase(entry);
+  auto path = entry->first;
+  if (entry->second.isDirectory) {
+    folder.removeFrom(root, textOf(path));
+    entries.erase(entries.lower_bound(path + '/'), entries.lower_bound(path + char('/' + 1)));
+  } else if (unlinkat(root, path.c_str(), 0) < 0) {
+    failToWrite(textOf(path));
+  }
+  entries.erase(entry);
+  return entries.upper_bound(path);
 }
 
 void ImageTree::piece(kj::ArrayPtr<const kj::byte> piece) {

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <ww/base/error.h>
+#include <ww/base/text.h>
 #include <ww/node/directory-store.h>
 #include <ww/node/folder-remover.h>
 #include <ww/node/image-tree.h>
@@ -70,6 +71,14 @@ void TreeFolder::remove(kj::StringPtr name) noexcept {
   auto part = newPartName();
   bool isGone = renameat(folder, name.cStr(), folder, part.cStr()) == 0;
   remover->remove(isGone ? kj::mv(part) : kj::str(name));
+}
+
+void TreeFolder::removeFrom(int tree, kj::StringPtr inner) {
+  auto part = newPartName();
+  if (renameat(tree, inner.cStr(), folder, part.cStr()) < 0) {
+    failErrno(path, kj::str("'", escapeText(inner), "' of an image cannot be removed"));
+  }
+  remover->remove(kj::mv(part));
 }
 
 void TreeFolder::waitUntilRemoved() { remover->waitUntilRemoved(); }

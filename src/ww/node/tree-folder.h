@@ -49,6 +49,7 @@ class TreeFolder final {
   bool isInUse(kj::StringPtr name) const { return inUse.find(name) != nullptr; }
   void put(kj::StringPtr part, kj::StringPtr name);
   void remove(kj::StringPtr name) noexcept;  // as far as it goes
+  void removeFrom(int tree, kj::StringPtr path);
 
   const kj::String path;
   kj::AutoCloseFd folder;
