@@ -127,6 +127,22 @@ class ImageTest(unittest.TestCase):
             self.assertIn("cannot be opened as a folder",
                           self.refused("-v", f"{self.path('gone')}:/x", image, code=125))
 
+    def test_a_disk_that_is_full_is_named(self):
+        data = self.path("data")
+        os.mkdir(data)
+        self.copy(FILES, "image/main.wasm")
+        self.write("image/etc/large", b"x" * (4 << 20))
+        on_a_small_disk = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=1m,mode=700 none'
+                           ' "$1" && shift && exec "$@"', "sh", data]
+        if subprocess.run([*on_a_small_disk, "true"], capture_output=True).returncode != 0:
+            self.skipTest("no file system can be mounted here")
+        done = subprocess.run([*on_a_small_disk, WW, "run", "--data-dir", data, self.path("image"),
+                               "--", "given"],
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+        self.assertEqual((done.returncode, done.stdout), (125, b""), done.stderr)
+        self.assertIn(f"{data}/trees: 'etc/large' of the image cannot be written in it (No space "
+                      "left on device); make room".encode(), done.stderr)
+
     def test_what_is_no_image(self):
         self.assertIn("no such image", self.refused(self.path("gone")))
         said = self.refused(CHOIR, "argument")

@@ -285,6 +285,19 @@ class StoreTest(IpfsCase):
         self.assertIn("no image's name", self.complaint("add", car, "--name", "a/b"))
         self.assertEqual(json.loads(self.image("ls", "-o", "json")), [])
 
+    def test_a_file_that_lacks_a_block_is_named(self):
+        root, car = self.make_car()
+        with open(car, "rb") as file:
+            whole = file.read()
+        # Without its last block, its content id, and their length, it is a CAR file still.
+        size = 36 + len(list(self.blocks(car).values())[-1])
+        with open(self.path("less.car"), "wb") as file:
+            file.write(whole[:-size - (size.bit_length() + 6) // 7])
+        said = self.complaint("add", self.path("less.car"))
+        self.assertIn("less.car: ", said)
+        self.assertIn("cannot be had", said)
+        self.assertEqual(self.image("add", car), root)
+
     def test_a_disk_that_is_full_leaves_the_store_as_it_was(self):
         first = self.path("first")
         os.mkdir(first)

@@ -80,8 +80,7 @@ struct DataDir {
   explicit DataDir(kj::String folder)
       : path(kj::mv(folder)), lock(lockDataDir(path)), identity(loadOrMakeIdentity(path)),
         code(kj::heap<DirectoryStore>(kj::str(path, "/code"), MAX_CODE_BYTES)),
-        trees(kj::heap<TreeFolder>(kj::str(path, "/trees"), TreeFolder::Bounds(),
-                                   kj::systemPreciseCalendarClock())) {}
+        trees(kj::heap<TreeFolder>(kj::str(path, "/trees"))) {}
 };
 
 // What every pid0 is lent of the host. Throws for a volume that cannot be had: before anything is
@@ -128,7 +127,9 @@ kj::Own<MergedTree> mergeHost(const RunOptions& options, TreeFolder& trees) {
     tree->beginLayer(layer);
     readHostLayer(layer, limits, *tree);
   }
-  return tree->finish();
+  kj::EventLoop loop;  // the node's is made later
+  kj::WaitScope waitScope(loop);
+  return tree->finish().wait(waitScope);
 }
 
 bool hasContent(const RunOptions& options) {

@@ -1,5 +1,6 @@
 #include <ww/image/car-writer.h>
 
+#include <string.h>
 #include <ww/image/dag.h>
 
 namespace ww {
@@ -13,10 +14,31 @@ kj::ArrayPtr<const kj::byte> varint(uint64_t value, kj::byte (&buffer)[10]) {
   return kj::arrayPtr(buffer, size);
 }
 
+// Which block was written: its hash, and the codec and the rest that its content id begins with. Of
+// one that is no identity.
+struct WrittenBlock {
+  explicit WrittenBlock(const Cid& cid) {
+    auto all = cid.getBytes();
+    auto size = all.size() - sizeof(digest);
+    memcpy(digest, all.begin() + size, sizeof(digest));
+    beginning[0] = kj::byte(size);
+    memcpy(beginning + 1, all.begin(), kj::min(size, sizeof(beginning) - 1));
+  }
+  bool operator==(const WrittenBlock& other) const {
+    return memcmp(this, &other, sizeof(*this)) == 0;
+  }
+  kj::uint hashCode() const { return kj::hashCode(kj::arrayPtr(digest, sizeof(digest))); }
+
+  kj::byte digest[32];
+  kj::byte beginning[8] = {};  // its size, and as much of it as the codecs that are read take
+};
+static_assert(sizeof(WrittenBlock) == 40);
+
 class CarWriter {
  public:
   CarWriter(BlockFetcher& blocks, const TreeLimits& limits, kj::AsyncOutputStream& out)
-      : walk(blocks, limits), out(out), hold(walk, "") {}
+      : walk(blocks, limits), out(out), hold(walk, ""),
+        mostWritten(limits.heldBytes / CAR_WRITTEN_BYTES) {}
 
   kj::Promise<CarWritten> write(const Cid& root) {
     kj::ArrayPtr<const kj::byte> roots[] = { root.getBytes() };
@@ -26,29 +48,39 @@ class CarWriter {
     while (!pending.empty()) {
       auto cid = kj::mv(pending.back());
       pending.removeLast();
-      hold.drop(EACH_BYTES);
-      if (!written.contains(cid)) co_await writeBlock(kj::mv(cid));
+      hold.drop(heldBy(cid));
+      if (!wasWritten(cid)) co_await writeBlock(kj::mv(cid));
     }
     co_return result;
   }
 
  private:
-  static constexpr size_t EACH_BYTES = 256;  // that a content id takes here, or less
+  static constexpr size_t MALLOC_BYTES = 32;  // what the allocator adds to each
+  static size_t heldBy(const Cid& cid) {
+    return sizeof(Cid) + cid.getBytes().size() + MALLOC_BYTES;
+  }
+
+  bool wasWritten(const Cid& cid) const {
+    return cid.findIdentity() == nullptr && written.contains(WrittenBlock(cid));
+  }
 
   void push(Cid cid) {
-    hold.add(EACH_BYTES);
+    hold.add(heldBy(cid));
     pending.add(kj::mv(cid));
   }
 
   kj::Promise<void> writeBlock(Cid cid) {
     auto block = co_await walk.get("", cid);
     if (cid.findIdentity() == nullptr) {
+      if (written.size() == mostWritten) {
+        refuse("", kj::str("has more than ", mostWritten, " blocks, which is the most that a CAR "
+                           "file is written of"));
+      }
       co_await writeSection(cid.getBytes(), block);
+      written.insert(WrittenBlock(cid));
       ++result.blocks;
     }
     auto read = readDagBlock("", cid, kj::mv(block));
-    hold.add(EACH_BYTES);
-    written.insert(kj::mv(cid));
     KJ_IF_MAYBE(node, read.tryGet<ffi::Node>()) {
       auto& links = node->getParts().links;
       for (size_t i = links.size(); i-- > 0;) push(Cid::fromBytes(links[i].cid));
@@ -67,8 +99,9 @@ class CarWriter {
   DagWalk walk;
   kj::AsyncOutputStream& out;
   DagWalk::Hold hold;
+  const size_t mostWritten;
   kj::Vector<Cid> pending;  // the next one last
-  kj::HashSet<Cid> written;
+  kj::HashSet<WrittenBlock> written;
   CarWritten result;
 };
 

@@ -14,8 +14,10 @@ struct CarWritten {
 };
 
 // Fetches what the store does not have. Identity blocks are not written: content ids hold them.
-// Memory is bounded by `limits`' heldBytes: a block at a time, and which ones were written. All
-// outlive the promise.
+// Memory is bounded by `limits`' heldBytes, for the links that wait and once more for which blocks
+// were written: more than heldBytes / CAR_WRITTEN_BYTES of those are refused (2,097,152 by default;
+// an image may have half as many files and directories). All outlive the promise.
+constexpr size_t CAR_WRITTEN_BYTES = 64;  // of each, with its share of a hash table
 kj::Promise<CarWritten> writeCar(BlockFetcher& blocks, const Cid& root, const TreeLimits& limits,
                                  kj::AsyncOutputStream& out);
 

@@ -44,6 +44,13 @@ kj::Promise<kj::Array<const kj::byte>> DagWalk::get(kj::StringPtr path, const Ci
   auto got = blocks.get(cid).catch_(
       [path = kj::str(path)](kj::Exception&& e) -> kj::Promise<kj::Array<const kj::byte>> {
         return inPath(path, kj::mv(e));
+      }).then([this, path = kj::str(path)](kj::Array<const kj::byte>&& block) {
+        visitedBytes += block.size();
+        if (visitedBytes > limits.blockBytes) {
+          refuse(path, kj::str("is beyond ", limits.blockBytes, " bytes of blocks, which is what "
+                               "may be read of one image"));
+        }
+        return kj::mv(block);
       });
   KJ_IF_MAYBE(rest, breath.after()) {
     return rest->then([got = kj::mv(got)]() mutable { return kj::mv(got); });

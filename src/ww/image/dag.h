@@ -22,7 +22,7 @@ kj::Exception inPath(kj::StringPtr path, kj::Exception&& e);
 
 class DagWalk final {
  public:
-  // Both outlive it.
+  // Both outlive it; it outlives what it promises.
   DagWalk(BlockFetcher& blocks, const TreeLimits& limits): blocks(blocks), limits(limits) {}
   KJ_DISALLOW_COPY_AND_MOVE(DagWalk);
 
@@ -74,7 +74,7 @@ class DagWalk final {
  private:
   BlockFetcher& blocks;
   const TreeLimits& limits;
-  uint64_t visited = 0;
+  uint64_t visited = 0, visitedBytes = 0;
   uint64_t held = 0;
   size_t ahead = 0;
   Breath breath;

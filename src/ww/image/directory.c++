@@ -1,8 +1,8 @@
 #include <ww/image/directory.h>
 
-#include <algorithm>
 #include <bit>
 #include <stdlib.h>
+#include <ww/base/text.h>
 #include <ww/image/name.h>
 
 namespace ww {
@@ -77,7 +77,8 @@ class Shard {
     auto used = (place.level + 1) * bits;
     auto mask = used == 64 ? ~uint64_t(0) : ~(~uint64_t(0) >> used);
     if ((ffi::hamtHash(name) & mask) != below(index).hash) {
-      refuse(path, kj::str("has '", name, "' in a shard where its hash does not belong"));
+      refuse(path, kj::str("has '", escapeText(name),
+                           "' in a shard where its hash does not belong"));
     }
   }
 
@@ -141,12 +142,18 @@ class Lister {
     }
   }
 
-  kj::Array<DirectoryEntry> finish() {
+  kj::Promise<kj::Array<DirectoryEntry>> finish() {
     auto all = entries.releaseAsArray();
-    std::sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.name < b.name; });
-    auto names = KJ_MAP(entry, all) -> kj::StringPtr { return entry.name; };
-    requireDistinct(path, names);
-    return all;
+    co_await sortWithBreaths(all.asPtr());
+    Breath breath(Breath::NAMES);
+    auto names = kj::heapArrayBuilder<FoldedName>(all.size());
+    for (auto& entry: all) {
+      names.add(FoldedName(entry.name));
+      KJ_IF_MAYBE(rest, breath.after()) co_await *rest;
+    }
+    co_await sortWithBreaths(names.asPtr());
+    requireDistinct(path, names.asPtr().asConst());
+    co_return kj::mv(all);
   }
 
  private:
@@ -173,7 +180,7 @@ kj::Promise<kj::Array<DirectoryEntry>> listDirectory(DagWalk& walk, kj::StringPt
   } else {
     for (auto& link: node.getParts().links) lister.add(link.name, link.cid);
   }
-  co_return lister.finish();
+  co_return co_await lister.finish();
 }
 
 kj::Promise<kj::Maybe<Cid>> findEntry(DagWalk& walk, kj::StringPtr path, ffi::Node node,

@@ -6,6 +6,8 @@
 namespace ww {
 
 struct DirectoryEntry {
+  bool operator<(const DirectoryEntry& other) const { return name < other.name; }
+
   kj::String name;
   Cid cid;
 };

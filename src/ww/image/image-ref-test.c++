@@ -58,6 +58,7 @@ KJ_TEST("what begins like a path of IPFS and is none is refused by name") {
   }
   KJ_EXPECT(has(of(kj::str(CID, "/a//b")), "empty name"));
   KJ_EXPECT(has(of(kj::str(CID, "/\xff")), "UTF-8"));
+  KJ_EXPECT(has(of(kj::str(CID, "/\x1b[2J//b")), "/\\x1b[2J//b`"));
   KJ_EXPECT(has(of(kj::str(CID, "/", kj::strArray(kj::repeat('a', 5000), ""))), "too long"));
   KJ_EXPECT(has(whyNot("/ipns/example.com"), "name of DNS"));
   KJ_EXPECT(has(whyNot(kj::str("ipfs://", CID)), kj::str("/ipfs/", CID)));

@@ -10,7 +10,7 @@ constexpr kj::StringPtr IPFS = "/ipfs/"_kj, IPNS = "/ipns/"_kj;
 constexpr size_t MAX_REF_BYTES = 4096 + 256;
 
 [[noreturn]] void refuse(kj::StringPtr text, kj::StringPtr why) {
-  kj::throwFatalException(badInput(kj::str("`", shorten(text), "`: ", why)));
+  kj::throwFatalException(badInput(kj::str("`", escapeText(shorten(text)), "`: ", why)));
 }
 
 // The first name, and the others with `/` between.

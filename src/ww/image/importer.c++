@@ -17,11 +17,6 @@ constexpr kj::uint SHARD_BITS = 8, SHARD_FANOUT = 1 << SHARD_BITS;
 // A link in a directory has no fewer bytes: tags, lengths, a content id, a name and a size.
 constexpr size_t LEAST_LINK_BYTES = 45;
 
-kj::StringPtr nameIn(kj::StringPtr path) {
-  KJ_IF_MAYBE(slash, path.findLast('/')) return path.slice(*slash + 1);
-  return path;
-}
-
 Cid putNode(BlockStore& store, const ffi::NodeParts& parts, uint64_t& bytes) {
   auto block = ffi::encodeNode(parts);
   auto cid = Cid::of(Cid::DAG_PB, block);
@@ -138,7 +133,7 @@ Importer::~Importer() noexcept(false) {}
 
 void Importer::enter(kj::StringPtr path) {
   kj::StringPtr name = nameIn(path);
-  auto parent = path.slice(0, path.size() - name.size() - (name.size() < path.size() ? 1 : 0));
+  auto parent = parentOf(path);
   while (open.size() > 1 && open.back()->path.asArray() != parent) closeDirectory();
   if (open.back()->path.asArray() != parent) {
     kj::throwFatalException(badInput(kj::str(

@@ -23,6 +23,7 @@ KJ_TEST("what is no name is refused, and the directory named") {
   KJ_EXPECT_THROW_MESSAGE("with NUL in it", require(kj::StringPtr("a\0b", 3)));
   KJ_EXPECT_THROW_MESSAGE("not UTF-8: '\\xff'", require("\xff"));
   KJ_EXPECT_THROW_MESSAGE("not UTF-8", require("\xc0\xaf"));
+  KJ_EXPECT_THROW_MESSAGE("the directory 'a\\x1b[2J' has", requireName("a\x1b[2J", nullptr));
   auto longest = kj::heapString(MAX_NAME_BYTES);
   memset(longest.begin(), 'n', longest.size());
   require(longest);

@@ -9,7 +9,20 @@
 namespace ww {
 namespace {
 
-kj::Maybe<kj::StringPtr> whyNot(kj::ArrayPtr<const char> name) {
+bool isAscii(kj::StringPtr text) {
+  for (auto c: text) {
+    if (static_cast<signed char>(c) < 0) return false;
+  }
+  return true;
+}
+
+kj::String shown(kj::StringPtr in) {
+  return in == nullptr ? kj::str("/") : kj::str("'", escapeText(in), "'");
+}
+
+}  // namespace
+
+kj::Maybe<kj::StringPtr> findNameProblem(kj::ArrayPtr<const char> name) {
   auto is = [&](kj::StringPtr text) { return name == text.asArray(); };
   if (name.size() == 0) return "a name that is empty"_kj;
   if (is(".") || is("..")) return "the name . or .., which leads elsewhere"_kj;
@@ -20,11 +33,21 @@ kj::Maybe<kj::StringPtr> whyNot(kj::ArrayPtr<const char> name) {
   return nullptr;
 }
 
-bool isAscii(kj::StringPtr text) {
-  for (auto c: text) {
-    if (static_cast<signed char>(c) < 0) return false;
+void requireName(kj::StringPtr in, kj::ArrayPtr<const char> name) {
+  KJ_IF_MAYBE(why, findNameProblem(name)) {
+    auto start = name.slice(0, kj::min(name.size(), size_t(64)));
+    kj::throwFatalException(contentProblem(kj::str(
+        "the directory ", shown(in), " has ", *why, ": '", escapeText(kj::str(start)), "'")));
   }
-  return true;
+}
+
+kj::StringPtr nameIn(kj::StringPtr path) {
+  KJ_IF_MAYBE(slash, path.findLast('/')) return path.slice(*slash + 1);
+  return path;
+}
+
+kj::ArrayPtr<const char> parentOf(kj::StringPtr path) {
+  return path.slice(0, path.findLast('/').orDefault(0));
 }
 
 kj::String foldName(kj::StringPtr name) {
@@ -36,33 +59,20 @@ kj::String foldName(kj::StringPtr name) {
   return folded;
 }
 
-kj::String shown(kj::StringPtr in) { return in == nullptr ? kj::str("/") : kj::str("'", in, "'"); }
-
-}  // namespace
-
-void requireName(kj::StringPtr in, kj::ArrayPtr<const char> name) {
-  KJ_IF_MAYBE(why, whyNot(name)) {
-    auto start = name.slice(0, kj::min(name.size(), size_t(64)));
-    kj::throwFatalException(contentProblem(kj::str(
-        "the directory ", shown(in), " has ", *why, ": '", escapeText(kj::str(start)), "'")));
-  }
-}
-
 kj::String joinPath(kj::StringPtr in, kj::StringPtr name) {
   return in == nullptr ? kj::str(name) : kj::str(in, "/", name);
 }
 
 void requireDistinct(kj::StringPtr in, kj::ArrayPtr<const kj::StringPtr> names) {
-  struct Folded {
-    kj::String text;
-    size_t index;
-  };
-  auto folded = kj::heapArrayBuilder<Folded>(names.size());
-  for (auto i: kj::indices(names)) folded.add(Folded { foldName(names[i]), i });
-  std::sort(folded.begin(), folded.end(), [](auto& a, auto& b) { return a.text < b.text; });
-  for (size_t i = 1; i < folded.size(); i++) {
-    if (folded[i].text != folded[i - 1].text) continue;
-    auto a = names[folded[i - 1].index], b = names[folded[i].index];
+  auto folded = KJ_MAP(name, names) { return FoldedName(name); };
+  std::sort(folded.begin(), folded.end());
+  requireDistinct(in, folded);
+}
+
+void requireDistinct(kj::StringPtr in, kj::ArrayPtr<const FoldedName> sorted) {
+  for (size_t i = 1; i < sorted.size(); i++) {
+    if (sorted[i].folded != sorted[i - 1].folded) continue;
+    auto a = sorted[i - 1].name, b = sorted[i].name;
     kj::throwFatalException(contentProblem(a == b
         ? kj::str("the directory ", shown(in), " has the name '", escapeText(a), "' twice")
         : kj::str("the directory ", shown(in), " has '", escapeText(kj::min(a, b)), "' and '",

@@ -149,6 +149,50 @@ KJ_TEST("files that grow a million-fold are refused before they are read") {
   KJ_EXPECT_THROW_MESSAGE("bytes", t.read(t.directory({{"overflow", endless}})));
 }
 
+KJ_TEST("blocks of nothing are read no more often than an image may cost") {
+  DagWorld t;
+  // A file of no bytes, padded by a field of UnixFS that nobody knows: what each visit costs.
+  auto padding = noise(1000);
+  kj::Vector<kj::byte> unixfs, block;
+  unixfs.addAll("\x08\x02\x7a\xe8\x07"_bytes);  // a file; field 15, of 1000 bytes
+  unixfs.addAll(padding);
+  block.addAll("\x0a\xed\x07"_bytes);  // the message, of 1005 bytes
+  block.addAll(unixfs);
+  auto padded = t.put(Cid::DAG_PB, block);
+  auto root = t.directory({{"f", t.file({{padded, 0}, {padded, 0}, {padded, 0}})}});
+  KJ_EXPECT(t.read(root) == "f=");
+  t.limits.blockBytes = 3000;
+  KJ_EXPECT_THROW_MESSAGE("'f' is beyond 3000 bytes of blocks", t.read(root));
+}
+
+KJ_TEST("names that multiply are bounded") {
+  DagWorld t;
+  // A path of some four thousand bytes, to a directory that is there 16 times over, of files that
+  // their content ids hold: a few blocks, and a million paths.
+  kj::byte empty[] = { 1, 0x55, 0, 0 };
+  kj::Vector<ffi::Link> links;
+  auto names = KJ_MAP(i, kj::range(0, 1 << 16)) { return kj::str("f", i); };
+  for (auto& name: names) links.add(ffi::Link { name.asArray(), empty, 0 });
+  auto many = t.put({ .kind = ffi::NodeKind::DIRECTORY, .links = links });
+  auto below = KJ_MAP(i, kj::range(0, 16)) { return kj::str(i); };
+  links.clear();
+  for (auto& name: below) links.add(ffi::Link { name.asArray(), many.getBytes(), 1 });
+  auto dir = t.put({ .kind = ffi::NodeKind::DIRECTORY, .links = links });
+  auto name = kj::heapString(255);
+  memset(name.begin(), 'n', name.size());
+  for (int i = 0; i < 15; i++) dir = t.directory({{name, dir}});
+  struct Counting final: public TreeSink {
+    void directory(kj::StringPtr path) override { bytes += path.size(); }
+    void beginFile(kj::StringPtr path, bool) override { bytes += path.size(); }
+    void piece(kj::ArrayPtr<const kj::byte>) override {}
+    void endFile() override {}
+    uint64_t bytes = 0;
+  } sink;
+  KJ_EXPECT_THROW_MESSAGE("bytes of paths, which is what all those of an image may have",
+                          readTree(t.blocks, dir, t.limits, sink).wait(t.waitScope));
+  KJ_EXPECT(sink.bytes <= t.limits.allPathBytes, sink.bytes);
+}
+
 KJ_TEST("directories that grow a million-fold are refused") {
   DagWorld t;
   auto dir = t.directory({{"f", t.raw("x")}});

@@ -71,6 +71,10 @@ class Reader {
       if (child.size() > limits.pathBytes) {
         refuse(path, kj::str("leads to a path of more than ", limits.pathBytes, " bytes"));
       }
+      if ((pathBytes += child.size()) > limits.allPathBytes) {
+        refuse(path, kj::str("is beyond ", limits.allPathBytes, " bytes of paths, which is what "
+                             "all those of an image may have together"));
+      }
       co_await readEntry(child, depth + 1, entry.cid);
     }
   }
@@ -144,8 +148,9 @@ class Reader {
   DagWalk walk;
   const TreeLimits& limits;
   TreeSink& sink;
-  uint64_t bytes = 0;  // that were given
-  uint64_t seen = 0;   // files and directories
+  uint64_t bytes = 0;      // that were given
+  uint64_t seen = 0;       // files and directories
+  uint64_t pathBytes = 0;  // of all of those
 };
 
 kj::Promise<Cid> resolve(BlockFetcher& blocks, Cid cid, kj::String path) {

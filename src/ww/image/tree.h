@@ -2,7 +2,7 @@
 // A tree of files as a DAG of blocks (UnixFS 1) has it, walked depth first, its entries in the
 // order of their names' bytes, and handed to a TreeSink file by file, piece by piece: memory is
 // bounded by a block and the path to it (and some blocks that are asked for ahead), however large
-// the tree is.
+// the tree is. The same block may stand in a tree a million times: each time counts.
 //
 // Refused by name, with the path: names that are empty, `.`, `..`, hold `/` or NUL, or are not
 // UTF-8; names that differ in case alone; symbolic links; more than the limits say. Links to what
@@ -19,9 +19,11 @@ struct TreeLimits {
   uint64_t bytes = uint64_t(16) << 30;   // of all files
   uint64_t entries = 1 << 20;            // files and directories
   uint64_t blocks = 4 << 20;             // that are visited, however often the same
+  uint64_t blockBytes = uint64_t(17) << 30;  // of those: the files' own, and what leads to them
   kj::uint depth = 64;                   // of directories, and of a file's blocks
   uint64_t heldBytes = 128 << 20;        // of the directories and blocks that lead to one file
   size_t pathBytes = 4096;               // of each; names are bounded by name.h
+  uint64_t allPathBytes = 64 << 20;      // of all paths together, as a sink may keep them
 };
 
 // Takes a tree. Paths are relative, with `/` between names, already checked. Throws to refuse.

@@ -57,7 +57,7 @@ class Walk {
   kj::Array<kj::byte> buffer;
   kj::AutoCloseFd root;
   kj::Vector<Identity> above;  // the folders that are being walked
-  uint64_t entries = 0, bytes = 0;
+  uint64_t entries = 0, bytes = 0, pathBytes = 0;
 
   [[noreturn]] void refuse(kj::StringPtr path, kj::StringPtr what) {
     kj::throwFatalException(layerProblem(layer, path, what));
@@ -78,6 +78,10 @@ class Walk {
     for (auto& name: list(folder, path)) {
       auto inner = path.size() == 0 ? kj::mv(name) : kj::str(path, '/', name);
       KJ_IF_MAYBE(problem, findPathProblem(inner, limits)) refuse(inner, *problem);
+      if ((pathBytes += inner.size()) > limits.allPathBytes) {
+        refuse(inner, kj::str("with this all paths have more than ", limits.allPathBytes,
+                              " bytes, which is the limit"));
+      }
       take(folder, inner);
     }
     above.removeLast();
@@ -91,7 +95,10 @@ class Walk {
     if (dir == nullptr) close(copy);
     KJ_ASSERT(dir != nullptr, "fdopendir", strerror(errno));
     KJ_DEFER(closedir(dir));
-    while (auto entry = readdir(dir)) {
+    for (;;) {
+      errno = 0;  // which alone tells the end from a failure
+      auto entry = readdir(dir);
+      if (entry == nullptr) break;
       kj::StringPtr name = entry->d_name;
       if (name == "." || name == "..") continue;
       if (++entries > limits.entries) {
@@ -99,6 +106,7 @@ class Walk {
       }
       names.add(kj::str(name));
     }
+    if (errno != 0) refuse(path, cannot("be read to its end"));
     std::sort(names.begin(), names.end());
     return names;
   }

@@ -32,10 +32,19 @@ KJ_TEST("what is no image is named") {
   KJ_EXPECT(read(folder.at("gone")) ==
             kj::str("no: ", folder.at("gone"), ": no such image (No such file or directory)"));
   KJ_EXPECT(read(folder.at("nothing")) ==
-            kj::str("no: ", folder.at("nothing"), ": this folder is no image: it has no readable "
-                    "main.wasm or bin/main.wasm (No such file or directory)"));
+            kj::str("no: ", folder.at("nothing"), ": this folder is no image: it has neither "
+                    "main.wasm nor bin/main.wasm"));
   KJ_EXPECT(read(folder.at("odd")) ==
             kj::str("no: ", folder.at("odd/main.wasm"), ": not a plain file"));
+}
+
+KJ_TEST("what is there and cannot be read is not said to be missing") {
+  TempFolder folder;
+  folder.write("image/bin/main.wasm", "wasm");
+  KJ_SYSCALL(symlink("main.wasm", folder.at("image/main.wasm").cStr()));  // to itself
+  KJ_EXPECT(read(folder.at("image")) ==
+            kj::str("no: ", folder.at("image/main.wasm"),
+                    ": cannot be read (Too many levels of symbolic links)"));
 }
 
 KJ_TEST("a FIFO keeps nobody waiting, and a huge file is refused unread") {

@@ -49,9 +49,12 @@ kj::OneOf<kj::Array<kj::byte>, NoImage> readImage(kj::StringPtr path) {
     auto name = kj::str(path, "/", place);
     auto file = openToRead(name);
     if (file != nullptr) return readComponent(kj::mv(file), name);
+    if (errno != ENOENT && errno != ENOTDIR) {
+      return NoImage{kj::str(name, ": cannot be read (", strerror(errno), ")")};
+    }
   }
-  return NoImage{kj::str(path, ": this folder is no image: it has no readable ", MAIN_PLACES[0],
-                         " or ", MAIN_PLACES[1], " (", strerror(errno), ")")};
+  return NoImage{kj::str(path, ": this folder is no image: it has neither ", MAIN_PLACES[0],
+                         " nor ", MAIN_PLACES[1])};
 }
 
 }  // namespace ww

@@ -11,6 +11,7 @@
 #include <ww/image/car-reader.h>
 #include <ww/image/importer.h>
 #include <ww/node/host-layer.h>
+#include <ww/node/image-tree.h>
 
 namespace ww {
 namespace {
@@ -170,7 +171,11 @@ kj::Promise<ImageImport::Added> ImageImport::addCar(kj::StringPtr file, TreeSink
     kj::throwFatalException(badInput(kj::str(file, ": this file names no root: which of its blocks "
                                              "is the image is not known")));
   }
-  co_return co_await walk(summary.roots[0].clone(), sink);
+  co_return co_await walk(summary.roots[0].clone(), sink).catch_(
+      [file](kj::Exception&& e) -> kj::Promise<Added> {
+        if (!isNoImage(e)) e.setDescription(kj::str(file, ": ", e.getDescription()));
+        return kj::mv(e);
+      });
 }
 
 kj::Promise<ImageImport::Added> ImageImport::addPath(kj::StringPtr path, TreeSink& sink) {

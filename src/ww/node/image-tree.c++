@@ -4,14 +4,13 @@
 #include <fcntl.h>
 #include <kj/debug.h>
 #include <kj/encoding.h>
-#include <kj/map.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/base/text.h>
-#include <ww/ffi/content.h>
+#include <ww/image/breath.h>
 #include <ww/image/name.h>
 
 namespace ww {
@@ -27,47 +26,9 @@ constexpr mode_t FILE_MODE = 0444, PROGRAM_MODE = 0555, FOLDER_MODE = 0700;
 std::string keyOf(kj::StringPtr path) { return std::string(path.begin(), path.size()); }
 kj::StringPtr textOf(const std::string& path) { return kj::StringPtr(path.data(), path.size()); }
 
-kj::String parentOf(kj::StringPtr path) {
-  return kj::str(path.slice(0, path.findLast('/').orDefault(0)));
-}
-
-kj::StringPtr nameOf(kj::StringPtr path) {
-  KJ_IF_MAYBE(slash, path.findLast('/')) return path.slice(*slash + 1);
-  return path;
-}
-
-kj::Maybe<kj::String> findNameProblem(kj::StringPtr name) {
-  if (name.size() == 0) return kj::str("an empty name");
-  if (name == "." || name == "..") return kj::str("a path that leaves the tree (", name, ")");
-  if (name.size() > MAX_NAME_BYTES) {
-    return kj::str("a name of ", name.size(), " bytes; the limit is ", MAX_NAME_BYTES);
-  }
-  return nullptr;
-}
-
-[[noreturn]] void failToWrite(kj::StringPtr path) {
-  kj::throwFatalException(badInput(kj::str(path, ": cannot be written (", strerror(errno), ")")));
-}
-
 TreeLimits forDisk(TreeLimits limits) {
   limits.pathBytes = kj::min(limits.pathBytes, size_t(PATH_MAX - 1));  // with what ends it
   return limits;
-}
-
-bool isAscii(kj::StringPtr text) {
-  for (char c: text) {
-    if ((c & 0x80) != 0) return false;
-  }
-  return true;
-}
-
-kj::String fold(kj::StringPtr text) {
-  if (!isAscii(text)) return ffi::foldCase(text);
-  auto folded = kj::heapString(text);
-  for (char& c: folded) {
-    if ('A' <= c && c <= 'Z') c = char(c - 'A' + 'a');
-  }
-  return folded;
 }
 
 // As a hash takes it: no two different numbers, or texts with their length, look the same.
@@ -96,8 +57,6 @@ bool isNoImage(const kj::Exception& exception) {
 }
 
 kj::Maybe<kj::String> findPathProblem(kj::StringPtr path, const TreeLimits& limits) {
-  if (path.findFirst('\0') != nullptr) return kj::str("a name that holds NUL");
-  if (!isUtf8(path.asBytes())) return kj::str("a name that is not UTF-8");
   if (path.startsWith("/")) return kj::str("a path that leaves the tree (it is absolute)");
   if (path.size() > limits.pathBytes) {
     return kj::str("a path of ", path.size(), " bytes; the limit is ", limits.pathBytes);
@@ -105,8 +64,7 @@ kj::Maybe<kj::String> findPathProblem(kj::StringPtr path, const TreeLimits& limi
   kj::uint depth = 0;
   for (size_t begin = 0; begin <= path.size();) {
     auto end = begin + path.slice(begin).findFirst('/').orDefault(path.size() - begin);
-    auto problem = findNameProblem(kj::str(path.slice(begin, end)));
-    if (problem != nullptr) return problem;
+    KJ_IF_MAYBE(problem, findNameProblem(path.slice(begin, end))) return kj::str(*problem);
     begin = end + 1;
     if (++depth > limits.depth) {
       return kj::str("deeper than ", limits.depth, " folders");
@@ -132,6 +90,14 @@ void ImageTree::refuse(kj::StringPtr path, kj::StringPtr what) const {
   kj::throwFatalException(layerProblem(layers.back(), path, what));
 }
 
+void ImageTree::failToWrite(kj::StringPtr path) const {
+  auto why = errno;
+  bool isFull = why == ENOSPC || why == EDQUOT || why == EFBIG;
+  kj::throwFatalException(badInput(kj::str(
+      folder.getPath(), ": '", escapeText(path), "' of the image cannot be written in it (",
+      strerror(why), ")", isFull ? "; make room on that disk, or take another data folder" : "")));
+}
+
 kj::Maybe<ImageTree::Entry&> ImageTree::find(kj::StringPtr path) {
   auto found = entries.find(keyOf(path));
   if (found == entries.end()) return nullptr;
@@ -146,14 +112,18 @@ void ImageTree::takePlace(kj::StringPtr path, bool isDirectory) {
   if (++steps > limits.entries) {
     refuse(path, kj::str("more than ", limits.entries, " files and folders"));
   }
-  auto parent = parentOf(path);
+  if ((pathBytes += path.size()) > limits.allPathBytes) {
+    refuse(path, kj::str("with this all paths have more than ", limits.allPathBytes,
+                         " bytes, which is the limit"));
+  }
+  auto parent = kj::str(parentOf(path));
   if (parent.size() > 0) {
     bool isThere = find(parent).map([this](Entry& above) {
       return above.isDirectory && isOfThisLayer(above);
     }).orDefault(false);
     if (!isThere) refuse(path, "its folder was not named before it");
   }
-  if (nameOf(path).startsWith(WHITEOUT)) {
+  if (nameIn(path).startsWith(WHITEOUT)) {
     if (!whiteouts.insert(keyOf(path)).second) refuse(path, "named twice");
     return;
   }
@@ -165,7 +135,7 @@ void ImageTree::takePlace(kj::StringPtr path, bool isDirectory) {
 
 void ImageTree::directory(kj::StringPtr path) {
   takePlace(path, true);
-  if (nameOf(path).startsWith(WHITEOUT)) {
+  if (nameIn(path).startsWith(WHITEOUT)) {
     refuse(path, "a folder; names that begin with .wh. are files, which hide others");
   }
   uint32_t layer = layers.size() - 1;
@@ -179,9 +149,9 @@ void ImageTree::directory(kj::StringPtr path) {
 
 void ImageTree::beginFile(kj::StringPtr path, bool executable) {
   takePlace(path, false);
-  currentHides = nameOf(path).startsWith(WHITEOUT);
+  currentHides = nameIn(path).startsWith(WHITEOUT);
   if (currentHides) {
-    beginWhiteout(path, nameOf(path));
+    beginWhiteout(path, nameIn(path));
   } else {
     constexpr int NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     int fd = openat(root, path.cStr(), NEW, 0600);
@@ -195,37 +165,43 @@ void ImageTree::beginFile(kj::StringPtr path, bool executable) {
 
 void ImageTree::beginWhiteout(kj::StringPtr path, kj::StringPtr name) {
   auto hidden = name.slice(WHITEOUT.size());
-  if (name == OPAQUE) return hideBelow(keyOf(parentOf(path)));
+  if (name == OPAQUE) return hideBelow(keyOf(kj::str(parentOf(path))));
   if (name.startsWith(RESERVED)) refuse(path, "a reserved name, of which nothing is known");
   KJ_IF_MAYBE(problem, findNameProblem(hidden)) {
     refuse(path, kj::str("hides what cannot be: ", *problem));
   }
-  auto parent = parentOf(path);
-  hide(keyOf(parent.size() == 0 ? kj::str(hidden) : kj::str(parent, '/', hidden)));
+  hide(keyOf(joinPath(kj::str(parentOf(path)), hidden)));
 }
 
-// What earlier layers have below it. What is in a folder stands behind it, and is met before it.
+// What earlier layers have below it.
 void ImageTree::hideBelow(const std::string& path) {
   auto prefix = path.empty() ? path : path + '/';
-  auto at = path.empty() ? entries.end() : entries.lower_bound(path + char('/' + 1));
-  while (at != entries.begin()) {
-    auto entry = std::prev(at);
-    if (entry->first.compare(0, prefix.size(), prefix) != 0) break;
-    at = isOfThisLayer(entry->second) ? entry : erase(entry);
+  auto at = entries.lower_bound(prefix);
+  while (at != entries.end() && at->first.compare(0, prefix.size(), prefix) == 0) {
+    at = isOfThisLayer(at->second) ? std::next(at) : erase(at);
   }
 }
 
 // And it itself.
 void ImageTree::hide(const std::string& path) {
-  hideBelow(path);
   auto entry = entries.find(path);
-  if (entry != entries.end() && !isOfThisLayer(entry->second)) erase(entry);
+  if (entry == entries.end()) return;
+  if (isOfThisLayer(entry->second)) return hideBelow(path);
+  erase(entry);
 }
 
+// One of an earlier layer, with all that is in it: this layer has nothing in a folder that it has
+// not named itself. Returns what stands behind it.
 ImageTree::Entries::iterator ImageTree::erase(Entries::iterator entry) {
-  auto flags = entry->second.isDirectory ? AT_REMOVEDIR : 0;
-  if (unlinkat(root, entry->first.c_str(), flags) < 0) failToWrite(textOf(entry->first));
-  return entries.erase(entry);
+  auto path = entry->first;
+  if (entry->second.isDirectory) {
+    folder.removeFrom(root, textOf(path));
+    entries.erase(entries.lower_bound(path + '/'), entries.lower_bound(path + char('/' + 1)));
+  } else if (unlinkat(root, path.c_str(), 0) < 0) {
+    failToWrite(textOf(path));
+  }
+  entries.erase(entry);
+  return entries.upper_bound(path);
 }
 
 void ImageTree::piece(kj::ArrayPtr<const kj::byte> piece) {
@@ -259,21 +235,29 @@ void ImageTree::endFile() {
   current.clear();
 }
 
-void ImageTree::requireNoCollision() const {
-  kj::HashMap<kj::String, const std::string*> folded;
+kj::Promise<void> ImageTree::requireNoCollision() const {
+  Breath breath(Breath::NAMES);
+  auto names = kj::heapArrayBuilder<FoldedName>(entries.size());
   for (auto& [path, entry]: entries) {
-    folded.upsert(fold(textOf(path)), &path,
-                  [&, &path = path, &entry = entry](const std::string*& other,
-                                                    const std::string*&&) {
-      kj::throwFatalException(layerProblem(layers[entry.layer], textOf(path),
-          kj::str("differs in case alone from ", escapeText(textOf(*other)), " of ",
-                  layers[entries.find(*other)->second.layer])));
-    });
+    names.add(FoldedName(textOf(path)));
+    KJ_IF_MAYBE(rest, breath.after()) co_await *rest;
+  }
+  co_await sortWithBreaths(names.asPtr());
+  for (size_t i = 1; i < names.size(); i++) {
+    if (names[i].folded != names[i - 1].folded) continue;
+    auto one = kj::min(names[i].name, names[i - 1].name);
+    auto other = kj::max(names[i].name, names[i - 1].name);
+    auto layerOf = [this](kj::StringPtr path) -> kj::StringPtr {
+      return layers[entries.find(keyOf(path))->second.layer];
+    };
+    kj::throwFatalException(layerProblem(layerOf(other), other,
+        kj::str("differs in case alone from ", escapeText(one), " of ", layerOf(one))));
   }
 }
 
 // From all paths and what they lead to, and how much that is.
-kj::String ImageTree::takeName() {
+kj::Promise<kj::String> ImageTree::takeName() {
+  Breath breath(Breath::NAMES);
   uint64_t total = 0;
   for (auto& [path, entry]: entries) {
     hash.add(ptr(bytesOf(path.size())));
@@ -282,41 +266,27 @@ kj::String ImageTree::takeName() {
     hash.add(ptr(bytesOf(entry.bytes)));
     hash.add(ptr(entry.hash));
     total += entry.bytes;
+    KJ_IF_MAYBE(rest, breath.after()) co_await *rest;
   }
   auto name = hash.take();
-  return kj::str(kj::encodeHex(ptr(name)), '.', total);
+  co_return kj::str(kj::encodeHex(ptr(name)), '.', total);
 }
 
-// Names come from the content, so that what is missing was lost: a machine that lost its power had
-// not written all that it said it had.
-bool ImageTree::isWhole(int tree) const {
-  for (auto& [path, entry]: entries) {
-    struct stat info;
-    if (fstatat(tree, path.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return false;
-    if (S_ISDIR(info.st_mode) != entry.isDirectory) return false;
-    if (!entry.isDirectory && uint64_t(info.st_size) != entry.bytes) return false;
-  }
-  return true;
-}
-
-kj::Own<MergedTree> ImageTree::finish() {
+kj::Promise<kj::Own<MergedTree>> ImageTree::finish() {
   KJ_REQUIRE(current.empty());
-  requireNoCollision();
-  auto name = takeName();
-  auto isSame = [this](int tree) { return isWhole(tree); };
+  co_await requireNoCollision();
+  auto name = co_await takeName();
   kj::AutoCloseFd tree;
-  KJ_IF_MAYBE(there, folder.findTree(name, isSame)) {
-    tree = kj::mv(*there);
+  if (folder.isInUse(name)) {
+    tree = folder.open(name);
     folder.remove(part);
     root = nullptr;
   } else {
     folder.put(part, name);
     tree = kj::mv(root);
   }
-  auto merged = kj::refcounted<MergedTree>(folder, kj::mv(name), kj::mv(tree),
-                                           kj::strArray(layers, " "));
-  folder.prune();
-  return merged;
+  co_return kj::refcounted<MergedTree>(folder, kj::mv(name), kj::mv(tree),
+                                       kj::strArray(layers, " "));
 }
 
 }  // namespace ww

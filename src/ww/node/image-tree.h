@@ -10,7 +10,9 @@
 // content gives it, by one rename: from then on nobody changes it. What comes from the host is
 // copied, so that what happens there later is not seen.
 //
-// The files are read and written on the caller's thread, and wait for the disk.
+// The files are written on the caller's thread, and wait for the disk. Memory grows with the number
+// of files and folders, and with their paths: some 350 MiB at the limits, while finish() is at
+// work.
 
 #include <array>
 #include <kj/vector.h>
@@ -28,8 +30,8 @@ kj::Exception noImage(kj::StringPtr why);  // likewise
 constexpr kj::StringPtr NOT_AN_IMAGE = "not an image: "_kj;  // how it begins
 bool isNoImage(const kj::Exception& exception);
 
-// What is wrong with a path in a tree, if anything is: an empty name, `.` or `..`, one that holds
-// NUL or is not UTF-8, more than the limits say.
+// What is wrong with a path in a tree, if anything is: it is absolute, a name in it is none
+// (findNameProblem()), or it has more bytes or folders than the limits say.
 kj::Maybe<kj::String> findPathProblem(kj::StringPtr path, const TreeLimits& limits);
 
 // A tree that is being merged. Dropped before finish(), it leaves nothing.
@@ -43,15 +45,16 @@ class ImageTree final: public TreeSink {
   // What follows is of this layer, which a person knows by `name`.
   void beginLayer(kj::StringPtr name);
 
-  // Each throws layerProblem() to refuse, and another failure where the disk is to blame; after
-  // that the tree is of no use any more.
+  // Each throws layerProblem() to refuse, and where the disk is to blame a failure that names the
+  // folder; after that the tree is of no use any more.
   void directory(kj::StringPtr path) override;
   void beginFile(kj::StringPtr path, bool executable) override;
   void piece(kj::ArrayPtr<const kj::byte> bytes) override;
   void endFile() override;
 
-  // Throws likewise, for names that differ in case alone. Once.
-  kj::Own<MergedTree> finish();
+  // Rejects likewise, for names that differ in case alone. Once. Lets the loop look meanwhile; this
+  // outlives the promise. A tree of the same content that is in use is used once more.
+  kj::Promise<kj::Own<MergedTree>> finish();
 
  private:
   struct Entry {
@@ -71,9 +74,9 @@ class ImageTree final: public TreeSink {
   void hide(const std::string& path);
   Entries::iterator erase(Entries::iterator entry);
   bool isOfThisLayer(const Entry& entry) const { return entry.layer + 1 == layers.size(); }
-  void requireNoCollision() const;
-  kj::String takeName();
-  bool isWhole(int tree) const;
+  [[noreturn]] void failToWrite(kj::StringPtr path) const;  // as errno says
+  kj::Promise<void> requireNoCollision() const;
+  kj::Promise<kj::String> takeName();
 
   TreeFolder& folder;
   const TreeLimits limits;
@@ -82,7 +85,7 @@ class ImageTree final: public TreeSink {
   kj::Vector<kj::String> layers;
   Entries entries;         // by path
   std::set<std::string> whiteouts;  // of this layer
-  uint64_t bytes = 0, steps = 0;  // of all layers, what is hidden too
+  uint64_t bytes = 0, steps = 0, pathBytes = 0;  // of all layers, what is hidden too
 
   std::string current;     // the file that was begun; empty: none
   bool currentHides = false;

@@ -74,7 +74,8 @@ kj::Promise<kj::Own<MergedTree>> NodeImages::merge(kj::ArrayPtr<const kj::String
       kept.add(kj::mv(added.kept));
     }
   }
-  co_return tree->finish().attach(kj::mv(kept));
+  auto merged = co_await tree->finish();
+  co_return merged.attach(kj::mv(kept));
 }
 
 kj::Promise<EpochImage> NodeImages::fetch(kj::ArrayPtr<const kj::byte> head) {
@@ -91,7 +92,7 @@ kj::Promise<EpochImage> NodeImages::fetchTree(kj::ArrayPtr<const kj::byte> head)
   tree->beginLayer(kj::str("/ipfs/", cid.toText()));
   auto added = co_await import.add(IpfsRef{kj::mv(cid), kj::String()}, *tree);
   bitswap.provide(added.root);
-  auto merged = tree->finish().attach(kj::mv(added.kept));
+  auto merged = (co_await tree->finish()).attach(kj::mv(added.kept));
   auto main = merged->readMain();
   KJ_IF_MAYBE(none, main.tryGet<NoImage>()) kj::throwFatalException(noImage(none->problem));
   co_return EpochImage{kj::mv(main.get<kj::Array<kj::byte>>()), kj::mv(merged)};
