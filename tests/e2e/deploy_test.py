@@ -252,7 +252,7 @@ class CircleTest(DeployCase):
     def test_both_nodes_boot_each_image_that_is_deployed(self):
         nodes = [self.node("one"), self.node("two", urls=(self.chain.ws_url,))]
         for node in nodes:
-            self.waits(node, "the image of epoch 0 cannot be had", "is no content id")
+            self.waits(node, "the image of epoch 0 cannot be run", "is no content id")
         self.deploy("first")
         self.finish()
         for node in nodes:
@@ -314,6 +314,27 @@ class CircleTest(DeployCase):
         self.deploy("good")
         self.finish()
         self.boots(node, 2, "good")
+
+    def test_what_is_no_image_is_told_of_and_the_next_one_runs(self):
+        node = self.node("node")
+        folder = self.path("bad")
+        os.mkdir(folder)
+        with open(os.path.join(folder, "main.wasm"), "wb") as file:
+            file.write(b"no directory")
+        self.assertEqual(self.push(image=folder).returncode, 0)
+        self.assertEqual(self.set_head(cid_text(cid_of(b"no directory"))).returncode, 0)
+        self.finish()
+        self.waits(node, "the image of epoch 1 cannot be run", "an image is a directory")
+        self.deploy("good")
+        self.finish()
+        self.boots(node, 2, "good")
+
+    def test_a_volume_that_cannot_be_had_is_told_of_before_anything_is_fetched(self):
+        done = ww("run", "--data-dir", self.data, "--stem", self.stem, "--rpc-url",
+                  self.chain.http_url, "--gateway", self.kubo.url, "-v",
+                  f"{self.path('gone')}:/x")
+        self.refused(done, "cannot be opened as a folder")
+        self.assertEqual(self.kubo.requests, [])
 
     def waits_for_good(self, node):
         until(lambda: node.get("/readyz"), lambda got: (

@@ -122,8 +122,10 @@ class ImageTest(unittest.TestCase):
         said = self.refused("--allow-file", allowed, "-v", f"{self.path('keys')}:/x", FILES,
                             code=125)
         self.assertIn("to itself", said)
-        self.assertIn("cannot be opened as a folder",
-                      self.refused("-v", f"{self.path('gone')}:/x", FILES, code=125))
+        # Before anything is fetched, too.
+        for image in (FILES, "/ipfs/bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354"):
+            self.assertIn("cannot be opened as a folder",
+                          self.refused("-v", f"{self.path('gone')}:/x", image, code=125))
 
     def test_a_disk_that_is_full_is_named(self):
         data = self.path("data")

@@ -36,6 +36,23 @@ class Pid0 {
   kj::Own<ffi::PipeStream> stdout, stdin;
 };
 
+KJ_TEST("a pid0 whose start is given up ends, in whichever turn that is; so does one let go of") {
+  TestNode node;
+  bool isHad = false;
+  for (kj::uint turns = 0; !isHad; turns++) {
+    auto args = kj::heapArrayBuilder<kj::String>(1);
+    args.add(kj::str("park"));
+    auto start = node.node.boot(component("cell-plain"), args.finish(), nullptr)
+        .then([&](kj::Own<Cell>&&) { isHad = true; }).eagerlyEvaluate(nullptr);
+    node.untilGuests(1);
+    for (kj::uint i = 0; i < turns; i++) node.waitScope.poll(1);
+    start = nullptr;
+    node.waitScope.poll();
+    KJ_ASSERT(node.node.getEngine().guestCount() == 0, "it runs on", turns);
+    KJ_ASSERT(turns < 1000);
+  }
+}
+
 KJ_TEST("an advance kills all that the session gave, in a guest's hands") {
   TestNode node;
   Pid0 pid0(node, {"hold"});

@@ -83,12 +83,13 @@ struct DataDir {
         trees(kj::heap<TreeFolder>(kj::str(path, "/trees"))) {}
 };
 
-// What pid0 is given of the host, and of its image. Throws for a volume that cannot be had.
-CellFiles filesOf(const RunOptions& options, const DataDir& data, const MergedTree& tree) {
+// What every pid0 is lent of the host. Throws for a volume that cannot be had: before anything is
+// fetched, or run.
+kj::Vector<CellFolder> volumesOf(const RunOptions& options, const DataDir& data) {
   kj::Vector<kj::StringPtr> kept;
   kept.add(data.path);
   KJ_IF_MAYBE(file, options.allowFile) kept.add(*file);
-  return filesOfPid0(tree, openVolumes(options.volumes, kept));
+  return openVolumes(options.volumes, kept);
 }
 
 // Whether the heads that are followed are the images.
@@ -96,19 +97,15 @@ bool bootsHeads(const RunOptions& options) {
   return options.chain != nullptr && options.layers.size() == 0;
 }
 
-// What is run, and what of the host it is given.
 struct Image {
   kj::Own<MergedTree> tree;
   kj::Array<const kj::byte> wasm;
-  CellFiles files;
 
-  // Throws noImage(), and for a volume that cannot be had.
-  Image(const RunOptions& options, const DataDir& data, kj::Own<MergedTree> merged)
-      : tree(kj::mv(merged)) {
+  // Throws noImage().
+  explicit Image(kj::Own<MergedTree> merged): tree(kj::mv(merged)) {
     auto main = tree->readMain();
     KJ_IF_MAYBE(none, main.tryGet<NoImage>()) kj::throwFatalException(noImage(none->problem));
     wasm = kj::mv(main.get<kj::Array<kj::byte>>());
-    files = filesOf(options, data, *tree);
   }
 };
 
@@ -140,8 +137,9 @@ bool hasContent(const RunOptions& options) {
 class Run {
  public:
   Run(const RunOptions& options, Logger& logger, kj::AsyncIoContext& io, DataDir& data,
-      LocalEndpoint& endpoint, MetricsServer& metricsServer, kj::Maybe<StemFollower&> follower)
-      : options(options), logger(logger), io(io), data(data), endpoint(endpoint),
+      kj::ArrayPtr<const CellFolder> volumes, LocalEndpoint& endpoint,
+      MetricsServer& metricsServer, kj::Maybe<StemFollower&> follower)
+      : options(options), logger(logger), io(io), data(data), volumes(volumes), endpoint(endpoint),
         metricsServer(metricsServer), follower(follower),
         allowList(options.allow, fileOf(options), allowedKeys, logger),
         policy(data.identity.getPeerId().toText(), allowedKeys, io.provider->getTimer(),
@@ -154,7 +152,9 @@ class Run {
         clients(node, *swarm, policy, io.provider->getTimer(), logger, options.limits.clients) {
     if (options.network.enabled || hasContent(options) || bootsHeads(options)) {
       images.emplace(NodeImages::Parts{imagesFolder, options.storeBytes, options.sources,
-          options.network.enabled, dialScope(options), *swarm, *io.provider, *data.trees, logger});
+          options.network.enabled,
+          [this]() { return meetBootstrap(this->options.network, *swarm); }, dialScope(options),
+          *swarm, *io.provider, *data.trees, logger});
     }
     metricsServer.setMetrics([this]() { return metrics.toText(); });
     metricsServer.setWaiting("pid0 does not run yet");
@@ -195,6 +195,7 @@ class Run {
   Logger& logger;
   kj::AsyncIoContext& io;
   DataDir& data;
+  const kj::ArrayPtr<const CellFolder> volumes;
   LocalEndpoint& endpoint;
   MetricsServer& metricsServer;
   kj::Maybe<StemFollower&> follower;
@@ -286,7 +287,6 @@ class Run {
     KJ_IF_MAYBE(whole, image) co_return co_await runCell(kj::mv(*whole));
     if (bootsHeads(options)) co_return co_await runHeads();
     metricsServer.setWaiting("the image is being fetched");
-    co_await meetBootstrap(options.network, *swarm);
     kj::String problem;
     auto merged = co_await KJ_ASSERT_NONNULL(images).merge(options.layers).then(
         [](kj::Own<MergedTree> tree) -> kj::Maybe<kj::Own<MergedTree>> { return kj::mv(tree); },
@@ -298,10 +298,11 @@ class Run {
       co_return complain(logger, EXIT_NO_IMAGE, "the image cannot be had", problem);
     }
     metricsServer.setWaiting("pid0 does not run yet");
-    co_return co_await runCell(Image(options, data, kj::mv(KJ_ASSERT_NONNULL(merged))));
+    co_return co_await runCell(Image(kj::mv(KJ_ASSERT_NONNULL(merged))));
   }
 
-  kj::Promise<kj::Own<Cell>> boot(kj::Array<const kj::byte> wasm, CellFiles files) {
+  kj::Promise<kj::Own<Cell>> boot(kj::Array<const kj::byte> wasm, const MergedTree& tree) {
+    auto files = filesOfPid0(tree, openAgain(volumes));
     auto args = KJ_MAP(arg, options.args) { return kj::str(arg); };
     auto env = KJ_MAP(variable, options.env) { return kj::str(variable); };
     auto slow = io.provider->getTimer().afterDelay(TO_BEGIN).then([this]() {
@@ -318,8 +319,7 @@ class Run {
 
     kj::Promise<kj::Own<RunningPid0>> start(EpochImage image) override {
       auto tree = kj::mv(KJ_ASSERT_NONNULL(image.tree));
-      auto files = filesOf(run.options, run.data, *tree);
-      auto cell = co_await run.boot(kj::mv(image.wasm), kj::mv(files));
+      auto cell = co_await run.boot(kj::mv(image.wasm), *tree);
       kj::Own<RunningPid0> pid0 = kj::heap<CellPid0>(kj::mv(cell), *run.io.lowLevelProvider,
                                                      run.logger, kj::mv(tree));
       co_return kj::mv(pid0);
@@ -340,12 +340,11 @@ class Run {
       return epochs.findProblem();
     });
     KJ_DEFER(metricsServer.setWaiting("the node ends"));
-    co_await meetBootstrap(options.network, *swarm);
     co_return co_await epochs.run();
   }
 
   kj::Promise<int> runCell(Image image) {
-    auto cell = co_await boot(kj::mv(image.wasm), kj::mv(image.files));
+    auto cell = co_await boot(kj::mv(image.wasm), *image.tree);
     metricsServer.setReady([this]() -> kj::Maybe<kj::String> {
       KJ_IF_MAYBE(f, follower) return f->findProblem();
       return nullptr;
@@ -411,9 +410,10 @@ int runImage(const RunOptions& options, Logger& logger) {
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     raiseDescriptorLimit();
     DataDir data(dataDir(options.dataDir));
+    auto volumes = volumesOf(options, data);
     kj::Maybe<Image> image;
     if (!hasContent(options) && !bootsHeads(options)) {
-      image.emplace(options, data, mergeHost(options, *data.trees));
+      image.emplace(mergeHost(options, *data.trees));
     }
     kj::UnixEventPort::setReservedSignal(SIGUSR2);  // KJ takes SIGUSR1 otherwise
     kj::UnixEventPort::captureSignal(SIGINT);
@@ -439,7 +439,7 @@ int runImage(const RunOptions& options, Logger& logger) {
       if (code != 0) return;
       chain = kj::mv(source);
     }
-    Run run(options, logger, io, data, endpoint, metricsServer,
+    Run run(options, logger, io, data, volumes, endpoint, metricsServer,
             chain.map([](auto& source) -> StemFollower& { return source->getFollower(); }));
     code = run.run(kj::mv(image)).exclusiveJoin(watching.addBranch()).wait(io.waitScope);
   })) {

@@ -1,9 +1,9 @@
 #include <ww/image/cid.h>
 
 #include <kj/debug.h>
-#include <ww/base/error.h>
 #include <ww/base/text.h>
 #include <ww/ffi/content.h>
+#include <ww/image/refusal.h>
 
 namespace ww {
 
@@ -15,7 +15,7 @@ Cid::Cid(ffi::CidBytes&& cid)
 Cid Cid::parse(kj::StringPtr text) {
   kj::Maybe<Cid> cid;
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { cid = Cid(ffi::parseCid(text)); })) {
-    kj::throwFatalException(badInput(kj::str(
+    kj::throwFatalException(contentProblem(kj::str(
         "'", shorten(text), "' is no content id: ", e->getDescription())));
   }
   return kj::mv(KJ_ASSERT_NONNULL(cid));
@@ -24,7 +24,7 @@ Cid Cid::parse(kj::StringPtr text) {
 Cid Cid::fromBytes(kj::ArrayPtr<const kj::byte> bytes) {
   auto cid = startOf(bytes);
   if (cid.bytes.size() != bytes.size()) {
-    kj::throwFatalException(badInput(kj::str(
+    kj::throwFatalException(contentProblem(kj::str(
         "no content id: ", bytes.size() - cid.bytes.size(), " bytes follow it")));
   }
   return cid;
@@ -33,7 +33,7 @@ Cid Cid::fromBytes(kj::ArrayPtr<const kj::byte> bytes) {
 Cid Cid::startOf(kj::ArrayPtr<const kj::byte> bytes) {
   kj::Maybe<Cid> cid;
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { cid = Cid(ffi::readCid(bytes)); })) {
-    kj::throwFatalException(badInput(kj::str("no content id: ", e->getDescription())));
+    kj::throwFatalException(contentProblem(kj::str("no content id: ", e->getDescription())));
   }
   return kj::mv(KJ_ASSERT_NONNULL(cid));
 }

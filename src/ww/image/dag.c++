@@ -1,8 +1,8 @@
 #include <ww/image/dag.h>
 
 #include <kj/debug.h>
-#include <ww/base/error.h>
 #include <ww/base/text.h>
+#include <ww/image/refusal.h>
 
 namespace ww {
 namespace {
@@ -19,7 +19,7 @@ kj::Exception inPath(kj::StringPtr path, kj::Exception&& e) {
 }
 
 void refuse(kj::StringPtr path, kj::StringPtr why) {
-  kj::throwFatalException(badInput(kj::str(shown(path), " ", why)));
+  kj::throwFatalException(contentProblem(kj::str(shown(path), " ", why)));
 }
 
 DagBlock readDagBlock(kj::StringPtr path, const Cid& cid, kj::Array<const kj::byte> block) {
@@ -30,9 +30,8 @@ DagBlock readDagBlock(kj::StringPtr path, const Cid& cid, kj::Array<const kj::by
   }
   kj::Maybe<DagBlock> read;
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { read = DagBlock(ffi::Node(kj::mv(block))); })) {
-    e->setDescription(kj::str("block ", cid.toText(), " is no file and no directory: ",
-                              e->getDescription()));
-    kj::throwFatalException(inPath(path, kj::mv(*e)));
+    kj::throwFatalException(inPath(path, contentProblem(kj::str(
+        "block ", cid.toText(), " is no file and no directory: ", e->getDescription()))));
   }
   return kj::mv(KJ_ASSERT_NONNULL(read));
 }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <string.h>
-#include <ww/base/error.h>
 #include <ww/base/text.h>
 #include <ww/ffi/content.h>
+#include <ww/image/refusal.h>
 
 namespace ww {
 namespace {
@@ -36,7 +36,7 @@ kj::Maybe<kj::StringPtr> findNameProblem(kj::ArrayPtr<const char> name) {
 void requireName(kj::StringPtr in, kj::ArrayPtr<const char> name) {
   KJ_IF_MAYBE(why, findNameProblem(name)) {
     auto start = name.slice(0, kj::min(name.size(), size_t(64)));
-    kj::throwFatalException(badInput(kj::str(
+    kj::throwFatalException(contentProblem(kj::str(
         "the directory ", shown(in), " has ", *why, ": '", escapeText(kj::str(start)), "'")));
   }
 }
@@ -73,7 +73,7 @@ void requireDistinct(kj::StringPtr in, kj::ArrayPtr<const FoldedName> sorted) {
   for (size_t i = 1; i < sorted.size(); i++) {
     if (sorted[i].folded != sorted[i - 1].folded) continue;
     auto a = sorted[i - 1].name, b = sorted[i].name;
-    kj::throwFatalException(badInput(a == b
+    kj::throwFatalException(contentProblem(a == b
         ? kj::str("the directory ", shown(in), " has the name '", escapeText(a), "' twice")
         : kj::str("the directory ", shown(in), " has '", escapeText(kj::min(a, b)), "' and '",
                   escapeText(kj::max(a, b)), "', which differ in case alone")));

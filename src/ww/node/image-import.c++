@@ -67,6 +67,50 @@ class FileOutput final: public kj::AsyncOutputStream {
   const kj::StringPtr path;
 };
 
+// A store, and what was read from it.
+class Way final: public BlockStore {
+ public:
+  explicit Way(BlockStore& inner): inner(inner) {}
+
+  kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override {
+    auto found = inner.find(cid);
+    if (found != nullptr) cids.add(cid.clone());
+    return found;
+  }
+  void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override {
+    inner.put(cid, block);
+    cids.add(cid.clone());
+  }
+
+  kj::Vector<Cid> cids;
+
+ private:
+  BlockStore& inner;
+};
+
+// Takes what fits beside all that is in the store already.
+class SpareRoom final: public BlockStore {
+ public:
+  SpareRoom(ImageStore& store, BlockStore& inner, uint64_t maxBytes)
+      : store(store), inner(inner), left(maxBytes) {}
+
+  kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override { return inner.find(cid); }
+  void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override {
+    auto used = store.getBytes();
+    if (block.size() > left || used + block.size() > store.getMaxBytes()) {
+      kj::throwFatalException(badInput("it takes more room than there is for an image that may "
+                                       "never be run"));
+    }
+    left -= block.size();
+    inner.put(cid, block);
+  }
+
+ private:
+  ImageStore& store;
+  BlockStore& inner;
+  uint64_t left;
+};
+
 }  // namespace
 
 kj::Own<kj::AsyncInputStream> openFileToRead(kj::StringPtr path) {
@@ -102,16 +146,20 @@ kj::Promise<ImageImport::Added> ImageImport::add(ImageRef ref, TreeSink& sink) {
     KJ_CASE_ONEOF(path, PathRef) { co_return co_await addPath(path.path, sink); }
     KJ_CASE_ONEOF_DEFAULT {}
   }
-  co_return co_await walk(co_await resolve(kj::mv(ref)), sink);
+  Way way(store);
+  auto root = co_await resolve(kj::mv(ref), way);
+  co_return co_await walk(kj::mv(root), sink, way.cids);
 }
 
-kj::Promise<Cid> ImageImport::resolve(ImageRef ref) {
+kj::Promise<Cid> ImageImport::resolve(ImageRef ref) { return resolve(kj::mv(ref), store); }
+
+kj::Promise<Cid> ImageImport::resolve(ImageRef ref, BlockStore& blocks) {
   if (ref.is<IpnsRef>()) {
     ref = co_await resolveRef(kj::mv(ref.get<IpnsRef>()), sources.getNames(), clock, logger);
   }
   auto& ipfs = KJ_ASSERT_NONNULL(ref.tryGet<IpfsRef>(), "what is on the host is added");
   if (ipfs.path.size() == 0) co_return kj::mv(ipfs.root);
-  BlockFetcher fetcher(store, sources.getBlocks(), logger);
+  BlockFetcher fetcher(blocks, sources.getBlocks(), logger);
   co_return co_await resolvePath(fetcher, ipfs.root, ipfs.path);
 }
 
@@ -137,12 +185,25 @@ kj::Promise<ImageImport::Added> ImageImport::addPath(kj::StringPtr path, TreeSin
   co_return co_await walk(importer.finish(), sink);
 }
 
-kj::Promise<ImageImport::Added> ImageImport::walk(Cid root, TreeSink& sink) {
+kj::Promise<ImageImport::Added> ImageImport::walk(Cid root, TreeSink& sink,
+                                                   kj::ArrayPtr<const Cid> way) {
   auto kept = store.keep(root);
+  for (auto& cid: way) {
+    KJ_IF_MAYBE(block, store.find(cid)) kept->put(cid, *block);
+  }
   BlockFetcher fetcher(*kept, sources.getBlocks(), logger);
   co_await readTree(fetcher, root, TreeLimits(), sink);
   if (!kept->isWhole()) kept->finish();
   co_return Added{kj::mv(root), kj::mv(kept)};
+}
+
+kj::Promise<kj::Own<ImageStore::Kept>> ImageImport::prefetch(Cid root, uint64_t maxBytes) {
+  auto draft = store.begin();
+  SpareRoom room(store, *draft, maxBytes);
+  BlockFetcher fetcher(room, sources.getBlocks(), logger);
+  NullSink nowhere;
+  co_await readTree(fetcher, root, TreeLimits(), nowhere);
+  co_return kj::mv(draft);
 }
 
 }  // namespace ww

@@ -58,9 +58,16 @@ class ImageImport final {
     kj::Own<ImageStore::Kept> kept;
   };
 
-  // Brings it there, as far as it is not, and hands all of it to `sink`. isNoImage() holds for why
-  // it rejects where a path of the host is to blame.
+  // Brings it there, as far as it is not, and hands all of it to `sink`. What leads to it, where
+  // that is a path, is kept with it: the same is here again without anybody's help. isNoImage()
+  // holds for why it rejects where a path of the host is to blame, isContentProblem() where it is
+  // what the content is. What is on the host is read in one turn.
   kj::Promise<Added> add(ImageRef ref, TreeSink& sink);
+
+  // Its blocks, as many as `maxBytes` holds and there is room for that nothing has to go for; then
+  // it rejects. They are nobody's image, and the first to go once what this resolves with is
+  // dropped: add() finds them.
+  kj::Promise<kj::Own<ImageStore::Kept>> prefetch(Cid root, uint64_t maxBytes);
 
   // The directory that a reference to content leads to.
   kj::Promise<Cid> resolve(ImageRef ref);
@@ -68,7 +75,8 @@ class ImageImport final {
  private:
   kj::Promise<Added> addCar(kj::StringPtr file, TreeSink& sink);
   kj::Promise<Added> addPath(kj::StringPtr path, TreeSink& sink);
-  kj::Promise<Added> walk(Cid root, TreeSink& sink);
+  kj::Promise<Cid> resolve(ImageRef ref, BlockStore& store);
+  kj::Promise<Added> walk(Cid root, TreeSink& sink, kj::ArrayPtr<const Cid> way = nullptr);
 
   ImageStore& store;
   ImageSources& sources;

@@ -7,15 +7,29 @@
 namespace ww {
 namespace {
 
-// Images that are kept in the store as what runs, or is about to.
-constexpr size_t MAX_KEPT = 64;
+// Peers, who have to be met first.
+class PeersToMeet final: public BlockSource {
+ public:
+  PeersToMeet(kj::Own<BlockSource> inner, kj::Function<kj::Promise<void>()> meet)
+      : inner(kj::mv(inner)), meet(kj::mv(meet)) {}
 
-// Of whose roots the DHT is told.
-constexpr size_t MAX_PROVIDED = 256;
+  kj::StringPtr getName() const override { return inner->getName(); }
+  kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override {
+    if (met == nullptr) met = meet().fork();
+    return KJ_ASSERT_NONNULL(met).addBranch().then([this, cid = cid.clone()]() {
+      return inner->fetch(cid);
+    });
+  }
 
-kj::Maybe<kj::Own<BlockSource>> peersOf(Bitswap& bitswap, bool hasPeers) {
-  if (hasPeers) return bitswap.makeSource();
-  return nullptr;
+ private:
+  kj::Own<BlockSource> inner;
+  kj::Function<kj::Promise<void>()> meet;
+  kj::Maybe<kj::ForkedPromise<void>> met;
+};
+
+kj::Maybe<kj::Own<BlockSource>> peersOf(Bitswap& bitswap, NodeImages::Parts& parts) {
+  if (!parts.hasPeers) return nullptr;
+  return kj::Own<BlockSource>(kj::heap<PeersToMeet>(bitswap.makeSource(), kj::mv(parts.meet)));
 }
 
 // A head as an operator set it.
@@ -26,7 +40,7 @@ Cid cidOfHead(kj::ArrayPtr<const kj::byte> head) {
     kj::runCatchingExceptions([&]() { cid = Cid::parse(kj::heapString(head.asChars())); });
   }
   KJ_IF_MAYBE(found, cid) return kj::mv(*found);
-  kj::throwFatalException(badInput("the head is no content id, in binary form or as text"));
+  kj::throwFatalException(contentProblem("the head is no content id, in binary form or as text"));
 }
 
 }  // namespace
@@ -35,7 +49,7 @@ NodeImages::NodeImages(Parts parts)
     : trees(parts.trees),
       store(parts.folder, parts.storeBytes, kj::systemCoarseCalendarClock(), parts.logger),
       bitswap(parts.swarm, store, parts.io.getTimer(), parts.logger, parts.providers),
-      sources(parts.sources, parts.io, peersOf(bitswap, parts.hasPeers)),
+      sources(parts.sources, parts.io, peersOf(bitswap, parts)),
       import(store, sources, kj::systemCoarseCalendarClock(), parts.logger) {
   if (!parts.hasPeers) return;
   size_t provided = 0;
@@ -46,40 +60,45 @@ NodeImages::NodeImages(Parts parts)
 
 bool NodeImages::isFor(kj::StringPtr layer) { return !parseImageRef(layer).is<PathRef>(); }
 
-kj::Promise<void> NodeImages::addLayer(kj::StringPtr layer, ImageTree& tree) {
-  auto ref = parseImageRef(layer);
-  tree.beginLayer(layer);
-  KJ_IF_MAYBE(path, ref.tryGet<PathRef>()) {
-    readHostLayer(path->path, TreeLimits(), tree);
-  } else {
-    keep(co_await import.add(kj::mv(ref), tree));
-  }
-}
-
 kj::Promise<kj::Own<MergedTree>> NodeImages::merge(kj::ArrayPtr<const kj::String> layers) {
   auto tree = trees.begin();
-  for (auto& layer: layers) co_await addLayer(layer, *tree);
-  co_return co_await tree->finish();
-}
-
-void NodeImages::keep(ImageImport::Added added) {
-  bitswap.provide(added.root);
-  if (kept.size() == MAX_KEPT) {
-    for (size_t i = 1; i < MAX_KEPT; i++) kept[i - 1] = kj::mv(kept[i]);
-    kept.removeLast();
+  kj::Vector<kj::Own<ImageStore::Kept>> kept;
+  for (auto& layer: layers) {
+    auto ref = parseImageRef(layer);
+    tree->beginLayer(layer);
+    KJ_IF_MAYBE(path, ref.tryGet<PathRef>()) {
+      readHostLayer(path->path, TreeLimits(), *tree);
+    } else {
+      auto added = co_await import.add(kj::mv(ref), *tree);
+      bitswap.provide(added.root);
+      kept.add(kj::mv(added.kept));
+    }
   }
-  kept.add(kj::mv(added));
+  co_return (co_await tree->finish()).attach(kj::mv(kept));
 }
 
 kj::Promise<EpochImage> NodeImages::fetch(kj::ArrayPtr<const kj::byte> head) {
+  return fetchTree(head).catch_([](kj::Exception&& e) -> EpochImage {
+    // Of content there is no other layer that could make an image of it.
+    if (!isNoImage(e)) kj::throwFatalException(kj::mv(e));
+    kj::throwFatalException(contentProblem(e.getDescription().slice(NOT_AN_IMAGE.size())));
+  });
+}
+
+kj::Promise<EpochImage> NodeImages::fetchTree(kj::ArrayPtr<const kj::byte> head) {
   auto cid = cidOfHead(head);
   auto tree = trees.begin();
   tree->beginLayer(kj::str("/ipfs/", cid.toText()));
-  keep(co_await import.add(IpfsRef{kj::mv(cid), kj::String()}, *tree));
-  auto merged = co_await tree->finish();
+  auto added = co_await import.add(IpfsRef{kj::mv(cid), kj::String()}, *tree);
+  bitswap.provide(added.root);
+  auto merged = (co_await tree->finish()).attach(kj::mv(added.kept));
   auto main = merged->readMain();
-  KJ_IF_MAYBE(none, main.tryGet<NoImage>()) kj::throwFatalException(badInput(none->problem));
+  KJ_IF_MAYBE(none, main.tryGet<NoImage>()) kj::throwFatalException(noImage(none->problem));
   co_return EpochImage{kj::mv(main.get<kj::Array<kj::byte>>()), kj::mv(merged)};
+}
+
+kj::Promise<kj::Own<void>> NodeImages::prefetch(kj::ArrayPtr<const kj::byte> head) {
+  co_return co_await import.prefetch(cidOfHead(head), MAX_AHEAD_BYTES);
 }
 
 }  // namespace ww

@@ -2,7 +2,8 @@
 // The images of a node that runs: its store, those who may have what is not in it, peers among
 // them, and the trees that it boots.
 //
-// Lives on the node's event loop.
+// Lives on the node's event loop, and reads folders of the host, writes trees and uses the store
+// there: it waits for the disk. Tests: node-images-test.c++.
 
 #include <ww/node/bitswap.h>
 #include <ww/node/epoch-images.h>
@@ -18,6 +19,7 @@ class NodeImages final: public ImageFetcher {
     uint64_t storeBytes;
     const SourceOptions& sources;
     bool hasPeers;           // there is a network
+    kj::Function<kj::Promise<void>()> meet;  // before the first question to a peer; once
     DialScope providers;     // where peers may be that the DHT names
     Swarm& swarm;
     kj::AsyncIoProvider& io;
@@ -25,31 +27,34 @@ class NodeImages final: public ImageFetcher {
     Logger& logger;
   };
 
+  // So much is fetched of a head that may never be final.
+  static constexpr uint64_t MAX_AHEAD_BYTES = uint64_t(1) << 30;
+  static constexpr size_t MAX_PROVIDED = 256;  // images of whose roots the DHT is told at the start
+
   // Peers are served from now on, and hear of what is here: before the loop turns for the first
-  // time. All outlive it.
+  // time. All outlive it, and it the trees that it gives.
   explicit NodeImages(Parts parts);
   KJ_DISALLOW_COPY_AND_MOVE(NodeImages);
 
   // Whether it takes this to have it: content, or a .car file. Throws as parseImageRef() does.
   static bool isFor(kj::StringPtr layer);
 
-  // The layers, one over the other, wherever each comes from. What is in the store is kept there
-  // while this lives.
+  // The layers, one over the other, wherever each comes from. What of them is in the store is kept
+  // there while the tree is.
   kj::Promise<kj::Own<MergedTree>> merge(kj::ArrayPtr<const kj::String> layers);
 
-  // What a head names: a content id, in its binary form or as text.
+  // What a head names: a content id, in its binary form or as text. Kept likewise.
   kj::Promise<EpochImage> fetch(kj::ArrayPtr<const kj::byte> head) override;
+  kj::Promise<kj::Own<void>> prefetch(kj::ArrayPtr<const kj::byte> head) override;
 
  private:
-  kj::Promise<void> addLayer(kj::StringPtr layer, ImageTree& tree);
-  void keep(ImageImport::Added added);
+  kj::Promise<EpochImage> fetchTree(kj::ArrayPtr<const kj::byte> head);
 
   TreeFolder& trees;
   ImageStore store;
   Bitswap bitswap;
   ImageSources sources;
   ImageImport import;
-  kj::Vector<ImageImport::Added> kept;  // the latest, which are what runs
 };
 
 }  // namespace ww

@@ -196,8 +196,13 @@ kj::Promise<kj::Own<Cell>> Node::boot(kj::Array<const kj::byte> wasm, kj::Array<
   builder->bootstrap([this](CellGroup& children) {
     return serveMembrane(children, {openGraft, HolderKind::CELL, nullptr, options.dial});
   });
-  auto& ref = *builder;
-  return ref.start(kj::mv(wasm), kj::addRef(*root)).attach(kj::mv(builder));
+  // A group keeps its cells running, whoever lets go of one: this one ends with what is given out,
+  // so that the cell is nobody's at no point of its way.
+  auto group = root->makeSubgroup();
+  auto& ref = *group;
+  auto ending = kj::heap(kj::defer([group = kj::mv(group)]() mutable { group->end(); }));
+  auto cell = co_await builder->start(kj::mv(wasm), kj::addRef(ref));
+  co_return cell.attach(kj::mv(ending));
 }
 
 stem::Membrane<membrane::WetwareSession>::Client Node::openMembrane() {

@@ -67,8 +67,8 @@ class Node final: private kj::TaskSet::ErrorHandler {
   KJ_DISALLOW_COPY_AND_MOVE(Node);
 
   // Boots pid0 from the bytes of a component. Resolves once its `run` was entered, or it ended
-  // before that; rejects as CellBuilder::start() does. The node keeps the cell while it runs.
-  // `files` are pid0's alone: what it starts has none.
+  // before that; rejects as CellBuilder::start() does. The cell ends with what this resolves with,
+  // or with the promise. `files` are pid0's alone: what it starts has none.
   kj::Promise<kj::Own<Cell>> boot(kj::Array<const kj::byte> wasm, kj::Array<kj::String> args,
                                   kj::Array<kj::String> env, CellFiles files = {});
 

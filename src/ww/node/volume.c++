@@ -157,4 +157,14 @@ kj::Vector<CellFolder> openVolumes(kj::ArrayPtr<const Volume> volumes,
   return folders;
 }
 
+kj::Vector<CellFolder> openAgain(kj::ArrayPtr<const CellFolder> folders) {
+  kj::Vector<CellFolder> again(folders.size());
+  for (auto& each: folders) {
+    int fd;
+    KJ_SYSCALL(fd = openat(each.folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), each.path);
+    again.add(CellFolder{kj::AutoCloseFd(fd), kj::str(each.path), each.writable, each.foreign});
+  }
+  return again;
+}
+
 }  // namespace ww

@@ -23,4 +23,7 @@ kj::OneOf<Volume, kj::String> parseVolume(kj::StringPtr text);
 kj::Vector<CellFolder> openVolumes(kj::ArrayPtr<const Volume> volumes,
                                    kj::ArrayPtr<const kj::StringPtr> kept);
 
+// The same folders, opened for one more cell.
+kj::Vector<CellFolder> openAgain(kj::ArrayPtr<const CellFolder> folders);
+
 }  // namespace ww

@@ -281,11 +281,24 @@ KJ_TEST("a transaction that did nothing is told of") {
 }
 
 KJ_TEST("a provider that does not answer, at any point, is named") {
-  for (auto method: {"eth_chainId", "eth_call", "eth_getBlockByNumber", "eth_getTransactionCount",
-                     "eth_sendRawTransaction", "eth_getTransactionReceipt"}) {
+  for (auto method: {"eth_chainId", "eth_call", "eth_getBlockByNumber",
+                     "eth_getTransactionCount"}) {
     Fixture f;
     f.rpc.answers.erase(method);
     KJ_EXPECT(f.refusal() == kj::str("http://provider: ", method, ": no answer within 10s"));
+  }
+}
+
+KJ_TEST("an answer that is lost once the transaction is on its way tells which that is") {
+  for (auto method: {"eth_sendRawTransaction", "eth_getTransactionReceipt"}) {
+    for (bool isNone: {true, false}) {
+      Fixture f;
+      f.rpc.answers.erase(method);
+      if (!isNone) f.rpc.answer(method, kj::str("{}"));
+      auto why = f.refusal();
+      KJ_EXPECT(why.startsWith(kj::str("http://provider: ", method, ": ")), why);
+      KJ_EXPECT(has(why, kj::str("the transaction ", HASH)) && has(why, "all the same"), why);
+    }
   }
 }
 

@@ -236,11 +236,26 @@ kj::Promise<WrittenHead> HeadWriter::setHead(const TransactionSigner& signer,
   co_return co_await untilIncluded(signedOne.hash, chainId);
 }
 
+// A refusal says that it was not taken. No answer, and one that is none, say nothing of that: who
+// sends another one may pay twice.
 kj::Promise<void> HeadWriter::send(const SignedTransaction& transaction) {
   constexpr auto METHOD = "eth_sendRawTransaction"_kj;
-  auto result = co_await ask(METHOD, kj::str("[\"", hexDataOf(transaction.raw), "\"]"));
   auto hash = toText(transaction.hash);
-  if (asText(result.value).orDefault("") != hash) {
+  kj::Maybe<kj::String> lost;
+  auto params = kj::str("[\"", hexDataOf(transaction.raw), "\"]");
+  auto answer = co_await rpc.call(METHOD, kj::mv(params)).then(
+      [](RpcAnswer&& answer) -> kj::Maybe<RpcAnswer> { return kj::mv(answer); },
+      [&](kj::Exception&& e) -> kj::Maybe<RpcAnswer> {
+    lost = kj::str(e.getDescription());
+    return nullptr;
+  });
+  KJ_IF_MAYBE(why, lost) {
+    fail(kj::str(METHOD, ": ", *why, "; the transaction ", hash, " may be under way all the same: "
+                 "see what became of it before you try again"));
+  }
+  auto& got = KJ_ASSERT_NONNULL(answer);
+  KJ_IF_MAYBE(refusal, got.tryGet<RpcRefusal>()) refuse(METHOD, *refusal);
+  if (asText(got.get<RpcResult>().value).orDefault("") != hash) {
     fail(kj::str(METHOD, ": it calls the transaction by another hash than its own, ", hash));
   }
 }
@@ -261,7 +276,12 @@ kj::Promise<WrittenHead> HeadWriter::untilIncluded(BlockHash hash, uint64_t chai
 kj::Promise<kj::Maybe<WrittenHead>> HeadWriter::findIncluded(const BlockHash& hash,
                                                              uint64_t chainId) {
   constexpr auto METHOD = "eth_getTransactionReceipt"_kj;
-  auto result = co_await ask(METHOD, kj::str("[\"", toText(hash), "\"]"));
+  auto result = co_await ask(METHOD, kj::str("[\"", toText(hash), "\"]")).catch_(
+      [&](kj::Exception&& e) -> RpcResult {
+    kj::throwFatalException(badInput(kj::str(
+        e.getDescription(), "; the transaction ", toText(hash), " is sent, and may come into a "
+        "block all the same")));
+  });
   auto receipt = result.value;
   if (receipt.isNull()) co_return nullptr;
   auto quantity = [&](kj::StringPtr field) -> kj::Maybe<uint64_t> {

@@ -47,7 +47,8 @@ class HeadWriter final {
   KJ_DISALLOW_COPY_AND_MOVE(HeadWriter);
 
   // Rejects with what a person can act upon: who may set the head, what the contract or the
-  // provider said, or that no block has it yet. `signer` outlives the promise.
+  // provider said, or that no block has it yet; from when it is sent on with the transaction's
+  // hash, unless it was refused. `signer` outlives the promise.
   kj::Promise<WrittenHead> setHead(const TransactionSigner& signer,
                                    kj::Array<const kj::byte> value);
 
