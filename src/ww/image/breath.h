@@ -10,7 +10,7 @@ namespace ww {
 class Breath final {
  public:
   static constexpr kj::uint BLOCKS = 4;      // which take some milliseconds to hash
-  static constexpr kj::uint NAMES = 4096;    // likewise, to compare and to copy
+  static constexpr kj::uint NAMES = 1024;    // likewise, to compare and to copy
 
   explicit Breath(kj::uint each = BLOCKS): each(each) {}
 

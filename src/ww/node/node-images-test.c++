@@ -28,7 +28,7 @@ struct Fixture {
   const kj::String store = folder.at("images");
   LoopbackNetwork network;
   LoopbackSwarm swarm{network, PeerId(SecretKey::generate().getPublicKey())};
-  TreeFolder trees{folder.at("trees"), TreeFolder::Bounds(), kj::systemCoarseCalendarClock()};
+  TreeFolder trees{folder.at("trees")};
   SourceOptions nobody;
   int met = 0;
   NodeImages images{NodeImages::Parts{store, 1 << 30, nobody, true, [this]() {

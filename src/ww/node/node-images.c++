@@ -74,8 +74,7 @@ kj::Promise<kj::Own<MergedTree>> NodeImages::merge(kj::ArrayPtr<const kj::String
       kept.add(kj::mv(added.kept));
     }
   }
-  auto merged = co_await tree->finish();
-  co_return merged.attach(kj::mv(kept));
+  co_return (co_await tree->finish()).attach(kj::mv(kept));
 }
 
 kj::Promise<EpochImage> NodeImages::fetch(kj::ArrayPtr<const kj::byte> head) {
