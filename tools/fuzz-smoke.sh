@@ -4,7 +4,7 @@
 . "$(dirname "$0")/common.sh"
 
 seconds=${2:-20}
-for part in rpc text chain streams component car; do
+for part in rpc text chain streams component car bitswap ipns; do
   found=$(mktemp -d)
   trap 'rm -rf "$found"' EXIT
   say "fuzzing $part for $seconds s"

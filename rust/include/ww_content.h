@@ -19,6 +19,8 @@ typedef struct WwCid {
 
 bool ww_cid_parse(WwSlice text, WwCid* out, WwError* error);
 bool ww_cid_read(WwSlice bytes, WwCid* out, WwError* error);
+bool ww_cid_find(WwSlice bytes, WwCid* out);
+bool ww_cid_like(WwSlice prefix, WwSlice block, WwCid* out);
 bool ww_cid_of(uint64_t codec, WwSlice block, WwCid* out, WwError* error);
 bool ww_cid_text(WwSlice cid, WwBytes* text, WwError* error);
 bool ww_cid_is_of(WwSlice cid, WwSlice block);

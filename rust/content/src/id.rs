@@ -100,6 +100,21 @@ pub fn is_of(cid: &Cid, block: &[u8]) -> bool {
     }
 }
 
+/// That of a block, by what comes before the digest in its binary form: a version, a codec, a hash
+/// function and its length. Version 0 is said too, as in messages of bitswap. None where such a
+/// content id is none, and for identity, whose length is the block's own.
+pub fn like(prefix: &[u8], block: &[u8]) -> Option<Cid> {
+    const V0: [u8; 4] = [0, DAG_PB as u8, SHA2_256 as u8, 32];
+    let tail = &prefix[prefix.len().checked_sub(2).filter(|before| *before >= 2)?..];
+    let hash = match [u64::from(tail[0]), u64::from(tail[1])] {
+        [SHA2_256, 32] => sha256(block),
+        [BLAKE3, 32] => wrap(BLAKE3, blake3::hash(block).as_bytes()),
+        _ => return None,
+    };
+    let prefix = if prefix == V0 { tail } else { prefix };
+    read_all(&[prefix, hash.digest()].concat()).ok()
+}
+
 /// A content id in its binary form, for the other side.
 #[repr(C)]
 pub struct WwCid {
@@ -155,6 +170,34 @@ pub unsafe extern "C" fn ww_cid_parse(text: WwSlice, out: *mut WwCid, error: *mu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_cid_read(bytes: WwSlice, out: *mut WwCid, error: *mut WwError) -> bool {
     unsafe { give(out, error, || read(bytes.bytes()).map(|(cid, _)| cid)) }
+}
+
+/// # Safety
+/// `out` is written where the result is true.
+unsafe fn find(out: *mut WwCid, body: impl FnOnce() -> Option<Cid>) -> bool {
+    let found = guard(|| Ok(body().as_ref().map(WwCid::from)));
+    let Ok(Some(cid)) = found else { return false };
+    unsafe { out.write(cid) };
+    true
+}
+
+/// The one that `bytes` are, if they are one that is accepted. Says no more: it is for those of
+/// whom there are many.
+///
+/// # Safety
+/// As [`find`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_cid_find(bytes: WwSlice, out: *mut WwCid) -> bool {
+    unsafe { find(out, || read_all(bytes.bytes()).ok()) }
+}
+
+/// As [`like`].
+///
+/// # Safety
+/// As [`find`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_cid_like(prefix: WwSlice, block: WwSlice, out: *mut WwCid) -> bool {
+    unsafe { find(out, || like(prefix.bytes(), block.bytes())) }
 }
 
 /// That of a block, by sha2-256.
@@ -309,6 +352,31 @@ mod tests {
         ] {
             let cid = Cid::new_v1(0x55, wrap(code, &digest));
             assert!(is_of(&cid, b"block") && !is_of(&cid, b"blocK") && !is_of(&cid, b""));
+        }
+    }
+
+    #[test]
+    fn a_block_has_the_content_id_that_its_prefix_says() {
+        let prefix = |code| [1, 0x55, code, 32];
+        for code in [SHA2_256 as u8, BLAKE3 as u8] {
+            let cid = like(&prefix(code), b"block").unwrap();
+            assert!(is_of(&cid, b"block"));
+            assert_eq!(cid.to_bytes()[..4], prefix(code));
+        }
+        let v0 = like(&[0, 0x70, 0x12, 32], b"block").unwrap();
+        assert!(v0.version() == Version::V0 && is_of(&v0, b"block"));
+        for none in [
+            &[][..],
+            &[32],
+            &[0x12, 32],
+            &[0, 0x55, 0x12, 32],
+            &[2, 0x55, 0x12, 32],
+            &[1, 0x55, 0x12, 20],
+            &[1, 0x55, 0x13, 32],
+            &[1, 0x55, 0, 5],
+            &[1, 0x55, 0x55, 0x12, 32],
+        ] {
+            assert!(like(none, b"block").is_none(), "{none:?}");
         }
     }
 

@@ -18,6 +18,10 @@ kj::Exception failure(kj::StringPtr prefix, kj::StringPtr text);
 // where.
 kj::Exception badInput(kj::StringPtr text);
 
+// Somebody outside this node did not answer in the time that it had; without a prefix, of type
+// OVERLOADED.
+kj::Exception late(kj::StringPtr text);
+
 // The prefix of a graft's refusal while the epoch, or its image, is not here yet.
 constexpr kj::StringPtr EPOCH_PENDING = "epochPending"_kj;
 

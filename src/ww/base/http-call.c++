@@ -4,9 +4,9 @@
 
 namespace ww {
 
-kj::Promise<HttpAnswer> callHttp(kj::HttpClient& client, kj::HttpMethod method, kj::StringPtr url,
-                                 const kj::HttpHeaders& headers, kj::ArrayPtr<const kj::byte> body,
-                                 size_t maxBytes) {
+kj::Promise<HttpOpened> openHttp(kj::HttpClient& client, kj::HttpMethod method, kj::StringPtr url,
+                                 const kj::HttpHeaders& headers,
+                                 kj::ArrayPtr<const kj::byte> body) {
   auto request = client.request(method, url, headers, uint64_t(body.size()));
   // A server may answer before it has read all of this, and close.
   auto sending = body.size() == 0 ? kj::Promise<void>(kj::READY_NOW)
@@ -14,26 +14,41 @@ kj::Promise<HttpAnswer> callHttp(kj::HttpClient& client, kj::HttpMethod method, 
   auto sent = sending.attach(kj::mv(request.body)).catch_([](kj::Exception&&) {})
       .eagerlyEvaluate(nullptr);
   auto response = co_await request.response;
-  KJ_IF_MAYBE(length, response.body->tryGetLength()) {
+  auto copy = [&](kj::HttpHeaderId id) {
+    return response.headers->get(id).map([](kj::StringPtr value) { return kj::str(value); });
+  };
+  HttpOpened opened;
+  opened.status = response.statusCode;
+  opened.type = copy(kj::HttpHeaderId::CONTENT_TYPE);
+  opened.location = copy(kj::HttpHeaderId::LOCATION);
+  opened.body = response.body.attach(kj::mv(sent));
+  co_return kj::mv(opened);
+}
+
+kj::Promise<HttpAnswer> readHttp(HttpOpened opened, size_t maxBytes) {
+  KJ_IF_MAYBE(length, opened.body->tryGetLength()) {
     if (*length > maxBytes) {
       kj::throwFatalException(badInput(kj::str("an answer of ", *length, " bytes; the limit is ",
                                                maxBytes)));
     }
   }
   HttpAnswer answer;
-  answer.status = response.statusCode;
-  auto copy = [&](kj::HttpHeaderId id) {
-    return response.headers->get(id).map([](kj::StringPtr value) { return kj::str(value); });
-  };
-  answer.type = copy(kj::HttpHeaderId::CONTENT_TYPE);
-  answer.location = copy(kj::HttpHeaderId::LOCATION);
-  answer.body = co_await response.body->readAllBytes(maxBytes).catch_(
+  answer.status = opened.status;
+  answer.type = kj::mv(opened.type);
+  answer.location = kj::mv(opened.location);
+  answer.body = co_await opened.body->readAllBytes(maxBytes).catch_(
       [maxBytes](kj::Exception&& e) -> kj::Array<kj::byte> {
-    if (e.getType() == kj::Exception::Type::DISCONNECTED) kj::throwFatalException(kj::mv(e));
+    if (e.getType() != kj::Exception::Type::FAILED) kj::throwFatalException(kj::mv(e));
     kj::throwFatalException(badInput(kj::str("an answer of more than ", maxBytes,
                                              " bytes, which is the limit")));
   });
   co_return answer;
+}
+
+kj::Promise<HttpAnswer> callHttp(kj::HttpClient& client, kj::HttpMethod method, kj::StringPtr url,
+                                 const kj::HttpHeaders& headers, kj::ArrayPtr<const kj::byte> body,
+                                 size_t maxBytes) {
+  co_return co_await readHttp(co_await openHttp(client, method, url, headers, body), maxBytes);
 }
 
 kj::Maybe<kj::StringPtr> findHostProblem(kj::StringPtr host) {

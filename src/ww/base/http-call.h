@@ -1,5 +1,6 @@
 #pragma once
-// One HTTP request and its whole answer, whose size is bounded whatever the server says it is.
+// One HTTP request and its answer: whole, and then its size is bounded whatever the server says it
+// is, or as it comes.
 
 #include <kj/compat/http.h>
 
@@ -10,6 +11,21 @@ struct HttpAnswer {
   kj::Maybe<kj::String> type, location;  // of its header
   kj::Array<kj::byte> body;
 };
+
+// An answer whose body is still to be read. The client outlives it.
+struct HttpOpened {
+  kj::uint status = 0;
+  kj::Maybe<kj::String> type, location;  // of its header
+  kj::Own<kj::AsyncInputStream> body;    // ends DISCONNECTED where it is cut off
+};
+
+// Rejects where there is no answer. Sets no limit of time. `body` lives until all is read, the
+// client longer; `url` and `headers` are done with when this returns.
+kj::Promise<HttpOpened> openHttp(kj::HttpClient& client, kj::HttpMethod method, kj::StringPtr url,
+                                 const kj::HttpHeaders& headers, kj::ArrayPtr<const kj::byte> body);
+
+// The rest of one. What its body rejects with is passed on where it is DISCONNECTED or OVERLOADED.
+kj::Promise<HttpAnswer> readHttp(HttpOpened opened, size_t maxBytes);
 
 // Redirects are an answer like any other. Rejects where there is none, or its body is more than
 // `maxBytes`; DISCONNECTED where it ends before its end. Sets no limit of time. `body` lives until

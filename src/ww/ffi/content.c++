@@ -11,15 +11,19 @@ static_assert(MAX_CID_BYTES == WW_CID_BYTES);
 
 kj::ArrayPtr<const kj::byte> bytesOf(WwSlice slice) { return { slice.ptr, slice.len }; }
 
+CidBytes copyOf(const WwCid& cid) {
+  kj::Maybe<size_t> identity;
+  if (cid.is_identity) identity = cid.identity;
+  return { kj::heapArray<kj::byte>(cid.bytes, cid.length), cid.codec, identity };
+}
+
 // What a call gave, or its error thrown.
 template <typename Call>
 CidBytes takeCid(Call&& call) {
   WwError error{};
   WwCid cid;
   if (!call(&cid, &error)) kj::throwFatalException(takeError(error));
-  kj::Maybe<size_t> identity;
-  if (cid.is_identity) identity = cid.identity;
-  return { kj::heapArray<kj::byte>(cid.bytes, cid.length), cid.codec, identity };
+  return copyOf(cid);
 }
 
 template <typename Call>
@@ -49,6 +53,19 @@ CidBytes readCid(kj::ArrayPtr<const kj::byte> bytes) {
   return takeCid([&](WwCid* out, WwError* error) {
     return ww_cid_read(slice(bytes), out, error);
   });
+}
+
+kj::Maybe<CidBytes> findCid(kj::ArrayPtr<const kj::byte> bytes) {
+  WwCid cid;
+  if (ww_cid_find(slice(bytes), &cid)) return copyOf(cid);
+  return nullptr;
+}
+
+kj::Maybe<CidBytes> findCidLike(kj::ArrayPtr<const kj::byte> prefix,
+                                kj::ArrayPtr<const kj::byte> block) {
+  WwCid cid;
+  if (ww_cid_like(slice(prefix), slice(block), &cid)) return copyOf(cid);
+  return nullptr;
 }
 
 CidBytes cidOf(uint64_t codec, kj::ArrayPtr<const kj::byte> block) {

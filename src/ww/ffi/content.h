@@ -2,7 +2,8 @@
 // The codecs of content addresses, which are Rust's (rust/content): content ids, the blocks of
 // UnixFS 1, headers of CAR files. Values in, values out; nothing is kept. Any thread.
 //
-// What they are given is hostile. Each throws an exception that says what is wrong with it.
+// What they are given is hostile. Each throws an exception that says what is wrong with it, but for
+// find…, which are for input of which there is much: they throw nothing.
 
 #include <kj/array.h>
 #include <kj/string.h>
@@ -24,6 +25,10 @@ constexpr size_t MAX_CAR_HEADER_BYTES = 64 << 10;
 
 CidBytes parseCid(kj::StringPtr text);
 CidBytes readCid(kj::ArrayPtr<const kj::byte> bytes);  // the one that they begin with
+kj::Maybe<CidBytes> findCid(kj::ArrayPtr<const kj::byte> bytes);  // that they are, if they are one
+// The block's, of which `prefix` is what comes before the digest; if there is such a one.
+kj::Maybe<CidBytes> findCidLike(kj::ArrayPtr<const kj::byte> prefix,
+                                kj::ArrayPtr<const kj::byte> block);
 CidBytes cidOf(uint64_t codec, kj::ArrayPtr<const kj::byte> block);  // sha2-256, version 1
 kj::String cidText(kj::ArrayPtr<const kj::byte> cid);
 

@@ -17,79 +17,102 @@ enum PresenceField: uint64_t { PRESENCE_CID = 1, PRESENCE_TYPE = 2 };
 enum PresenceType: uint64_t { HAVE = 0, DONT_HAVE = 1 };
 enum WantType: uint64_t { WANT_BLOCK = 0, WANT_HAVE = 1 };
 
+[[noreturn]] void refuse(kj::StringPtr why) { kj::throwFatalException(badInput(why)); }
+
+// Nothing for one of a kind that is not known here. Throws for what is no content id.
 kj::Maybe<Cid> findCid(kj::ArrayPtr<const kj::byte> bytes) {
-  kj::Maybe<Cid> cid;
-  kj::runCatchingExceptions([&]() { cid = Cid::fromBytes(bytes); });
-  return kj::mv(cid);
+  auto found = Cid::find(bytes);
+  if (found != nullptr) return found;
+  constexpr uint64_t VERSION_1 = 1;
+  auto rest = bytes;
+  bool isOne = rest.size() > 0 && takeVarint(rest) == VERSION_1;
+  if (isOne) {
+    takeVarint(rest);  // the codec
+    takeVarint(rest);  // the hash
+    isOne = takeVarint(rest) == rest.size();
+  }
+  if (!isOne) refuse("a content id in a message of bitswap is none");
+  return nullptr;
 }
 
-void readWant(kj::ArrayPtr<const kj::byte> bytes, BitswapMessage& message) {
-  kj::Maybe<Cid> cid;
-  bool cancel = false, blockItself = true, sayIfNot = false;
-  ProtobufReader reader(bytes);
-  while (reader.next()) {
-    switch (reader.getField()) {
-      case ENTRY_CID: cid = findCid(reader.getBytes()); break;
-      case CANCEL: cancel = reader.getNumber() != 0; break;
-      case WANT_TYPE: blockItself = reader.getNumber() == WANT_BLOCK; break;
-      case SEND_DONT_HAVE: sayIfNot = reader.getNumber() != 0; break;
-      default: break;
+// Reads a message, and counts what of it was looked at.
+class Decoder {
+ public:
+  void read(kj::ArrayPtr<const kj::byte> bytes) {
+    ProtobufReader reader(bytes);
+    while (reader.next()) {
+      switch (reader.getField()) {
+        case WANTLIST: readWantlist(reader.getBytes()); break;
+        case PAYLOAD: if (isMore()) readBlock(reader.getBytes()); break;
+        case PRESENCE: if (isMore()) readPresence(reader.getBytes()); break;
+        default: break;
+      }
     }
   }
-  KJ_IF_MAYBE(c, cid) message.wants.add(BitswapMessage::Want{kj::mv(*c), cancel, blockItself,
-                                                             sayIfNot});
-}
 
-void readWantlist(kj::ArrayPtr<const kj::byte> bytes, BitswapMessage& message) {
-  ProtobufReader reader(bytes);
-  while (reader.next()) {
-    bool isMore = message.wants.size() < MAX_BITSWAP_ENTRIES;
-    if (reader.getField() == ENTRY && isMore) readWant(reader.getBytes(), message);
-  }
-}
+  BitswapMessage message;
 
-void readPresence(kj::ArrayPtr<const kj::byte> bytes, BitswapMessage& message) {
-  kj::Maybe<Cid> cid;
-  bool has = true;
-  ProtobufReader reader(bytes);
-  while (reader.next()) {
-    if (reader.getField() == PRESENCE_CID) cid = findCid(reader.getBytes());
-    if (reader.getField() == PRESENCE_TYPE) has = reader.getNumber() == HAVE;
-  }
-  KJ_IF_MAYBE(c, cid) message.presences.add(BitswapMessage::Presence{kj::mv(*c), has});
-}
+ private:
+  size_t seen = 0;
 
-void readBlock(kj::ArrayPtr<const kj::byte> bytes, BitswapMessage& message) {
-  BitswapMessage::Block block;
-  ProtobufReader reader(bytes);
-  while (reader.next()) {
-    auto copy = [&]() { return kj::heapArray<const kj::byte>(reader.getBytes()); };
-    if (reader.getField() == PREFIX) block.prefix = copy();
-    if (reader.getField() == DATA) block.bytes = copy();
+  bool isMore() { return seen++ < MAX_BITSWAP_ENTRIES; }
+
+  void readWantlist(kj::ArrayPtr<const kj::byte> bytes) {
+    ProtobufReader reader(bytes);
+    while (reader.next()) {
+      if (reader.getField() == ENTRY && isMore()) readWant(reader.getBytes());
+    }
   }
-  message.blocks.add(kj::mv(block));
-}
+
+  void readWant(kj::ArrayPtr<const kj::byte> bytes) {
+    kj::ArrayPtr<const kj::byte> cid;
+    bool cancel = false, blockItself = true, sayIfNot = false;
+    ProtobufReader reader(bytes);
+    while (reader.next()) {
+      switch (reader.getField()) {
+        case ENTRY_CID: cid = reader.getBytes(); break;
+        case CANCEL: cancel = reader.getNumber() != 0; break;
+        case WANT_TYPE: blockItself = reader.getNumber() == WANT_BLOCK; break;
+        case SEND_DONT_HAVE: sayIfNot = reader.getNumber() != 0; break;
+        default: break;
+      }
+    }
+    KJ_IF_MAYBE(c, findCid(cid)) {
+      message.wants.add(BitswapMessage::Want{kj::mv(*c), cancel, blockItself, sayIfNot});
+    }
+  }
+
+  void readPresence(kj::ArrayPtr<const kj::byte> bytes) {
+    kj::ArrayPtr<const kj::byte> cid;
+    bool has = true;
+    ProtobufReader reader(bytes);
+    while (reader.next()) {
+      if (reader.getField() == PRESENCE_CID) cid = reader.getBytes();
+      if (reader.getField() == PRESENCE_TYPE) has = reader.getNumber() == HAVE;
+    }
+    KJ_IF_MAYBE(c, findCid(cid)) {
+      message.presences.add(BitswapMessage::Presence{kj::mv(*c), has});
+    }
+  }
+
+  void readBlock(kj::ArrayPtr<const kj::byte> bytes) {
+    kj::ArrayPtr<const kj::byte> prefix, data;
+    ProtobufReader reader(bytes);
+    while (reader.next()) {
+      if (reader.getField() == PREFIX) prefix = reader.getBytes();
+      if (reader.getField() == DATA) data = reader.getBytes();
+    }
+    message.blocks.add(BitswapMessage::Block{kj::heapArray<const kj::byte>(prefix),
+                                             kj::heapArray<const kj::byte>(data)});
+  }
+};
 
 }  // namespace
 
 BitswapMessage BitswapMessage::decode(kj::ArrayPtr<const kj::byte> bytes) {
-  BitswapMessage message;
-  ProtobufReader reader(bytes);
-  while (reader.next()) {
-    switch (reader.getField()) {
-      case WANTLIST: readWantlist(reader.getBytes(), message); break;
-      case PAYLOAD:
-        if (message.blocks.size() < MAX_BITSWAP_ENTRIES) readBlock(reader.getBytes(), message);
-        break;
-      case PRESENCE:
-        if (message.presences.size() < MAX_BITSWAP_ENTRIES) {
-          readPresence(reader.getBytes(), message);
-        }
-        break;
-      default: break;
-    }
-  }
-  return message;
+  Decoder decoder;
+  decoder.read(bytes);
+  return kj::mv(decoder.message);
 }
 
 kj::Array<kj::byte> BitswapMessage::encode() const {
@@ -136,7 +159,8 @@ kj::Array<const kj::byte> BitswapMessage::prefixOf(const Cid& cid) {
 }
 
 kj::Promise<kj::Maybe<kj::Array<kj::byte>>> readBitswap(kj::AsyncInputStream& stream,
-                                                        kj::Function<size_t()> maxBytes) {
+                                                        kj::Function<size_t()> maxBytes,
+                                                        kj::Function<void(size_t)> onBytes) {
   constexpr size_t AT_ONCE = 64 << 10, MOST_DIGITS = 4;
   kj::Vector<kj::byte> head;
   do {
@@ -144,24 +168,26 @@ kj::Promise<kj::Maybe<kj::Array<kj::byte>>> readBitswap(kj::AsyncInputStream& st
     auto count = co_await stream.tryRead(&next, 1, 1);
     if (count == 0 && head.empty()) co_return nullptr;
     if (count == 0 || head.size() == MOST_DIGITS) {
-      kj::throwFatalException(badInput("what came is no message of bitswap"));
+      refuse("what came is no message of bitswap");
     }
     head.add(next);
+    onBytes(1);
   } while (head.back() & 0x80);
   kj::ArrayPtr<const kj::byte> digits = head;
   auto size = takeVarint(digits);
   auto limit = maxBytes();
   if (size > limit) {
-    kj::throwFatalException(badInput(kj::str("a message of bitswap of ", size,
-                                             " bytes; the limit is ", limit)));
+    refuse(kj::str("a message of bitswap of ", size, " bytes; the limit is ", limit));
   }
   kj::Vector<kj::byte> body;
   while (body.size() < size) {
     auto begin = body.size();
     auto part = kj::min(size - begin, AT_ONCE);
     body.resize(begin + part);
-    auto count = co_await stream.tryRead(body.begin() + begin, part, part);
-    if (count < part) kj::throwFatalException(badInput("a message of bitswap that was cut off"));
+    auto count = co_await stream.tryRead(body.begin() + begin, 1, part);
+    if (count == 0) refuse("a message of bitswap that was cut off");
+    body.resize(begin + count);
+    onBytes(count);
   }
   co_return body.releaseAsArray();
 }

@@ -1,7 +1,9 @@
 #include <ww/image/block.h>
 
 #include <kj/test.h>
+#include <kj/timer.h>
 #include <string.h>
+#include <ww/base/error.h>
 
 namespace ww {
 namespace {
@@ -34,6 +36,23 @@ class Teller final: public BlockSource {
   kj::StringPtr name;
   kj::Maybe<kj::ArrayPtr<const kj::byte>> answer;
   kj::uint& asked;
+};
+
+// Has what a store has.
+class StoreSource final: public BlockSource {
+ public:
+  explicit StoreSource(BlockStore& store, kj::Maybe<kj::uint&> asked = nullptr)
+      : store(store), asked(asked) {}
+  kj::StringPtr getName() const override { return "store"; }
+  kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override {
+    KJ_IF_MAYBE(count, asked) ++*count;
+    KJ_IF_MAYBE(block, store.find(cid)) return kj::mv(*block);
+    return KJ_EXCEPTION(FAILED, "it has none");
+  }
+
+ private:
+  BlockStore& store;
+  kj::Maybe<kj::uint&> asked;
 };
 
 struct Fixture {
@@ -90,6 +109,91 @@ KJ_TEST("one that nobody has is named, with what each said") {
   BlockFetcher blocks(t.store, t.sources.asPtr(), t.logger);
   KJ_EXPECT_THROW_MESSAGE("cannot be had: first: it has none; second: it has none",
                           blocks.get(cid).wait(t.waitScope));
+}
+
+// Answers in no time that it is given.
+class Staller final: public BlockSource {
+ public:
+  Staller(kj::Timer& timer, kj::uint& asked): timer(timer), asked(asked) {}
+  kj::StringPtr getName() const override { return "staller"; }
+  kj::Promise<kj::Array<const kj::byte>> fetch(const Cid&) override {
+    ++asked;
+    return timer.afterDelay(30 * kj::SECONDS).then([]() -> kj::Array<const kj::byte> {
+      kj::throwFatalException(late("no answer"));
+    });
+  }
+
+ private:
+  kj::Timer& timer;
+  kj::uint& asked;
+};
+
+KJ_TEST("a source that stalls costs its time once, and is asked where nobody else has a block") {
+  Fixture t;
+  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
+  t.sources.add(kj::heap<Staller>(timer, t.asked[0]));
+  MemoryBlockStore others;
+  t.sources.add(kj::heap<StoreSource>(others));
+  BlockFetcher blocks(t.store, t.sources.asPtr(), t.logger);
+  for (kj::uint i = 0; i < 10; i++) {
+    auto text = kj::str("block ", i);
+    auto cid = Cid::of(Cid::RAW, text.asBytes());
+    others.put(cid, text.asBytes());
+    auto got = blocks.get(cid);
+    if (i == 0) {
+      KJ_EXPECT(!got.poll(t.waitScope));
+      timer.advanceTo(timer.now() + 30 * kj::SECONDS);
+    }
+    KJ_ASSERT(got.poll(t.waitScope), i);
+    KJ_EXPECT(got.wait(t.waitScope) == text.asBytes());
+  }
+  KJ_EXPECT(t.asked[0] == 1);
+  KJ_ASSERT(t.logger.getLines().size() == 1);
+  KJ_EXPECT(has(t.logger.getLines()[0], "source=staller"), t.logger.getLines()[0]);
+  auto nobodys = blocks.get(Cid::of(Cid::RAW, "x"_bytes));
+  KJ_EXPECT(!nobodys.poll(t.waitScope) && t.asked[0] == 2);
+}
+
+KJ_TEST("a source that lacks blocks is asked after the others, until it has one") {
+  Fixture t;
+  MemoryBlockStore first, second;
+  t.sources.add(kj::heap<StoreSource>(first, t.asked[0]));
+  t.sources.add(kj::heap<StoreSource>(second, t.asked[1]));
+  BlockFetcher blocks(t.store, t.sources.asPtr(), t.logger);
+  auto get = [&](kj::uint number, BlockStore& owner) {
+    auto text = kj::str("block ", number);
+    auto cid = Cid::of(Cid::RAW, text.asBytes());
+    owner.put(cid, text.asBytes());
+    KJ_EXPECT(blocks.get(cid).wait(t.waitScope) == text.asBytes());
+  };
+  for (kj::uint i = 0; i < 10; i++) get(i, second);
+  KJ_EXPECT(t.asked[0] == 3 && t.asked[1] == 10);
+  get(10, first);
+  KJ_EXPECT(t.asked[0] == 4 && t.asked[1] == 11);
+  get(11, first);
+  KJ_EXPECT(t.asked[0] == 5 && t.asked[1] == 11);
+}
+
+KJ_TEST("a source hears whose block it is asked for") {
+  struct Recorder final: public BlockSource {
+    kj::Vector<Cid>& roots;
+    explicit Recorder(kj::Vector<Cid>& roots): roots(roots) {}
+    kj::StringPtr getName() const override { return "recorder"; }
+    kj::Promise<kj::Array<const kj::byte>> fetch(const Cid&) override { KJ_UNREACHABLE; }
+    kj::Promise<kj::Array<const kj::byte>> fetchOf(const Cid& root, const Cid&) override {
+      roots.add(root.clone());
+      return KJ_EXCEPTION(FAILED, "it has none");
+    }
+  };
+  Fixture t;
+  kj::Vector<Cid> roots;
+  t.sources.add(kj::heap<Recorder>(roots));
+  BlockFetcher blocks(t.store, t.sources.asPtr(), t.logger);
+  auto root = Cid::of(Cid::RAW, "root"_bytes), other = Cid::of(Cid::RAW, "other"_bytes);
+  t.store.put(root, "root"_bytes);
+  blocks.get(root).wait(t.waitScope);
+  KJ_EXPECT_THROW_MESSAGE("it has none", blocks.get(other).wait(t.waitScope));
+  KJ_EXPECT(roots.size() == 1 && roots[0] == root);
 }
 
 KJ_TEST("more than a block may have is not believed, whatever its hash") {

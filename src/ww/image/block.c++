@@ -29,11 +29,31 @@ BlockFetcher::BlockFetcher(BlockStore& store, kj::ArrayPtr<kj::Own<BlockSource>>
 }
 
 kj::Promise<kj::Array<const kj::byte>> BlockFetcher::get(const Cid& cid) {
+  if (root == nullptr) root = cid.clone();
   KJ_IF_MAYBE(block, cid.findIdentity()) {
     return kj::Array<const kj::byte>(kj::heapArray<kj::byte>(*block));
   }
   KJ_IF_MAYBE(block, store.find(cid)) return kj::mv(*block);
   return fetch(cid.clone());
+}
+
+kj::Vector<BlockFetcher::Source*> BlockFetcher::inOrder() {
+  kj::Vector<Source*> order;
+  for (bool last: {false, true}) {
+    for (auto& source: sources) {
+      if (source.isLast() == last) order.add(&source);
+    }
+  }
+  return order;
+}
+
+void BlockFetcher::failed(Source& from, const kj::Exception& exception) {
+  ++from.lacked;
+  if (exception.getType() != kj::Exception::Type::OVERLOADED || from.wasLate) return;
+  from.wasLate = true;
+  logger.log(LogLevel::WARNING, "a source of blocks does not answer in time, and is asked last",
+             {{"source", kj::str(from.source.getName())},
+              {"cause", kj::str(exception.getDescription())}});
 }
 
 kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
@@ -44,16 +64,18 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
   }
   using Answer = kj::OneOf<kj::Array<const kj::byte>, kj::Exception>;
   kj::Vector<kj::String> reasons;
-  for (auto& from: sources) {
+  for (auto source: inOrder()) {
+    auto& from = *source;
     auto name = from.source.getName();
     if (from.sentWrong) {
       reasons.add(kj::str(name, ": it sent a wrong block before"));
       continue;
     }
-    auto answer = co_await from.source.fetch(cid).then(
+    auto answer = co_await from.source.fetchOf(KJ_ASSERT_NONNULL(root), cid).then(
         [](kj::Array<const kj::byte>&& block) -> Answer { return kj::mv(block); },
         [](kj::Exception&& e) -> Answer { return kj::mv(e); });
     KJ_IF_MAYBE(e, answer.tryGet<kj::Exception>()) {
+      failed(from, *e);
       reasons.add(kj::str(name, ": ", e->getDescription()));
       continue;
     }
@@ -62,6 +84,7 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
       reasons.add(kj::str(name, ": ", *why));
       continue;
     }
+    from.lacked = 0;
     store.put(cid, block);
     co_return kj::mv(block);
   }

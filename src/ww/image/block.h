@@ -50,13 +50,21 @@ class BlockSource {
   virtual kj::StringPtr getName() const = 0;  // for a person
 
   // What it says the block is, at most MAX_BLOCK_BYTES of it; unverified. Rejects where it does not
-  // have it, or fails, or does not answer in the time that it is given. Dropping the promise ends
-  // it.
+  // have it, or fails; with late() (error.h) where it does not answer in the time that it is given.
+  // Dropping the promise ends it.
   virtual kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) = 0;
+
+  // The same, of a block of the DAG of `root`: who looks for others that have it looks for the
+  // root's.
+  virtual kj::Promise<kj::Array<const kj::byte>> fetchOf(const Cid& root, const Cid& cid) {
+    return fetch(cid);
+  }
 };
 
 // The store first, then each source in the order given, each block verified. What was fetched is
-// put into the store.
+// put into the store. A source that was late, or has lacked so many blocks in a row as MAX_LACKED
+// says, is asked after the others from then on: it costs its time once, and not with each block.
+// The first block that is asked for is the root of what is fetched.
 class BlockFetcher final {
  public:
   // All outlive it.
@@ -67,16 +75,25 @@ class BlockFetcher final {
   kj::Promise<kj::Array<const kj::byte>> get(const Cid& cid);
 
  private:
+  static constexpr kj::uint MAX_LACKED = 3;
+
   struct Source {
     BlockSource& source;
     bool sentWrong = false;
+    bool wasLate = false;
+    kj::uint lacked = 0;  // blocks, in a row
+
+    bool isLast() const { return wasLate || lacked >= MAX_LACKED; }
   };
+  kj::Vector<Source*> inOrder();
+  void failed(Source& source, const kj::Exception& exception);
   kj::Promise<kj::Array<const kj::byte>> fetch(Cid cid);
   kj::Maybe<kj::String> whyNot(Source& from, const Cid& cid, kj::ArrayPtr<const kj::byte> block);
 
   BlockStore& store;
   kj::Vector<Source> sources;
   Logger& logger;
+  kj::Maybe<Cid> root;
 };
 
 }  // namespace ww

@@ -17,8 +17,11 @@ class Breath final {
   // Of one more. Where one is due, its promise resolves after the loop has looked.
   kj::Maybe<kj::Promise<void>> after() {
     if (++count % each != 0) return nullptr;
-    return kj::getCurrentThreadExecutor().executeAsync([]() {});
+    return take();
   }
+
+  // Resolves after the loop has looked.
+  static kj::Promise<void> take() { return kj::getCurrentThreadExecutor().executeAsync([]() {}); }
 
  private:
   const kj::uint each;

@@ -38,6 +38,15 @@ Cid Cid::startOf(kj::ArrayPtr<const kj::byte> bytes) {
   return kj::mv(KJ_ASSERT_NONNULL(cid));
 }
 
+kj::Maybe<Cid> Cid::find(kj::ArrayPtr<const kj::byte> bytes) {
+  return ffi::findCid(bytes).map([](ffi::CidBytes&& cid) { return Cid(kj::mv(cid)); });
+}
+
+kj::Maybe<Cid> Cid::findLike(kj::ArrayPtr<const kj::byte> prefix,
+                             kj::ArrayPtr<const kj::byte> block) {
+  return ffi::findCidLike(prefix, block).map([](ffi::CidBytes&& cid) { return Cid(kj::mv(cid)); });
+}
+
 Cid Cid::of(uint64_t codec, kj::ArrayPtr<const kj::byte> block) {
   return Cid(ffi::cidOf(codec, block));
 }

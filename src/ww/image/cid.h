@@ -29,6 +29,14 @@ class Cid {
   // The binary form and nothing after it; throws likewise.
   static Cid fromBytes(kj::ArrayPtr<const kj::byte> bytes);
 
+  // The same, for those of whom there are many: nothing where they are none, and why is not said.
+  static kj::Maybe<Cid> find(kj::ArrayPtr<const kj::byte> bytes);
+
+  // That of the block by what comes before the digest in its binary form, as bitswap sends it
+  // (bitswap-message.h). Hashes the block. Nothing where there is no such content id.
+  static kj::Maybe<Cid> findLike(kj::ArrayPtr<const kj::byte> prefix,
+                                 kj::ArrayPtr<const kj::byte> block);
+
   // The one that they begin with: getBytes() says how many it took. Throws likewise.
   static Cid startOf(kj::ArrayPtr<const kj::byte> bytes);
 

@@ -72,10 +72,10 @@ KJ_TEST("what is no block is refused, and why is said") {
   KJ_EXPECT(why == "HTTP 404: `ipld: not found`", why);
   why = failureWith([](kj::StringPtr) { return answer("", 504); });
   KJ_EXPECT(why == "HTTP 504", why);
-  for (auto status: {200u, 403u}) {
-    why = failureWith([status](kj::StringPtr) {
+  for (auto status: {200u, 403u}) for (auto type: {"text/html; charset=utf-8"_kj, "Text/HTML"_kj}) {
+    why = failureWith([=](kj::StringPtr) {
       auto page = answer("<!doctype html><p>Log in", status);
-      page.type = kj::str("text/html; charset=utf-8");
+      page.type = kj::str(type);
       return page;
     });
     KJ_EXPECT(has(why, status == 200 ? "a page of HTML" : "HTTP 403") && !has(why, "doctype"), why);
@@ -103,7 +103,34 @@ KJ_TEST("an answer that is too long, cut or late is given up") {
       result.how = how;
       return result;
     });
-    KJ_EXPECT(why == "no answer within 30s", why);
+    auto expected = how == FakeAnswer::SILENCE ? "no answer within 30s"_kj : "its answer stalls"_kj;
+    KJ_EXPECT(why == expected, why);
+  }
+}
+
+// A server over a pipe, which answers as fast as a test lets it.
+KJ_TEST("an answer has as long as it goes on coming, however slow, and no longer") {
+  constexpr size_t SIZE = 1 << 20;
+  for (size_t piece: {SIZE / 8, size_t(1000)}) {
+    FakeInternet internet;
+    auto pipe = kj::newTwoWayPipe();
+    auto client = kj::newHttpClient(internet.table, *pipe.ends[0]);
+    GatewaySource gateway({*client, *client, internet.table, internet.timer}, PUBLIC);
+    auto block = gateway.fetch(helloCid());
+    kj::byte buffer[1024];
+    pipe.ends[1]->tryRead(buffer, 1, sizeof(buffer)).wait(internet.waitScope);
+    auto head = kj::str("HTTP/1.1 200 OK\r\nContent-Length: ", SIZE, "\r\n\r\n");
+    pipe.ends[1]->write(head.begin(), head.size()).wait(internet.waitScope);
+    auto body = kj::heapArray<kj::byte>(SIZE);
+    memset(body.begin(), 0, SIZE);
+    for (size_t given = 0; given < SIZE && !block.poll(internet.waitScope); given += piece) {
+      internet.timer.advanceTo(internet.timer.now() + 2 * HttpEndpoint::TIMEOUT / 3);
+      auto end = kj::min(SIZE, given + piece);
+      auto writing = pipe.ends[1]->write(body.begin() + given, end - given);
+      writing.poll(internet.waitScope);
+    }
+    auto why = internet.failureOf(kj::mv(block));
+    KJ_EXPECT(why == (piece == 1000 ? "its answer stalls"_kj : "nothing went wrong"_kj), why);
   }
 }
 

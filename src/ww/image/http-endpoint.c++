@@ -4,6 +4,7 @@
 #include <string.h>
 #include <ww/base/error.h>
 #include <ww/base/text.h>
+#include <ww/image/patience.h>
 
 namespace ww {
 namespace {
@@ -54,11 +55,48 @@ kj::String nameOf(kj::StringPtr text) {
   return kj::str("another server");
 }
 
-bool isHtml(const HttpAnswer& answer) {
-  return answer.type.map([](const kj::String& type) {
-    return contains(type, "text/html");
+bool isHtml(const kj::Maybe<kj::String>& type) {
+  return type.map([](const kj::String& text) {
+    auto lower = kj::str(text);
+    for (auto& c: lower) {
+      if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
+    }
+    return contains(lower, "text/html");
   }).orDefault(false);
 }
+
+// A body that is late where nothing of it comes.
+class TimedBody final: public kj::AsyncInputStream {
+ public:
+  TimedBody(kj::Own<kj::AsyncInputStream> inner, kj::Timer& timer, size_t maxBytes)
+      : inner(kj::mv(inner)), timer(timer),
+        patience(timer.now(), HttpEndpoint::TIMEOUT, HttpEndpoint::LEAST_RATE, maxBytes) {}
+
+  kj::Maybe<uint64_t> tryGetLength() override { return inner->tryGetLength(); }
+
+  kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override {
+    auto place = reinterpret_cast<kj::byte*>(buffer);
+    size_t done = 0;
+    while (done < minBytes) {
+      auto count = co_await inner->tryRead(place + done, 1, maxBytes - done)
+          .exclusiveJoin(untilLate());
+      if (count == 0) break;
+      patience.hear(count, timer.now());
+      done += count;
+    }
+    co_return done;
+  }
+
+ private:
+  kj::Own<kj::AsyncInputStream> inner;
+  kj::Timer& timer;
+  Patience patience;
+
+  kj::Promise<size_t> untilLate() {
+    co_await timer.atTime(patience.getEnd());
+    kj::throwFatalException(late("its answer stalls"));
+  }
+};
 
 }  // namespace
 
@@ -85,25 +123,40 @@ HttpEndpoint::HttpEndpoint(HttpReach reach, kj::StringPtr text, kj::StringPtr wh
   refuse(kj::str("this is no URL of ", what, ", such as https://HOST or http://127.0.0.1:8080"));
 }
 
-kj::Promise<kj::Array<const kj::byte>> HttpEndpoint::call(Call call) {
-  return callInTime(kj::mv(call)).exclusiveJoin(
-      reach.timer.afterDelay(TIMEOUT).then([]() -> kj::Array<const kj::byte> {
-    refuse(kj::str("no answer within ", TIMEOUT));
+template <typename T>
+kj::Promise<T> HttpEndpoint::inTime(kj::Promise<T> promise) {
+  return promise.exclusiveJoin(reach.timer.afterDelay(TIMEOUT).then([]() -> T {
+    kj::throwFatalException(late(kj::str("no answer within ", TIMEOUT)));
   }));
+}
+
+kj::Promise<kj::Array<const kj::byte>> HttpEndpoint::call(Call call) {
+  auto maxBytes = call.maxBytes;
+  auto found = co_await inTime(find(kj::mv(call)));
+  found.answer.body = kj::heap<TimedBody>(kj::mv(found.answer.body), reach.timer, maxBytes);
+  auto answer = co_await readHttp(kj::mv(found.answer), maxBytes).catch_(
+      [&](kj::Exception&& e) -> HttpAnswer { explain(e, found.url); });
+  co_return kj::mv(answer.body);
 }
 
 kj::HttpClient& HttpEndpoint::clientFor(kj::StringPtr url) {
   return isPrivate || nameOf(url) == name ? reach.any : reach.publicOnly;
 }
 
-kj::Promise<kj::Array<const kj::byte>> HttpEndpoint::callInTime(Call call) {
+// The answer with status 200, whoever gives it.
+kj::Promise<HttpEndpoint::Found> HttpEndpoint::find(Call call) {
   auto url = kj::str(base, call.path);
   kj::HttpHeaders headers(reach.table);
   headers.add("Accept", call.accept);
   headers.add("User-Agent", "wetware");
   for (kj::uint redirects = 0;; redirects++) {
-    auto answer = co_await callHttp(clientFor(url), call.method, url, headers, nullptr,
-                                    call.maxBytes).catch_(
+    auto opened = co_await openHttp(clientFor(url), call.method, url, headers, nullptr).catch_(
+        [&](kj::Exception&& e) -> HttpOpened { explain(e, url); });
+    if (opened.status == OK) {
+      if (isHtml(opened.type)) refuse("it sends a page of HTML, and not what was asked for");
+      co_return Found{kj::mv(opened), kj::mv(url)};
+    }
+    auto answer = co_await readHttp(kj::mv(opened), call.maxBytes).catch_(
         [&](kj::Exception&& e) -> HttpAnswer { explain(e, url); });
     if (isRedirect(answer.status) && call.followsRedirects) {
       if (redirects == MAX_REDIRECTS) {
@@ -112,14 +165,10 @@ kj::Promise<kj::Array<const kj::byte>> HttpEndpoint::callInTime(Call call) {
       url = follow(url, answer);
       continue;
     }
-    if (answer.status != OK) {
-      auto text = kj::heapString(answer.body.asChars());
-      auto said = isHtml(answer) || text.size() == 0 ? kj::String()
-                                                     : kj::str(": `", shorten(text), "`");
-      refuse(kj::str("HTTP ", answer.status, said));
-    }
-    if (isHtml(answer)) refuse("it sends a page of HTML, and not what was asked for");
-    co_return kj::mv(answer.body);
+    auto text = kj::heapString(answer.body.asChars());
+    auto said = isHtml(answer.type) || text.size() == 0 ? kj::String()
+                                                        : kj::str(": `", shorten(text), "`");
+    refuse(kj::str("HTTP ", answer.status, said));
   }
 }
 
@@ -142,6 +191,7 @@ kj::String HttpEndpoint::follow(kj::StringPtr from, const HttpAnswer& answer) {
 }
 
 void HttpEndpoint::explain(const kj::Exception& e, kj::StringPtr url) {
+  if (e.getType() == kj::Exception::Type::OVERLOADED) kj::throwFatalException(kj::cp(e));
   auto text = e.getDescription();
   auto reason = contains(text, "): ") ? systemReason(e) : kj::str(text);
   auto where = nameOf(url);

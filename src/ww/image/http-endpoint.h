@@ -20,7 +20,10 @@ constexpr kj::StringPtr PRIVATE_PEER = "restrictPeers()"_kj;  // as KJ says it
 class HttpEndpoint final {
  public:
   static constexpr kj::uint MAX_REDIRECTS = 4;
-  static constexpr kj::Duration TIMEOUT = 30 * kj::SECONDS;  // of a call, redirects and all
+
+  // For an answer to begin, redirects and all; and then without a byte of it.
+  static constexpr kj::Duration TIMEOUT = 30 * kj::SECONDS;
+  static constexpr uint64_t LEAST_RATE = 4 << 10;  // bytes a second, after that
 
   // `what` is a word for errors: "a gateway". Throws for what is no URL of a server: http or https,
   // a host, a path at most. What may be secret in it, its path, is shown to nobody.
@@ -38,11 +41,18 @@ class HttpEndpoint final {
   };
 
   // The body of an answer with status 200. Rejects, with the reason and without this server's name,
-  // for any other, for HTML, for what is too long, cut or late. Outlives the promise.
+  // for any other, for HTML, for what is too long or cut; with late() (error.h) for what is. It has
+  // as long as it goes on coming (patience.h). Outlives the promise.
   kj::Promise<kj::Array<const kj::byte>> call(Call call);
 
  private:
-  kj::Promise<kj::Array<const kj::byte>> callInTime(Call call);
+  struct Found {
+    HttpOpened answer;
+    kj::String url;  // where it came from
+  };
+  kj::Promise<Found> find(Call call);
+  template <typename T>
+  kj::Promise<T> inTime(kj::Promise<T> promise);
   kj::HttpClient& clientFor(kj::StringPtr url);
   kj::String follow(kj::StringPtr url, const HttpAnswer& answer);
   [[noreturn]] void explain(const kj::Exception& exception, kj::StringPtr url);

@@ -24,9 +24,9 @@ kj::Vector<kj::String> split(kj::StringPtr text, char at) {
   return parts;
 }
 
-// The record in what /api/v0/routing/get answers: JSON, an object a line, of which one has it as
-// Base64 in `Extra`.
-kj::Array<const kj::byte> recordOf(kj::ArrayPtr<const kj::byte> answer) {
+}  // namespace
+
+kj::Array<const kj::byte> readKuboRecord(kj::ArrayPtr<const kj::byte> answer) {
   auto text = kj::heapString(answer.asChars());
   for (auto& line: split(text, '\n')) {
     if (line.size() == 0) continue;
@@ -49,8 +49,6 @@ kj::Array<const kj::byte> recordOf(kj::ArrayPtr<const kj::byte> answer) {
   }
   kj::throwFatalException(badInput("it does not have the name's record"));
 }
-
-}  // namespace
 
 kj::String urlOfMultiaddr(kj::StringPtr text) {
   if (!text.startsWith("/")) return kj::str(text);
@@ -95,7 +93,7 @@ kj::Promise<kj::Array<const kj::byte>> KuboSource::fetchRecord(const IpnsName& i
   call.maxBytes = MAX_JSON_BYTES;
   call.followsRedirects = false;
   return endpoint.call(kj::mv(call)).then([](kj::Array<const kj::byte> answer) {
-    return recordOf(answer);
+    return readKuboRecord(answer);
   });
 }
 

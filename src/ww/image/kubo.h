@@ -27,4 +27,8 @@ class KuboSource final: public BlockSource, public IpnsSource {
 // the text itself where it begins otherwise.
 kj::String urlOfMultiaddr(kj::StringPtr text);
 
+// The record of a name in what /api/v0/routing/get answers: JSON, an object a line, of which one
+// has it as Base64 in `Extra`. Throws for what is no such answer.
+kj::Array<const kj::byte> readKuboRecord(kj::ArrayPtr<const kj::byte> answer);
+
 }  // namespace ww

@@ -1,10 +1,11 @@
 #include <ww/node/bitswap.h>
 
 #include <kj/debug.h>
-#include <kj/one-of.h>
 #include <kj/refcount.h>
 #include <ww/base/error.h>
 #include <ww/base/protobuf.h>
+#include <ww/image/breath.h>
+#include <ww/node/bitswap-peer.h>
 
 namespace ww {
 namespace {
@@ -25,51 +26,11 @@ kj::ArrayPtr<const kj::byte> multihashOf(const Cid& cid) {
 
 }  // namespace
 
+using MaybeMessage = kj::Promise<kj::Maybe<kj::Array<kj::byte>>>;
+
 struct Bitswap::Link final: public kj::Refcounted {
   explicit Link(Bitswap& bitswap) : bitswap(bitswap) {}
   kj::Maybe<Bitswap&> bitswap;
-};
-
-struct Bitswap::PeerState {
-  explicit PeerState(const PeerId& id) : id(id.clone()), name(id.toText()) {}
-
-  const PeerId id;
-  const kj::String name;
-  kj::uint streams = 0;        // that it has open
-  kj::uint blocksWanted = 0;   // of it, now
-  std::deque<Item> outbox;
-  bool isSending = false;
-  kj::Own<kj::PromiseFulfiller<void>> more;  // wakes who sends
-  bool isDistrusted = false;
-  bool speaksNot = false;      // bitswap
-
-  bool isUsable() const { return !isDistrusted && !speaksNot; }
-};
-
-// A block that is waited for, and what peers have said of it.
-struct Bitswap::Want {
-  explicit Want(Cid cid) : cid(kj::mv(cid)) {}
-
-  const Cid cid;
-  kj::Maybe<kj::Array<const kj::byte>> block;
-  kj::HashSet<kj::String> asked, nots;
-  std::deque<kj::String> haves;
-  kj::Own<kj::PromiseFulfiller<void>> wake;
-
-  kj::Promise<void> onChange() {
-    auto pair = kj::newPromiseAndFulfiller<void>();
-    wake = kj::mv(pair.fulfiller);
-    return kj::mv(pair.promise);
-  }
-  void change() {
-    if (wake.get() != nullptr) wake->fulfill();
-  }
-  bool saidNot(kj::StringPtr peer) const { return nots.find(peer) != nullptr; }
-  void sayNot(kj::StringPtr peer) {
-    nots.upsert(kj::str(peer), [](auto&, auto&&) {});
-    change();
-  }
-  bool haveAllAnswered() const { return asked.size() <= nots.size(); }
 };
 
 class Bitswap::Source final: public BlockSource {
@@ -77,7 +38,10 @@ class Bitswap::Source final: public BlockSource {
   explicit Source(Bitswap& bitswap) : bitswap(bitswap) {}
   kj::StringPtr getName() const override { return "peers"; }
   kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override {
-    return bitswap.fetch(cid.clone());
+    return bitswap.fetch(cid.clone(), cid.clone());
+  }
+  kj::Promise<kj::Array<const kj::byte>> fetchOf(const Cid& root, const Cid& cid) override {
+    return bitswap.fetch(root.clone(), cid.clone());
   }
 
  private:
@@ -87,7 +51,8 @@ class Bitswap::Source final: public BlockSource {
 Bitswap::Bitswap(Swarm& swarm, ImageStore& store, kj::Timer& timer, Logger& logger,
                  DialScope scope)
     : swarm(swarm), store(store), timer(timer), logger(logger), scope(scope),
-      link(kj::refcounted<Link>(*this)), tasks(*this) {
+      link(kj::refcounted<Link>(*this)), allowance(ALL_BYTES_PER_SECOND, timer.now()),
+      tasks(*this) {
   swarm.serve(BITSWAP, [link = kj::addRef(*link)](PeerStream stream) {
     KJ_IF_MAYBE(bitswap, link->bitswap) bitswap->welcome(kj::mv(stream));
   });
@@ -103,15 +68,15 @@ kj::Maybe<Bitswap::PeerState&> Bitswap::findState(kj::StringPtr peer) {
 
 Bitswap::PeerState& Bitswap::stateOf(const PeerId& id) {
   auto& state = peers.findOrCreate(id.toText(), [&]() {
-    return decltype(peers)::Entry{id.toText(), kj::heap<PeerState>(id)};
+    return decltype(peers)::Entry{id.toText(), kj::heap<PeerState>(id, timer.now())};
   });
   return *state;
 }
 
 void Bitswap::dropIfIdle(kj::StringPtr peer) {
   KJ_IF_MAYBE(state, findState(peer)) {
-    bool isIdle = state->streams == 0 && !state->isSending && state->blocksWanted == 0;
-    if (isIdle && (state->isUsable() || !swarm.isConnected(state->id))) peers.erase(state->name);
+    if (!state->isIdle()) return;
+    if (state->isPlain(timer.now()) || !swarm.isConnected(state->id)) peers.erase(state->name);
   }
 }
 
@@ -123,39 +88,76 @@ void Bitswap::dropStrangers() {
 
 void Bitswap::welcome(PeerStream stream) {
   auto name = stream.peer.toText();
-  if (findState(name) == nullptr && peers.size() >= MAX_SERVED) {
-    dropStrangers();
-    if (peers.size() >= MAX_SERVED) return;  // its stream ends
-  }
+  auto isServed = [&]() {
+    size_t others = 0;
+    for (auto& entry: peers) others += entry.value->streams > 0 && entry.key != name;
+    return others < MAX_SERVED;
+  };
+  if (!isServed()) return;  // its stream ends
   auto& peer = stateOf(stream.peer);
   if (peer.streams >= MAX_STREAMS) return;
   ++peer.streams;
+  charge(peer, STREAM_BYTES);
   tasks.add(listen(kj::mv(name), kj::mv(stream.stream)));
 }
 
 kj::Promise<void> Bitswap::listen(kj::String name, kj::Own<kj::AsyncIoStream> stream) {
+  auto& peer = KJ_ASSERT_NONNULL(findState(name));  // which stays while it has a stream
   KJ_DEFER({
-    KJ_IF_MAYBE(peer, findState(name)) --peer->streams;
+    --peer.streams;
     dropIfIdle(name);
   });
   for (;;) {
-    auto bytes = co_await readBitswap(*stream, [this, &name]() {
-      auto& peer = KJ_ASSERT_NONNULL(findState(name));
-      return peer.blocksWanted > 0 ? MAX_BITSWAP_BYTES : MAX_WANTS_BYTES;
-    });
+    co_await untilAllowed(peer);
+    auto bytes = co_await readNext(peer, *stream);
     KJ_IF_MAYBE(message, bytes) {
-      take(KJ_ASSERT_NONNULL(findState(name)), BitswapMessage::decode(*message));
+      if (!peer.isWanted()) charge(peer, message->size());
+      take(peer, BitswapMessage::decode(*message));
     } else {
       co_return;
     }
+    co_await Breath::take();
   }
 }
 
+// Nothing where the stream ends, and where nothing comes for SILENT_TIME.
+kj::Promise<kj::Maybe<kj::Array<kj::byte>>> Bitswap::readNext(PeerState& peer,
+                                                              kj::AsyncIoStream& stream) {
+  Patience patience(timer.now(), SILENT_TIME, LEAST_RATE, MAX_BITSWAP_BYTES);
+  auto reading = readBitswap(stream, [&]() {
+    return peer.mayGive(timer.now()) ? MAX_BITSWAP_BYTES : MAX_WANTS_BYTES;
+  }, [&](size_t bytes) {
+    patience.hear(bytes, timer.now());
+    peer.hear(bytes, timer.now());
+  });
+  auto silence = [](kj::Timer& timer, Patience& patience) -> MaybeMessage {
+    while (timer.now() < patience.getEnd()) co_await timer.atTime(patience.getEnd());
+    co_return nullptr;
+  };
+  co_return co_await reading.exclusiveJoin(silence(timer, patience));
+}
+
+// A peer that gives what is wanted of it waits for nobody else.
+kj::Promise<void> Bitswap::untilAllowed(PeerState& peer) {
+  for (;;) {
+    auto next = peer.allowance.getNext();
+    if (!peer.isWanted()) next = kj::max(next, allowance.getNext());
+    if (next <= timer.now()) co_return;
+    co_await timer.atTime(next);
+  }
+}
+
+void Bitswap::charge(PeerState& peer, uint64_t bytes) {
+  peer.allowance.take(bytes, timer.now());
+  allowance.take(bytes, timer.now());
+}
+
 void Bitswap::take(PeerState& peer, BitswapMessage message) {
+  charge(peer, (message.wants.size() + message.presences.size()) * QUESTION_BYTES);
   for (auto& want: message.wants) answer(peer, want);
   for (auto& presence: message.presences) {
     for (auto want: wants) {
-      if (!(want->cid == presence.cid) || want->asked.find(peer.name) == nullptr) continue;
+      if (!(want->cid == presence.cid) || !want->hasAsked(peer.name)) continue;
       if (!presence.has) {
         want->sayNot(peer.name);
       } else if (want->haves.size() < MAX_ASKED) {
@@ -164,7 +166,10 @@ void Bitswap::take(PeerState& peer, BitswapMessage message) {
       }
     }
   }
-  for (auto& block: message.blocks) takeBlock(peer, kj::mv(block));
+  for (auto& block: message.blocks) {
+    if (peer.isDistrusted || wants.empty()) return;
+    takeBlock(peer, kj::mv(block));
+  }
 }
 
 void Bitswap::answer(PeerState& peer, const BitswapMessage::Want& want) {
@@ -184,19 +189,21 @@ void Bitswap::answer(PeerState& peer, const BitswapMessage::Want& want) {
 }
 
 void Bitswap::takeBlock(PeerState& peer, BitswapMessage::Block block) {
-  auto isOf = [&](const Cid& cid) {
-    return block.prefix == BitswapMessage::prefixOf(cid) && cid.isOf(block.bytes);
+  auto found = Cid::findLike(block.prefix, block.bytes);
+  auto is = [&](const Cid& cid) {
+    return found.map([&](Cid& own) { return own == cid; }).orDefault(false);
   };
   for (auto want: wants) {
-    if (want->block != nullptr || !isOf(want->cid)) continue;
+    if (want->block != nullptr || !is(want->cid)) continue;
     want->block = kj::mv(block.bytes);
     lastGood = kj::str(peer.name);
+    peer.gave(timer.now());
     want->change();
     return;
   }
-  if (peer.blocksWanted == 0) return;  // late, or nobody asked: it is not even looked at
+  if (!peer.isWanted()) return;  // late, or nobody asked: it is no lie
   for (auto& cid: recent) {
-    if (isOf(cid)) return;
+    if (is(cid)) return;
   }
   distrust(peer);
 }
@@ -212,7 +219,7 @@ void Bitswap::distrust(PeerState& peer) {
 
 void Bitswap::sayNot(kj::StringPtr peer) {
   for (auto want: wants) {
-    if (want->asked.find(peer) != nullptr) want->sayNot(peer);
+    if (want->hasAsked(peer)) want->sayNot(peer);
   }
 }
 
@@ -252,8 +259,11 @@ kj::Promise<void> Bitswap::sendWhileAny(kj::String name, kj::AsyncIoStream& stre
   auto& peer = KJ_ASSERT_NONNULL(findState(name));  // which stays while it is being sent to
   for (;;) {
     while (!peer.outbox.empty()) {
+      if (peer.outbox.front().is<Cid>()) co_await untilAllowed(peer);
+      if (peer.outbox.empty()) break;  // it was taken back
       auto bytes = nextMessage(peer).encode();
       co_await timer.timeoutAfter(SEND_TIME, stream.write(bytes.begin(), bytes.size()));
+      co_await Breath::take();
     }
     auto pair = kj::newPromiseAndFulfiller<void>();
     peer.more = kj::mv(pair.fulfiller);
@@ -278,6 +288,7 @@ BitswapMessage Bitswap::nextMessage(PeerState& peer) {
         if (bytes > 0 && bytes + size > MAX_BLOCK_BYTES) return message;
         KJ_IF_MAYBE(block, store.findShared(cid)) {
           bytes += block->size();
+          charge(peer, block->size());
           message.blocks.add(BitswapMessage::Block{BitswapMessage::prefixOf(cid),
                                                    kj::mv(*block)});
         } else {
@@ -290,8 +301,8 @@ BitswapMessage Bitswap::nextMessage(PeerState& peer) {
   return message;
 }
 
-kj::Promise<kj::Array<const kj::byte>> Bitswap::fetch(Cid cid) {
-  Want want(kj::mv(cid));
+kj::Promise<kj::Array<const kj::byte>> Bitswap::fetch(Cid root, Cid cid) {
+  Want want(cid);
   wants.add(&want);
   KJ_DEFER({
     for (auto& other: wants) {
@@ -303,22 +314,40 @@ kj::Promise<kj::Array<const kj::byte>> Bitswap::fetch(Cid cid) {
   });
   dropStrangers();
   co_await askLastGood(want);
-  if (want.block == nullptr) co_await askAll(want);
+  auto end = timer.now() + TRY_TIME;
+  if (want.block == nullptr) co_await askAll(want, end);
   if (want.block == nullptr) {
-    co_await meetProviders(want.cid).exclusiveJoin(timer.afterDelay(FIND_TIME))
-        .catch_([](kj::Exception&&) {});
-    co_await askAll(want);
+    co_await meetProvidersOf(root);
+    co_await askAll(want, end);
   }
+  if (want.block == nullptr) co_await askLate(want, end);
   KJ_IF_MAYBE(block, want.block) co_return kj::mv(*block);
   if (want.asked.size() == 0) {
     kj::throwFatalException(badInput("no peer is connected that has any"));
   }
-  kj::throwFatalException(badInput(kj::str("none of the ", want.asked.size(),
-                                           " that were asked has it")));
+  auto none = kj::str("none of the ", want.asked.size(), " that were asked has it");
+  auto slow = want.late.size() + want.silent;
+  if (slow == 0) kj::throwFatalException(badInput(none));
+  kj::throwFatalException(late(kj::str(none, ": ", slow, " did not answer in time")));
 }
 
-kj::Promise<void> Bitswap::meetProviders(const Cid& cid) {
-  auto found = co_await swarm.findProviders(multihashOf(cid));
+// Once an image for all of its blocks: what a search has found is connected then.
+kj::Promise<void> Bitswap::meetProvidersOf(const Cid& root) {
+  std::erase_if(searches, [&](Search& search) {
+    return timer.now() >= search.begin + FIND_AGAIN;
+  });
+  for (auto& search: searches) {
+    if (search.root == root) return search.end.addBranch();
+  }
+  if (searches.size() >= MAX_RECENT) searches.pop_front();
+  auto searching = meetProviders(root).exclusiveJoin(timer.afterDelay(FIND_TIME))
+      .catch_([](kj::Exception&&) {});
+  searches.push_back(Search{root.clone(), timer.now(), searching.fork()});
+  return searches.back().end.addBranch();
+}
+
+kj::Promise<void> Bitswap::meetProviders(const Cid& root) {
+  auto found = co_await swarm.findProviders(multihashOf(root));
   kj::Vector<kj::Promise<void>> dials;
   for (auto& peer: found) {
     if (dials.size() == MAX_PROVIDERS) break;
@@ -333,60 +362,109 @@ void Bitswap::provide(const Cid& root) { swarm.provide(multihashOf(root)); }
 kj::Promise<void> Bitswap::askLastGood(Want& want) {
   if (lastGood.size() == 0) co_return;
   KJ_IF_MAYBE(id, PeerId::parseText(lastGood)) {
-    if (!swarm.isConnected(*id) || !stateOf(*id).isUsable()) co_return;
-    co_await askForBlock(want, kj::str(lastGood));
+    if (!swarm.isConnected(*id)) co_return;
+    auto& peer = stateOf(*id);
+    if (peer.isUsable() && peer.timesLate == 0) co_await askForBlock(want, kj::str(lastGood));
+  }
+}
+
+void Bitswap::askWhoHasIt(Want& want) {
+  for (auto& other: swarm.getPeers()) {
+    auto name = other.id.toText();
+    if (want.asked.size() >= MAX_ASKED || want.hasAsked(name)) continue;
+    auto& peer = stateOf(other.id);
+    if (!peer.isUsable() || peer.timesLate > 0) continue;
+    want.ask(name);
+    send(peer, BitswapMessage::Want{want.cid.clone(), false, false, true});
   }
 }
 
 // Whether they have it; and those that do for it, one after the other.
-kj::Promise<void> Bitswap::askAll(Want& want) {
+kj::Promise<void> Bitswap::askAll(Want& want, kj::TimePoint end) {
   auto before = want.asked.size();
-  for (auto& other: swarm.getPeers()) {
-    auto name = other.id.toText();
-    if (want.asked.size() >= MAX_ASKED || want.asked.find(name) != nullptr) continue;
-    auto& peer = stateOf(other.id);
-    if (!peer.isUsable()) continue;
-    want.asked.insert(kj::mv(name));
-    send(peer, BitswapMessage::Want{want.cid.clone(), false, false, true});
-  }
+  askWhoHasIt(want);
   if (want.asked.size() == before) co_return;  // nobody that was not asked already
-  auto deadline = timer.now() + ANSWER_TIME;
-  while (want.block == nullptr) {
+  auto begin = timer.now();
+  while (want.block == nullptr && timer.now() < end) {
     if (!want.haves.empty()) {
       auto peer = kj::mv(want.haves.front());
       want.haves.pop_front();
-      if (!want.saidNot(peer)) co_await askForBlock(want, kj::mv(peer));
-    } else if (want.haveAllAnswered() || timer.now() >= deadline) {
+      if (!want.hasAnswer(peer)) co_await askForBlock(want, kj::mv(peer));
+    } else if (want.haveAllAnswered()) {
       co_return;
+    } else if (timer.now() >= begin + ANSWER_TIME) {
+      co_return giveUp(want, begin);
     } else {
-      co_await want.onChange().exclusiveJoin(timer.atTime(deadline));
+      co_await want.onChange().exclusiveJoin(timer.atTime(begin + ANSWER_TIME));
     }
   }
 }
 
-kj::Promise<void> Bitswap::askForBlock(Want& want, kj::String name) {
-  KJ_IF_MAYBE(id, PeerId::parseText(name)) {
-    auto& peer = stateOf(*id);
-    ++peer.blocksWanted;
-    want.asked.upsert(kj::str(name), [](auto&, auto&&) {});
-    send(peer, BitswapMessage::Want{want.cid.clone(), false, true, true});
+// Those of whom nothing was heard: they count as having said no.
+void Bitswap::giveUp(Want& want, kj::TimePoint begin) {
+  for (auto& name: want.asked) {
+    if (want.hasAnswer(name)) continue;
+    KJ_IF_MAYBE(peer, findState(name)) peer->beLate(begin, timer.now());
+    want.sayNot(name);
+    ++want.silent;
   }
-  bool isLate = true;  // or nobody waits any more
+}
+
+// Those who were late before, now that nobody else has it.
+kj::Promise<void> Bitswap::askLate(Want& want, kj::TimePoint end) {
+  kj::uint asked = 0;
+  for (auto& other: swarm.getPeers()) {
+    if (asked == MAX_AGAIN || timer.now() >= end || want.block != nullptr) co_return;
+    auto name = other.id.toText();
+    auto& peer = stateOf(other.id);
+    if (peer.timesLate == 0 || !peer.isUsable() || want.saidNot(name)) continue;
+    ++asked;
+    co_await askForBlock(want, kj::mv(name));
+  }
+}
+
+kj::Promise<void> Bitswap::askForBlock(Want& want, kj::String name) {
+  auto parsed = PeerId::parseText(name);
+  auto& peer = stateOf(KJ_ASSERT_NONNULL(parsed));
+  ++peer.users;  // so that it stays
   KJ_DEFER({
-    KJ_IF_MAYBE(peer, findState(name)) {
-      --peer->blocksWanted;
-      if (isLate) {
-        send(*peer, BitswapMessage::Want{want.cid.clone(), true});
-      }
-    }
+    --peer.users;
+    peer.passTurn();
     dropIfIdle(name);
   });
-  auto deadline = timer.now() + BLOCK_TIME;
-  while (want.block == nullptr && !want.saidNot(name) && timer.now() < deadline) {
-    co_await want.onChange().exclusiveJoin(timer.atTime(deadline));
+  want.ask(name);
+  want.late.eraseMatch(name);
+  auto timesLate = peer.timesLate;
+  while (peer.inFlight.size() >= MAX_IN_FLIGHT) {
+    co_await peer.onTurn().exclusiveJoin(want.onChange());
+    if (want.isOver(peer.name)) co_return;
+    if (peer.timesLate > timesLate || !peer.isUsable()) co_return want.beLate(peer.name);
   }
-  isLate = want.block == nullptr && !want.saidNot(name);
-  if (isLate) want.sayNot(name);
+  co_await waitForBlock(want, peer);
+}
+
+kj::Promise<void> Bitswap::waitForBlock(Want& want, PeerState& peer) {
+  auto begin = timer.now();
+  Patience patience(begin, BLOCK_TIME, LEAST_RATE, MAX_BITSWAP_BYTES);
+  peer.lastAsked = begin;
+  peer.inFlight.add(&patience);
+  send(peer, BitswapMessage::Want{want.cid.clone(), false, true, true});
+  KJ_DEFER({
+    for (auto& other: peer.inFlight) {
+      if (other == &patience) other = peer.inFlight.back();
+    }
+    peer.inFlight.removeLast();
+    if (!want.isOver(peer.name)) send(peer, BitswapMessage::Want{want.cid.clone(), true});
+  });
+  while (!want.isOver(peer.name)) {
+    auto end = patience.getEnd();
+    if (timer.now() >= end) {
+      peer.beLate(begin, timer.now());
+      want.beLate(peer.name);
+      co_return;
+    }
+    co_await want.onChange().exclusiveJoin(timer.atTime(end));
+  }
 }
 
 void Bitswap::taskFailed(kj::Exception&& exception) {

@@ -4,16 +4,22 @@
 // - Whoever is connected is given the blocks of images in the store, and no others, and is told
 //   what is not there. Nothing is remembered of what peers want: they hear of what is there now.
 // - The source asks those connected: who gave a block last first; then who has it. One peer at a
-//   time is asked for a block itself, and given BLOCK_TIME for it. Where none of them has it, those
-//   are dialled, and asked, that say so in the DHT.
+//   time is asked for a block itself. Where none of them has it, those are dialled, and asked, that
+//   say in the DHT that they have the image: once an image, or once in FIND_AGAIN.
+// - A peer is waited for as long as anything comes of it (patience.h), and for few blocks at once.
+//   One that was late is asked when nobody else has a block, until it gives one; and after it was
+//   late more often than MAX_LATE no more.
 // - What comes is checked here, where it is known who sent it: a peer that sends a block that is
 //   not what it is asked for is named in the log, and asked no more while it stays connected.
 //
 // Bounds: messages (MAX_BITSWAP_BYTES while something is wanted of a peer, MAX_WANTS_BYTES else),
-// streams that a peer may have open, what waits to be sent to it, how long it may take to read
-// that, and how many peers are served at once. Lives on the event loop of its swarm.
+// what of one is looked at (MAX_BITSWAP_ENTRIES), streams that a peer may have open and for how
+// long without a word, what waits to be sent to it, how long it may take to read that, how many
+// peers are served at once, and what each and all together may ask in a second: who asks more is
+// read, and answered, later. A message that is none ends its stream. Lives on the event loop of its
+// swarm.
 //
-// Tests: bitswap-test.c++.
+// Tests: bitswap-test.c++, bitswap-hostile-test.c++, fuzz/bitswap.c++.
 
 #include <deque>
 #include <kj/function.h>
@@ -21,23 +27,38 @@
 #include <kj/timer.h>
 #include <ww/image/bitswap-message.h>
 #include <ww/net/swarm.h>
+#include <ww/node/byte-allowance.h>
 #include <ww/node/image-store.h>
 
 namespace ww {
 
 class Bitswap final: private kj::TaskSet::ErrorHandler {
  public:
-  static constexpr kj::Duration BLOCK_TIME = 5 * kj::SECONDS;   // for a peer to send a block
+  static constexpr kj::Duration BLOCK_TIME = 5 * kj::SECONDS;   // without a byte of a block
+  static constexpr uint64_t LEAST_RATE = 16 << 10;              // bytes a second, after that
   static constexpr kj::Duration ANSWER_TIME = 3 * kj::SECONDS;  // for all to say who has it
+  static constexpr kj::Duration TRY_TIME = 3 * kj::MINUTES;     // then no other peer is tried
+  static constexpr kj::Duration LATE_TIME = 1 * kj::MINUTES;    // for what is late to be read
   static constexpr kj::Duration SEND_TIME = 30 * kj::SECONDS;   // for a peer to read a message
-  static constexpr kj::Duration IDLE_TIME = 10 * kj::SECONDS;   // after which a stream is closed
+  static constexpr kj::Duration IDLE_TIME = 10 * kj::SECONDS;   // after which our stream is closed
+  static constexpr kj::Duration SILENT_TIME = 30 * kj::SECONDS; // and then one of a peer's
   static constexpr size_t MAX_WANTS_BYTES = 128 << 10;
   static constexpr kj::uint MAX_STREAMS = 4;   // that one peer has open here
   static constexpr kj::uint MAX_SERVED = 64;   // peers at a time
   static constexpr size_t MAX_WAITING = 2048;  // answers and questions, to one peer
   static constexpr kj::uint MAX_ASKED = 32;    // peers, of one block
-  static constexpr kj::uint MAX_PROVIDERS = 8; // that are dialled, for one block
-  static constexpr kj::Duration FIND_TIME = 20 * kj::SECONDS;  // to find and to dial them
+  static constexpr kj::uint MAX_IN_FLIGHT = 3; // blocks, of one peer
+  static constexpr kj::uint MAX_LATE = 3;      // times in a row
+  static constexpr kj::uint MAX_AGAIN = 3;     // peers that were late, asked again for one block
+  static constexpr kj::uint MAX_PROVIDERS = 8; // that are dialled, for one image
+  static constexpr kj::Duration FIND_TIME = 20 * kj::SECONDS;   // to find and to dial them
+  static constexpr kj::Duration FIND_AGAIN = 1 * kj::MINUTES;
+
+  // Of what peers ask: their messages' bytes and those of the blocks that they are given. Each
+  // question counts for QUESTION_BYTES besides, and a stream that is opened for STREAM_BYTES.
+  static constexpr uint64_t PEER_BYTES_PER_SECOND = 64 << 20;
+  static constexpr uint64_t ALL_BYTES_PER_SECOND = 128 << 20;
+  static constexpr uint64_t QUESTION_BYTES = 8 << 10, STREAM_BYTES = 64 << 10;
 
   // Serves at once: before the loop turns for the first time. All outlive it. Peers that come after
   // it has gone are hung up on.
@@ -61,6 +82,9 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
 
   void welcome(PeerStream stream);
   kj::Promise<void> listen(kj::String peer, kj::Own<kj::AsyncIoStream> stream);
+  kj::Promise<kj::Maybe<kj::Array<kj::byte>>> readNext(PeerState& peer, kj::AsyncIoStream& stream);
+  kj::Promise<void> untilAllowed(PeerState& peer);
+  void charge(PeerState& peer, uint64_t bytes);
   void take(PeerState& peer, BitswapMessage message);
   void answer(PeerState& peer, const BitswapMessage::Want& want);
   void takeBlock(PeerState& peer, BitswapMessage::Block block);
@@ -77,11 +101,16 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   kj::Promise<void> sendWhileAny(kj::String peer, kj::AsyncIoStream& stream);
   BitswapMessage nextMessage(PeerState& peer);
 
-  kj::Promise<kj::Array<const kj::byte>> fetch(Cid cid);
+  kj::Promise<kj::Array<const kj::byte>> fetch(Cid root, Cid cid);
   kj::Promise<void> askLastGood(Want& want);
-  kj::Promise<void> askAll(Want& want);
-  kj::Promise<void> meetProviders(const Cid& cid);
+  kj::Promise<void> askAll(Want& want, kj::TimePoint end);
+  void askWhoHasIt(Want& want);
+  void giveUp(Want& want, kj::TimePoint begin);
+  kj::Promise<void> askLate(Want& want, kj::TimePoint end);
+  kj::Promise<void> meetProvidersOf(const Cid& root);
+  kj::Promise<void> meetProviders(const Cid& root);
   kj::Promise<void> askForBlock(Want& want, kj::String peer);
+  kj::Promise<void> waitForBlock(Want& want, PeerState& peer);
   void taskFailed(kj::Exception&& exception) override;
 
   Swarm& swarm;
@@ -91,9 +120,16 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   const DialScope scope;
   kj::Own<Link> link;                                 // by which the swarm's handler finds this
   kj::HashMap<kj::String, kj::Own<PeerState>> peers;  // by id: those of whom something is known
+  ByteAllowance allowance;                            // of what all ask for
   kj::Vector<Want*> wants;
   std::deque<Cid> recent;                             // that were wanted: more of them may come
   kj::String lastGood;                                // the peer that gave a block last
+  struct Search {
+    Cid root;
+    kj::TimePoint begin;
+    kj::ForkedPromise<void> end;
+  };
+  std::deque<Search> searches;                        // the latest, in the DHT
   kj::TaskSet tasks;
 };
 

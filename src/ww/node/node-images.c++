@@ -15,9 +15,13 @@ class PeersToMeet final: public BlockSource {
 
   kj::StringPtr getName() const override { return inner->getName(); }
   kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override {
+    return fetchOf(cid, cid);
+  }
+  kj::Promise<kj::Array<const kj::byte>> fetchOf(const Cid& root, const Cid& cid) override {
     if (met == nullptr) met = meet().fork();
-    return KJ_ASSERT_NONNULL(met).addBranch().then([this, cid = cid.clone()]() {
-      return inner->fetch(cid);
+    return KJ_ASSERT_NONNULL(met).addBranch().then([this, root = root.clone(),
+                                                    cid = cid.clone()]() {
+      return inner->fetchOf(root, cid);
     });
   }
 
