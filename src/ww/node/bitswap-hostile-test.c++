@@ -243,5 +243,73 @@ KJ_TEST("a peer has so many streams; one that does not read is given up") {
   KJ_EXPECT(peer.opened.size() == 2 && peer.next().blocks[0].bytes == block(1));
 }
 
+KJ_TEST("who says again and again that it has a block is heard once, and who was not asked never") {
+  World world;
+  TestNode b(world);
+  RawPeer liar(world), honest(world), stranger(world);
+  b.meet(liar.swarm);
+  b.meet(honest.swarm);
+  auto fetched = b.source->fetch(cidOf(1));
+  liar.next();
+  honest.next();
+  b.meet(stranger.swarm);
+  stranger.tell(b, cidOf(1), false);
+  Message message;
+  for (int i = 0; i < 100; i++) message.presences.add(Message::Presence{cidOf(1), true});
+  liar.say(b, message);
+  honest.tell(b, cidOf(1), true);
+  KJ_EXPECT(liar.asksFor(cidOf(1)) && honest.hearsNothing());
+  world.pass(Bitswap::BLOCK_TIME);
+  KJ_EXPECT(honest.asksFor(cidOf(1)));
+  honest.give(b, cidOf(1), block(1));
+  KJ_EXPECT(fetched.wait(world.waitScope) == block(1));
+}
+
+KJ_TEST("where those that were asked first say nothing, the others are asked") {
+  World world;
+  TestNode a(world), b(world);
+  a.addImage(block(1));
+  kj::Vector<kj::Own<RawPeer>> mute;
+  for (kj::uint i = 0; i < 2 * Bitswap::MAX_ASKED; i++) {
+    mute.add(kj::heap<RawPeer>(world));
+    b.meet(mute.back()->swarm);
+  }
+  auto fetched = b.source->fetch(cidOf(1));
+  KJ_EXPECT(!fetched.poll(world.waitScope));
+  b.meet(a.swarm);  // the first ones are asked by now
+  world.pass(Bitswap::ANSWER_TIME);
+  world.pass(Bitswap::ANSWER_TIME);
+  KJ_ASSERT(fetched.poll(world.waitScope));
+  KJ_EXPECT(fetched.wait(world.waitScope) == block(1));
+}
+
+KJ_TEST("whom the DHT names is asked before those that happen to be connected") {
+  World world;
+  TestNode a(world);
+  FindingSwarm swarm(world.network);
+  MemoryLogger logger;
+  ImageStore store(world.folder.at("own"), 64 << 20, kj::systemCoarseCalendarClock(), logger);
+  Bitswap bitswap(swarm, store, world.timer, logger, DialScope::ANYWHERE);
+  auto source = bitswap.makeSource();
+  a.addImage(block(1));
+  a.bitswap->provide(cidOf(1));
+  swarm.known.add(&a.swarm);
+  kj::Vector<kj::Own<RawPeer>> mute;
+  auto crowd = [&]() {
+    for (kj::uint i = 0; i < Bitswap::MAX_ASKED; i++) {
+      auto& peer = *mute.add(kj::heap<RawPeer>(world));
+      swarm.inner.connect(peer.swarm.getPeerId(), peer.swarm.getListenAddrs(),
+                          DialScope::ANYWHERE).wait(world.waitScope);
+    }
+  };
+  crowd();
+  auto fetched = source->fetch(cidOf(1));
+  world.waitScope.poll();
+  for (int i = 0; i < 4; i++) crowd();  // while the first are waited for
+  world.pass(Bitswap::ANSWER_TIME);
+  KJ_ASSERT(fetched.poll(world.waitScope));
+  KJ_EXPECT(fetched.wait(world.waitScope) == block(1));
+}
+
 }  // namespace
 }  // namespace ww

@@ -82,7 +82,8 @@ struct Bitswap::Want {
   const Cid cid;
   kj::Maybe<kj::Array<const kj::byte>> block;
   kj::HashSet<kj::String> asked, nots, late;  // `asked`: those in the others too
-  std::deque<kj::String> haves;
+  kj::HashSet<kj::String> hads;               // that ever said that they have it
+  std::deque<kj::String> haves;               // of these, those that are still to be asked for it
   kj::uint silent = 0;  // of those who count as having said no
   kj::Own<kj::PromiseFulfiller<void>> wake;
 
@@ -98,6 +99,13 @@ struct Bitswap::Want {
   bool saidNot(kj::StringPtr peer) const { return nots.find(peer) != nullptr; }
   bool hasAsked(kj::StringPtr peer) const { return asked.find(peer) != nullptr; }
   void ask(kj::StringPtr peer) { asked.upsert(kj::str(peer), [](auto&, auto&&) {}); }
+  // Once each, however often a peer says it.
+  void sayHave(kj::StringPtr peer) {
+    if (hads.find(peer) != nullptr) return;
+    hads.insert(kj::str(peer));
+    haves.push_back(kj::str(peer));
+    change();
+  }
   void sayNot(kj::StringPtr peer) {
     nots.upsert(kj::str(peer), [](auto&, auto&&) {});
     late.eraseMatch(peer);

@@ -158,11 +158,11 @@ void Bitswap::take(PeerState& peer, BitswapMessage message) {
   for (auto& presence: message.presences) {
     for (auto want: wants) {
       if (!(want->cid == presence.cid) || !want->hasAsked(peer.name)) continue;
-      if (!presence.has) {
+      if (!want->hasAsked(peer.name)) continue;  // nor does it count as an answer
+      if (presence.has) {
+        want->sayHave(peer.name);
+      } else {
         want->sayNot(peer.name);
-      } else if (want->haves.size() < MAX_ASKED) {
-        want->haves.push_back(kj::str(peer.name));
-        want->change();
       }
     }
   }
@@ -315,10 +315,10 @@ kj::Promise<kj::Array<const kj::byte>> Bitswap::fetch(Cid root, Cid cid) {
   dropStrangers();
   co_await askLastGood(want);
   auto end = timer.now() + TRY_TIME;
-  if (want.block == nullptr) co_await askAll(want, end);
+  if (want.block == nullptr) co_await askSome(want, nullptr, end);
   if (want.block == nullptr) {
-    co_await meetProvidersOf(root);
-    co_await askAll(want, end);
+    auto providers = co_await meetProvidersOf(root);
+    while (co_await askSome(want, providers->ids, end)) {}
   }
   if (want.block == nullptr) co_await askLate(want, end);
   KJ_IF_MAYBE(block, want.block) co_return kj::mv(*block);
@@ -332,7 +332,7 @@ kj::Promise<kj::Array<const kj::byte>> Bitswap::fetch(Cid root, Cid cid) {
 }
 
 // Once an image for all of its blocks: what a search has found is connected then.
-kj::Promise<void> Bitswap::meetProvidersOf(const Cid& root) {
+kj::Promise<kj::Own<Bitswap::Providers>> Bitswap::meetProvidersOf(const Cid& root) {
   std::erase_if(searches, [&](Search& search) {
     return timer.now() >= search.begin + FIND_AGAIN;
   });
@@ -340,18 +340,22 @@ kj::Promise<void> Bitswap::meetProvidersOf(const Cid& root) {
     if (search.root == root) return search.end.addBranch();
   }
   if (searches.size() >= MAX_RECENT) searches.pop_front();
-  auto searching = meetProviders(root).exclusiveJoin(timer.afterDelay(FIND_TIME))
-      .catch_([](kj::Exception&&) {});
+  auto providers = kj::refcounted<Providers>();
+  auto searching = meetProviders(root, *providers).exclusiveJoin(timer.afterDelay(FIND_TIME))
+      .catch_([](kj::Exception&&) {})
+      .then([providers = kj::mv(providers)]() mutable { return kj::mv(providers); });
   searches.push_back(Search{root.clone(), timer.now(), searching.fork()});
   return searches.back().end.addBranch();
 }
 
-kj::Promise<void> Bitswap::meetProviders(const Cid& root) {
+kj::Promise<void> Bitswap::meetProviders(const Cid& root, Providers& providers) {
   auto found = co_await swarm.findProviders(multihashOf(root));
   kj::Vector<kj::Promise<void>> dials;
   for (auto& peer: found) {
-    if (dials.size() == MAX_PROVIDERS) break;
-    if (peer == swarm.getPeerId() || swarm.isConnected(peer)) continue;
+    if (providers.ids.size() == MAX_PROVIDERS) break;
+    if (peer == swarm.getPeerId()) continue;
+    providers.ids.add(peer.clone());
+    if (swarm.isConnected(peer)) continue;
     dials.add(swarm.connect(peer, nullptr, scope).catch_([](kj::Exception&&) {}));
   }
   co_await kj::joinPromises(dials.releaseAsArray());
@@ -368,22 +372,34 @@ kj::Promise<void> Bitswap::askLastGood(Want& want) {
   }
 }
 
-void Bitswap::askWhoHasIt(Want& want) {
-  for (auto& other: swarm.getPeers()) {
-    auto name = other.id.toText();
-    if (want.asked.size() >= MAX_ASKED || want.hasAsked(name)) continue;
-    auto& peer = stateOf(other.id);
-    if (!peer.isUsable() || peer.timesLate > 0) continue;
+void Bitswap::askWhoHasIt(Want& want, kj::ArrayPtr<const PeerId> first) {
+  auto most = want.asked.size() + MAX_ASKED;
+  auto ask = [&](const PeerId& id) {
+    auto name = id.toText();
+    if (want.asked.size() >= most || want.hasAsked(name)) return;
+    auto& peer = stateOf(id);
+    if (!peer.isUsable() || peer.timesLate > 0) return;
     want.ask(name);
     send(peer, BitswapMessage::Want{want.cid.clone(), false, false, true});
+  };
+  for (auto& id: first) {
+    if (swarm.isConnected(id)) ask(id);
   }
+  for (auto& other: swarm.getPeers()) ask(other.id);
 }
 
-// Whether they have it; and those that do for it, one after the other.
-kj::Promise<void> Bitswap::askAll(Want& want, kj::TimePoint end) {
+// Of `first`, and then of whoever is connected. Whether there may be more to ask.
+kj::Promise<bool> Bitswap::askSome(Want& want, kj::ArrayPtr<const PeerId> first,
+                                   kj::TimePoint end) {
   auto before = want.asked.size();
-  askWhoHasIt(want);
-  if (want.asked.size() == before) co_return;  // nobody that was not asked already
+  askWhoHasIt(want, first);
+  if (want.asked.size() == before) co_return false;  // nobody that was not asked already
+  co_await hearWhoHasIt(want, end);
+  co_return want.block == nullptr && timer.now() < end;
+}
+
+// And asks those that do for it, one after the other.
+kj::Promise<void> Bitswap::hearWhoHasIt(Want& want, kj::TimePoint end) {
   auto begin = timer.now();
   while (want.block == nullptr && timer.now() < end) {
     if (!want.haves.empty()) {

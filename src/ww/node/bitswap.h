@@ -4,8 +4,9 @@
 // - Whoever is connected is given the blocks of images in the store, and no others, and is told
 //   what is not there. Nothing is remembered of what peers want: they hear of what is there now.
 // - The source asks those connected: who gave a block last first; then who has it. One peer at a
-//   time is asked for a block itself. Where none of them has it, those are dialled, and asked, that
-//   say in the DHT that they have the image: once an image, or once in FIND_AGAIN.
+//   time is asked for a block itself. Where some of them were asked and none has it, those are
+//   dialled, and asked, that say in the DHT that they have the image: once an image, or once in
+//   FIND_AGAIN. Then the others are asked, some at a time.
 // - A peer is waited for as long as anything comes of it (patience.h), and for few blocks at once.
 //   One that was late is asked when nobody else has a block, until it gives one; and after it was
 //   late more often than MAX_LATE no more.
@@ -46,7 +47,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   static constexpr kj::uint MAX_STREAMS = 4;   // that one peer has open here
   static constexpr kj::uint MAX_SERVED = 64;   // peers at a time
   static constexpr size_t MAX_WAITING = 2048;  // answers and questions, to one peer
-  static constexpr kj::uint MAX_ASKED = 32;    // peers, of one block
+  static constexpr kj::uint MAX_ASKED = 32;    // peers at a time, of one block
   static constexpr kj::uint MAX_IN_FLIGHT = 3; // blocks, of one peer
   static constexpr kj::uint MAX_LATE = 3;      // times in a row
   static constexpr kj::uint MAX_AGAIN = 3;     // peers that were late, asked again for one block
@@ -78,6 +79,10 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   struct Want;
   struct PeerState;
   struct Link;
+  struct Providers: public kj::Refcounted {
+    kj::Vector<PeerId> ids;
+    kj::Own<Providers> addRef() { return kj::addRef(*this); }
+  };
   using Item = kj::OneOf<BitswapMessage::Want, BitswapMessage::Presence, Cid>;
 
   void welcome(PeerStream stream);
@@ -103,12 +108,13 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
 
   kj::Promise<kj::Array<const kj::byte>> fetch(Cid root, Cid cid);
   kj::Promise<void> askLastGood(Want& want);
-  kj::Promise<void> askAll(Want& want, kj::TimePoint end);
-  void askWhoHasIt(Want& want);
+  kj::Promise<bool> askSome(Want& want, kj::ArrayPtr<const PeerId> first, kj::TimePoint end);
+  void askWhoHasIt(Want& want, kj::ArrayPtr<const PeerId> first);
+  kj::Promise<void> hearWhoHasIt(Want& want, kj::TimePoint end);
   void giveUp(Want& want, kj::TimePoint begin);
   kj::Promise<void> askLate(Want& want, kj::TimePoint end);
-  kj::Promise<void> meetProvidersOf(const Cid& root);
-  kj::Promise<void> meetProviders(const Cid& root);
+  kj::Promise<kj::Own<Providers>> meetProvidersOf(const Cid& root);
+  kj::Promise<void> meetProviders(const Cid& root, Providers& providers);
   kj::Promise<void> askForBlock(Want& want, kj::String peer);
   kj::Promise<void> waitForBlock(Want& want, PeerState& peer);
   void taskFailed(kj::Exception&& exception) override;
@@ -127,7 +133,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   struct Search {
     Cid root;
     kj::TimePoint begin;
-    kj::ForkedPromise<void> end;
+    kj::ForkedPromise<kj::Own<Providers>> end;
   };
   std::deque<Search> searches;                        // the latest, in the DHT
   kj::TaskSet tasks;
