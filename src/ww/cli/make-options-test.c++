@@ -84,7 +84,7 @@ KJ_TEST("words that are wrong end it, and are named") {
       {{"push", "image", "--stem", STEM}, "--stem takes the key"},
       {{"push", "image", "--stem", STEM, "--key", "k"}, "--stem takes a provider"},
       {{"push", "image", "--key", "k"}, "--key is for --stem"},
-      {{"push", "image", "--to", "node"}, "`node` is no address of a Kubo node's RPC"},
+      {{"push", "image", "--to", "node"}, "this is no address of a Kubo node's RPC"},
       {{"push", "image", "--timeout", "soon"}, "soon is no duration"},
       {{"push", "image", "--max-fee", "0"}, "--max-fee"},
       {{"push", "image", "--stem", "0x5fbDB2315678afecb367f032d93F642f64180aa3"},
