@@ -89,7 +89,7 @@ KJ_TEST("words that are wrong end it, and are named") {
       {{"push", "image", "--max-fee", "0"}, "--max-fee"},
       {{"push", "image", "--stem", "0x5fbDB2315678afecb367f032d93F642f64180aa3"},
        "it is written 0x5FbDB2315678afecb367f032d93F642f64180aa3"},
-      {{"stem"}, "subcommand"},
+      {{"stem"}, "ww stem: a command is missing; it takes set-head"},
       {{"stem", "set-head", STEM}, "CID is required"},
       {{"stem", "set-head", STEM, "bafy", "--key", "k", "--rpc-url", URL}, "bafy"},
       {{"stem", "set-head", STEM, CID, "--rpc-url", URL}, "--key is required"},

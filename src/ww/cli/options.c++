@@ -390,7 +390,7 @@ std::string missing(const CLI::App& app) {
   auto words = app.remaining(true);
   if (!words.empty() && words[0].starts_with("-")) return unexpected(app);
   std::string text = name + (words.empty() ? ": a command is missing" :
-                                             ": no such command: " + words[0]) + "; there are";
+                                             ": no such command: " + words[0]) + "; it takes";
   const char* between = " ";
   for (auto command: at->get_subcommands([](const CLI::App*) { return true; })) {
     text += between + command->get_name();
