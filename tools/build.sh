@@ -19,7 +19,8 @@ fi
 
 # Configured anew when what it was configured with has changed; CMake itself sees the rest.
 stamp="$WW_ROOT $capnp ${CMAKE_ARGS:-}"
-if [ ! -f "$build/build.ninja" ] || [ "$(cat "$build/.configured" 2>/dev/null)" != "$stamp" ]; then
+if [ ! -f "$build/build.ninja" ] || [ ! -f "$build/CMakeFiles/rules.ninja" ] ||
+   [ "$(cat "$build/.configured" 2>/dev/null)" != "$stamp" ]; then
   say "configuring"
   # shellcheck disable=SC2086
   quietly "$build/configure.log" cmake --fresh -S "$WW_ROOT" -B "$build" -G Ninja \

@@ -8,6 +8,9 @@ from chain import Chain
 
 PORT = 8545
 
+# Of the first account of every test chain, which deploys the contract.
+OWNER_KEY = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+
 
 def main():
     port = int(sys.argv[1]) if len(sys.argv) > 1 else PORT
@@ -15,6 +18,7 @@ def main():
         stem = chain.deploy(b"first")
         print(f"build/ww run --stem {stem} --rpc-url {chain.http_url} "
               "examples/images/default -- watch", flush=True)
+        print(f"the owner's key, which everybody knows: {OWNER_KEY}", file=sys.stderr, flush=True)
         for line in sys.stdin:
             value = line.rstrip("\n").encode()
             block = int(chain.set_head(stem, value)["blockNumber"], 16)

@@ -194,6 +194,12 @@ class PushTest(DeployCase):
         self.refused(self.push(image=self.path("none")), "none")
         os.mkdir(self.path("empty"))
         self.refused(self.push(image=self.path("empty")), "main.wasm")
+        text = os.path.join(os.environ["WW_ROOT"], "README.md")
+        self.refused(self.push(image=text), "README.md: main.wasm is no component")
+        self.refused(ww("image", "add", text, "--data-dir", self.data), "is no component")
+        done = ww("image", "ls", "-o", "json", "--data-dir", self.data)
+        self.assertEqual([image for image in json.loads(done.stdout) if image["pinned"]], [])
+        self.assertEqual(self.kubo.requests, [])
 
     def test_words_that_do_not_go_together(self):
         for flags, why in ((("--stem", self.stem), "--stem takes the key"),
@@ -307,7 +313,7 @@ class CircleTest(DeployCase):
         folder = self.path("bad")
         os.mkdir(folder)
         with open(os.path.join(folder, "main.wasm"), "wb") as file:
-            file.write(b"no component")
+            file.write(b"\0asm\x0d\0\1\0no component")  # as `ww push` looks at it, it is one
         self.assertEqual(self.push(*self.to_stem(), image=folder).returncode, 0)
         self.finish()
         self.waits_for_good(node)

@@ -143,6 +143,52 @@ class BuildTest(MakeCase):
         self.refused(self.build(self.path("empty")), "empty: this folder is no project",
                      "`ww init DIR` makes one")
 
+    def test_what_is_another_s_is_left_as_it_is(self):
+        def tell(path, text):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+
+        # A project of CMake's that is no guest's, as this source tree is.
+        other, cache = self.path("other"), self.path("other/build/CMakeCache.txt")
+        tell(self.path("other/CMakeLists.txt"), "project(other LANGUAGES NONE)\n")
+        tell(cache, "theirs")
+        self.refused(self.build(other), "other/CMakeLists.txt: this is no project of a guest's",
+                     "`ww init DIR`")
+        # A guest's, in which somebody else builds.
+        project = self.init()
+        tell(os.path.join(project, "build/CMakeCache.txt"), "theirs")
+        self.refused(self.build(project), "hello/build: `ww build` did not make this")
+        # Where another project is built.
+        third = self.init("third")
+        tell(self.path("elsewhere/.ww-sdk"), f"sdk\n{third}\n")
+        tell(self.path("elsewhere/CMakeCache.txt"), "theirs")
+        shutil.rmtree(os.path.join(project, "build"))
+        for each in (project, third):
+            os.symlink(self.path("elsewhere"), os.path.join(each, "build"))
+        self.refused(self.build(project), f"hello/build: this is where {third} is built")
+        for path in (cache, self.path("elsewhere/CMakeCache.txt")):
+            with open(path, encoding="utf-8") as file:
+                self.assertEqual(file.read(), "theirs")
+        self.assertEqual(sorted(os.listdir(self.path("elsewhere"))),
+                         [".ww-sdk", "CMakeCache.txt"])
+
+    def test_a_mistake_in_cmakelists_is_mended_and_a_project_moves(self):
+        project = self.init()
+        file = os.path.join(project, "CMakeLists.txt")
+        with open(file, encoding="utf-8") as was:
+            text = was.read()
+        with open(file, "a", encoding="utf-8") as cmake:
+            cmake.write("no_such_command()\n")
+        self.refused(self.build(project), "`cmake ", " ended with 1")
+        with open(file, "w", encoding="utf-8") as cmake:
+            cmake.write(text)
+        self.assertEqual(self.build(project).returncode, 0)
+        moved = self.path("moved")
+        os.rename(project, moved)
+        done = self.build(moved)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_what_is_missing_is_named_with_what_to_do(self):
         project = self.init()
         self.refused(self.build(project, env={**os.environ, "PATH": self.folder}),
@@ -159,6 +205,19 @@ class BuildTest(MakeCase):
         shutil.copy(WW, lone)
         done = subprocess.run([lone, "build", project], capture_output=True, timeout=LIMIT_S)
         self.refused(done, "the SDK is neither in", "make install", "WW_SDK")
+
+    def test_a_rust_that_lacks_the_target_is_told_of_before_cargo_is_run(self):
+        project, tools = self.init("rusty", "--rust"), self.path("bin")
+        os.mkdir(tools)
+        for name, script in (("rustc", "exit 1"), ("cargo", f"touch {self.path('cargo-ran')}")):
+            with open(os.path.join(tools, name), "w", encoding="utf-8") as file:
+                file.write(f"#!/bin/sh\n{script}\n")
+            os.chmod(os.path.join(tools, name), 0o755)
+        env = {name: value for name, value in os.environ.items()
+               if name not in ("CARGO_BUILD_TARGET", "RUSTC")}
+        done = self.build(project, env={**env, "PATH": f"{tools}:{os.environ['PATH']}"})
+        self.refused(done, f"run in {project}: rustup target add wasm32-wasip2")
+        self.assertFalse(os.path.exists(self.path("cargo-ran")))
 
     def test_files_that_no_image_holds_are_refused_by_name(self):
         project = self.init()

@@ -3,8 +3,12 @@
 #include <capnp/compat/json.h>
 #include <capnp/message.h>
 #include <filesystem>
+#include <fcntl.h>
 #include <fstream>
 #include <kj/vector.h>
+#include <iterator>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string>
 #include <vector>
 #include <ww/base/error.h>
@@ -12,6 +16,7 @@
 #include <ww/cli/sdk.h>
 #include <ww/cli/table.h>
 #include <ww/cli/target.h>
+#include <ww/node/main-check.h>
 
 namespace ww {
 namespace {
@@ -21,6 +26,9 @@ namespace fs = std::filesystem;
 constexpr const char* MAIN = "main.wasm";
 constexpr const char* FOLDERS[] = {"etc", "lib"};
 constexpr const char* PLACEHOLDER = ".gitkeep";  // of a folder that would be empty
+
+// What CMakeLists.txt includes in a guest's project, and in no other.
+constexpr const char* SDK_FILE = "ww-sdk.cmake";
 
 [[noreturn]] void fail(const fs::path& path, kj::StringPtr what) {
   kj::throwFatalException(badInput(kj::str(path.c_str(), ": ", what)));
@@ -35,14 +43,13 @@ bool isThere(const fs::path& path) {
   return fs::symlink_status(path, error).type() != fs::file_type::not_found;
 }
 
-// The first bytes of a component, which a core module has otherwise.
 void requireComponent(const fs::path& file) {
-  constexpr std::string_view START("\0asm\x0d\0\x01\0", 8);
-  std::string start(START.size(), '\0');
+  kj::byte start[8] = {};
   std::ifstream in(file, std::ios::binary);
-  in.read(start.data(), std::streamsize(start.size()));
-  if (!in || start != START) {
-    fail(file, "this is no component. In Rust the target has to be wasm32-wasip2");
+  in.read(reinterpret_cast<char*>(start), sizeof(start));
+  if (!in || !isComponent(start)) {
+    fail(file, "this is no component: the target has to be wasm32-wasip2, as .cargo/config.toml "
+               "says in what `ww init --rust DIR` lays down");
   }
 }
 
@@ -93,19 +100,22 @@ class ImageFolder {
     check(error, from, "cannot be read");
   }
 
-  // In the place of the last one.
+  // In the place of the last one, which is there until this is.
   void put() {
     if (!isThere(part / MAIN)) {
       fail(part.parent_path(), "nothing in this project is called `main`, so that its image has no "
                                "main.wasm");
     }
+    bool isFirst = !isThere(place);
+    if (!isFirst && exchange()) return;
     std::error_code error;
-    clear(old);
-    if (isThere(place)) {
+    if (!isFirst) {  // on a file system that cannot exchange two
+      clear(old);
       fs::rename(place, old, error);
       check(error, place, "cannot be replaced");
     }
     fs::rename(part, place, error);
+    if (error && !isFirst) rename(old.c_str(), place.c_str());
     check(error, place, "cannot be made");
     clear(old);
   }
@@ -114,6 +124,14 @@ class ImageFolder {
 
  private:
   const fs::path place, part, old;
+
+  bool exchange() const {
+    auto code = renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE);
+    if (code == 0) return true;
+    if (errno == EINVAL || errno == ENOSYS || errno == EXDEV) return false;
+    check(std::error_code(errno, std::generic_category()), place, "cannot be replaced");
+    return false;
+  }
 
   static void clear(const fs::path& path) {
     std::error_code error;
@@ -137,29 +155,88 @@ class ImageFolder {
   }
 };
 
+// Where CMake builds: a folder that this made, and nobody else. It has a file which says for which
+// project and with which SDK it was configured; CMake would keep what it was configured with.
+class BuildFolder {
+ public:
+  explicit BuildFolder(const fs::path& project)
+      : project(project), place(project / "build"), stamp(place / ".ww-sdk") {
+    requireOurs();
+  }
+
+  bool isFor(kj::StringPtr sdk) const {
+    return isThere(place / "build.ninja") && read() == textFor(sdk);
+  }
+  // Before anything else is in there.
+  void begin() const {
+    std::error_code error;
+    fs::create_directories(place, error);
+    check(error, place, "cannot be made");
+    write("");
+  }
+  void finish(kj::StringPtr sdk) const { write(textFor(sdk)); }
+
+  fs::path getComponents() const { return place / "components"; }
+
+ private:
+  const fs::path project, place, stamp;
+
+  void requireOurs() const {
+    std::error_code error;
+    if (!isThere(place)) return;
+    if (isThere(stamp)) return requireNoOther();
+    bool isEmpty = fs::is_directory(place, error) && fs::is_empty(place, error);
+    if (isEmpty && !error) return;
+    fail(place, "`ww build` did not make this, and builds there: move it elsewhere");
+  }
+  // As where it is a link. A project that was copied, or moved, has its own.
+  void requireNoOther() const {
+    std::ifstream in(stamp);
+    std::string sdk, other;
+    std::getline(in, sdk);
+    std::getline(in, other);
+    std::error_code error;
+    bool isShared = !other.empty() && fs::equivalent(fs::path(other) / "build", place, error) &&
+                    !fs::equivalent(other, project, error);
+    if (!isShared) return;
+    fail(place, kj::str("this is where ", other.c_str(), " is built: move it elsewhere"));
+  }
+  std::string textFor(kj::StringPtr sdk) const {
+    return std::string(sdk.cStr()) + "\n" + project.string() + "\n";
+  }
+  std::string read() const {
+    std::ifstream in(stamp);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  }
+  void write(const std::string& text) const {
+    std::ofstream out(stamp);
+    out << text;
+    if (!out.flush()) fail(stamp, "cannot be written");
+  }
+};
+
 fs::path componentsOfCpp(const fs::path& project, const BuildOptions& options) {
+  BuildFolder build(project);
   auto sdk = findSdk(options.sdk);
   requireCppCompiler();
-  auto build = project / "build";
-  // CMake would keep the toolchain that it was configured with.
-  auto stamp = build / ".ww-sdk";
-  std::string known;
-  std::getline(std::ifstream(stamp), known);
-  bool isSame = known == sdk.cStr() && isThere(build / "build.ninja");
+  bool isSame = build.isFor(sdk);
   std::vector<kj::String> words;
   for (auto word: {"cmake", "--log-level=WARNING", "-S", ".", "-B", "build", "-G", "Ninja"}) {
     words.push_back(kj::str(word));
   }
   words.push_back(kj::str("-DCMAKE_TOOLCHAIN_FILE=", sdk, "/cmake/wasm32-wasi.cmake"));
   words.push_back(kj::str("-DWW_SDK=", sdk));
-  if (!isSame) words.push_back(kj::str("--fresh"));
+  if (!isSame) {
+    words.push_back(kj::str("--fresh"));
+    build.begin();
+  }
   runProgram(kj::arrayPtr(words.data(), words.size()), project.c_str());
-  std::ofstream(stamp) << sdk.cStr() << "\n";
+  build.finish(sdk);
   // What was made for a guest that there is no longer.
   runProgram(kj::arr(kj::str("ninja"), kj::str("-C"), kj::str("build"), kj::str("-t"),
                      kj::str("cleandead")), project.c_str());
   runProgram(kj::arr(kj::str("cmake"), kj::str("--build"), kj::str("build")), project.c_str());
-  return build / "components";
+  return build.getComponents();
 }
 
 // The executables that cargo says it made, a JSON object a line.
@@ -185,18 +262,16 @@ std::vector<fs::path> executablesOf(kj::StringPtr messages) {
   return found;
 }
 
-// The program that is named like the package is the image's; any others go into lib.
+// The program called `main` is the image's, or the only one that there is; others go into lib.
 void addRust(ImageFolder& image, const fs::path& project, const BuildOptions& options) {
   auto sdk = findSdk(options.sdk);
   kj::String messages;
   auto words = kj::arr(kj::str("cargo"), kj::str("build"), kj::str("--release"),
                        kj::str("--message-format=json-render-diagnostics"));
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-    runProgram(words, project.c_str(), kj::arr(kj::str("WW_SDK=", sdk)), messages);
-  })) {
-    requireRustTarget();  // which may be why
-    kj::throwFatalException(kj::mv(*e));
-  }
+  // Cargo would find out after minutes. Who chooses a target or a compiler has seen to it.
+  bool isChosen = getenv("CARGO_BUILD_TARGET") != nullptr || getenv("RUSTC") != nullptr;
+  if (!isChosen) requireRustTarget(project.c_str());
+  runProgram(words, project.c_str(), kj::arr(kj::str("WW_SDK=", sdk)), messages);
   auto made = executablesOf(messages);
   if (made.empty()) fail(project, "cargo made no program: there has to be a src/main.rs");
   for (auto& file: made) {
@@ -217,6 +292,16 @@ void addCpp(ImageFolder& image, const fs::path& project, const BuildOptions& opt
   check(error, components, "cannot be read");
 }
 
+// Nobody else's project is configured anew.
+void requireGuests(const fs::path& file) {
+  if (!isThere(file)) return;
+  std::ifstream in(file);
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  if (text.find(SDK_FILE) != text.npos) return;
+  fail(file, kj::str("this is no project of a guest's: it does not include ", SDK_FILE, ", as what "
+                     "`ww init DIR` lays down does"));
+}
+
 fs::path requireProject(kj::StringPtr dir) {
   std::error_code error;
   auto path = fs::canonical(dir.cStr(), error);
@@ -225,6 +310,7 @@ fs::path requireProject(kj::StringPtr dir) {
     fail(path, "this folder is no project: it has neither CMakeLists.txt nor Cargo.toml. "
                "`ww init DIR` makes one");
   }
+  requireGuests(path / "CMakeLists.txt");
   return path;
 }
 

@@ -12,6 +12,7 @@
 #include <ww/cli/target.h>
 #include <ww/node/image-import.h>
 #include <ww/node/image-tree.h>
+#include <ww/node/main-check.h>
 #include <ww/node/stdio.h>
 
 namespace ww {
@@ -98,15 +99,16 @@ class ImageCommand {
     auto io = kj::setupAsyncIo();
     ImageSources sources(options.sources, *io.provider);
     ImageImport import(store, sources, kj::systemCoarseCalendarClock(), logger);
-    NullSink nowhere;
+    MainCheck check(options.images[0]);
     kj::Maybe<ImageImport::Added> added;
     {
       Progress progress;
-      WatchedSink sink(nowhere, [&](uint64_t files, uint64_t bytes) {
+      WatchedSink sink(check, [&](uint64_t files, uint64_t bytes) {
         progress.show(kj::str(files, " files, ", bytes >> 20, " MiB"), bytes);
       });
       added = import.add(kj::mv(ref), sink).wait(io.waitScope);
     }
+    KJ_IF_MAYBE(problem, check.findProblem(true)) kj::throwFatalException(badInput(*problem));
     auto& cid = KJ_ASSERT_NONNULL(added).root;
     if (options.pin) store.setPinned(cid, true);
     KJ_IF_MAYBE(name, options.name) store.setName(cid, *name);
@@ -140,7 +142,12 @@ class ImageCommand {
 
   int gc() {
     auto collected = store.collect(options.toBytes);
-    return show(showCollected(collected, store.getBytes(), options.json));
+    auto left = store.getBytes();
+    if (left > options.toBytes) {
+      logger.log(LogLevel::INFO, "what is left is of images that are pinned (`ww image unpin`) or "
+                 "in use");
+    }
+    return show(showCollected(collected, left, options.json));
   }
 
   int verify() {
@@ -196,10 +203,12 @@ int image(const ImageOptions& options) {
       code = complain(logger, EXIT_NO_IMAGE, "there is no such image", none.why);
     }
   })) {
-    bool isNone = isNoImage(*exception);
-    return complain(logger, isNone ? EXIT_NO_IMAGE : EXIT_NODE_FAILED,
-                    isNone ? "there is no such image"_kj : "it could not be done"_kj,
-                    exception->getDescription());
+    auto why = exception->getDescription();
+    if (!isNoImage(*exception)) {
+      return complain(logger, EXIT_NODE_FAILED, "it could not be done", why);
+    }
+    return complain(logger, EXIT_NO_IMAGE, "there is no such image",
+                    why.slice(NOT_AN_IMAGE.size()));
   }
   return code;
 }

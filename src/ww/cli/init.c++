@@ -94,7 +94,7 @@ void initProject(const InitOptions& options, Logger& logger) {
   auto name = projectNameOf(folder.c_str());
   for (auto& file: files) write(folder / file.path.cStr(), fillIn(file.content, name));
   if (options.rust) {
-    KJ_IF_MAYBE(e, kj::runCatchingExceptions([]() { requireRustTarget(); })) {
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { requireRustTarget(folder.c_str()); })) {
       logger.log(LogLevel::WARNING, "the project cannot be built on this machine yet",
                  {{"cause", kj::str(e->getDescription())}});
     }

@@ -175,7 +175,11 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
   struct {
     std::initializer_list<kj::StringPtr> words;
     kj::StringPtr named;
-  } cases[] = {{{}, "subcommand"},
+  } cases[] = {{{}, "ww: a command is missing; it takes run, exec, ps, "},
+               {{"peer", "lookup"},
+                "ww peer: no such command: lookup; it takes id, ls, connect, ping\n"},
+               {{"image"}, "ww image: a command is missing; it takes ls, "},
+               {{"-x"}, "The following argument was not expected: -x\n"},
                {{"walk"}, "walk"},
                {{"run", "--what"}, "--what"},
                {{"run", "--log-level", "loud"}, "loud"},

@@ -375,6 +375,30 @@ std::string unexpected(const CLI::App& app) {
   return text + "\nRun with --help for more information.\n";
 }
 
+bool isCommandMissing(const CLI::ParseError& error) {
+  return std::string(error.what()).find("subcommand is required") != std::string::npos;
+}
+
+// A command that is one of several, and was not said, or is none of them.
+std::string missing(const CLI::App& app) {
+  auto at = &app;
+  std::string name = app.get_name();
+  for (auto parsed = at->get_subcommands(); !parsed.empty(); parsed = at->get_subcommands()) {
+    at = parsed[0];
+    name += " " + at->get_name();
+  }
+  auto words = app.remaining(true);
+  if (!words.empty() && words[0].starts_with("-")) return unexpected(app);
+  std::string text = name + (words.empty() ? ": a command is missing" :
+                                             ": no such command: " + words[0]) + "; it takes";
+  const char* between = " ";
+  for (auto command: at->get_subcommands([](const CLI::App*) { return true; })) {
+    text += between + command->get_name();
+    between = ", ";
+  }
+  return text + "\nRun with --help for more information.\n";
+}
+
 // Words that do not go together.
 kj::Maybe<kj::String> findMistake(CLI::App& run, const Raw& raw, CLI::App& exec,
                                   const Raw& execRaw) {
@@ -432,9 +456,9 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
     std::ostringstream out, err;
     int code = app.exit(error, out, err);
     bool isExtra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
-    if (isExtra) {
+    if (isExtra || isCommandMissing(error)) {
       err.str("");
-      err << unexpected(app);
+      err << (isExtra ? unexpected(app) : missing(app));
     }
     if (code != 0) err << namesOfVariables();
     bool takesMore = run.parsed() || exec.parsed();

@@ -10,9 +10,9 @@
 #include <ww/cli/data-dir.h>
 #include <ww/cli/table.h>
 #include <ww/cli/target.h>
-#include <ww/node/image-file.h>
 #include <ww/node/image-import.h>
 #include <ww/node/kubo-import.h>
+#include <ww/node/main-check.h>
 
 namespace ww {
 namespace {
@@ -24,19 +24,6 @@ void say(kj::StringPtr line) {
 kj::String hexOf(kj::ArrayPtr<const kj::byte> bytes) {
   return kj::str("0x", kj::encodeHex(bytes));
 }
-
-// Looks for what makes a tree an image.
-class MainFinder final: public TreeSink {
- public:
-  void directory(kj::StringPtr) override {}
-  void beginFile(kj::StringPtr path, bool) override {
-    for (auto place: MAIN_PLACES) hasMain = hasMain || path == place;
-  }
-  void piece(kj::ArrayPtr<const kj::byte>) override {}
-  void endFile() override {}
-
-  bool hasMain = false;
-};
 
 WrittenHead write(kj::AsyncIoContext& io, const HeadTarget& target, const Cid& cid,
                   Logger& logger) {
@@ -52,8 +39,12 @@ void addHead(JsonObject& object, const HeadTarget& target, const WrittenHead& he
   }
 }
 
-// How many bytes its CAR file had.
-uint64_t send(kj::AsyncIoContext& io, const PushOptions& options, kj::StringPtr to,
+struct Sent {
+  kj::String to;       // as it may be shown
+  uint64_t bytes = 0;  // of its CAR file
+};
+
+Sent send(kj::AsyncIoContext& io, const PushOptions& options, kj::StringPtr to,
               BlockStore& store, const Cid& root, Logger& logger) {
   kj::HttpHeaderTable table;
   kj::TlsContext tls;
@@ -63,13 +54,13 @@ uint64_t send(kj::AsyncIoContext& io, const PushOptions& options, kj::StringPtr 
   auto client = kj::newHttpClient(timer, table, network, *tlsNetwork);
   KuboImport kubo(*client, table, timer, kj::str(to), options.patience);
   BlockFetcher blocks(store, nullptr, logger);
-  uint64_t bytes = 0;
+  Sent sent{kj::str(kubo.getName())};
   kubo.import([&](kj::AsyncOutputStream& out) {
     return writeCar(blocks, root, TreeLimits(), out).then([&](CarWritten&& written) {
-      bytes = written.bytes;
+      sent.bytes = written.bytes;
     });
   }, root, randomNonce()).wait(io.waitScope);
-  return bytes;
+  return sent;
 }
 
 }  // namespace
@@ -82,21 +73,18 @@ void push(const PushOptions& options, Logger& logger) {
   ImageStore store(kj::str(dataDir(options.dataDir), "/images"), options.storeBytes, clock, logger);
   ImageSources sources(options.sources, *io.provider);
   ImageImport import(store, sources, clock, logger);
-  MainFinder finder;
-  auto added = import.add(parseImageRef(options.image), finder).wait(io.waitScope);
+  MainCheck check(options.image);
+  auto added = import.add(parseImageRef(options.image), check).wait(io.waitScope);
   auto& root = added.root;
-  if (!finder.hasMain) {
-    kj::throwFatalException(badInput(kj::str(options.image, ": this is no image: it has no ",
-        kj::strArray(MAIN_PLACES, " or "))));
-  }
+  KJ_IF_MAYBE(problem, check.findProblem(false)) kj::throwFatalException(badInput(*problem));
   auto cid = root.toText();
   JsonObject object;
   object.add("cid", cid);
   KJ_IF_MAYBE(to, options.to) {
-    auto bytes = send(io, options, *to, *added.kept, root, logger);
+    auto sent = send(io, options, *to, *added.kept, root, logger);
     logger.log(LogLevel::INFO, "the image is imported and pinned",
-               {{"image", kj::str(cid)}, {"to", kj::str(*to)}, {"bytes", kj::str(bytes)}});
-    object.add("to", *to).add("bytes", bytes);
+               {{"image", kj::str(cid)}, {"to", kj::str(sent.to)}, {"bytes", kj::str(sent.bytes)}});
+    object.add("to", sent.to).add("bytes", sent.bytes);
   } else {
     store.setPinned(root, true);
     logger.log(LogLevel::INFO, "the image is kept and pinned here; a node of this data folder that "

@@ -147,16 +147,16 @@ void requireCppCompiler() {
   }
 }
 
-void requireRustTarget() {
+void requireRustTarget(kj::StringPtr project) {
   requireProgram("cargo", "Rust comes from https://rustup.rs");
   requireProgram("rustc", "Rust comes from https://rustup.rs");
-  auto advice = kj::str("this Rust does not compile for ", RUST_TARGET, "; run: rustup target add ",
-                        RUST_TARGET);
+  auto advice = kj::str("the Rust of this project does not compile for ", RUST_TARGET, "; run in ",
+                        project, ": rustup target add ", RUST_TARGET);
   kj::String folder;
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
     auto words = kj::arr(kj::str("rustc"), kj::str("--print"), kj::str("target-libdir"),
                          kj::str("--target"), kj::str(RUST_TARGET));
-    runProgram(words, ".", nullptr, folder);
+    runProgram(words, project, nullptr, folder);
   })) {
     kj::throwFatalException(badInput(advice));
   }

@@ -9,10 +9,10 @@ namespace ww {
 // ../share/ww/sdk of its folder, as `make install` puts it. Throws, saying what to do.
 kj::String findSdk(const kj::Maybe<kj::String>& asked);
 
-// Throws, naming what is missing and how it is had, unless guests in C++, or in Rust, can be
-// compiled here.
+// Throws, naming what is missing and how it is had, unless guests in C++, or in Rust by the
+// toolchain that this project has, can be compiled here.
 void requireCppCompiler();
-void requireRustTarget();
+void requireRustTarget(kj::StringPtr project);
 
 // Runs a program in `folder`, found on the PATH, its output going to stderr; `env`: NAME=VALUE,
 // beside ours. `output`: takes its stdout instead. Throws unless it ends with 0.

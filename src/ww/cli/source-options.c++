@@ -12,8 +12,10 @@ constexpr const char* GROUP =
 constexpr uint64_t LEAST_STORE_BYTES = 16 << 20;
 
 std::string checkWith(const SourceOptions& options) {
-  KJ_IF_MAYBE(problem, findProblem(options)) return problem->cStr();
-  return std::string();
+  std::string problem;
+  KJ_IF_MAYBE(found, findProblem(options)) problem = found->cStr();
+  auto end = problem.find(": ");  // of the option's name, which CLI11 says as well
+  return end == problem.npos ? problem : problem.substr(end + 2);
 }
 
 }  // namespace

@@ -1,6 +1,10 @@
 #pragma once
 // Trustless HTTP gateways: one GET a block (`/ipfs/CID?format=raw`), and for a name its signed
 // record (`/ipns/NAME?format=ipns-record`). Nothing of what they say is believed.
+//
+// A fetch is bounded as HttpEndpoint bounds a call, by its time and by its size: a block's or a
+// record's. It rejects with the reason and without the gateway's name, which getName() has. Lives
+// on one event loop; dropping a promise gives its fetch up.
 
 #include <ww/image/block.h>
 #include <ww/image/http-endpoint.h>
@@ -10,7 +14,7 @@ namespace ww {
 
 class GatewaySource final: public BlockSource, public IpnsSource {
  public:
-  // Throws for what is no URL of one.
+  // Throws for what is no URL of one. What `reach` refers to outlives it, and it the promises.
   GatewaySource(HttpReach reach, kj::StringPtr url);
 
   kj::StringPtr getName() const override { return name; }

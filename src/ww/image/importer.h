@@ -5,7 +5,8 @@
 // 256-fold. Neither modes nor times are recorded: the same files have the same content id on every
 // host.
 //
-// Memory: one leaf, the nodes above it, and the entries of the directories that are open.
+// Memory: one leaf, the nodes above it, and the entries of the directories that are open. How many
+// those are, how deep and how large is not bounded here: whoever hands over the tree does that.
 
 #include <ww/image/tree.h>
 

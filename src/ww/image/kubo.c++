@@ -1,6 +1,5 @@
 #include <ww/image/kubo.h>
 
-#include <capnp/compat/json.h>
 #include <capnp/message.h>
 #include <kj/encoding.h>
 #include <kj/vector.h>
@@ -27,7 +26,22 @@ kj::Vector<kj::String> split(kj::StringPtr text, char at) {
 }  // namespace
 
 kj::Array<const kj::byte> readKuboRecord(kj::ArrayPtr<const kj::byte> answer) {
-  auto text = kj::heapString(answer.asChars());
+  kj::Maybe<kj::Array<const kj::byte>> found;
+  readJsonLines(kj::heapString(answer.asChars()), [&](capnp::json::Value::Reader line) {
+    for (auto field: line.getObject()) {
+      if (field.getName() != "Extra" || !field.getValue().isString()) continue;
+      auto extra = field.getValue().getString();
+      if (extra.size() == 0 || found != nullptr) continue;
+      auto record = kj::decodeBase64(kj::StringPtr(extra).asArray());
+      if (!record.hadErrors) found = kj::Array<const kj::byte>(kj::mv(record));
+    }
+  });
+  KJ_IF_MAYBE(record, found) return kj::mv(*record);
+  kj::throwFatalException(badInput("it does not have the name's record"));
+}
+
+void readJsonLines(kj::StringPtr text,
+                   kj::FunctionParam<void(capnp::json::Value::Reader)> onLine) {
   for (auto& line: split(text, '\n')) {
     if (line.size() == 0) continue;
     capnp::JsonCodec codec;
@@ -39,15 +53,8 @@ kj::Array<const kj::byte> readKuboRecord(kj::ArrayPtr<const kj::byte> answer) {
       kj::throwFatalException(badInput(kj::str("what came is no JSON that is expected here: `",
                                                shorten(line), "`")));
     }
-    for (auto field: root.asReader().getObject()) {
-      if (field.getName() != "Extra" || !field.getValue().isString()) continue;
-      auto extra = field.getValue().getString();
-      if (extra.size() == 0) continue;
-      auto record = kj::decodeBase64(kj::StringPtr(extra).asArray());
-      if (!record.hadErrors) return kj::Array<kj::byte>(kj::mv(record));
-    }
+    onLine(root.asReader());
   }
-  kj::throwFatalException(badInput("it does not have the name's record"));
 }
 
 kj::String urlOfMultiaddr(kj::StringPtr text) {

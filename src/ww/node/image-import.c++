@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <ww/base/error.h>
+#include <ww/base/random.h>
 #include <ww/image/car-reader.h>
 #include <ww/image/importer.h>
 #include <ww/node/host-layer.h>
@@ -111,6 +112,17 @@ class SpareRoom final: public BlockStore {
   uint64_t left;
 };
 
+// So that a file's name is on the disk as well.
+void syncFolderOf(kj::StringPtr path) {
+  kj::String folder = kj::str(".");
+  KJ_IF_MAYBE(slash, path.findLast('/')) folder = kj::str(path.slice(0, *slash + 1));
+  int raw = open(folder.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (raw < 0 && errno == EACCES) return;  // it may be written to and not read
+  if (raw < 0) failErrno(folder, "cannot be read");
+  kj::AutoCloseFd file(raw);
+  if (fsync(file) < 0 && errno != EINVAL) failErrno(folder, "cannot be written");
+}
+
 }  // namespace
 
 kj::Own<kj::AsyncInputStream> openFileToRead(kj::StringPtr path) {
@@ -127,8 +139,8 @@ kj::Own<kj::AsyncInputStream> openFileToRead(kj::StringPtr path) {
 
 kj::Promise<void> writeWholeFile(
     kj::String path, kj::Function<kj::Promise<void>(kj::AsyncOutputStream&)> write) {
-  auto part = kj::str(path, ".part-", getpid());
-  int raw = open(part.cStr(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+  auto part = kj::str(path, ".part-", kj::hex(randomNonce()));
+  int raw = open(part.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (raw < 0) failErrno(path, "cannot be made");
   kj::AutoCloseFd file(raw);
   bool isDone = false;
@@ -138,6 +150,7 @@ kj::Promise<void> writeWholeFile(
   if (fsync(file) < 0 && errno != EINVAL) failErrno(path, "cannot be written");
   if (rename(part.cStr(), path.cStr()) < 0) failErrno(path, "cannot be made");
   isDone = true;
+  syncFolderOf(path);
 }
 
 kj::Promise<ImageImport::Added> ImageImport::add(ImageRef ref, TreeSink& sink) {

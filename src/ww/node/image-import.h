@@ -2,6 +2,11 @@
 // How an image gets into the store: from a folder, a .wasm file or a .car file on this machine, or
 // under a content id from whoever has it. Whatever it comes from, it is walked as a whole, and so
 // checked, before the store takes it for whole.
+//
+// Bounds: TreeLimits of a tree, CarLimits of a .car file, and the store's: what is on its way there
+// takes room as what is kept does. Lives on one event loop, which a folder of the host holds up
+// until all of it was read, and anything else for some blocks at a time. What came before a failure
+// stays, until room is needed.
 
 #include <ww/image/car-writer.h>
 #include <ww/image/image-ref.h>
@@ -88,7 +93,8 @@ class ImageImport final {
 kj::Own<kj::AsyncInputStream> openFileToRead(kj::StringPtr path);
 
 // Makes a file, or takes the place of one, whole: `write` is given the stream, and when it resolves
-// what it wrote is on the disk under that name. Rejects, naming the file, where it cannot be.
+// what it wrote is on the disk under that name. Rejects, naming the file, where it cannot be. A
+// process that is killed meanwhile leaves `path`.part-NUMBER.
 kj::Promise<void> writeWholeFile(
     kj::String path, kj::Function<kj::Promise<void>(kj::AsyncOutputStream&)> write);
 

@@ -7,7 +7,8 @@
 namespace ww {
 namespace {
 
-constexpr auto URL = "http://node:5001"_kj;
+constexpr auto NAME = "http://node:5001"_kj;
+constexpr auto URL = "http://node:5001/SECRET"_kj;
 constexpr auto PATIENCE = 60 * kj::SECONDS;
 
 // A node that reads what comes, and answers as it is told to.
@@ -85,7 +86,7 @@ bool has(kj::StringPtr text, kj::StringPtr part) {
 KJ_TEST("a CAR file is a part of a form, as it is written") {
   Fixture f;
   f.begin().wait(f.waitScope);
-  KJ_EXPECT(f.node.url == "http://node:5001/api/v0/dag/import?pin-roots=true");
+  KJ_EXPECT(f.node.url == "http://node:5001/SECRET/api/v0/dag/import?pin-roots=true");
   KJ_EXPECT(f.node.contentType == "multipart/form-data; boundary=ww-1234");
   KJ_EXPECT(f.node.body == "--ww-1234\r\nContent-Disposition: form-data; name=\"file\"; "
                            "filename=\"image.car\"\r\nContent-Type: application/octet-stream\r\n"
@@ -101,7 +102,7 @@ KJ_TEST("what a node may answer instead") {
       {200, kj::str("<html>a gateway</html>"), "the import failed: "},
       {200, kj::str(), "this is no answer of Kubo's to an import: ``"},
       {200, kj::str("{\"Stats\":{}}\n"), "this is no answer of Kubo's"},
-      {200, kj::str("[]\n7\nnull\n"), "this is no answer of Kubo's"},
+      {200, kj::str("[]\n7\nnull\n"), "no JSON that is expected here: `[]`"},
       {200, kj::str("{\"Message\":\"half of it\",\"Type\":\"error\"}\n"),
        "the import failed: half of it"},
       {200, Fixture::answerFor("bafkqaaa", ""), "it says that it imported bafkqaaa, and the image "
@@ -116,7 +117,7 @@ KJ_TEST("what a node may answer instead") {
       f.node.status = c.status;
       f.node.answer = kj::str(c.answer);
       auto why = f.refusal();
-      KJ_EXPECT(why.startsWith(kj::str(URL, ": ")) && has(why, c.why), why, c.why);
+      KJ_EXPECT(why.startsWith(kj::str(NAME, ": ")) && has(why, c.why), why, c.why);
     }
   }
 }
@@ -124,14 +125,15 @@ KJ_TEST("what a node may answer instead") {
 KJ_TEST("an answer without end is cut") {
   Fixture f;
   f.node.mood = FakeKubo::Mood::ENDLESS;
-  KJ_EXPECT(f.refusal() == kj::str(URL, ": an answer of more than 1 MiB"));
+  KJ_EXPECT(f.refusal() == kj::str(NAME, ": an answer of more than 1 MiB"));
 }
 
 KJ_TEST("a node that hangs up is told of") {
   Fixture f;
   f.node.mood = FakeKubo::Mood::HANG_UP;
   auto why = f.refusal();
-  KJ_EXPECT(why.startsWith(kj::str(URL, ": it cannot be reached, or hung up")), why);
+  KJ_EXPECT(why.startsWith(kj::str(NAME, ": it cannot be reached, or hung up: ")), why);
+  KJ_EXPECT(has(why, "; start an IPFS node there, or name another one (--to URL)"), why);
 }
 
 KJ_TEST("one that takes nothing, or says nothing, is given up, and a slow one is not") {
@@ -181,8 +183,12 @@ KJ_TEST("where a node is, as people and Kubo write it") {
   }
   for (auto text: {""_kj, "node"_kj, "ftp://node"_kj, "http://"_kj, "http://me:secret@node"_kj,
                    "http://node/?x=y"_kj, "/"_kj, "/ip4/127.0.0.1"_kj, "/ip4/127.0.0.1/udp/5001"_kj,
-                   "/ip4/127.0.0.1/tcp/5001/ws"_kj, "/unix/socket/tcp/1"_kj}) {
-    KJ_EXPECT_THROW_MESSAGE("is no address of a Kubo node's RPC", readKuboUrl(text));
+                   "/ip4/127.0.0.1/tcp/5001/ws"_kj, "/unix/socket/tcp/1"_kj,
+                   "http://node:port/secret"_kj, "http://node/#secret"_kj,
+                   "ftp://node/secret"_kj}) {
+    auto problem = kj::runCatchingExceptions([&]() { readKuboUrl(text); });
+    auto why = kj::str(KJ_ASSERT_NONNULL(problem, text).getDescription());
+    KJ_EXPECT(has(why, "is no address of a Kubo node's RPC") && !has(why, "secret"), why);
   }
 }
 

@@ -3,7 +3,9 @@
 #include <kj/compat/url.h>
 #include <kj/debug.h>
 #include <ww/base/error.h>
+#include <ww/base/http-call.h>
 #include <ww/base/text.h>
+#include <ww/image/kubo.h>
 #include <ww/stem/json-rpc.h>
 
 namespace ww {
@@ -12,54 +14,23 @@ namespace {
 constexpr kj::uint HTTP_OK = 200;
 constexpr size_t MAX_IMPORT_ANSWER = 1 << 20;
 
-// `part`, `/`-separated and numbered from 1, of a multiaddr.
-kj::Array<kj::String> partsOf(kj::StringPtr text) {
-  kj::Vector<kj::String> parts;
-  size_t begin = 1;
-  for (size_t i = 1; i <= text.size(); i++) {
-    if (i < text.size() && text[i] != '/') continue;
-    parts.add(kj::heapString(text.slice(begin, i)));
-    begin = i + 1;
-  }
-  return parts.releaseAsArray();
-}
-
-kj::String urlOfMultiaddr(kj::StringPtr text) {
-  auto parts = partsOf(text);
-  constexpr size_t LEAST = 4;  // ip4, HOST, tcp, PORT
-  if (parts.size() >= LEAST && parts[2] == "tcp") {
-    auto scheme = parts.size() > LEAST ? parts[LEAST].asPtr() : "http"_kj;
-    if (scheme == "http" || scheme == "https") {
-      if (parts[0] == "ip6") return kj::str(scheme, "://[", parts[1], "]:", parts[3]);
-      if (parts[0] == "ip4" || parts[0].startsWith("dns")) {
-        return kj::str(scheme, "://", parts[1], ":", parts[3]);
-      }
-    }
-  }
-  return kj::str();
+// Scheme and host. What else is in a URL, its path, may be a key.
+kj::String nameOf(kj::StringPtr url) {
+  KJ_IF_MAYBE(parsed, kj::Url::tryParse(url)) return kj::str(parsed->scheme, "://", parsed->host);
+  return kj::str("the node");
 }
 
 // What Kubo says where something failed; else what came.
 kj::String messageOf(kj::StringPtr text) {
   kj::String message;
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-    Json json(text);
-    KJ_IF_MAYBE(said, findText(json.get(), "Message")) message = kj::str(shorten(*said));
+    readJsonLines(text, [&](Json::Value line) {
+      KJ_IF_MAYBE(said, findText(line, "Message")) message = kj::str(shorten(*said));
+    });
   })) {
     (void)e;
   }
   return message.size() > 0 ? kj::mv(message) : kj::str('`', shorten(text), '`');
-}
-
-kj::Array<kj::String> linesOf(kj::StringPtr text) {
-  kj::Vector<kj::String> lines;
-  size_t begin = 0;
-  for (size_t i = 0; i <= text.size(); i++) {
-    if (i < text.size() && text[i] != '\n') continue;
-    if (i > begin) lines.add(kj::heapString(text.slice(begin, i)));
-    begin = i + 1;
-  }
-  return lines.releaseAsArray();
 }
 
 // What a line of the answer says of a root: its content id, and why it could not be pinned.
@@ -77,8 +48,8 @@ kj::Maybe<RootSaid> findRoot(Json::Value line) {
   return nullptr;
 }
 
-// Whatever version and base it is written in.
-bool isSameHash(kj::StringPtr text, const Cid& root) {
+// In whatever base it is written.
+bool isRoot(kj::StringPtr text, const Cid& root) {
   bool isSame = false;
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { isSame = Cid::parse(text) == root; })) {
     (void)e;
@@ -89,23 +60,30 @@ bool isSameHash(kj::StringPtr text, const Cid& root) {
 }  // namespace
 
 kj::String readKuboUrl(kj::StringPtr text) {
-  auto whole = text.startsWith("/") ? urlOfMultiaddr(text) : kj::str(text);
+  // What is wrong with it is not shown: it may hold a key.
+  kj::String whole;
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { whole = urlOfMultiaddr(text); })) (void)e;
   KJ_IF_MAYBE(url, kj::Url::tryParse(whole)) {
     bool isHttp = url->scheme == "http" || url->scheme == "https";
-    if (isHttp && url->userInfo == nullptr && url->host.size() > 0 && url->query.size() == 0) {
-      url->fragment = nullptr;
+    bool isPlain = url->userInfo == nullptr && url->query.size() == 0 && url->fragment == nullptr;
+    if (isHttp && isPlain && findHostProblem(url->host) == nullptr) {
       url->hasTrailingSlash = false;
       auto result = url->toString();
       while (result.endsWith("/")) result = kj::str(result.slice(0, result.size() - 1));
       return result;
     }
   }
-  kj::throwFatalException(badInput(kj::str('`', shorten(text), "` is no address of a Kubo node's "
-      "RPC, such as http://127.0.0.1:5001 or /ip4/127.0.0.1/tcp/5001")));
+  kj::throwFatalException(badInput("this is no address of a Kubo node's RPC, such as "
+      "http://127.0.0.1:5001 or /ip4/127.0.0.1/tcp/5001: a scheme, a host and a path at most"));
 }
 
+KuboImport::KuboImport(kj::HttpClient& client, const kj::HttpHeaderTable& table, kj::Timer& timer,
+                       kj::String url, kj::Duration patience)
+    : client(client), table(table), timer(timer), url(kj::mv(url)), name(nameOf(this->url)),
+      patience(patience) {}
+
 void KuboImport::fail(kj::StringPtr why) const {
-  kj::throwFatalException(badInput(kj::str(url, ": ", why)));
+  kj::throwFatalException(badInput(kj::str(name, ": ", why)));
 }
 
 // What is written is taken by the node, piece by piece: a sign of life. A node that hangs up is not
@@ -172,8 +150,9 @@ kj::Promise<void> KuboImport::send(WriteCar writeCar, const Cid& root, uint64_t 
     auto reading = readBody(*from);
     return reading.attach(kj::mv(from));
   }).catch_([this](kj::Exception&& e) -> kj::String {
-    if (e.getDescription().startsWith(url)) kj::throwFatalException(kj::mv(e));
-    fail(kj::str("it cannot be reached, or hung up: ", systemReason(e)));
+    if (e.getDescription().startsWith(name)) kj::throwFatalException(kj::mv(e));
+    fail(kj::str("it cannot be reached, or hung up: ", systemReason(e), "; start an IPFS node "
+                 "there, or name another one (--to URL)"));
   });
   auto text = co_await answering.exclusiveJoin(kj::mv(unwritten.promise));
   if (status != HTTP_OK) fail(kj::str("HTTP ", status, ": ", messageOf(text)));
@@ -203,30 +182,27 @@ kj::Promise<kj::String> KuboImport::readBody(kj::AsyncInputStream& body) {
 }
 
 void KuboImport::requireRoot(kj::StringPtr answer, const Cid& root) const {
-  bool isThere = false;
-  for (auto& line: linesOf(answer)) {
-    kj::Maybe<RootSaid> said;
-    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-      Json json(line);
-      said = findRoot(json.get());
-      KJ_IF_MAYBE(message, findText(json.get(), "Message")) {
+  kj::Vector<RootSaid> roots;
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+    readJsonLines(answer, [&](Json::Value line) {
+      KJ_IF_MAYBE(said, findRoot(line)) roots.add(kj::mv(*said));
+      KJ_IF_MAYBE(message, findText(line, "Message")) {
         kj::throwFatalException(badInput(shorten(*message)));
       }
-    })) {
-      fail(kj::str("the import failed: ", e->getDescription()));
+    });
+  })) {
+    fail(kj::str("the import failed: ", e->getDescription()));
+  }
+  for (auto& one: roots) {
+    if (!isRoot(one.cid, root)) {
+      fail(kj::str("it says that it imported ", shorten(one.cid), ", and the image is ",
+                   root.toText()));
     }
-    KJ_IF_MAYBE(one, said) {
-      if (!isSameHash(one->cid, root)) {
-        fail(kj::str("it says that it imported ", shorten(one->cid), ", and the image is ",
-                     root.toText()));
-      }
-      if (one->pinError.size() > 0) {
-        fail(kj::str("it did not pin the image: ", shorten(one->pinError)));
-      }
-      isThere = true;
+    if (one.pinError.size() > 0) {
+      fail(kj::str("it did not pin the image: ", shorten(one.pinError)));
     }
   }
-  if (!isThere) {
+  if (roots.size() == 0) {
     fail(kj::str("this is no answer of Kubo's to an import: `", shorten(answer), "`"));
   }
 }

@@ -15,7 +15,7 @@ namespace ww {
 
 // Where such a node is: http or https, a host, and a path in front of /api, where it has one; or,
 // as Kubo itself writes it, a multiaddr such as /ip4/127.0.0.1/tcp/5001. Without a `/` at its end.
-// Throws, naming it.
+// Throws for what is none, without showing it.
 kj::String readKuboUrl(kj::StringPtr text);
 
 class KuboImport final {
@@ -23,14 +23,16 @@ class KuboImport final {
   // `client` takes absolute URLs. `patience`: so long it may take nothing, or say nothing. All
   // references outlive the promises.
   KuboImport(kj::HttpClient& client, const kj::HttpHeaderTable& table, kj::Timer& timer,
-             kj::String url, kj::Duration patience)
-      : client(client), table(table), timer(timer), url(kj::mv(url)), patience(patience) {}
+             kj::String url, kj::Duration patience);
   KJ_DISALLOW_COPY_AND_MOVE(KuboImport);
+
+  // The URL's scheme and host. Its path, which may be a key, is shown to nobody.
+  kj::StringPtr getName() const { return name; }
 
   // Writes all of a CAR file.
   using WriteCar = kj::Function<kj::Promise<void>(kj::AsyncOutputStream& out)>;
 
-  // Resolves when the node has all of it, and has pinned `root`. Rejects with the node's URL and
+  // Resolves when the node has all of it, and has pinned `root`. Rejects with the node's name and
   // what it said, or as `writeCar` does. `boundary`: 64 bits that are not in the file. Once at a
   // time.
   kj::Promise<void> import(WriteCar writeCar, const Cid& root, uint64_t boundary);
@@ -48,7 +50,7 @@ class KuboImport final {
   kj::HttpClient& client;
   const kj::HttpHeaderTable& table;
   kj::Timer& timer;
-  const kj::String url;
+  const kj::String url, name;
   const kj::Duration patience;
   kj::TimePoint moved = kj::origin<kj::TimePoint>();  // when something was taken, or said
 };

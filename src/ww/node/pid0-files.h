@@ -1,5 +1,7 @@
 #pragma once
 // What a pid0 is given of files: its image's tree as `/`, a scratch folder, and what it is lent.
+// Each is a preopen. Which of two a path is looked up in that one is within the other, as every one
+// is within `/`, is the guest's library's choice: wasi-libc and Rust's std take the longer.
 
 #include <ww/cell/cell-files.h>
 #include <ww/node/tree-folder.h>
