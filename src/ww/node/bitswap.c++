@@ -278,6 +278,7 @@ BitswapMessage Bitswap::nextMessage(PeerState& peer) {
         if (bytes > 0 && bytes + size > MAX_BLOCK_BYTES) return message;
         KJ_IF_MAYBE(block, store.findShared(cid)) {
           bytes += block->size();
+          KJ_IF_MAYBE(callback, sent) (*callback)(cid, block->size());
           message.blocks.add(BitswapMessage::Block{BitswapMessage::prefixOf(cid),
                                                    kj::mv(*block)});
         } else {
