@@ -20,6 +20,12 @@ interface Node {
 
   epoch @3 () -> (info :EpochInfo);
   # The node's current epoch, and where it comes from.
+
+  keepImage @4 (cid :Data) -> (blocks :UInt64, bytes :UInt64) $Cxx.allowCancellation;
+  # Has the node fetch the image with this content id, in its binary form, and pin it: from its
+  # store, from the caller, where that is a peer with bitswap, and then from whoever the node would
+  # ask for any. Returns once all of it is on the disk: what is kept of it. Fails where the node
+  # keeps no images, since it has no network.
 }
 
 struct EpochInfo {

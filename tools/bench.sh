@@ -36,6 +36,9 @@ for part in "${parts[@]}"; do
       "$out/ww-bench-micro" --benchmark_out="$micro" --benchmark_out_format=json \
         --benchmark_repetitions=5 --benchmark_report_aggregates_only=true \
         --benchmark_enable_random_interleaving=true ;;
+    images)
+      "$out/ww-bench" --json "$lines" images
+      python3 "$WW_ROOT/bench/images.py" "$build/ww" "$WW_ROOT/examples/images/default" "$lines" ;;
     peers)
       "$WW_ROOT/tools/build-peers.sh" \
         python3 "$WW_ROOT/bench/peers.py" "$build/ww" "$build" "$lines" ;;

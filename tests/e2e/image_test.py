@@ -1,4 +1,5 @@
 """`ww run LAYER...` as a user sees it: what layers come to, what pid0 sees, what is refused."""
+import json
 import os
 import re
 import shutil
@@ -6,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from nodes import IMAGES, WW, cell
+from nodes import IMAGES, WW, cell, ww
 
 ROOT = os.environ["WW_ROOT"]
 CHOIR = os.path.join(IMAGES, "choir")
@@ -162,6 +163,41 @@ class ImageTest(unittest.TestCase):
         self.assertIn("differs in case alone", self.refused(CHOIR, self.path("image")))
         trees = os.listdir(os.path.join(self.data, "trees"))
         self.assertFalse([name for name in trees if name.startswith(".")], trees)
+
+
+class StoreTest(unittest.TestCase):
+    def setUp(self):
+        self.data = tempfile.mkdtemp(prefix="ww-e2e-")
+        self.addCleanup(shutil.rmtree, self.data)
+
+    def image(self, *words, code=0):
+        done = ww("image", *words, "--data-dir", self.data)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout.decode(), done.stderr.decode()
+
+    def test_what_is_kept_is_listed_for_people_and_for_programs(self):
+        listed, said = self.image("ls")
+        self.assertEqual(listed, "NAME  SIZE  BLOCKS  STATE  USED  CID\n")
+        self.assertIn("there are no images here; `ww image add IMAGE` brings one", said)
+        self.assertEqual(self.image("ls", "-o", "json")[0], "[]\n")
+        cid = self.image("add", CHOIR, "--name", "choir")[0].strip()
+        listed, said = self.image("ls")
+        self.assertEqual(said, "")
+        title, row = listed.splitlines()
+        self.assertRegex(row, rf"^choir +\d+\.\d [KM]iB +\d+ +pinned +\S+Z +{cid}$")
+        for column, value in (("SIZE", r"\d"), ("STATE", "pinned"), ("CID", cid)):
+            self.assertRegex(row[title.index(column):], f"^{value}")
+        [image] = json.loads(self.image("ls", "-o", "json")[0])
+        self.assertEqual((image["cid"], image["name"], image["pinned"]), (cid, "choir", True))
+        self.assertRegex(self.image("verify")[0], r"^\d+ blocks of \d+\.\d [KM]iB: all are ")
+
+    def test_an_image_that_there_is_not_has_an_exit_code_of_its_own(self):
+        for words in (("rm", "app"), ("pin", "app"), ("unpin", "app"),
+                      ("export", "app", os.path.join(self.data, "app.car")),
+                      ("add", os.path.join(self.data, "gone"))):
+            listed, said = self.image(*words, code=127)
+            self.assertEqual(listed, "")
+            self.assertIn("there is no such image", said)
 
 
 unittest.main()

@@ -41,5 +41,13 @@ KJ_TEST("durations") {
   }
 }
 
+KJ_TEST("a size as a person reads it") {
+  struct { uint64_t bytes; kj::StringPtr shown; } cases[] = {
+      {0, "0 B"}, {1023, "1023 B"}, {1024, "1.0 KiB"}, {1535, "1.4 KiB"}, {1536, "1.5 KiB"},
+      {(1 << 20) - 1, "1023.9 KiB"}, {1 << 20, "1.0 MiB"}, {uint64_t(5) << 29, "2.5 GiB"},
+      {UINT64_MAX, "17179869183.9 GiB"}};
+  for (auto& c: cases) KJ_EXPECT(showSize(c.bytes) == c.shown, c.bytes, showSize(c.bytes));
+}
+
 }  // namespace
 }  // namespace ww

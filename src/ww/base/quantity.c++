@@ -62,6 +62,19 @@ kj::Maybe<uint64_t> parseSize(kj::StringPtr text) {
   return nullptr;
 }
 
+kj::String showSize(uint64_t bytes) {
+  struct Unit {
+    kj::StringPtr name;
+    kj::uint bits;
+  };
+  for (auto unit: {Unit{"GiB"_kj, 30}, Unit{"MiB"_kj, 20}, Unit{"KiB"_kj, 10}}) {
+    if (bytes >> unit.bits == 0) continue;
+    auto rest = bytes & ((uint64_t(1) << unit.bits) - 1);
+    return kj::str(bytes >> unit.bits, '.', (rest * 10) >> unit.bits, ' ', unit.name);
+  }
+  return kj::str(bytes, " B");
+}
+
 kj::Maybe<kj::Duration> parseDuration(kj::StringPtr text) {
   uint64_t total = 0;
   do {

@@ -1,10 +1,9 @@
 #include <ww/cli/image.h>
 
 #include <kj/debug.h>
-#include <stdio.h>
-#include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/cli/data-dir.h>
+#include <ww/cli/progress.h>
 #include <ww/cli/run.h>
 #include <ww/cli/show-image.h>
 #include <ww/cli/stderr-logger.h>
@@ -21,26 +20,6 @@ namespace {
 using What = ImageOptions::What;
 
 constexpr int EXIT_DAMAGED = 1;
-
-// One line that changes, for a person at a terminal.
-class Progress {
- public:
-  ~Progress() {
-    if (isShown) fprintf(stderr, "\r\033[K");
-  }
-  void show(kj::StringPtr text, uint64_t now) {
-    if (!isTerminal || now - last < STEP) return;
-    last = now;
-    isShown = true;
-    fprintf(stderr, "\r\033[K%s", text.cStr());
-  }
-
- private:
-  static constexpr uint64_t STEP = 4 << 20;  // of what is counted
-  const bool isTerminal = isatty(STDERR_FILENO);
-  bool isShown = false;
-  uint64_t last = 0;
-};
 
 class ImageCommand {
  public:
@@ -91,7 +70,13 @@ class ImageCommand {
     return 0;
   }
 
-  int ls() { return show(showImages(store.list(), options.json)); }
+  int ls() {
+    auto images = store.list();
+    if (images.size() == 0) {
+      logger.log(LogLevel::INFO, "there are no images here; `ww image add IMAGE` brings one");
+    }
+    return show(showImages(images, options.json));
+  }
 
   int add() {
     auto ref = parseImageRef(options.images[0]);

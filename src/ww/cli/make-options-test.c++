@@ -2,7 +2,9 @@
 #include <kj/test.h>
 #include <stdlib.h>
 #include <string>
+#include <ww/base/ed25519.h>
 #include <ww/cli/options.h>
+#include <ww/net/peer-id.h>
 
 namespace ww {
 namespace {
@@ -69,6 +71,23 @@ KJ_TEST("push: where to, and the head with it") {
   KJ_EXPECT(KJ_ASSERT_NONNULL(named.get<PushOptions>().to) == "http://192.0.2.2:5001");
   auto offered = parse({"push", "image", "--to", "swarm"});
   KJ_EXPECT(offered.get<PushOptions>().to == nullptr);
+  KJ_EXPECT(offered.get<PushOptions>().peer == nullptr);
+}
+
+KJ_TEST("push to a node: by its address or its id, and as whom") {
+  auto peer = PeerId(SecretKey::generate().getPublicKey()).toText();
+  auto address = kj::str("/ip4/192.0.2.1/tcp/2020/p2p/", peer);
+  for (kj::StringPtr to: {peer.asPtr(), address.asPtr()}) {
+    auto parsed = parse({"push", "image", "--to", to});
+    auto& push = parsed.get<PushOptions>();
+    KJ_EXPECT(push.to == nullptr && KJ_ASSERT_NONNULL(push.peer) == to);
+    KJ_EXPECT(push.identity == nullptr && push.dialTimeout == 10 * kj::SECONDS);
+  }
+  auto parsed = parse({"push", "image", "--to", peer, "--identity", "me.key", "--dial-timeout",
+                       "2.5"});
+  auto& push = parsed.get<PushOptions>();
+  KJ_EXPECT(KJ_ASSERT_NONNULL(push.identity) == "me.key");
+  KJ_EXPECT(push.dialTimeout == 2500 * kj::MILLISECONDS);
 }
 
 KJ_TEST("stem set-head: all of it is needed") {
@@ -86,6 +105,8 @@ KJ_TEST("words that are wrong end it, and are named") {
       {{"push", "image", "--key", "k"}, "--key is for --stem"},
       {{"push", "image", "--to", "node"}, "this is no address of a Kubo node's RPC"},
       {{"push", "image", "--timeout", "soon"}, "soon is no duration"},
+      {{"push", "image", "--dial-timeout", "0"}, "--dial-timeout"},
+      {{"push", "image", "--identity", ""}, "--identity"},
       {{"push", "image", "--max-fee", "0"}, "--max-fee"},
       {{"push", "image", "--stem", "0x5fbDB2315678afecb367f032d93F642f64180aa3"},
        "it is written 0x5FbDB2315678afecb367f032d93F642f64180aa3"},

@@ -6,6 +6,7 @@
 #include <ww/base/error.h>
 #include <ww/base/quantity.h>
 #include <ww/cli/common-options.h>
+#include <ww/cli/network-options.h>
 #include <ww/cli/run.h>
 #include <ww/cli/source-options.h>
 #include <ww/cli/stderr-logger.h>
@@ -42,6 +43,7 @@ constexpr const char* PUSH_EXAMPLES =
     "  ww push image\n"
     "  ww push --to http://127.0.0.1:5001 app.car\n"
     "  ww push --to swarm image\n"
+    "  ww push --to /ip4/192.0.2.1/tcp/2020/p2p/12D3KooW... --identity me.key image\n"
     "  ww push image --stem 0x5FbDB2315678afecb367f032d93F642f64180aa3 \\\n"
     "    --key deployer.key --rpc-url https://HOST/KEY\n";
 
@@ -77,8 +79,13 @@ std::string checkProvider(const std::string& word) {
 
 constexpr const char* SWARM = "swarm";
 
-std::string checkKubo(const std::string& word) {
-  if (word == SWARM) return "";
+// A node of ww, and not the RPC of a Kubo node.
+bool isPeer(const std::string& word) {
+  return word.find("/p2p/") != word.npos || PeerId::parseText(word.c_str()) != nullptr;
+}
+
+std::string checkReceiver(const std::string& word) {
+  if (word == SWARM || isPeer(word)) return "";
   return problemOf([&]() { readKuboUrl(word.c_str()); });
 }
 
@@ -118,6 +125,8 @@ struct MakeCommands::Raw {
   CLI::App* setHead;
   Local initWords, buildWords, sdkWords;
   std::string image, to = "http://127.0.0.1:5001", wait = "1m", cid;
+  std::string identity;
+  double dialTimeout = 10;
   std::string pushOutput = "text", setHeadOutput = "text";
   RawHead pushHead, setHeadHead;
   RawCommon pushCommon;
@@ -179,9 +188,17 @@ void MakeCommands::addPush(CLI::App& app) {
   push.add_option("IMAGE", raw->image, "A folder, as `ww build` makes it, or a .car file")
       ->required();
   push.add_option("--to", raw->to,
-                  "The RPC of a Kubo-compatible node; or `swarm`: it is kept and pinned here, and\n"
-                  "the node of this data folder offers it to its peers")
-      ->type_name("URL")->envname("IPFS_API")->capture_default_str()->check(checkKubo);
+                  "The RPC of a Kubo-compatible node; the address of a node, or its peer id: it\n"
+                  "fetches and pins it, for a key that it allows with ,node; or `swarm`: it is\n"
+                  "kept and pinned here, and the node of this data folder offers it to its peers")
+      ->type_name("URL|PEER|swarm")->envname("IPFS_API")->capture_default_str()
+      ->check(checkReceiver);
+  push.add_option("--identity", raw->identity,
+                  "The key to prove to a node, as `ww keygen` makes it [the data folder's]")
+      ->type_name("FILE")->check(isNotEmpty)->envname("WW_IDENTITY");
+  push.add_option("--dial-timeout", raw->dialTimeout, "After which a dial of a node has failed")
+      ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()
+      ->check(checkSeconds);
   push.add_option("--timeout", raw->wait, "So long the node may take nothing and say nothing")
       ->type_name("DURATION")->capture_default_str()->check(checkWait);
   push.add_option("--stem", raw->pushHead.contract, "Then set the head of this contract to it")
@@ -241,9 +258,17 @@ kj::Maybe<MakeOptions> MakeCommands::findParsed() const {
   if (!raw->push->parsed()) return nullptr;
   PushOptions push;
   push.image = text(raw->image);
-  if (raw->to != SWARM) push.to = readKuboUrl(raw->to.c_str());
+  if (isPeer(raw->to)) {
+    push.peer = text(raw->to);
+  } else if (raw->to != SWARM) {
+    push.to = readKuboUrl(raw->to.c_str());
+  }
+  push.identity = given(raw->identity);
+  push.dialTimeout = int64_t(raw->dialTimeout * 1000) * kj::MILLISECONDS;
   push.patience = KJ_ASSERT_NONNULL(parseDuration(raw->wait.c_str()));
   push.json = raw->pushOutput == "json";
+  push.logLevel = text(raw->pushCommon.logLevel);
+  push.logFormat = text(raw->pushCommon.logFormat);
   push.dataDir = given(raw->pushCommon.dataDir);
   push.sources = makeSourceOptions(raw->sources);
   push.storeBytes = storeBytesOf(raw->sources);
@@ -265,7 +290,13 @@ kj::Maybe<kj::String> MakeCommands::findMistake() const {
 }
 
 int make(const MakeOptions& options) {
-  StderrLogger logger(LogLevel::INFO, LogFormat::TEXT);
+  auto level = LogLevel::INFO;
+  auto format = LogFormat::TEXT;
+  KJ_IF_MAYBE(push, options.tryGet<PushOptions>()) {
+    level = KJ_ASSERT_NONNULL(findLogLevel(push->logLevel));
+    if (push->logFormat == "json") format = LogFormat::JSON;
+  }
+  StderrLogger logger(level, format);
   int code = 0;
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
     KJ_SWITCH_ONEOF(options) {

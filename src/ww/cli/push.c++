@@ -8,11 +8,14 @@
 #include <ww/base/error.h>
 #include <ww/base/random.h>
 #include <ww/cli/data-dir.h>
+#include <ww/cli/options.h>
+#include <ww/cli/progress.h>
 #include <ww/cli/table.h>
 #include <ww/cli/target.h>
 #include <ww/node/image-import.h>
 #include <ww/node/kubo-import.h>
 #include <ww/node/main-check.h>
+#include <ww/node/peer-push.h>
 
 namespace ww {
 namespace {
@@ -63,6 +66,31 @@ Sent send(kj::AsyncIoContext& io, const PushOptions& options, kj::StringPtr to,
   return sent;
 }
 
+// What the node then has of the image.
+PeerPush::Kept sendToPeer(kj::AsyncIoContext& io, const PushOptions& options, kj::StringPtr to,
+                          ImageStore& store, const Cid& root, Logger& logger) {
+  TargetOptions target;
+  target.on = kj::str(to);
+  KJ_IF_MAYBE(file, options.identity) target.identity = kj::str(*file);
+  KJ_IF_MAYBE(folder, options.dataDir) target.dataDir = kj::str(*folder);
+  target.timeout = options.dialTimeout;
+  auto all = KJ_ASSERT_NONNULL(store.findImage(root.toText())).bytes;
+  PeerPush push(io.provider->getTimer(), options.patience);
+  Progress progress;
+  OfferedImages offered{store, [&](const Cid&, size_t bytes) {
+    push.sent(bytes);
+    progress.show(kj::str(push.getSent() >> 20, " of ", all >> 20, " MiB"), push.getSent());
+  }};
+  kj::Maybe<PeerPush::Kept> kept;
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+    auto client = connectTo(io, target, logger, kj::mv(offered)).wait(io.waitScope);
+    kept = push.push(*client, root).wait(io.waitScope);
+  })) {
+    kj::throwFatalException(badInput(kj::str(to, ": ", explain(*e))));
+  }
+  return KJ_ASSERT_NONNULL(kept);
+}
+
 }  // namespace
 
 void push(const PushOptions& options, Logger& logger) {
@@ -85,6 +113,12 @@ void push(const PushOptions& options, Logger& logger) {
     logger.log(LogLevel::INFO, "the image is imported and pinned",
                {{"image", kj::str(cid)}, {"to", kj::str(sent.to)}, {"bytes", kj::str(sent.bytes)}});
     object.add("to", sent.to).add("bytes", sent.bytes);
+  } else if (options.peer != nullptr) {
+    auto& to = KJ_ASSERT_NONNULL(options.peer);
+    auto kept = sendToPeer(io, options, to, store, root, logger);
+    logger.log(LogLevel::INFO, "the image is kept and pinned there",
+               {{"image", kj::str(cid)}, {"to", kj::str(to)}, {"bytes", kj::str(kept.bytes)}});
+    object.add("to", to).add("blocks", kept.blocks).add("bytes", kept.bytes);
   } else {
     store.setPinned(root, true);
     logger.log(LogLevel::INFO, "the image is kept and pinned here; a node of this data folder that "

@@ -9,12 +9,17 @@ namespace ww {
 
 struct PushOptions {
   kj::String image;     // what `ww run` takes
-  kj::Maybe<kj::String> to;  // a Kubo node's RPC; none: the swarm
+  kj::Maybe<kj::String> to;    // a Kubo node's RPC
+  kj::Maybe<kj::String> peer;  // or a node: a multiaddr that ends in /p2p/ID, or a peer id
+  // Neither: the swarm.
+  kj::Maybe<kj::String> identity;  // to prove to the peer, a key file; none: the data folder's
+  kj::Duration dialTimeout = 10 * kj::SECONDS;
   kj::Duration patience = 60 * kj::SECONDS;  // with a node that does nothing
   kj::Maybe<HeadTarget> head;
   SourceOptions sources;
   uint64_t storeBytes = 0;
   kj::Maybe<kj::String> dataDir;
+  kj::String logLevel, logFormat;
   bool json = false;
 };
 

@@ -162,6 +162,7 @@ class Run {
           [this]() { return meetBootstrap(this->options.network, *swarm); }, dialScope(options),
           *swarm, *io.provider, *data.trees, logger});
     }
+    KJ_IF_MAYBE(keeper, images) node.setImages(*keeper);
     metricsServer.setMetrics([this]() { return metrics.toText(); });
     metricsServer.setWaiting("pid0 does not run yet");
     sayWhoGetsIn();

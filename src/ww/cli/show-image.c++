@@ -1,6 +1,7 @@
 #include <ww/cli/show-image.h>
 
 #include <time.h>
+#include <ww/base/quantity.h>
 #include <ww/cli/table.h>
 
 namespace ww {
@@ -42,10 +43,10 @@ kj::Array<kj::String> textsOf(kj::ArrayPtr<const Cid> cids) {
 
 kj::String showImages(kj::ArrayPtr<const StoredImage> images, bool json) {
   if (json) return kj::str(jsonArray(KJ_MAP(image, images) { return toJson(image); }), '\n');
-  Table table{"NAME", "BYTES", "BLOCKS", "STATE", "USED", "CID"};
+  Table table{"NAME", "SIZE", "BLOCKS", "STATE", "USED", "CID"};
   for (auto& image: images) {
     auto name = image.name.map([](const kj::String& name) { return kj::str(name); });
-    table.row(kj::arr(kj::mv(name).orDefault([]() { return kj::str("-"); }), kj::str(image.bytes),
+    table.row(kj::arr(kj::mv(name).orDefault([]() { return kj::str("-"); }), showSize(image.bytes),
                       kj::str(image.blocks), stateOf(image), timeText(image.used),
                       image.cid.toText()));
   }
@@ -62,7 +63,7 @@ kj::String showCollected(const Collected& collected, uint64_t left, bool json) {
                        .add("bytes", collected.bytes).add("left", left).toText(), '\n');
   }
   return kj::str("removed ", collected.images, " images, ", collected.blocks, " blocks of ",
-                 collected.bytes, " bytes; ", left, " bytes are left\n");
+                 showSize(collected.bytes), "; ", showSize(left), " are left\n");
 }
 
 kj::String showCheck(const StoreCheck& check, bool json) {
@@ -71,7 +72,7 @@ kj::String showCheck(const StoreCheck& check, bool json) {
     return kj::str(JsonObject().add("blocks", check.blocks).add("bytes", check.bytes)
                        .add("damaged", damaged).add("incomplete", incomplete).toText(), '\n');
   }
-  auto text = kj::str(check.blocks, " blocks of ", check.bytes, " bytes: ",
+  auto text = kj::str(check.blocks, " blocks of ", showSize(check.bytes), ": ",
                       damaged.size() == 0 ? kj::str("all are what their content ids say")
                                           : kj::str(damaged.size(), " were damaged, and are gone"),
                       '\n');

@@ -23,8 +23,10 @@ Identity identityOf(const TargetOptions& options) {
 }  // namespace
 
 kj::Promise<kj::Own<NodeClient>> connectTo(kj::AsyncIoContext& io, const TargetOptions& options,
-                                           Logger& logger) {
+                                           Logger& logger, kj::Maybe<OfferedImages> offered) {
   ClientOptions target;
+  if (offered != nullptr) target.option = "--to"_kj;
+  target.offered = kj::mv(offered);
   target.timeout = options.timeout;
   KJ_IF_MAYBE(on, options.on) target.target = kj::str(*on);
   else target.target = dataDir(options.dataDir);

@@ -7,8 +7,10 @@
 namespace ww {
 
 // Connects to it, as whom the options say. They outlive the promise. Rejects, saying what to do.
+// `offered`: what it may fetch meanwhile, where a person named it by --to.
 kj::Promise<kj::Own<NodeClient>> connectTo(kj::AsyncIoContext& io, const TargetOptions& options,
-                                           Logger& logger);
+                                           Logger& logger,
+                                           kj::Maybe<OfferedImages> offered = nullptr);
 
 // What the node said, if it was the node that failed.
 kj::StringPtr reasonOf(const kj::Exception& exception);

@@ -289,6 +289,7 @@ BitswapMessage Bitswap::nextMessage(PeerState& peer) {
         KJ_IF_MAYBE(block, store.findShared(cid)) {
           bytes += block->size();
           charge(peer, block->size());
+          KJ_IF_MAYBE(callback, sent) (*callback)(cid, block->size());
           message.blocks.add(BitswapMessage::Block{BitswapMessage::prefixOf(cid),
                                                    kj::mv(*block)});
         } else {

@@ -71,6 +71,12 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   // Not to outlive it.
   kj::Own<BlockSource> makeSource();
 
+  // Until another gives a block.
+  void askFirst(const PeerId& peer) { lastGood = peer.toText(); }
+
+  // Called with each block that is sent to a peer, from now on.
+  void onSent(kj::Function<void(const Cid&, size_t bytes)> callback) { sent = kj::mv(callback); }
+
   // Says in the DHT that this node has the image.
   void provide(const Cid& root);
 
@@ -136,6 +142,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
     kj::ForkedPromise<kj::Own<Providers>> end;
   };
   std::deque<Search> searches;                        // the latest, in the DHT
+  kj::Maybe<kj::Function<void(const Cid&, size_t)>> sent;
   kj::TaskSet tasks;
 };
 

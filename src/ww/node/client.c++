@@ -7,6 +7,7 @@
 #include <ww/base/text.h>
 #include <ww/membrane/key-signer.h>
 #include <ww/net/libp2p-swarm.h>
+#include <ww/node/bitswap.h>
 #include <ww/node/client-links.h>
 #include <ww/node/local-endpoint.h>
 
@@ -29,11 +30,15 @@ class LocalClient final: public NodeClient {
   capnp::TwoPartyClient rpc;
 };
 
+struct ClientNetwork {
+  kj::Own<Libp2pSwarm> swarm;
+  kj::Maybe<kj::Own<Bitswap>> bitswap;  // where images are offered
+};
+
 class RemoteClient final: public NodeClient {
  public:
-  RemoteClient(kj::Own<Libp2pSwarm> swarm, kj::Own<kj::AsyncIoStream> raw,
-               stem::Signer::Client signer)
-      : swarm(kj::mv(swarm)), stream(kj::mv(raw)), rpc(*stream, signer),
+  RemoteClient(ClientNetwork network, kj::Own<kj::AsyncIoStream> raw, stem::Signer::Client signer)
+      : network(kj::mv(network)), stream(kj::mv(raw)), rpc(*stream, signer),
         signer(kj::mv(signer)) {}
 
   GraftRequest graftRequest() override {
@@ -46,57 +51,72 @@ class RemoteClient final: public NodeClient {
   kj::Promise<void> onDisconnect() override { return rpc.onDisconnect(); }
 
  private:
-  kj::Own<Libp2pSwarm> swarm;
+  ClientNetwork network;
   kj::Own<kj::AsyncIoStream> stream;
   capnp::TwoPartyClient rpc;
   stem::Signer::Client signer;
 };
 
-kj::Own<Libp2pSwarm> makeClientSwarm(kj::AsyncIoContext& io, const ClientOptions& options,
-                                     const Identity& identity, bool mdns, Logger& logger) {
+ClientNetwork makeClientNetwork(kj::AsyncIoContext& io, ClientOptions& options,
+                                const Identity& identity, bool mdns, Logger& logger) {
   Libp2pOptions network;
   network.dht = DhtMode::CLIENT;
   network.mdns = mdns;
   network.dialTimeout = options.timeout;
-  return kj::heap<Libp2pSwarm>(identity, kj::mv(network), io.provider->getTimer(),
-                               io.unixEventPort, logger);
+  if (options.offered != nullptr) network.protocols = kj::heapArray<kj::StringPtr>({BITSWAP});
+  auto& timer = io.provider->getTimer();
+  ClientNetwork made{kj::heap<Libp2pSwarm>(identity, kj::mv(network), timer, io.unixEventPort,
+                                           logger), nullptr};
+  KJ_IF_MAYBE(offered, options.offered) {
+    auto bitswap = kj::heap<Bitswap>(*made.swarm, offered->store, timer, logger,
+                                     DialScope::PUBLIC);
+    bitswap->onSent(kj::mv(offered->onSent));
+    made.bitswap = kj::mv(bitswap);
+  }
+  return made;
 }
 
-kj::Own<NodeClient> makeRemoteClient(kj::Own<Libp2pSwarm> swarm, kj::Own<kj::AsyncIoStream> stream,
+kj::Own<NodeClient> makeRemoteClient(ClientNetwork network, kj::Own<kj::AsyncIoStream> stream,
                                      const Identity& identity, const PeerId& peer) {
   auto signer = makeSigner(SecretKey(identity.getKey().getSeed()), peer.toText());
-  return kj::heap<RemoteClient>(kj::mv(swarm), kj::mv(stream), kj::mv(signer));
+  return kj::heap<RemoteClient>(kj::mv(network), kj::mv(stream), kj::mv(signer));
+}
+
+// As a person wrote it.
+kj::String named(const ClientOptions& options) {
+  return kj::str(options.option, ' ', shorten(options.target));
 }
 
 // A node does not take itself for a client.
-void requireAnother(const Identity& identity, const PeerId& peer) {
+void requireAnother(const ClientOptions& options, const Identity& identity, const PeerId& peer) {
   if (identity.getPeerId() != peer) return;
-  kj::throwFatalException(badInput(kj::str("--on ", peer.toText(), ": the key to prove is that "
-      "node's own; name another with --identity (`ww keygen` makes one), or, where the node runs "
-      "here, its data folder in place of its address")));
+  kj::throwFatalException(badInput(kj::str(options.option, " ", peer.toText(), ": the key to prove "
+      "is that node's own; name another with --identity (`ww keygen` makes one)",
+      options.offered == nullptr
+          ? ", or, where the node runs here, its data folder in place of its address"
+          : "; where it is the node of this data folder, --to swarm pins the image there")));
 }
 
 kj::Promise<kj::Own<NodeClient>> connectRemote(kj::AsyncIoContext& io, ClientOptions options,
                                                Identity identity, Logger& logger) {
   auto parsed = parseMultiaddrText(options.target);
   KJ_IF_MAYBE(problem, parsed.tryGet<kj::String>()) {
-    kj::throwFatalException(badInput(kj::str("--on ", shorten(options.target), ": no multiaddr: ",
-                                             *problem)));
+    kj::throwFatalException(badInput(kj::str(named(options), ": no multiaddr: ", *problem)));
   }
   auto& addr = parsed.get<Multiaddr>();
   auto found = addr.findPeer();
   if (found == nullptr) {
-    kj::throwFatalException(badInput(kj::str("--on ", shorten(options.target), ": it does not say "
+    kj::throwFatalException(badInput(kj::str(named(options), ": it does not say "
         "who is there, and nothing is signed for a stranger; it must end in /p2p/PEERID")));
   }
   KJ_IF_MAYBE(obstacle, addr.findObstacle(Multiaddr::Use::DIAL)) {
-    kj::throwFatalException(badInput(kj::str("--on ", shorten(options.target), ": ", *obstacle)));
+    kj::throwFatalException(badInput(kj::str(named(options), ": ", *obstacle)));
   }
   auto peer = kj::mv(KJ_ASSERT_NONNULL(found));
-  requireAnother(identity, peer);
-  auto swarm = makeClientSwarm(io, options, identity, false, logger);
-  auto stream = co_await swarm->reach(peer.clone(), kj::arr(kj::mv(addr)), RPC_PROTOCOL);
-  co_return makeRemoteClient(kj::mv(swarm), kj::mv(stream), identity, peer);
+  requireAnother(options, identity, peer);
+  auto network = makeClientNetwork(io, options, identity, false, logger);
+  auto stream = co_await network.swarm->reach(peer.clone(), kj::arr(kj::mv(addr)), RPC_PROTOCOL);
+  co_return makeRemoteClient(kj::mv(network), kj::mv(stream), identity, peer);
 }
 
 void addAll(kj::Vector<Multiaddr>& to, capnp::List<capnp::Data>::Reader addrs) {
@@ -144,7 +164,7 @@ kj::Promise<kj::Own<kj::AsyncIoStream>> findAndReach(Libp2pSwarm& swarm, PeerId 
 // By its peer id alone: where the local node is connected to it, else where mDNS says it is.
 kj::Promise<kj::Own<NodeClient>> connectPeer(kj::AsyncIoContext& io, ClientOptions options,
                                              PeerId peer, Identity identity, Logger& logger) {
-  requireAnother(identity, peer);
+  requireAnother(options, identity, peer);
   // A node that is stopped takes the link and says nothing: time is left to ask the network too.
   auto silent = io.provider->getTimer().afterDelay(options.timeout / 2).then([]() {
     return kj::Array<Multiaddr>();
@@ -152,7 +172,7 @@ kj::Promise<kj::Own<NodeClient>> connectPeer(kj::AsyncIoContext& io, ClientOptio
   auto known = co_await askLocalNode(io, options.local, peer).catch_([](kj::Exception&&) {
     return kj::Array<Multiaddr>();  // no node here
   }).exclusiveJoin(kj::mv(silent));
-  auto swarm = makeClientSwarm(io, options, identity, true, logger);
+  auto network = makeClientNetwork(io, options, identity, true, logger);
   kj::Maybe<kj::String> problem;
   auto late = io.provider->getTimer().afterDelay(options.timeout).then(
       [&]() -> kj::Promise<kj::Own<kj::AsyncIoStream>> {
@@ -160,13 +180,13 @@ kj::Promise<kj::Own<NodeClient>> connectPeer(kj::AsyncIoContext& io, ClientOptio
       return kj::str("the local node is connected to it, but it is not to be reached from there: ",
                      text);
     }).orDefault([]() { return kj::str("no node here is connected to it"); });
-    return badInput(kj::str("--on ", peer.toText(), ": ", why, ", and nobody on the local network "
-        "says where it is (", options.timeout, "); name its address: /ip4/IP/tcp/PORT/p2p/",
-        peer.toText()));
+    return badInput(kj::str(options.option, " ", peer.toText(), ": ", why, ", and nobody on the "
+        "local network says where it is (", options.timeout, "); name its address: "
+        "/ip4/IP/tcp/PORT/p2p/", peer.toText()));
   });
-  auto stream = co_await findAndReach(*swarm, peer.clone(), kj::mv(known), problem)
+  auto stream = co_await findAndReach(*network.swarm, peer.clone(), kj::mv(known), problem)
       .exclusiveJoin(kj::mv(late));
-  co_return makeRemoteClient(kj::mv(swarm), kj::mv(stream), identity, peer);
+  co_return makeRemoteClient(kj::mv(network), kj::mv(stream), identity, peer);
 }
 
 bool isMultiaddr(kj::StringPtr target) {
@@ -216,7 +236,7 @@ kj::Promise<kj::Own<NodeClient>> connectToNode(kj::AsyncIoContext& io, ClientOpt
   }
   // A folder or socket that is there, or is written like one.
   if (name.findFirst('/') == nullptr && access(options.target.cStr(), F_OK) < 0) {
-    return badInput(kj::str("--on ", shorten(options.target), ": neither a multiaddr nor a peer "
+    return badInput(kj::str(named(options), ": neither a multiaddr nor a peer "
         "id, and no folder or socket of that name is here; an address is written "
         "/ip4/IP/tcp/PORT/p2p/PEERID"));
   }

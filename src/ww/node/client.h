@@ -8,6 +8,7 @@
 #include <stem.capnp.h>
 #include <ww/base/log.h>
 #include <ww/net/identity.h>
+#include <ww/node/image-store.h>
 
 namespace ww {
 
@@ -46,10 +47,18 @@ class NodeClient {
   static kj::Exception linkGone(kj::Exception&& exception);
 };
 
+// Images that the node may fetch from here while there is a link to it, as from any peer.
+struct OfferedImages {
+  ImageStore& store;
+  kj::Function<void(const Cid& block, size_t bytes)> onSent;
+};
+
 struct ClientOptions {
+  kj::StringPtr option = "--on"_kj;  // by which a person named the target
   kj::String target;     // a multiaddr that ends in /p2p/ID, a peer id, a socket, or its folder
   kj::String local;      // the socket or folder of the local node, which may know where a peer is
   kj::Duration timeout = 10 * kj::SECONDS;
+  kj::Maybe<OfferedImages> offered = nullptr;  // of no use to the local node
 };
 
 // `identity` is whom the client proves to be, asked for only where it has to. References outlive

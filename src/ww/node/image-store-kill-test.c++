@@ -19,6 +19,7 @@ namespace {
 constexpr kj::uint KILLS = 200;
 constexpr uint64_t STORE_BYTES = 2 << 20;  // little, so that blocks are collected all the time
 constexpr kj::uint MAX_BLOCKS = 6, MAX_SIZE = 64 << 10;
+constexpr kj::uint MAX_SMALL_BLOCKS = 3 * BATCH_BLOCKS, MAX_SMALL_SIZE = 1 << 10;  // of one in four
 
 using Random = std::mt19937_64;
 
@@ -28,9 +29,10 @@ struct TestImage {
 
   explicit TestImage(uint64_t number) {
     Random random(number);
-    auto count = 1 + random() % MAX_BLOCKS;
+    bool isSmall = random() % 4 == 0;
+    auto count = 1 + random() % (isSmall ? MAX_SMALL_BLOCKS : MAX_BLOCKS);
     for (uint64_t i = 0; i < count; i++) {
-      auto bytes = kj::heapArray<kj::byte>(8 + random() % MAX_SIZE);
+      auto bytes = kj::heapArray<kj::byte>(8 + random() % (isSmall ? MAX_SMALL_SIZE : MAX_SIZE));
       auto pattern = random();
       for (size_t j = 0; j < bytes.size(); j++) bytes[j] = kj::byte(pattern >> (j % 8 * 8));
       blocks.add(kj::mv(bytes));

@@ -197,6 +197,60 @@ KJ_TEST("an image without a root yet is kept, and leaves its blocks to those tha
   KJ_EXPECT(f.isThere(1) && f.isThere(2) && !f.isThere(3) && f.isThere(6));
 }
 
+// As another process has it.
+bool isWritten(Fixture& f, kj::byte number, size_t size = KIB) {
+  ImageStore other(f.folder.at("images"), 1 << 20, f.clock, f.logger);
+  return other.find(cidOf(number, size)) != nullptr;
+}
+
+KJ_TEST("blocks wait to be written: so many, so large, so long, or until their image is let go") {
+  Fixture f(64 << 20);
+  auto image = f.store->keep(cidOf(1));
+  image->put(cidOf(1), block(1));
+  KJ_EXPECT(f.store->getBytes() == KIB);
+  KJ_EXPECT(!isWritten(f, 1) && f.isThere(1) && image->find(cidOf(1)) != nullptr);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(f.store->findShared(cidOf(1))) == block(1));
+  KJ_EXPECT(KJ_ASSERT_NONNULL(f.store->findSharedSize(cidOf(1))) == KIB);
+
+  f.clock.time += BATCH_TIME;
+  image->put(cidOf(2), block(2));  // before which the first is written
+  KJ_EXPECT(isWritten(f, 1) && !isWritten(f, 2));
+
+  for (size_t i = 1; i < BATCH_BLOCKS; i++) image->put(cidOf(2), block(2));  // once more is not new
+  KJ_EXPECT(!isWritten(f, 2));
+  image->put(cidOf(3), block(3));
+  KJ_EXPECT(isWritten(f, 2) && !isWritten(f, 3));
+
+  constexpr size_t MOST = MAX_BLOCK_BYTES;
+  for (kj::byte number: {4, 5}) image->put(cidOf(number, MOST), block(number, MOST));
+  KJ_EXPECT(isWritten(f, 3) && !isWritten(f, 5, MOST));
+  image = nullptr;
+  KJ_EXPECT(isWritten(f, 5, MOST));
+  auto stored = f.get(f.get(1));
+  KJ_EXPECT(stored.blocks == 5 && stored.bytes == 3 * KIB + 2 * MOST && !stored.whole);
+}
+
+KJ_TEST("what one image put and another found is both's, though it is not written yet") {
+  Fixture f;
+  auto first = f.store->keep(cidOf(1)), second = f.store->keep(cidOf(4));
+  for (kj::byte number: {1, 2}) first->put(cidOf(number), block(number));
+  KJ_EXPECT(KJ_ASSERT_NONNULL(second->find(cidOf(2))) == block(2));
+  second->put(cidOf(4), block(4));
+  second->finish();
+  first->finish();
+  KJ_EXPECT(f.get(f.get(1)).blocks == 2 && f.get(f.get(4)).blocks == 2);
+  KJ_EXPECT(f.store->getBytes() == 3 * KIB);
+}
+
+KJ_TEST("what is found again takes no room, however full the store is") {
+  Fixture f(2 * KIB);
+  f.addImage({1, 2});
+  f.store->setPinned(cidOf(1), true);
+  auto draft = f.store->begin();
+  for (kj::byte number: {1, 2}) KJ_EXPECT(draft->find(cidOf(number)) != nullptr);
+  KJ_EXPECT(f.store->list().size() == 1 && f.store->getBytes() == 2 * KIB);
+}
+
 KJ_TEST("peers are given blocks of images alone") {
   Fixture f;
   f.addImage({1});
@@ -263,6 +317,36 @@ KJ_TEST("a disk that is full is said to be; the store is as it was, and works on
   }
   f.addImage({3});
   KJ_EXPECT(f.isThere(3));
+}
+
+KJ_TEST("an image whose blocks the disk did not take is not whole; it is once there is room") {
+  SqliteTestDisk disk;
+  Fixture f;
+  auto image = f.store->keep(cidOf(1));
+  disk.onWrite(SQLITE_FULL);
+  for (kj::byte number: {1, 2}) image->put(cidOf(number), block(number));
+  KJ_EXPECT(has(failure([&]() { image->finish(); }), "the disk is full; make room"));
+  KJ_EXPECT(!image->isWhole() && !isWritten(f, 1));
+  f.clock.time += BATCH_TIME;
+  KJ_EXPECT(has(failure([&]() { image->put(cidOf(3), block(3)); }), "the disk is full"));
+  disk.onWrite(SQLITE_OK);
+  image->finish();
+  KJ_EXPECT(f.get(f.get(1)).whole && f.get(f.get(1)).blocks == 2);
+}
+
+KJ_TEST("an image that is let go while the disk is full takes nothing of another's along") {
+  SqliteTestDisk disk;
+  Fixture f;
+  auto given = f.store->keep(cidOf(1)), kept = f.store->keep(cidOf(3));
+  for (kj::byte number: {1, 2}) given->put(cidOf(number), block(number));
+  for (kj::byte number: {3, 2}) kept->put(cidOf(number), block(number));
+  disk.onWrite(SQLITE_FULL);
+  given = nullptr;
+  KJ_EXPECT(f.logger.getLines().size() == 1 && has(f.logger.getLines()[0], "the disk is full"));
+  disk.onWrite(SQLITE_OK);
+  kept->finish();
+  KJ_EXPECT(f.get(f.get(3)).blocks == 2 && f.isThere(2) && !f.isThere(1));
+  KJ_EXPECT(f.get(f.get(1)).blocks == 0 && !f.get(f.get(1)).whole);
 }
 
 KJ_TEST("what is finished or pinned is synced") {

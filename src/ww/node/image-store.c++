@@ -10,12 +10,11 @@
 #include <ww/base/error.h>
 #include <ww/base/text.h>
 #include <ww/node/directory-store.h>
-#include <ww/node/image-database.h>
+#include <ww/node/image-batch.h>
 
 namespace ww {
 namespace {
 
-constexpr uint64_t USE_SECONDS = 600;  // as exactly is it known when a block was used
 constexpr uint64_t NO_IMAGE = 0;       // SQLite counts from 1
 
 // So much of the bound is made free at once: not for every block anew.
@@ -53,6 +52,7 @@ class ImageStore::KeptImage final: public Kept {
  public:
   KeptImage(ImageStore& store, uint64_t image, kj::AutoCloseFd lock, bool whole)
       : store(store), image(image), lock(kj::mv(lock)), whole(whole) {}
+  ~KeptImage() noexcept(false) { store.letGo(image); }
 
   kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override {
     return store.findFor(whole ? NO_IMAGE : image, cid);
@@ -62,9 +62,7 @@ class ImageStore::KeptImage final: public Kept {
   }
   bool isWhole() override { return whole; }
   void finish() override {
-    store.db->commitDurably([this](Database& db) {
-      db.setWhole.run(true, image);
-    });
+    store.finish(image);
     whole = true;
   }
 
@@ -100,7 +98,7 @@ class ImageStore::Draft final: public Kept {
 ImageStore::ImageStore(kj::StringPtr path, uint64_t maxBytes, const kj::Clock& clock,
                        Logger& logger)
     : folderPath(kj::str(path)), maxBytes(maxBytes), clock(clock), logger(logger),
-      folder(openPrivateFolder(path)), db(Database::open(folder, path)) {}
+      folder(openPrivateFolder(path)), db(Database::open(folder, path)), batch(kj::heap<Batch>()) {}
 
 ImageStore::~ImageStore() noexcept(false) {}
 
@@ -117,15 +115,20 @@ void ImageStore::put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) {
 }
 
 kj::Maybe<kj::Array<const kj::byte>> ImageStore::findFor(uint64_t image, const Cid& cid) {
+  KJ_IF_MAYBE(block, batch->find(cid)) {
+    auto bytes = kj::heapArray<const kj::byte>(*block);
+    if (image != NO_IMAGE) addToBatch(image, cid, bytes, Batch::FOUND);
+    return kj::mv(bytes);
+  }
   KJ_IF_MAYBE(row, db->findBlock(cid)) {
     auto checked = check(cid, row->id, db->read(row->id));
-    if (checked == nullptr) return nullptr;
-    bool isOld = row->used + USE_SECONDS < now();
-    if (image != NO_IMAGE || isOld) {
-      SqliteTransaction transaction(db->file);
-      if (isOld) db->setUsed.run(now(), row->id);
-      if (image != NO_IMAGE) db->addMember.run(image, row->id);
-      transaction.commit();
+    KJ_IF_MAYBE(bytes, checked) {
+      if (image != NO_IMAGE) {
+        addToBatch(image, cid, *bytes, Batch::FOUND);
+      } else if (row->used + USE_SECONDS < now()) {
+        if (!batch->hasRoom(0, clock.now())) writeBatch();
+        batch->addUsed(row->id, clock.now());
+      }
     }
     return checked;
   }
@@ -144,12 +147,14 @@ kj::Maybe<kj::Array<const kj::byte>> ImageStore::check(const Cid& cid, uint64_t 
 }
 
 kj::Maybe<kj::Array<const kj::byte>> ImageStore::findShared(const Cid& cid) {
+  KJ_IF_MAYBE(block, batch->find(cid)) return kj::heapArray<const kj::byte>(*block);
   if (findSharedSize(cid) == nullptr) return nullptr;
   KJ_IF_MAYBE(row, db->findBlock(cid)) return check(cid, row->id, db->read(row->id));
   return nullptr;
 }
 
 kj::Maybe<uint64_t> ImageStore::findSharedSize(const Cid& cid) {
+  KJ_IF_MAYBE(block, batch->find(cid)) return block->size();
   return db->sharedSize.askNumber(cid.getBytes());
 }
 
@@ -158,17 +163,50 @@ void ImageStore::putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::b
     kj::throwFatalException(badInput(kj::str(cid.toText(), ": a block of ", block.size(),
                                              " bytes; the limit is ", MAX_BLOCK_BYTES)));
   }
+  if (image != NO_IMAGE) return addToBatch(image, cid, block, Batch::NEW);
+  writeBatch();
   makeRoom(block.size());
   SqliteTransaction transaction(db->file);
-  uint64_t id = 0;
   KJ_IF_MAYBE(row, db->findBlock(cid)) {
-    id = row->id;
-    db->setUsed.run(now(), id);
+    db->setUsed.run(now(), row->id);
   } else {
-    id = db->add(cid, block, now());
+    db->add(cid, block, now());
   }
-  if (image != NO_IMAGE) db->addMember.run(image, id);
   transaction.commit();
+}
+
+void ImageStore::addToBatch(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block,
+                            bool isNew) {
+  if (!batch->hasRoom(block.size(), clock.now())) writeBatch();
+  batch->add(image, cid, block, isNew, clock.now());
+}
+
+// Where that fails it is all still there, for the next time.
+void ImageStore::writeBatch() {
+  if (batch->isEmpty()) return;
+  makeRoom(batch->getNewBytes());
+  SqliteTransaction transaction(db->file);
+  batch->write(*db, now());
+  transaction.commit();
+  batch->clear();
+}
+
+void ImageStore::finish(uint64_t image) {
+  makeRoom(batch->getNewBytes());
+  db->commitDurably([&](Database& db) {
+    batch->write(db, now());
+    db.setWhole.run(true, image);
+  });
+  batch->clear();
+}
+
+// What came of an image that is not whole is for whoever wants it next.
+void ImageStore::letGo(uint64_t image) {
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([this]() { writeBatch(); })) {
+    logger.log(LogLevel::WARNING, "blocks that came could not be written to the store",
+               {{"folder", kj::str(folderPath)}, {"cause", kj::str(e->getDescription())}});
+    batch->drop(image);
+  }
 }
 
 // Within a transaction: shared by those that keep it, exclusive for who would remove it. Nothing if
@@ -223,6 +261,7 @@ uint64_t ImageStore::requireImage(const Cid& root) {
 }
 
 kj::Maybe<StoredImage> ImageStore::findImage(kj::StringPtr nameOrCid) {
+  writeBatch();
   SqliteTransaction transaction(db->file);  // for the lock
   KJ_IF_MAYBE(id, db->imageByName.askNumber(nameOrCid)) return findById(*id);
   kj::Maybe<Cid> cid;
@@ -242,6 +281,7 @@ kj::Maybe<StoredImage> ImageStore::findById(uint64_t id) {
 }
 
 kj::Array<StoredImage> ImageStore::list() {
+  writeBatch();
   SqliteTransaction transaction(db->file);  // for the locks
   kj::Vector<StoredImage> images;
   for (auto id: db->imageIds()) {
@@ -259,10 +299,12 @@ void ImageStore::setName(const Cid& root, kj::StringPtr name) {
 }
 
 void ImageStore::setPinned(const Cid& root, bool pinned) {
+  writeBatch();
   db->commitDurably([&](Database& db) { db.setPinned.run(pinned, requireImage(root)); });
 }
 
 Collected ImageStore::remove(const Cid& root) {
+  writeBatch();
   Collected collected;
   {
     SqliteTransaction transaction(db->file);
@@ -283,6 +325,7 @@ Collected ImageStore::remove(const Cid& root) {
 }
 
 Collected ImageStore::collect(uint64_t bytes) {
+  writeBatch();
   Collected collected;
   while (getBytes() > bytes && collectOne(collected, bytes)) {}
   if (collected.blocks > 0) giveSpaceBack();
@@ -330,12 +373,12 @@ void ImageStore::removeOrphans(Collected& collected, uint64_t bytes) {
 }
 
 void ImageStore::makeRoom(uint64_t bytes) {
-  if (getBytes() + bytes <= maxBytes) return;
+  if (bytes == 0 || writtenBytes() + bytes <= maxBytes) return;
   auto slack = maxBytes / SLACK_PART;
   auto target = maxBytes - kj::min(maxBytes, bytes + slack);
   Collected collected;
-  while (getBytes() > target && collectOne(collected, target)) {}
-  auto left = getBytes();
+  while (writtenBytes() > target && collectOne(collected, target)) {}
+  auto left = writtenBytes();
   if (left + bytes <= maxBytes) return;
   kj::throwFatalException(badInput(kj::str(folderPath, ": the store is full: ", left, " bytes of ",
       maxBytes, " are of images that are pinned or in use; see `ww image ls`, unpin or remove some "
@@ -345,6 +388,7 @@ void ImageStore::makeRoom(uint64_t bytes) {
 void ImageStore::giveSpaceBack() { db->file.run("PRAGMA incremental_vacuum"); }
 
 StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
+  writeBatch();
   StoreCheck result;
   db->checkStructure();
   auto all = db->blockCount.askNumber().orDefault(0);
@@ -371,6 +415,8 @@ StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
   return result;
 }
 
-uint64_t ImageStore::getBytes() { return db->total.askNumber().orDefault(0); }
+uint64_t ImageStore::writtenBytes() { return db->total.askNumber().orDefault(0); }
+
+uint64_t ImageStore::getBytes() { return writtenBytes() + batch->getNewBytes(); }
 
 }  // namespace ww

@@ -3,9 +3,13 @@
 // a SQLite database that any number of processes have open at once.
 //
 // - A block is there whole or not at all, whatever kills the process at whatever instruction
-//   (WAL). What was there when finish() and setPinned() return is on the disk; until then a loss
-//   of power, and nothing else, may take what was put last. A block is checked as it is read: one
-//   that rotted goes, with a line in the log, and is fetched again.
+//   (WAL). What was there when finish() and setPinned() return is on the disk; until then a kill
+//   may take the last blocks that were put, at most a batch (BATCH_BYTES, BATCH_BLOCKS), and a loss
+//   of power more of them. A block is checked as it is read: one that rotted goes, with a line in
+//   the log, and is fetched again.
+// - An image's blocks are written some at a time, since a transaction for each costs several times
+//   what a small one has. Here they are found before that, and other processes see them after. One
+//   that came and cannot be written is told of at a later put(), and by finish() at the latest.
 // - An image is a root, with the blocks that were put or found while it was kept. Its blocks go
 //   when it does, and no other image has them. Which blocks those are is written down as they come:
 //   nothing has to be walked to collect.
@@ -25,6 +29,12 @@
 namespace ww {
 
 constexpr uint64_t DEFAULT_STORE_BYTES = uint64_t(16) << 30;
+
+// Of blocks that wait to be written: their bytes, how often one was put or found, and how long
+// before the next one is. They are in memory, and hold up their event loop as they are written.
+constexpr size_t BATCH_BYTES = 4 << 20;
+constexpr size_t BATCH_BLOCKS = 256;
+constexpr kj::Duration BATCH_TIME = 1 * kj::SECONDS;
 
 struct StoredImage {
   Cid cid;
@@ -94,11 +104,12 @@ class ImageStore final: public BlockStore {
   // Looks at every block. `progress` is told of each, with how many there are.
   StoreCheck verify(kj::Function<void(uint64_t done, uint64_t all)> progress);
 
-  uint64_t getBytes();
+  uint64_t getBytes();  // of all blocks, those of a batch too
   uint64_t getMaxBytes() const { return maxBytes; }
 
  private:
   class Database;
+  class Batch;
   class KeptImage;
   class Draft;
 
@@ -109,6 +120,12 @@ class ImageStore final: public BlockStore {
   kj::Maybe<kj::AutoCloseFd> lockImage(uint64_t image, int how);
   kj::Own<Kept> keepRow(const Cid& root);
   void dropDraft(uint64_t image);
+  void addToBatch(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block,
+                  bool isNew);
+  void writeBatch();
+  uint64_t writtenBytes();
+  void finish(uint64_t image);
+  void letGo(uint64_t image);
   uint64_t requireImage(const Cid& root);
   kj::Maybe<StoredImage> findById(uint64_t image);
   bool collectOne(Collected& collected, uint64_t bytes);
@@ -124,6 +141,7 @@ class ImageStore final: public BlockStore {
   Logger& logger;
   kj::AutoCloseFd folder;
   kj::Own<Database> db;
+  kj::Own<Batch> batch;
 };
 
 // 1 to 100 of letters, digits and `._-:@`, not beginning with one of those, and no content id.

@@ -105,4 +105,13 @@ kj::Promise<kj::Own<void>> NodeImages::prefetch(kj::ArrayPtr<const kj::byte> hea
   co_return co_await import.prefetch(cidOfHead(head), MAX_AHEAD_BYTES);
 }
 
+kj::Promise<StoredImage> NodeImages::keepImage(Cid root, kj::Maybe<PeerId> from) {
+  KJ_IF_MAYBE(peer, from) bitswap.askFirst(*peer);
+  NullSink nowhere;
+  auto added = co_await import.add(IpfsRef{kj::mv(root), kj::String()}, nowhere);
+  store.setPinned(added.root, true);
+  bitswap.provide(added.root);
+  co_return KJ_ASSERT_NONNULL(store.findImage(added.root.toText()));
+}
+
 }  // namespace ww

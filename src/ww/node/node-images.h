@@ -8,11 +8,12 @@
 #include <ww/node/bitswap.h>
 #include <ww/node/epoch-images.h>
 #include <ww/node/image-import.h>
+#include <ww/node/image-keeper.h>
 #include <ww/node/image-tree.h>
 
 namespace ww {
 
-class NodeImages final: public ImageFetcher {
+class NodeImages final: public ImageFetcher, public ImageKeeper {
  public:
   struct Parts {
     kj::StringPtr folder;    // the data folder's `images`
@@ -46,6 +47,8 @@ class NodeImages final: public ImageFetcher {
   // What a head names: a content id, in its binary form or as text. Kept likewise.
   kj::Promise<EpochImage> fetch(kj::ArrayPtr<const kj::byte> head) override;
   kj::Promise<kj::Own<void>> prefetch(kj::ArrayPtr<const kj::byte> head) override;
+
+  kj::Promise<StoredImage> keepImage(Cid root, kj::Maybe<PeerId> from) override;
 
  private:
   kj::Promise<EpochImage> fetchTree(kj::ArrayPtr<const kj::byte> head);

@@ -8,7 +8,7 @@ namespace ww {
 
 kj::Promise<void> NodeServer::cells(CellsContext context) {
   context.getResults(capnp::MessageSize{4, 1})
-      .setCells(kj::heap<CellsServer>(*lease, cellParts, CellView::ofAll(cellParts.list)));
+      .setCells(kj::heap<CellsServer>(*lease, parts.cells, CellView::ofAll(parts.cells.list)));
   return kj::READY_NOW;
 }
 
@@ -25,10 +25,10 @@ kj::Promise<void> NodeServer::ping(PingContext context) {
         badInput(kj::str("ping: peerId is no peer id (", bytes.size(), " bytes)")));
   }
   auto& id = KJ_ASSERT_NONNULL(parsed);
-  if (!swarm.isConnected(id)) {
+  if (!parts.swarm.isConnected(id)) {
     kj::throwFatalException(badInput(kj::str("ping: no connection to ", id.toText())));
   }
-  auto time = co_await swarm.ping(id);
+  auto time = co_await parts.swarm.ping(id);
   context.getResults(capnp::MessageSize{4, 0}).setRoundTripNs(time / kj::NANOSECONDS);
 }
 
@@ -75,13 +75,27 @@ void describe(const StemFollower& follower, node::ChainInfo::Builder to) {
 
 kj::Promise<void> NodeServer::epoch(EpochContext context) {
   auto info = context.getResults().initInfo();
-  auto& current = heads.epoch();
+  auto& current = parts.heads.epoch();
   auto epoch = info.initEpoch();
   epoch.setSeq(current.seq);
   epoch.setHead(current.head);
   epoch.setAdoptedBlock(current.adoptedBlock);
-  KJ_IF_MAYBE(f, follower) describe(*f, info.getSource().initChain());
+  KJ_IF_MAYBE(f, parts.follower) describe(*f, info.getSource().initChain());
   return kj::READY_NOW;
+}
+
+kj::Promise<void> NodeServer::keepImage(KeepImageContext context) {
+  KJ_IF_MAYBE(keeper, parts.images) {
+    auto root = Cid::fromBytes(context.getParams().getCid());
+    auto from = caller.map([](const PeerId& id) { return id.clone(); });
+    auto image = co_await keeper->keepImage(kj::mv(root), kj::mv(from));
+    auto results = context.getResults(capnp::MessageSize{4, 0});
+    results.setBlocks(image.blocks);
+    results.setBytes(image.bytes);
+  } else {
+    kj::throwFatalException(badInput("this node keeps no images: it has no network (--listen, "
+                                     "--bootstrap) over which it could fetch one"));
+  }
 }
 
 }  // namespace ww

@@ -7,30 +7,39 @@
 #include <ww/epoch/session-bound.h>
 #include <ww/epoch/head-watch.h>
 #include <ww/net/swarm.h>
+#include <ww/node/image-keeper.h>
 #include <ww/node/session-list.h>
 #include <ww/stem/follower.h>
 
 namespace ww {
 
+// What of the node it is made of. References outlive the lease's standing.
+struct NodeParts {
+  CellParts cells;
+  SessionList& sessions;
+  Swarm& swarm;
+  HeadWatch& heads;
+  kj::Maybe<StemFollower&> follower;
+  kj::Maybe<ImageKeeper&> images;  // none: it keeps none
+};
+
 class NodeServer final: public SessionBound<node::Node> {
  public:
-  // References outlive the lease's standing.
-  NodeServer(Lease& lease, CellParts cellParts, SessionList& sessionList, Swarm& swarm,
-             HeadWatch& heads, kj::Maybe<StemFollower&> follower)
-      : SessionBound(lease), cellParts(cellParts), sessionList(kj::addRef(sessionList)),
-        swarm(swarm), heads(heads), follower(follower) {}
+  // `caller`: the peer whose session it is; none: the owner.
+  NodeServer(Lease& lease, NodeParts parts, kj::Maybe<PeerId> caller)
+      : SessionBound(lease), parts(kj::mv(parts)), sessionList(kj::addRef(this->parts.sessions)),
+        caller(kj::mv(caller)) {}
 
   kj::Promise<void> cells(CellsContext context) override;
   kj::Promise<void> sessions(SessionsContext context) override;
   kj::Promise<void> ping(PingContext context) override;
   kj::Promise<void> epoch(EpochContext context) override;
+  kj::Promise<void> keepImage(KeepImageContext context) override;
 
  private:
-  CellParts cellParts;
+  NodeParts parts;
   kj::Own<SessionList> sessionList;
-  Swarm& swarm;
-  HeadWatch& heads;
-  kj::Maybe<StemFollower&> follower;
+  const kj::Maybe<PeerId> caller;
 };
 
 }  // namespace ww

@@ -241,12 +241,14 @@ SessionOffer Node::offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder&
                            holder.kind == HolderKind::OWNER};
   DialCount* dials = holder.dials;
   kj::Maybe<const CellAccount&> account;
+  kj::Maybe<PeerId> caller;
   KJ_IF_MAYBE(k, key) {
     auto& use = useOf(*k, holder);
     dials = use.dials;
     account = *use.cells;
     facts.key = k->key;
     facts.hasNode = k->node;
+    caller = PeerId(k->key);
   }
   bool hasNode = facts.hasNode;
   auto group = holder.group->makeSubgroup(account);
@@ -258,8 +260,11 @@ SessionOffer Node::offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder&
   });
   auto offered = kj::refcounted<Session>(*this, *dials, entry.getOrigin())
       ->makeOffer(lease, *group);
-  if (hasNode) offered.node = kj::heap<NodeServer>(lease, loop.parts(), *sessions, swarm, heads,
-                                                     follower);
+  if (hasNode) {
+    offered.node = kj::heap<NodeServer>(
+        lease, NodeParts{loop.parts(), *sessions, swarm, heads, follower, images},
+        kj::mv(caller));
+  }
   return offered;
 }
 

@@ -24,6 +24,7 @@
 #include <ww/membrane/membrane-server.h>
 #include <ww/net/host-server.h>
 #include <ww/net/swarm.h>
+#include <ww/node/image-keeper.h>
 #include <ww/node/loop-thread.h>
 #include <ww/node/session-list.h>
 #include <ww/stem/follower.h>
@@ -86,6 +87,9 @@ class Node final: private kj::TaskSet::ErrorHandler {
   // For the cells of one client; ends with the node.
   kj::Own<CellGroup> makeClientGroup() { return root->makeSubgroup(); }
 
+  // Who keeps images where a holder of a Node says so. Before anybody has one; outlives the node.
+  void setImages(ImageKeeper& keeper) { images = keeper; }
+
   HeadWatch& getHeadWatch() { return heads; }
   GraftGate& getGraftGate() { return *gate; }
   kj::Maybe<StemFollower&> findFollower() { return follower; }
@@ -136,6 +140,7 @@ class Node final: private kj::TaskSet::ErrorHandler {
   kj::Own<const LoopBoard> board;
   HeadWatch heads;
   kj::Maybe<StemFollower&> follower;
+  kj::Maybe<ImageKeeper&> images;
   kj::PromiseFulfillerPair<void> closing = kj::newPromiseAndFulfiller<void>();
   kj::ForkedPromise<void> closed = closing.promise.fork();
   OpenGraftPolicy openGraft;

@@ -1,0 +1,140 @@
+// What becomes of an image that is pushed to a node: kept, refused, or waited for in vain.
+#include <ww/node/peer-push.h>
+
+#include <kj/test.h>
+#include <string.h>
+#include <ww/base/error.h>
+
+namespace ww {
+namespace {
+
+bool has(kj::StringPtr text, kj::StringPtr part) {
+  return strstr(text.cStr(), part.cStr()) != nullptr;
+}
+
+using KeepContext = capnp::CallContext<node::Node::KeepImageParams, node::Node::KeepImageResults>;
+
+// What the node does when it is told to keep an image.
+using Keep = kj::Function<kj::Promise<void>(KeepContext)>;
+
+struct TestNode final: public node::Node::Server {
+  explicit TestNode(Keep& keep) : keep(keep) {}
+  kj::Promise<void> keepImage(KeepContext context) override { return keep(context); }
+  Keep& keep;
+};
+
+struct TestClient final: public NodeClient {
+  class Membrane final: public stem::Membrane<membrane::WetwareSession>::Server {
+   public:
+    explicit Membrane(TestClient& client) : client(client) {}
+    kj::Promise<void> graft(GraftContext context) override {
+      ++client.grafts;
+      auto extension = context.getResults().initSession().initExtension();
+      KJ_IF_MAYBE(keep, client.keep) extension.setNode(kj::heap<TestNode>(*keep));
+      return kj::READY_NOW;
+    }
+
+   private:
+    TestClient& client;
+  };
+
+  kj::Maybe<Keep> keep;  // none: the key has no right to the node
+  int grafts = 0;
+  MembraneClient membrane = kj::heap<Membrane>(*this);
+  kj::PromiseFulfillerPair<void> gone = kj::newPromiseAndFulfiller<void>();
+  kj::ForkedPromise<void> end = gone.promise.fork();
+
+  GraftRequest graftRequest() override { return membrane.graftRequest(); }
+  bool mustGraftFirst() const override { return true; }
+  kj::Promise<void> onDisconnect() override { return end.addBranch(); }
+};
+
+struct World {
+  kj::EventLoop loop;
+  kj::WaitScope waitScope{loop};
+  kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
+  TestClient client;
+  PeerPush push{timer, 10 * kj::SECONDS};
+  Cid root = Cid::of(Cid::RAW, kj::StringPtr("image").asBytes());
+
+  void pass(kj::Duration time) { timer.advanceTo(timer.now() + time); }
+  kj::String whyNot(kj::Promise<PeerPush::Kept> pushing) {
+    KJ_ASSERT(pushing.poll(waitScope));
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { pushing.wait(waitScope); })) {
+      return kj::str(e->getDescription());
+    }
+    return kj::str("it is kept");
+  }
+};
+
+KJ_TEST("an image is kept once the node says so") {
+  World w;
+  kj::Vector<kj::Array<kj::byte>> asked;
+  w.client.keep = Keep([&](KeepContext context) {
+    asked.add(kj::heapArray<kj::byte>(context.getParams().getCid()));
+    auto results = context.getResults();
+    results.setBlocks(3);
+    results.setBytes(1000);
+    return kj::Promise<void>(kj::READY_NOW);
+  });
+  auto kept = w.push.push(w.client, w.root).wait(w.waitScope);
+  KJ_EXPECT(kept.blocks == 3 && kept.bytes == 1000);
+  KJ_EXPECT(asked.size() == 1 && asked[0] == w.root.getBytes());
+}
+
+KJ_TEST("a node that takes blocks is waited for; one that never asks, or asks no more, is not") {
+  World w;
+  w.client.keep = Keep([](auto) { return kj::Promise<void>(kj::NEVER_DONE); });
+  auto never = w.push.push(w.client, w.root);
+  KJ_EXPECT(!never.poll(w.waitScope));
+  w.pass(9 * kj::SECONDS);
+  KJ_EXPECT(!never.poll(w.waitScope));
+  w.pass(1 * kj::SECONDS);
+  auto why = w.whyNot(kj::mv(never));
+  KJ_EXPECT(has(why, "asked for no block of the image") && has(why, "10s"), why);
+
+  auto slow = w.push.push(w.client, w.root);
+  for (int i = 0; i < 4; i++) {
+    KJ_EXPECT(!slow.poll(w.waitScope));
+    w.pass(9 * kj::SECONDS);
+    w.push.sent(100);
+  }
+  KJ_EXPECT(!slow.poll(w.waitScope) && w.push.getSent() == 400);
+  w.pass(10 * kj::SECONDS);
+  why = w.whyNot(kj::mv(slow));
+  KJ_EXPECT(has(why, "took 400 bytes"), why);
+}
+
+KJ_TEST("what the node says instead is told, and so is a link that goes") {
+  World w;
+  auto why = w.whyNot(w.push.push(w.client, w.root));
+  KJ_EXPECT(has(why, "the right to the node itself") && has(why, "--allow KEY,node"), why);
+
+  w.client.keep = Keep([](auto) -> kj::Promise<void> { return badInput("the store is full"); });
+  why = w.whyNot(w.push.push(w.client, w.root));
+  KJ_EXPECT(has(why, "the store is full"), why);
+
+  w.client.keep = Keep([](auto) { return kj::Promise<void>(kj::NEVER_DONE); });
+  auto pushing = w.push.push(w.client, w.root);
+  KJ_EXPECT(!pushing.poll(w.waitScope));
+  w.client.gone.fulfiller->fulfill();
+  why = w.whyNot(kj::mv(pushing));
+  KJ_EXPECT(has(why, "the link to the node is gone"), why);
+}
+
+KJ_TEST("where the epoch moves meanwhile the node is asked again, a few times") {
+  World w;
+  int left = 2;
+  w.client.keep = Keep([&](auto) -> kj::Promise<void> {
+    if (left-- > 0) return badInput("staleEpoch: issued 1, current 2");
+    return kj::READY_NOW;
+  });
+  w.push.push(w.client, w.root).wait(w.waitScope);
+  KJ_EXPECT(w.client.grafts == 3);
+  left = 100;
+  auto why = w.whyNot(w.push.push(w.client, w.root));
+  KJ_EXPECT(has(why, "staleEpoch:") && w.client.grafts == 6, why, w.client.grafts);
+}
+
+}  // namespace
+}  // namespace ww

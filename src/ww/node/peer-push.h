@@ -1,0 +1,45 @@
+#pragma once
+// An image goes to one node: `ww push --to PEER`. The node is told to keep it (Node.keepImage),
+// which takes a key that it allows with the right to the node itself. It fetches it as it does any
+// image, by bitswap from the pushing process first (OfferedImages): so it takes no more than it
+// lacks, and checks each block.
+//
+// Lives on one event loop. Tests: peer-push-test.c++; tests/e2e/push_test.py has real nodes.
+
+#include <kj/timer.h>
+#include <ww/image/cid.h>
+#include <ww/node/client.h>
+
+namespace ww {
+
+class PeerPush final {
+ public:
+  struct Kept {
+    uint64_t blocks = 0, bytes = 0;  // of the image, there
+  };
+
+  // `patience`: so long the node may take nothing and say nothing. The timer outlives it.
+  PeerPush(kj::Timer& timer, kj::Duration patience): timer(timer), patience(patience) {}
+  KJ_DISALLOW_COPY_AND_MOVE(PeerPush);
+
+  // Resolves once all of the image is on that node's disk, and pinned. Rejects with what it said
+  // instead, if it said anything in time. Both outlive the promise. Once at a time.
+  kj::Promise<Kept> push(NodeClient& client, const Cid& root);
+
+  // A block went there.
+  void sent(size_t bytes);
+
+  uint64_t getSent() const { return bytes; }
+
+ private:
+  kj::Promise<Kept> keepThere(NodeClient& client, const Cid& root);
+  kj::Promise<Kept> askOnce(NodeClient& client, const Cid& root);
+  kj::Promise<Kept> untilSilent();
+
+  kj::Timer& timer;
+  const kj::Duration patience;
+  kj::TimePoint moved = kj::origin<kj::TimePoint>();  // when something was taken, or said
+  uint64_t bytes = 0;
+};
+
+}  // namespace ww
