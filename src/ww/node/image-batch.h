@@ -19,6 +19,17 @@ class ImageStore::Batch {
     return isEmpty() || (bytes + more <= BATCH_BYTES && now - since < BATCH_TIME &&
                          members.size() + used.size() < BATCH_BLOCKS);
   }
+  // While another process keeps it from being written.
+  bool isTooMuch(size_t more) const {
+    return bytes + more > MOST * BATCH_BYTES ||
+           members.size() + used.size() >= MOST * BATCH_BLOCKS;
+  }
+  bool has(uint64_t image) const {
+    for (auto& member: members) {
+      if (member.image == image) return true;
+    }
+    return false;
+  }
   uint64_t getNewBytes() const { return newBytes; }
 
   kj::Maybe<kj::ArrayPtr<const kj::byte>> find(const Cid& cid) {
@@ -67,6 +78,8 @@ class ImageStore::Batch {
   }
 
  private:
+  static constexpr size_t MOST = 4;
+
   struct Block {
     kj::Array<const kj::byte> bytes;
     bool isNew;

@@ -18,8 +18,8 @@ constexpr kj::StringPtr APPLICATION_ID = "2004304203"_kj;  // "wwIK"
 constexpr kj::StringPtr SCHEMA_VERSION = "1"_kj;
 constexpr kj::StringPtr ADVICE = "move it away; what it held can be fetched or added again"_kj;
 
-// Of other processes, none of which holds its lock for long.
-constexpr int BUSY_TIMEOUT_MS = 30'000;
+constexpr kj::StringPtr BUSY =
+    "other processes write to this file, and nobody else can; try again when they are done"_kj;
 
 // Content in a table of its own: SQLite writes a row as a whole.
 constexpr kj::StringPtr SCHEMA =
@@ -40,7 +40,8 @@ SqliteFile openFile(kj::StringPtr path) {
   SqliteOptions options;
   options.create = true;
   options.maxValueBytes = MAX_BLOCK_BYTES + (1 << 16);
-  options.busyTimeoutMs = BUSY_TIMEOUT_MS;
+  options.busyTimeoutMs = LONG_WAIT_MS;
+  options.busy = BUSY;
   options.advice = ADVICE;
   SqliteFile file(path, options);
   auto ask = [&](kj::StringPtr sql) { return file.ask(sql).orDefault(kj::String()); };
@@ -113,6 +114,10 @@ ImageStore::Database::Database(kj::StringPtr path)
       setName(file, "UPDATE image SET name = ? WHERE id = ?"),
       dropName(file, "UPDATE image SET name = NULL WHERE name = ?"),
       setPinned(file, "UPDATE image SET pinned = ? WHERE id = ?"),
+      dropMember(file, "DELETE FROM member WHERE image = ? AND block = ?"),
+      orphanSize(file, "SELECT size FROM block WHERE id = ? AND NOT EXISTS "
+                       "(SELECT 1 FROM member WHERE block = block.id)"),
+      sum(file, "SELECT coalesce(sum(size), 0) FROM block"),
       byCid(file, "SELECT cid, id, size, used FROM block WHERE cid = ?"),
       byId(file, "SELECT cid, id, size, used FROM block WHERE id > ? ORDER BY id LIMIT 1"),
       content(file, "SELECT bytes FROM content WHERE block = ?"),
@@ -134,8 +139,9 @@ ImageStore::Database::Database(kj::StringPtr path)
                    "ORDER BY added, id"),
       unpinned(file, "SELECT id FROM image WHERE pinned = 0 "
                      "ORDER BY substr(cid, 1, 4) != x'01550010', used, id"),
-      orphanRows(file, "SELECT id, size FROM block WHERE NOT EXISTS "
-                       "(SELECT 1 FROM member WHERE block = block.id) ORDER BY used LIMIT 64") {}
+      orphanRows(file, "SELECT id FROM block WHERE NOT EXISTS "
+                       "(SELECT 1 FROM member WHERE block = block.id) ORDER BY used LIMIT ?"),
+      memberRows(file, "SELECT block FROM member WHERE image = ? LIMIT 64") {}
 
 kj::Maybe<ImageStore::Database::Block> ImageStore::Database::readBlock(SqliteQuery& query,
                                                                        auto value) {
@@ -185,21 +191,19 @@ kj::Maybe<StoredImage> ImageStore::Database::readImage(uint64_t id) {
   return kj::mv(found);
 }
 
-kj::Array<uint64_t> ImageStore::Database::numbers(SqliteQuery& query) {
+template <typename... Values>
+kj::Array<uint64_t> ImageStore::Database::numbers(SqliteQuery& query, const Values&... values) {
   kj::Vector<uint64_t> found;
-  query.ask([&](SqliteStatement& row) { found.add(row.getNumber(0)); });
+  query.ask([&](SqliteStatement& row) { found.add(row.getNumber(0)); }, values...);
   return found.releaseAsArray();
 }
 
 kj::Array<uint64_t> ImageStore::Database::imageIds() { return numbers(images); }
 kj::Array<uint64_t> ImageStore::Database::unpinnedIds() { return numbers(unpinned); }
 
-kj::Array<ImageStore::Database::Orphan> ImageStore::Database::orphans() {
-  kj::Vector<Orphan> found;
-  orphanRows.ask([&](SqliteStatement& row) {
-    found.add(Orphan{row.getNumber(0), row.getNumber(1)});
-  });
-  return found.releaseAsArray();
+kj::Array<uint64_t> ImageStore::Database::orphans() { return numbers(orphanRows, MAX_ORPHANS); }
+kj::Array<uint64_t> ImageStore::Database::members(uint64_t image) {
+  return numbers(memberRows, image);
 }
 
 uint64_t ImageStore::Database::add(const Cid& cid, kj::ArrayPtr<const kj::byte> block,

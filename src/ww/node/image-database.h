@@ -6,6 +6,13 @@
 
 namespace ww {
 
+// So long other processes that write are waited for; on an event loop that others need, so long
+// at a time.
+constexpr int LONG_WAIT_MS = 30'000, SHORT_WAIT_MS = 10;
+
+// The file whose lock keeps an image.
+inline kj::String holdName(uint64_t image) { return kj::str("keep-", image); }
+
 // A statement that is used again and again.
 class SqliteQuery {
  public:
@@ -45,9 +52,6 @@ class ImageStore::Database {
     Cid cid;
     uint64_t id, size, used;
   };
-  struct Orphan {
-    uint64_t id, size;
-  };
 
   // `folder` is that at `path`. One process at a time makes what is not there.
   static kj::Own<Database> open(int folder, kj::StringPtr path);
@@ -59,7 +63,10 @@ class ImageStore::Database {
   kj::Maybe<StoredImage> readImage(uint64_t image);
   kj::Array<uint64_t> imageIds();     // without drafts
   kj::Array<uint64_t> unpinnedIds();  // drafts, and then the longest unused first
-  kj::Array<Orphan> orphans();        // some of them: the longest unused first
+  // Blocks of no image, the longest unused first: MAX_ORPHANS or all that there are.
+  kj::Array<uint64_t> orphans();
+  static constexpr uint64_t MAX_ORPHANS = 65536;
+  kj::Array<uint64_t> members(uint64_t image);  // some of its blocks
 
   // Within a transaction.
   uint64_t add(const Cid& cid, kj::ArrayPtr<const kj::byte> block, uint64_t now);
@@ -72,7 +79,7 @@ class ImageStore::Database {
   template <typename Action>
   void commitDurably(Action&& action) {
     file.run("PRAGMA synchronous=FULL");
-    KJ_DEFER(file.run("PRAGMA synchronous=NORMAL"));
+    KJ_DEFER(file.tryRun("PRAGMA synchronous=NORMAL"));
     SqliteTransaction transaction(file);
     action(*this);
     transaction.commit();
@@ -83,17 +90,19 @@ class ImageStore::Database {
 
  private:
   kj::Maybe<Block> readBlock(SqliteQuery& query, auto value);
-  kj::Array<uint64_t> numbers(SqliteQuery& query);
+  template <typename... Values>
+  kj::Array<uint64_t> numbers(SqliteQuery& query, const Values&... values);
 
  public:
   SqliteFile file;
   SqliteQuery total, blockCount, setUsed, addMember, sharedSize, isWhole, setWhole;
   SqliteQuery addImage, imageByCid, imageByName, setImageUsed, setName, dropName, setPinned;
+  SqliteQuery dropMember, orphanSize, sum;  // of a block, while it is of no image; of all blocks
 
  private:
   SqliteQuery byCid, byId, content, addBlock, addContent, addTotal, subtractTotal, dropBlock;
   SqliteQuery dropContent, dropMembers, dropMembersOfImage, dropRow, spoil;
-  SqliteQuery image, imageCounts, images, unpinned, orphanRows;
+  SqliteQuery image, imageCounts, images, unpinned, orphanRows, memberRows;
 };
 
 }  // namespace ww

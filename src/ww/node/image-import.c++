@@ -176,9 +176,15 @@ kj::Promise<Cid> ImageImport::resolve(ImageRef ref, BlockStore& blocks) {
   co_return co_await resolvePath(fetcher, ipfs.root, ipfs.path);
 }
 
+kj::Promise<kj::Own<ImageStore::Kept>> ImageImport::begin() {
+  kj::Own<ImageStore::Kept> draft;
+  co_await store.whenFree(sources.getTimer(), [&]() { draft = store.begin(); });
+  co_return kj::mv(draft);
+}
+
 kj::Promise<ImageImport::Added> ImageImport::addCar(kj::StringPtr file, TreeSink& sink) {
   auto in = openFileToRead(file);
-  auto draft = store.begin();
+  auto draft = co_await begin();
   auto summary = co_await readCar(*in, file, CarLimits(), *draft);
   if (summary.roots.size() == 0) {
     kj::throwFatalException(badInput(kj::str(file, ": this file names no root: which of its blocks "
@@ -192,7 +198,7 @@ kj::Promise<ImageImport::Added> ImageImport::addCar(kj::StringPtr file, TreeSink
 }
 
 kj::Promise<ImageImport::Added> ImageImport::addPath(kj::StringPtr path, TreeSink& sink) {
-  auto draft = store.begin();
+  auto draft = co_await begin();
   Importer importer(*draft);
   readHostLayer(path, TreeLimits(), importer);
   co_return co_await walk(importer.finish(), sink);
@@ -200,18 +206,22 @@ kj::Promise<ImageImport::Added> ImageImport::addPath(kj::StringPtr path, TreeSin
 
 kj::Promise<ImageImport::Added> ImageImport::walk(Cid root, TreeSink& sink,
                                                    kj::ArrayPtr<const Cid> way) {
-  auto kept = store.keep(root);
+  kj::Own<ImageStore::Kept> kept;
+  co_await store.whenFree(sources.getTimer(), [&]() { kept = store.keep(root); });
   for (auto& cid: way) {
     KJ_IF_MAYBE(block, store.find(cid)) kept->put(cid, *block);
   }
   BlockFetcher fetcher(*kept, sources.getBlocks(), logger);
   co_await readTree(fetcher, root, TreeLimits(), sink);
-  if (!kept->isWhole()) kept->finish();
+  // As it is now: a block may have rotted, and come again.
+  if (!kept->isWhole()) {
+    co_await store.whenFree(sources.getTimer(), [&]() { kept->finish(); });
+  }
   co_return Added{kj::mv(root), kj::mv(kept)};
 }
 
 kj::Promise<kj::Own<ImageStore::Kept>> ImageImport::prefetch(Cid root, uint64_t maxBytes) {
-  auto draft = store.begin();
+  auto draft = co_await begin();
   SpareRoom room(store, *draft, maxBytes);
   BlockFetcher fetcher(room, sources.getBlocks(), logger);
   NullSink nowhere;

@@ -82,6 +82,7 @@ class ImageImport final {
   kj::Promise<Added> addPath(kj::StringPtr path, TreeSink& sink);
   kj::Promise<Cid> resolve(ImageRef ref, BlockStore& store);
   kj::Promise<Added> walk(Cid root, TreeSink& sink, kj::ArrayPtr<const Cid> way = nullptr);
+  kj::Promise<kj::Own<ImageStore::Kept>> begin();
 
   ImageStore& store;
   ImageSources& sources;

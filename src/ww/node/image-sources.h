@@ -29,6 +29,7 @@ class ImageSources final {
   // Peers, gateways in their order, the IPFS node.
   kj::ArrayPtr<kj::Own<BlockSource>> getBlocks() { return blocks; }
   kj::ArrayPtr<IpnsSource* const> getNames() const { return names; }
+  kj::Timer& getTimer() { return timer; }
 
  private:
   HttpReach reach();

@@ -4,13 +4,13 @@
 #include <fcntl.h>
 #include <kj/debug.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/base/text.h>
 #include <ww/node/directory-store.h>
 #include <ww/node/image-batch.h>
+#include <ww/node/image-removal.h>
 
 namespace ww {
 namespace {
@@ -24,7 +24,20 @@ constexpr uint64_t SLACK_PART = 16;
 constexpr kj::byte DRAFT_BYTES[] = {0x01, 0x55, 0x00, 0x10};
 constexpr kj::ArrayPtr<const kj::byte> DRAFT_PREFIX(DRAFT_BYTES, sizeof(DRAFT_BYTES));
 
-kj::String holdName(uint64_t image) { return kj::str("keep-", image); }
+// Of the whole file: it goes with the descriptor, and whoever looks at it does not take it.
+struct flock wholeFile(short type) {
+  struct flock lock;
+  memset(&lock, 0, sizeof(lock));
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+void sleepFor(kj::Duration time) { usleep(useconds_t(time / kj::MICROSECONDS)); }
+
+bool isBusy(const kj::Exception& exception) {
+  return exception.getType() == kj::Exception::Type::OVERLOADED;
+}
 
 }  // namespace
 
@@ -60,7 +73,10 @@ class ImageStore::KeptImage final: public Kept {
   void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override {
     store.putFor(image, cid, block);
   }
-  bool isWhole() override { return whole; }
+  bool isWhole() override {
+    whole = store.db->isWhole.askNumber(image).orDefault(0) > 0;
+    return whole;
+  }
   void finish() override {
     store.finish(image);
     whole = true;
@@ -98,7 +114,8 @@ class ImageStore::Draft final: public Kept {
 ImageStore::ImageStore(kj::StringPtr path, uint64_t maxBytes, const kj::Clock& clock,
                        Logger& logger)
     : folderPath(kj::str(path)), maxBytes(maxBytes), clock(clock), logger(logger),
-      folder(openPrivateFolder(path)), db(Database::open(folder, path)), batch(kj::heap<Batch>()) {}
+      folder(openPrivateFolder(path)), db(Database::open(folder, path)), batch(kj::heap<Batch>()),
+      rest(sleepFor) {}
 
 ImageStore::~ImageStore() noexcept(false) {}
 
@@ -126,8 +143,7 @@ kj::Maybe<kj::Array<const kj::byte>> ImageStore::findFor(uint64_t image, const C
       if (image != NO_IMAGE) {
         addToBatch(image, cid, *bytes, Batch::FOUND);
       } else if (row->used + USE_SECONDS < now()) {
-        if (!batch->hasRoom(0, clock.now())) writeBatch();
-        batch->addUsed(row->id, clock.now());
+        noteUsed(row->id);
       }
     }
     return checked;
@@ -140,9 +156,12 @@ kj::Maybe<kj::Array<const kj::byte>> ImageStore::check(const Cid& cid, uint64_t 
   if (cid.isOf(bytes)) return kj::mv(bytes);
   logger.log(LogLevel::WARNING, "a block in the store is damaged, and removed from it",
              {{"folder", kj::str(folderPath)}, {"block", cid.toText()}});
-  SqliteTransaction transaction(db->file);
-  db->removeDamaged(block);
-  transaction.commit();
+  // Where that fails it is found to be damaged again.
+  tryNow([&]() {
+    SqliteTransaction transaction(db->file);
+    db->removeDamaged(block);
+    transaction.commit();
+  });
   return nullptr;
 }
 
@@ -177,8 +196,34 @@ void ImageStore::putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::b
 
 void ImageStore::addToBatch(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block,
                             bool isNew) {
-  if (!batch->hasRoom(block.size(), clock.now())) writeBatch();
+  makeBatchRoom(block.size());
   batch->add(image, cid, block, isNew, clock.now());
+}
+
+// Without waiting for other processes.
+kj::Maybe<kj::Exception> ImageStore::tryNow(kj::FunctionParam<void()> action) {
+  db->file.setBusyTimeout(SHORT_WAIT_MS);
+  KJ_DEFER(db->file.setBusyTimeout(LONG_WAIT_MS));
+  return kj::runCatchingExceptions([&]() { action(); });
+}
+
+// What another process keeps from being written now is written later, while it is not too much.
+void ImageStore::makeBatchRoom(size_t bytes) {
+  if (batch->hasRoom(bytes, clock.now())) return;
+  if (batch->isTooMuch(bytes)) return writeBatch();
+  if (clock.now() < notBefore) return;
+  KJ_IF_MAYBE(e, tryNow([this]() { writeBatch(); })) {
+    if (!isBusy(*e)) kj::throwFatalException(kj::mv(*e));
+    notBefore = clock.now() + RETRY_TIME;
+  }
+}
+
+// Nothing that is read hangs on it: where it cannot be written, it is forgotten.
+void ImageStore::noteUsed(uint64_t block) {
+  if (!batch->hasRoom(0, clock.now()) && clock.now() >= notBefore) {
+    if (tryNow([this]() { writeBatch(); }) != nullptr) notBefore = clock.now() + RETRY_TIME;
+  }
+  if (batch->hasRoom(0, clock.now())) batch->addUsed(block, clock.now());
 }
 
 // Where that fails it is all still there, for the next time.
@@ -202,25 +247,44 @@ void ImageStore::finish(uint64_t image) {
 
 // What came of an image that is not whole is for whoever wants it next.
 void ImageStore::letGo(uint64_t image) {
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([this]() { writeBatch(); })) {
+  auto write = [this]() { writeBatch(); };
+  if (!batch->has(image)) return (void)tryNow(write);
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions(write)) {
     logger.log(LogLevel::WARNING, "blocks that came could not be written to the store",
                {{"folder", kj::str(folderPath)}, {"cause", kj::str(e->getDescription())}});
     batch->drop(image);
   }
 }
 
-// Within a transaction: shared by those that keep it, exclusive for who would remove it. Nothing if
-// that cannot be had.
-kj::Maybe<kj::AutoCloseFd> ImageStore::lockImage(uint64_t image, int how) {
+kj::Promise<void> ImageStore::whenFree(kj::Timer& timer, kj::Function<void()> action) {
+  for (auto end = timer.now() + LONG_WAIT_MS * kj::MILLISECONDS;;) {
+    KJ_IF_MAYBE(e, tryNow([&]() { action(); })) {
+      if (!isBusy(*e) || timer.now() >= end) kj::throwFatalException(kj::mv(*e));
+    } else {
+      co_return;
+    }
+    co_await timer.afterDelay(RETRY_TIME);
+  }
+}
+
+// Shared by those that keep it, exclusive for who would remove it: nothing if that cannot be had.
+kj::Maybe<kj::AutoCloseFd> ImageStore::lockImage(uint64_t image, Lock how) {
   auto name = holdName(image);
   int fd = openat(folder, name.cStr(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) {
-    kj::throwFatalException(badInput(kj::str(folderPath, "/", name, ": cannot be made (",
-                                             strerror(errno), ")")));
-  }
+  auto lock = wholeFile(how == Lock::SHARED ? F_RDLCK : F_WRLCK);
   kj::AutoCloseFd file(fd);
-  if (flock(file, how | LOCK_NB) < 0) return nullptr;
-  return kj::mv(file);
+  if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0) return kj::mv(file);
+  if (fd >= 0 && (errno == EAGAIN || errno == EACCES)) return nullptr;
+  kj::throwFatalException(badInput(kj::str(folderPath, "/", name, ": cannot be made or locked (",
+                                           strerror(errno), ")")));
+}
+
+bool ImageStore::isKept(uint64_t image) {
+  int fd = openat(folder, holdName(image).cStr(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return false;
+  kj::AutoCloseFd file(fd);
+  auto lock = wholeFile(F_WRLCK);
+  return fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 kj::Own<ImageStore::Kept> ImageStore::keep(const Cid& root) { return keepRow(root); }
@@ -235,23 +299,43 @@ kj::Own<ImageStore::Kept> ImageStore::begin() {
   return kj::heap<Draft>(*this, requireImage(cid), kj::mv(kept));
 }
 
+// Best effort: the next collection takes what is left.
 void ImageStore::dropDraft(uint64_t image) {
-  SqliteTransaction transaction(db->file);
-  db->dropImage(image);
-  unlinkat(folder, holdName(image).cStr(), 0);
-  transaction.commit();
+  tryNow([&]() {
+    SqliteTransaction transaction(db->file);
+    db->dropImage(image);
+    unlinkat(folder, holdName(image).cStr(), 0);
+    transaction.commit();
+  });
+}
+
+// Of an image that is there, which then is kept without a word from who writes.
+kj::Maybe<kj::AutoCloseFd> ImageStore::lockKnown(uint64_t image, const Cid& root) {
+  auto lock = lockImage(image, Lock::SHARED);
+  bool isStill = db->imageByCid.askNumber(root.getBytes()).orDefault(NO_IMAGE) == image;
+  if (!isStill) return nullptr;
+  return lock;
 }
 
 kj::Own<ImageStore::Kept> ImageStore::keepRow(const Cid& root) {
-  // Whoever removes images holds the lock of a writer too.
-  SqliteTransaction transaction(db->file);
-  db->addImage.run(root.getBytes(), now(), now());
-  auto image = requireImage(root);
-  db->setImageUsed.run(now(), image);
-  auto lock = lockImage(image, LOCK_SH);
-  transaction.commit();
-  bool whole = db->isWhole.askNumber(image).orDefault(0) > 0;
-  return kj::heap<KeptImage>(*this, image, kj::mv(KJ_ASSERT_NONNULL(lock)), whole);
+  auto image = db->imageByCid.askNumber(root.getBytes()).orDefault(NO_IMAGE);
+  kj::Maybe<kj::AutoCloseFd> lock;
+  if (image != NO_IMAGE) lock = lockKnown(image, root);
+  if (lock == nullptr) {
+    SqliteTransaction transaction(db->file);
+    db->addImage.run(root.getBytes(), now(), now());
+    image = requireImage(root);
+    lock = lockImage(image, Lock::SHARED);
+    transaction.commit();
+  }
+  KJ_IF_MAYBE(held, lock) {
+    tryNow([&]() { db->setImageUsed.run(now(), image); });  // as in noteUsed()
+    bool whole = db->isWhole.askNumber(image).orDefault(0) > 0;
+    return kj::heap<KeptImage>(*this, image, kj::mv(*held), whole);
+  }
+  kj::throwFatalException(kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,
+      kj::str(folderPath, ": another process removes ", root.toText(), "; try again when it is "
+              "done")));
 }
 
 uint64_t ImageStore::requireImage(const Cid& root) {
@@ -261,8 +345,8 @@ uint64_t ImageStore::requireImage(const Cid& root) {
 }
 
 kj::Maybe<StoredImage> ImageStore::findImage(kj::StringPtr nameOrCid) {
-  writeBatch();
-  SqliteTransaction transaction(db->file);  // for the lock
+  tryNow([this]() { writeBatch(); });
+  SqliteSnapshot snapshot(db->file);
   KJ_IF_MAYBE(id, db->imageByName.askNumber(nameOrCid)) return findById(*id);
   kj::Maybe<Cid> cid;
   if (kj::runCatchingExceptions([&]() { cid = Cid::parse(nameOrCid); }) != nullptr) return nullptr;
@@ -274,15 +358,15 @@ kj::Maybe<StoredImage> ImageStore::findImage(kj::StringPtr nameOrCid) {
 
 kj::Maybe<StoredImage> ImageStore::findById(uint64_t id) {
   KJ_IF_MAYBE(image, db->readImage(id)) {
-    image->inUse = lockImage(id, LOCK_EX) == nullptr;
+    image->inUse = isKept(id);
     return kj::mv(*image);
   }
   return nullptr;
 }
 
 kj::Array<StoredImage> ImageStore::list() {
-  writeBatch();
-  SqliteTransaction transaction(db->file);  // for the locks
+  tryNow([this]() { writeBatch(); });
+  SqliteSnapshot snapshot(db->file);
   kj::Vector<StoredImage> images;
   for (auto id: db->imageIds()) {
     KJ_IF_MAYBE(image, findById(id)) images.add(kj::mv(*image));
@@ -303,89 +387,35 @@ void ImageStore::setPinned(const Cid& root, bool pinned) {
   db->commitDurably([&](Database& db) { db.setPinned.run(pinned, requireImage(root)); });
 }
 
+void ImageStore::setRest(Rest newRest) { rest = kj::mv(newRest); }
+
 Collected ImageStore::remove(const Cid& root) {
   writeBatch();
-  Collected collected;
-  {
-    SqliteTransaction transaction(db->file);
-    auto image = requireImage(root);
-    auto lock = lockImage(image, LOCK_EX);
-    if (lock == nullptr) {
-      kj::throwFatalException(badInput(kj::str(root.toText(), " is in use by a process that runs; "
-                                               "end that one first")));
-    }
-    db->dropImage(image);
-    ++collected.images;
-    unlinkat(folder, holdName(image).cStr(), 0);
-    transaction.commit();
+  Removal removal(*this, 0, true);
+  if (!removal.takeImage(requireImage(root))) {
+    kj::throwFatalException(badInput(kj::str(root.toText(), " is in use by a process that runs; "
+                                             "end that one first")));
   }
-  removeOrphans(collected, 0);
-  giveSpaceBack();
-  return collected;
+  return removal.finish();
 }
 
 Collected ImageStore::collect(uint64_t bytes) {
   writeBatch();
-  Collected collected;
-  while (getBytes() > bytes && collectOne(collected, bytes)) {}
-  if (collected.blocks > 0) giveSpaceBack();
-  return collected;
-}
-
-bool ImageStore::collectOne(Collected& collected, uint64_t bytes) {
-  auto before = collected.blocks;
-  removeOrphans(collected, bytes);
-  return collected.blocks > before || collectImage(collected);
-}
-
-// The longest unused that may go.
-bool ImageStore::collectImage(Collected& collected) {
-  SqliteTransaction transaction(db->file);
-  for (auto image: db->unpinnedIds()) {
-    KJ_IF_MAYBE(lock, lockImage(image, LOCK_EX)) {
-      db->dropImage(image);
-      unlinkat(folder, holdName(image).cStr(), 0);
-      transaction.commit();
-      ++collected.images;
-      return true;
-    }
-  }
-  return false;
-}
-
-// Some at a time: others want to write, too.
-void ImageStore::removeOrphans(Collected& collected, uint64_t bytes) {
-  for (;;) {
-    SqliteTransaction transaction(db->file);
-    auto total = db->total.askNumber().orDefault(0);
-    if (total <= bytes) return;
-    auto orphans = db->orphans();
-    if (orphans.size() == 0) return;
-    for (auto& orphan: orphans) {
-      if (total <= bytes) break;
-      db->remove(orphan.id, orphan.size);
-      total -= kj::min(total, orphan.size);
-      ++collected.blocks;
-      collected.bytes += orphan.size;
-    }
-    transaction.commit();
-  }
+  Removal removal(*this, bytes, true);
+  removal.takeLongestUnused();
+  return removal.finish();
 }
 
 void ImageStore::makeRoom(uint64_t bytes) {
   if (bytes == 0 || writtenBytes() + bytes <= maxBytes) return;
   auto slack = maxBytes / SLACK_PART;
-  auto target = maxBytes - kj::min(maxBytes, bytes + slack);
-  Collected collected;
-  while (writtenBytes() > target && collectOne(collected, target)) {}
+  Removal(*this, maxBytes - kj::min(maxBytes, bytes + slack), false).takeLongestUnused();
   auto left = writtenBytes();
   if (left + bytes <= maxBytes) return;
   kj::throwFatalException(badInput(kj::str(folderPath, ": the store is full: ", left, " bytes of ",
       maxBytes, " are of images that are pinned or in use; see `ww image ls`, unpin or remove some "
       "(`ww image unpin`, `ww image rm`), or allow more (--store-size)")));
 }
-
-void ImageStore::giveSpaceBack() { db->file.run("PRAGMA incremental_vacuum"); }
 
 StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
   writeBatch();
@@ -407,11 +437,15 @@ StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
     }
   }
   for (auto& image: list()) {
-    if (!image.whole) result.incomplete.add(kj::mv(image.cid));
+    // One of which nothing came is nobody's concern.
+    bool isPart = !image.whole && (image.blocks > 0 || image.pinned);
+    if (isPart) result.incomplete.add(kj::mv(image.cid));
   }
-  SqliteTransaction transaction(db->file);
-  db->correctTotal();
-  transaction.commit();
+  if (db->sum.askNumber() != db->total.askNumber()) {
+    SqliteTransaction transaction(db->file);
+    db->correctTotal();
+    transaction.commit();
+  }
   return result;
 }
 

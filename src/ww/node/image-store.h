@@ -4,9 +4,9 @@
 //
 // - A block is there whole or not at all, whatever kills the process at whatever instruction
 //   (WAL). What was there when finish() and setPinned() return is on the disk; until then a kill
-//   may take the last blocks that were put, at most a batch (BATCH_BYTES, BATCH_BLOCKS), and a loss
-//   of power more of them. A block is checked as it is read: one that rotted goes, with a line in
-//   the log, and is fetched again.
+//   may take the last blocks that were put, at most a batch (BATCH_BYTES, BATCH_BLOCKS; four while
+//   another process writes), and a loss of power more of them. A block is checked as it is read: a
+//   rotten one goes, with a line in the log, and is fetched again.
 // - An image's blocks are written some at a time, since a transaction for each costs several times
 //   what a small one has. Here they are found before that, and other processes see them after. One
 //   that came and cannot be written is told of at a later put(), and by finish() at the latest.
@@ -18,11 +18,15 @@
 //   lock on a file, which goes with its process).
 //
 // Why all blocks are in the database, and none in files: docs/images.md. Waits for the disk, on the
-// thread that it lives on. Tests: image-store-test.c++, image-store-kill-test.c++.
+// thread that it lives on, and for another process that writes, whose turns are short: nobody waits
+// for who reads, and what reads does not wait. Where another does not end, exceptions are of type
+// OVERLOADED. What may wait longer than an event loop should: whenFree().
+//
+// Tests: image-store-test.c++, image-store-busy-test.c++, image-store-kill-test.c++.
 
 #include <kj/function.h>
 #include <kj/io.h>
-#include <kj/time.h>
+#include <kj/timer.h>
 #include <ww/image/block.h>
 #include <ww/node/sqlite.h>
 
@@ -65,7 +69,8 @@ class ImageStore final: public BlockStore {
   ~ImageStore() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(ImageStore);
 
-  // Blocks that may be of no image: the next collection takes those.
+  // Blocks that may be of no image: the next collection takes those. What is there is found, also
+  // where the disk takes nothing more.
   kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override;
   void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override;
 
@@ -77,10 +82,15 @@ class ImageStore final: public BlockStore {
   // collected. Not to outlive the store.
   class Kept: public BlockStore {
    public:
-    virtual bool isWhole() = 0;
-    virtual void finish() = 0;  // all of it is there: on the disk once this returns
+    virtual bool isWhole() = 0;  // until a block of it is found to be damaged
+    virtual void finish() = 0;   // all of it is there: on the disk once this returns
   };
   kj::Own<Kept> keep(const Cid& root);
+
+  // Has `action`, which may be done in part and then again, wait its turn among the processes that
+  // write without keeping this loop. As long as it would wait by itself. Not to outlive the store.
+  static constexpr kj::Duration RETRY_TIME = 100 * kj::MILLISECONDS;
+  kj::Promise<void> whenFree(kj::Timer& timer, kj::Function<void()> action);
 
   // One whose root is not known yet, for as long as this is held: then nothing is left of it but
   // the blocks, which are those of the images that were given them meanwhile.
@@ -101,6 +111,11 @@ class ImageStore final: public BlockStore {
   // Until all blocks together have no more than that.
   Collected collect(uint64_t bytes);
 
+  // These two take a step at a time, and rest between two for as long as one took, so that others
+  // get to write: by sleeping, or as this says.
+  using Rest = kj::Function<void(kj::Duration took)>;
+  void setRest(Rest rest);
+
   // Looks at every block. `progress` is told of each, with how many there are.
   StoreCheck verify(kj::Function<void(uint64_t done, uint64_t all)> progress);
 
@@ -117,22 +132,25 @@ class ImageStore final: public BlockStore {
   kj::Maybe<kj::Array<const kj::byte>> findFor(uint64_t image, const Cid& cid);
   kj::Maybe<kj::Array<const kj::byte>> check(const Cid& cid, uint64_t block,
                                              kj::Array<const kj::byte> bytes);
-  kj::Maybe<kj::AutoCloseFd> lockImage(uint64_t image, int how);
+  enum class Lock { SHARED, EXCLUSIVE };
+  kj::Maybe<kj::AutoCloseFd> lockImage(uint64_t image, Lock how);
+  kj::Maybe<kj::AutoCloseFd> lockKnown(uint64_t image, const Cid& root);
+  bool isKept(uint64_t image);
   kj::Own<Kept> keepRow(const Cid& root);
   void dropDraft(uint64_t image);
   void addToBatch(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block,
                   bool isNew);
+  kj::Maybe<kj::Exception> tryNow(kj::FunctionParam<void()> action);
+  void makeBatchRoom(size_t bytes);
+  void noteUsed(uint64_t block);
   void writeBatch();
   uint64_t writtenBytes();
   void finish(uint64_t image);
   void letGo(uint64_t image);
   uint64_t requireImage(const Cid& root);
   kj::Maybe<StoredImage> findById(uint64_t image);
-  bool collectOne(Collected& collected, uint64_t bytes);
-  bool collectImage(Collected& collected);
-  void removeOrphans(Collected& collected, uint64_t bytes);
+  class Removal;
   void makeRoom(uint64_t bytes);
-  void giveSpaceBack();
   uint64_t now() const;
 
   const kj::String folderPath;
@@ -142,6 +160,8 @@ class ImageStore final: public BlockStore {
   kj::AutoCloseFd folder;
   kj::Own<Database> db;
   kj::Own<Batch> batch;
+  kj::Date notBefore = kj::UNIX_EPOCH;  // the batch is tried again, that could not be written
+  Rest rest;
 };
 
 // 1 to 100 of letters, digits and `._-:@`, not beginning with one of those, and no content id.

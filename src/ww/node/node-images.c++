@@ -109,7 +109,7 @@ kj::Promise<StoredImage> NodeImages::keepImage(Cid root, kj::Maybe<PeerId> from)
   KJ_IF_MAYBE(peer, from) bitswap.askFirst(*peer);
   NullSink nowhere;
   auto added = co_await import.add(IpfsRef{kj::mv(root), kj::String()}, nowhere);
-  store.setPinned(added.root, true);
+  co_await store.whenFree(sources.getTimer(), [&]() { store.setPinned(added.root, true); });
   bitswap.provide(added.root);
   co_return KJ_ASSERT_NONNULL(store.findImage(added.root.toText()));
 }

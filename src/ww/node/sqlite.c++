@@ -7,7 +7,7 @@
 namespace ww {
 
 SqliteFile::SqliteFile(kj::StringPtr path, SqliteOptions options)
-    : path(kj::str(path)), advice(options.advice) {
+    : path(kj::str(path)), advice(options.advice), busy(options.busy) {
   sqlite3* raw = nullptr;
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
   if (options.create) flags |= SQLITE_OPEN_CREATE;
@@ -24,8 +24,8 @@ void SqliteFile::run(kj::StringPtr sql) {
   if (code != SQLITE_OK) fail(code);
 }
 
-void SqliteFile::rollBack() {
-  sqlite3_exec(db.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+void SqliteFile::tryRun(kj::StringPtr sql) {
+  sqlite3_exec(db.get(), sql.cStr(), nullptr, nullptr, nullptr);
 }
 
 kj::Maybe<kj::String> SqliteFile::ask(kj::StringPtr sql) {
@@ -53,7 +53,9 @@ void SqliteFile::fail(int code) {
     case SQLITE_FULL: refuse("cannot be written, the disk is full; make room on it");
     case SQLITE_READONLY: refuse("cannot be written: it, its folder or the disk is read-only");
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: refuse("another program has this file open; end that one");
+    case SQLITE_LOCKED:
+      kj::throwFatalException(kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,
+                                            kj::str(path, ": ", busy)));
     default: break;
   }
   int error = db == nullptr ? 0 : sqlite3_system_errno(db.get());

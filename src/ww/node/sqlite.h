@@ -21,7 +21,8 @@ struct SqliteOptions {
   bool create = false;             // where there is none
   int maxValueBytes = 1 << 20;     // longer ones are in no such file: none is read into memory
   int busyTimeoutMs = 0;           // for another process to be done
-  kj::StringPtr advice = MOVE_IT_AWAY;  // a literal
+  kj::StringPtr advice = MOVE_IT_AWAY;  // a literal, as `busy` is
+  kj::StringPtr busy = "another program has this file open; end that one"_kj;
 };
 
 // An open database.
@@ -30,11 +31,18 @@ class SqliteFile {
   // Opens it. Reads nothing yet.
   explicit SqliteFile(kj::StringPtr path, SqliteOptions options = {});
 
-  // Runs statements whose rows are of no interest.
+  // Runs statements whose rows are of no interest. While another process has the lock that they
+  // take, the exception is of type OVERLOADED, here as wherever one is thrown.
   void run(kj::StringPtr sql);
 
+  // Whatever comes of it. Never fails.
+  void tryRun(kj::StringPtr sql);
+
   // Gives up a transaction that may or may not be open. Never fails.
-  void rollBack();
+  void rollBack() { tryRun("ROLLBACK"); }
+
+  // So long another process is waited for from now on, on this thread.
+  void setBusyTimeout(int ms) { sqlite3_busy_timeout(db.get(), ms); }
 
   // The first column of the first row, as text; nothing without a row.
   kj::Maybe<kj::String> ask(kj::StringPtr sql);
@@ -52,7 +60,7 @@ class SqliteFile {
     void operator()(sqlite3* db) const { sqlite3_close(db); }
   };
   kj::String path;
-  kj::StringPtr advice;
+  kj::StringPtr advice, busy;
   std::unique_ptr<sqlite3, Close> db;
 };
 
@@ -73,6 +81,17 @@ class SqliteTransaction {
  private:
   SqliteFile& file;
   bool isDone = false;
+};
+
+// What is read while this lives is of one moment. Nobody waits for it, and it for nobody.
+class SqliteSnapshot {
+ public:
+  explicit SqliteSnapshot(SqliteFile& file): file(file) { file.run("BEGIN"); }
+  ~SqliteSnapshot() { file.rollBack(); }
+  KJ_DISALLOW_COPY_AND_MOVE(SqliteSnapshot);
+
+ private:
+  SqliteFile& file;
 };
 
 // A prepared statement. Parameters count from 1, columns from 0.
