@@ -258,7 +258,7 @@ class StoreTest(IpfsCase):
         image, = json.loads(self.image("ls", "-o", "json"))
         self.assertEqual((image["cid"], image["name"]), (root, "app"))
         self.assertTrue(image["pinned"] and image["whole"] and not image["inUse"])
-        self.assertRegex(self.image("ls"), rf"app +\d+ +\d+ +pinned +\S+ +{root}")
+        self.assertRegex(self.image("ls"), rf"app +[\d.]+ [KM]iB +\d+ +pinned +\S+ +{root}")
         self.assertEqual(json.loads(self.image("gc", "-o", "json"))["images"], 0)
         self.assertEqual(self.image("unpin", "app"), root)
         self.assertEqual(self.image("pin", root, "--name", "other"), root)

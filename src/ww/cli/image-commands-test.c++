@@ -116,7 +116,7 @@ KJ_TEST("rm, pin and unpin take several; pin a name; gc a size; export a file") 
 
 KJ_TEST("words that are wrong or missing end it, and are named") {
   struct { Words words; kj::StringPtr named; } cases[] = {
-      {{"image"}, "subcommand"},
+      {{"image"}, "a command is missing"},
       {{"image", "fetch"}, "fetch"},
       {{"image", "ls", "app"}, "app"},
       {{"image", "verify", "app"}, "app"},
@@ -124,8 +124,8 @@ KJ_TEST("words that are wrong or missing end it, and are named") {
       {{"image", "add", ""}, "IMAGE"},
       {{"image", "add", "one", "two"}, "two"},
       {{"image", "add", "--name", "", "app"}, "--name"},
-      {{"image", "add", "--gateway", "ftp://a", "app"}, "ftp://a"},
-      {{"image", "add", "--ipfs", "nowhere", "app"}, "nowhere"},
+      {{"image", "add", "--gateway", "ftp://a", "app"}, "not by ftp"},
+      {{"image", "add", "--ipfs", "nowhere", "app"}, "no URL of an IPFS node"},
       {{"image", "add", "--store-size", "1m", "app"}, "1m is no size from 16m on"},
       {{"image", "rm"}, "IMAGE is required"},
       {{"image", "rm", "--name", "x", "app"}, "--name"},
