@@ -2,7 +2,6 @@
 with go-libp2p and js-libp2p. And among those that lie."""
 import base64
 import hashlib
-import http.server
 import json
 import os
 import re
@@ -10,162 +9,15 @@ import resource
 import signal
 import shutil
 import subprocess
-import tempfile
 import threading
 import unittest
 
-WW = os.environ["WW"]
-IMAGES = os.environ["WW_IMAGES"]
+from servers import LIMIT_S, Proxy, car_of, read_car, section
+from world import IMAGES, WW, IpfsCase
+
 GO = os.environ["WW_GO_IPFS"].split()
 JS = os.environ["WW_JS_IPFS"].split()
 SHELL = os.path.join(IMAGES, "shell")
-LIMIT_S = 120  # after which a process is ended, and what waits for it fails
-LOOPBACK = "/ip4/127.0.0.1/tcp/0"
-
-
-class Foreign:
-    """An IPFS node that does what it is told, a line at a time."""
-
-    def __init__(self, *command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        encoding="utf-8")
-        self.watchdog = threading.Timer(LIMIT_S, self.process.kill)
-        self.watchdog.start()
-
-    def close(self):
-        self.watchdog.cancel()
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-    def hear(self, *names):
-        for line in self.process.stdout:
-            if line.split()[0] in names:
-                return line.split()
-        raise AssertionError(f"no {names} from {self.process.args}")
-
-    def ask(self, command, answer):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        words = self.hear(answer, "failed")
-        if words[0] == "failed":
-            raise AssertionError(f"{command}: {' '.join(words)}")
-        return words[1:]
-
-
-class Server:
-    """One that answers each path as it is told: (status, headers, body)."""
-
-    def __init__(self, answer):
-        asked = self.asked = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                asked.append(f"{self.command} {self.path}")
-                status, headers, body = answer(self.path)
-                self.send_response(status)
-                for name, value in {"Connection": "close", "Content-Length": len(body),
-                                    **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-                self.close_connection = True
-
-            do_POST = do_GET
-
-            def log_message(self, *_):
-                pass
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.http.shutdown()
-        self.http.server_close()
-
-
-class IpfsCase(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="ww-test-")
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def foreign(self, command):
-        node = Foreign(*command)
-        self.addCleanup(node.close)
-        return node
-
-    def server(self, answer):
-        server = Server(answer)
-        self.addCleanup(server.close)
-        return server
-
-    def ww(self, *words, data="data", code=0, **options):
-        env = {k: v for k, v in os.environ.items() if k != "IPFS_API"}
-        done = subprocess.run([WW, *words, "--data-dir", self.path(data)], capture_output=True,
-                              timeout=LIMIT_S, env=env, **options)
-        self.assertEqual(done.returncode, code, (done.stdout, done.stderr))
-        return done
-
-    def image(self, *words, **options):
-        return self.ww("image", *words, **options).stdout.decode().strip()
-
-    def complaint(self, *words, code=125, **options):
-        return self.ww("image", *words, code=code, **options).stderr.decode()
-
-    def make_tree(self):
-        """A folder with files of many sizes, one of them of more blocks than one."""
-        tree = self.path("tree")
-        os.makedirs(os.path.join(tree, "etc", "deep"))
-        shutil.copy(os.path.join(IMAGES, "shell", "main.wasm"), tree)
-        for name, size in {"etc/empty": 0, "etc/small": 100, "etc/deep/large": 3_500_000}.items():
-            with open(os.path.join(tree, name), "wb") as out:
-                out.write(hashlib.shake_256(name.encode()).digest(size))
-        return tree
-
-    def make_car(self):
-        """Its content id, and a .car file of it."""
-        root = self.image("add", self.make_tree(), data="maker")
-        self.image("export", root, self.path("app.car"), data="maker")
-        return root, self.path("app.car")
-
-    def blocks(self, car):
-        """What is in a .car file that we wrote, by SHA-256, so as to serve it."""
-        with open(car, "rb") as file:
-            rest = file.read()
-
-        def varint():
-            nonlocal rest
-            value = shift = 0
-            while True:
-                byte, rest = rest[0], rest[1:]
-                value |= (byte & 0x7f) << shift
-                shift += 7
-                if not byte & 0x80:
-                    return value
-
-        found = {}
-        size = varint()
-        rest = rest[size:]
-        while rest:
-            size = varint()
-            section, rest = rest[:size], rest[size:]
-            cid, block = section[:36], section[36:]
-            text = "b" + base64.b32encode(cid).decode().lower().rstrip("=")
-            found[text] = block
-        return found
-
-    def gateway_of(self, blocks, change=lambda cid, block: (200, {}, block)):
-        def answer(path):
-            cid = re.match(r"/(?:ipfs/|api/v0/block/get\?arg=)(\w+)", path).group(1)
-            return change(cid, blocks[cid]) if cid in blocks else (404, {}, b"not here")
-        return self.server(answer)
 
 
 class GatewayTest(IpfsCase):
@@ -179,6 +31,105 @@ class GatewayTest(IpfsCase):
         self.image("export", root, self.path("again.car"))
         with open(car, "rb") as one, open(self.path("again.car"), "rb") as other:
             self.assertEqual(one.read(), other.read())
+
+    def test_a_tree_comes_from_a_gateway_of_anothers_make_in_one_answer(self):
+        root, car = self.make_car()
+        go = self.foreign(GO)
+        gateway = self.listening(Proxy(go.hear("gateway")[1]))
+        go.ask(f"load {car}", "loaded")
+        done = self.ww("image", "add", "--gateway", gateway.url, root, "--log-level", "debug")
+        self.assertEqual(done.stdout.decode().strip(), root)
+        self.assertEqual(gateway.asked, [f"GET /ipfs/{root}?format=car&dag-scope=all&car-version=1"
+                                         "&car-order=dfs&car-dups=n"])
+        self.assertTrue(gateway.accepts[0].startswith("application/vnd.ipld.car"))
+        self.assertNotIn("single blocks", done.stderr.decode())
+        self.image("verify")
+        # Another version of it: what both have comes once more at most, and not all of it.
+        with open(os.path.join(self.path("tree"), "etc", "small"), "wb") as file:
+            file.write(b"changed")
+        other = self.image("add", self.path("tree"), data="maker")
+        self.image("export", other, self.path("other.car"), data="maker")
+        go.ask(f"load {self.path('other.car')}", "loaded")
+        gateway.asked.clear()
+        self.assertEqual(self.image("add", "--gateway", gateway.url, other), other)
+        self.assertTrue(all("format=car" in path for path in gateway.asked[:1]), gateway.asked)
+        self.assertLess(len(gateway.asked), 4)
+        self.image("verify")
+
+    def test_a_car_file_with_what_it_should_not_have(self):
+        root, car = self.make_car()
+        blocks = read_car(car)
+        order = [cid for cid, block in blocks.items() if block]  # nobody is asked for the empty one
+        for at in (0, len(order) // 2, len(order) - 1):
+            spoilt = order[at]
+            forger = self.gateway_of(
+                blocks, car=lambda cid, block: b"?" + block[1:] if cid == spoilt else block)
+            done = self.ww("image", "add", "--gateway", forger.url, root, data=f"forged{at}")
+            self.assertIn(f"gateway {forger.url}", done.stderr.decode())
+            self.assertIn(f"other bytes under {spoilt}", done.stderr.decode())
+            self.assertEqual(sum("format=car" in path for path in forger.asked), 1)
+            self.assertEqual(sum("format=raw" in path for path in forger.asked), len(order) - at)
+            self.image("verify", data=f"forged{at}")
+
+    def test_a_car_file_without_an_end_is_left_where_nothing_of_it_is_wanted(self):
+        root, car = self.make_car()
+        blocks = read_car(car)
+        sent = 0
+
+        def endless():
+            nonlocal sent
+            yield from car_of(root, blocks)
+            while True:
+                block = sent.to_bytes(4, "big") * (1 << 18)
+                sent += 1
+                yield section(b"\x01\x55\x12\x20" + hashlib.sha256(block).digest(), block)
+
+        answered = threading.Event()
+
+        def answer(path):
+            try:
+                yield from endless()
+            finally:
+                answered.set()
+
+        gateway = self.server(lambda path: (
+            200, {"Content-Type": "application/vnd.ipld.car"}, answer(path)))
+        self.assertEqual(self.image("add", "--gateway", gateway.url, root), root)
+        self.assertTrue(answered.wait(LIMIT_S))  # as it was hung up on
+        self.assertLess(sent, 64)                # of which a socket holds some
+        self.image("verify")
+        image, = json.loads(self.image("ls", "-o", "json"))
+        self.assertEqual(image["blocks"], len(blocks))
+
+    def test_a_large_car_file_takes_little_more_memory_than_a_small_one(self):
+        def peak(name, count):
+            """What it took, in MiB, until the file had been sent."""
+            os.makedirs(self.path(name))
+            with open(os.path.join(self.path(name), "main.wasm"), "wb") as file:
+                for n in range(count):
+                    file.write(n.to_bytes(4, "big") * (1 << 18))
+            root = self.image("add", self.path(name), data="maker")
+            self.image("export", root, self.path(name + ".car"), data="maker")
+            blocks, taken = read_car(self.path(name + ".car")), []
+            started = threading.Event()
+
+            def send():
+                yield from car_of(root, blocks)
+                started.wait(LIMIT_S)
+                with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+                    taken.append(int(re.search(r"VmHWM:\s+(\d+) kB", file.read()).group(1)) >> 10)
+
+            gateway = self.server(lambda path: (
+                200, {"Content-Type": "application/vnd.ipld.car"}, send()))
+            with subprocess.Popen([WW, "image", "add", "--gateway", gateway.url, root, "--data-dir",
+                                   self.path("to-" + name)], stdout=subprocess.DEVNULL) as process:
+                started.set()
+            self.assertEqual((process.returncode, len(gateway.asked)), (0, 1))
+            return taken[0]
+
+        less, more = peak("small", 3), peak("large", 128)
+        print(f"{less} MiB, and {more} MiB for 128 MiB")
+        self.assertLess(more - less, 32)
 
     def test_a_path_within_and_a_name(self):
         root, car = self.make_car()
@@ -194,6 +145,27 @@ class GatewayTest(IpfsCase):
         self.assertIn("has expired", self.complaint("add", "--gateway", gateway, f"/ipns/{late}"))
         self.assertIn("name of DNS",
                       self.complaint("add", "--gateway", gateway, "/ipns/example.com"))
+
+    def test_a_name_does_not_lead_back_to_what_it_was(self):
+        root, car = self.make_car()
+        go = self.foreign(GO)
+        gateway = go.hear("gateway")[1]
+        go.ask(f"load {car}", "loaded")
+        name = go.ask(f"name /ipfs/{root}/etc 1000", "named")[0]
+        below = self.image("add", "--gateway", gateway, f"/ipns/{name}")
+        self.assertEqual(go.ask(f"rename /ipfs/{root} 1000 2", "named")[0], name)
+        self.assertEqual(self.image("add", "--gateway", gateway, f"/ipns/{name}"), root)
+        go.ask(f"rename /ipfs/{root}/etc 2000 1", "named")  # as who hides the newer one
+        why = self.complaint("add", "--gateway", gateway, f"/ipns/{name}")
+        self.assertIn(f"gateway {gateway}: the record is older", why)
+        self.assertIn("its number is 1, and there was 2", why)
+        self.assertEqual(self.image("add", "--gateway", gateway, f"/ipns/{name}", data="other"),
+                         below)  # who has not seen the newer one
+        go.ask(f"rename /ipfs/{root} 500 2", "named")
+        self.assertIn("valid for longer", self.complaint("add", "--gateway", gateway,
+                                                         f"/ipns/{name}"))
+        go.ask(f"rename /ipfs/{root}/etc 1000 3", "named")
+        self.assertEqual(self.image("add", "--gateway", gateway, f"/ipns/{name}"), below)
 
     def test_a_name_that_js_has_signed_from_a_gateway_or_a_node(self):
         root, car = self.make_car()
@@ -212,14 +184,14 @@ class GatewayTest(IpfsCase):
 
     def test_a_node_is_asked_by_its_rpc(self):
         root, car = self.make_car()
-        node = self.gateway_of(self.blocks(car))
+        node = self.gateway_of(read_car(car))
         port = node.url.rsplit(":", 1)[1]
         self.assertEqual(self.image("add", "--ipfs", f"/ip4/127.0.0.1/tcp/{port}", root), root)
         self.assertEqual(node.asked[0], f"POST /api/v0/block/get?arg={root}")
 
     def test_who_lies_is_named_and_the_next_is_asked(self):
         root, car = self.make_car()
-        blocks = self.blocks(car)
+        blocks = read_car(car)
         liar = self.gateway_of(blocks, lambda cid, block: (200, {}, block[:-1] + b"!"))
         page = self.gateway_of(blocks, lambda cid, block: (
             200, {"Content-Type": "text/html"}, b"<html>pay here"))
@@ -235,7 +207,7 @@ class GatewayTest(IpfsCase):
         self.assertEqual(done.stdout.decode().strip(), root)
         self.assertIn(liar.url, done.stderr.decode())
         self.image("verify")
-        self.assertEqual(len(liar.asked), 1)  # and no more, of this image
+        self.assertEqual(len(liar.asked), 2)  # for a CAR file, a block, and no more of this image
         why = self.complaint("add", *flags[:-2], root, data="other")
         for each, words in zip(bad, ("", "a page of HTML", "the limit is", "cut off", "no server")):
             self.assertIn(each.url, why)
@@ -290,7 +262,7 @@ class StoreTest(IpfsCase):
         with open(car, "rb") as file:
             whole = file.read()
         # Without its last block, its content id, and their length, it is a CAR file still.
-        size = 36 + len(list(self.blocks(car).values())[-1])
+        size = 36 + len(list(read_car(car).values())[-1])
         with open(self.path("less.car"), "wb") as file:
             file.write(whole[:-size - (size.bit_length() + 6) // 7])
         said = self.complaint("add", self.path("less.car"))
@@ -322,27 +294,6 @@ class RunTest(IpfsCase):
     def run_image(self, *words, code=0, **options):
         return self.ww("run", "--no-mdns", *words, code=code, input=b"", **options)
 
-    def begin(self, *words, data="data"):
-        """A node that runs, and the address at which it is reached."""
-        node = subprocess.Popen(
-            [WW, "run", "--no-mdns", "--listen", LOOPBACK, "--data-dir", self.path(data), *words],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        watchdog = threading.Timer(LIMIT_S, node.kill)
-        watchdog.start()
-
-        def end():
-            watchdog.cancel()
-            node.kill()
-            node.wait()
-            for pipe in (node.stdin, node.stdout, node.stderr):
-                pipe.close()
-
-        self.addCleanup(end)
-        for line in node.stderr:
-            if found := re.search(r"listening address=(\S+)", line.decode()):
-                return node, found.group(1)
-        self.fail("the node ended before it listened")
-
     def test_a_car_file_and_content_from_a_gateway(self):
         root, car = self.make_car()
         self.assertTrue(self.run_image(car).stdout.startswith(b"ww> "))
@@ -362,7 +313,7 @@ class RunTest(IpfsCase):
 
     def test_blocks_go_to_peers_of_other_makes(self):
         root, car = self.make_car()
-        blocks = self.blocks(car)
+        blocks = read_car(car)
         self.ww("image", "add", car)
         node, address = self.begin(SHELL)
         self.assertEqual(node.stdout.read(4), b"ww> ")

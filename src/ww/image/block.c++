@@ -3,6 +3,7 @@
 #include <kj/one-of.h>
 #include <kj/debug.h>
 #include <ww/base/error.h>
+#include <ww/image/dag-fetch.h>
 
 namespace ww {
 
@@ -23,10 +24,13 @@ void MemoryBlockStore::put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) {
 }
 
 BlockFetcher::BlockFetcher(BlockStore& store, kj::ArrayPtr<kj::Own<BlockSource>> all,
-                           Logger& logger)
+                           Logger& logger, Reads reads)
     : store(store), logger(logger) {
   for (auto& source: all) sources.add(Source { *source });
+  if (reads == Reads::DAGS) dags = kj::heap<DagFetch>(store, logger);
 }
+
+BlockFetcher::~BlockFetcher() noexcept(false) {}
 
 kj::Promise<kj::Array<const kj::byte>> BlockFetcher::get(const Cid& cid) {
   if (root == nullptr) root = cid.clone();
@@ -64,12 +68,23 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
   }
   using Answer = kj::OneOf<kj::Array<const kj::byte>, kj::Exception>;
   kj::Vector<kj::String> reasons;
+  KJ_IF_MAYBE(coming, dags) {
+    while ((*coming)->isRunning()) {
+      co_await (*coming)->arrival(cid);
+      KJ_IF_MAYBE(block, store.find(cid)) co_return kj::mv(*block);
+    }
+  }
   for (auto source: inOrder()) {
     auto& from = *source;
     auto name = from.source.getName();
     if (from.sentWrong) {
       reasons.add(kj::str(name, ": it sent a wrong block before"));
       continue;
+    }
+    KJ_IF_MAYBE(whole, dags) {
+      KJ_IF_MAYBE(block, co_await (*whole)->fetch(from.source, cid, reasons)) {
+        co_return kj::mv(*block);
+      }
     }
     auto answer = co_await from.source.fetchOf(KJ_ASSERT_NONNULL(root), cid).then(
         [](kj::Array<const kj::byte>&& block) -> Answer { return kj::mv(block); },

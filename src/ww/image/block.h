@@ -23,6 +23,9 @@ class BlockStore {
 
   virtual kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) = 0;
   virtual void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) = 0;
+
+  // Whether it is there; it is not looked at.
+  virtual bool has(const Cid& cid) { return find(cid) != nullptr; }
 };
 
 // The fake, and what a .car file is read into where nothing is kept.
@@ -33,6 +36,7 @@ class MemoryBlockStore final: public BlockStore {
 
   kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override;
   void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override;
+  bool has(const Cid& cid) override { return blocks.find(cid) != nullptr; }
   void remove(const Cid& cid) { blocks.erase(cid); }
   size_t getCount() const { return blocks.size(); }
 
@@ -59,7 +63,17 @@ class BlockSource {
   virtual kj::Promise<kj::Array<const kj::byte>> fetchOf(const Cid& root, const Cid& cid) {
     return fetch(cid);
   }
+
+  // The block and all below it, depth first, each put into `store` as it comes, checked against
+  // its content id and for nothing else: what put() throws ends it. Resolves when it says that
+  // this is all. Rejects with UNIMPLEMENTED where it gives none of it so; nothing where it never
+  // does. `store` outlives the promise.
+  virtual kj::Maybe<kj::Promise<void>> fetchDag(const Cid& root, BlockStore& store) {
+    return nullptr;
+  }
 };
+
+class DagFetch;
 
 // The store first, then each source in the order given, each block verified. What was fetched is
 // put into the store. A source that was late, or has lacked so many blocks in a row as MAX_LACKED
@@ -67,8 +81,14 @@ class BlockSource {
 // The first block that is asked for is the root of what is fetched.
 class BlockFetcher final {
  public:
+  // What is asked for: blocks, or the DAG below each too, since all of it is about to be read. That
+  // is had in one answer where a source gives it, and comes into the store while it is read.
+  enum class Reads { BLOCKS, DAGS };
+
   // All outlive it.
-  BlockFetcher(BlockStore& store, kj::ArrayPtr<kj::Own<BlockSource>> sources, Logger& logger);
+  BlockFetcher(BlockStore& store, kj::ArrayPtr<kj::Own<BlockSource>> sources, Logger& logger,
+               Reads reads = Reads::BLOCKS);
+  ~BlockFetcher() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(BlockFetcher);
 
   // Rejects with each source's name and reason where none had it. Outlives the promise.
@@ -94,6 +114,7 @@ class BlockFetcher final {
   kj::Vector<Source> sources;
   Logger& logger;
   kj::Maybe<Cid> root;
+  kj::Maybe<kj::Own<DagFetch>> dags;
 };
 
 }  // namespace ww

@@ -1,17 +1,50 @@
 #include <ww/image/gateway.h>
 
 #include <ww/base/error.h>
+#include <ww/image/car-reader.h>
 
 namespace ww {
 namespace {
 
 constexpr kj::StringPtr RAW = "application/vnd.ipld.raw"_kj;
+constexpr kj::StringPtr CAR = "application/vnd.ipld.car; version=1; order=dfs; dups=n"_kj;
 constexpr kj::StringPtr RECORD = "application/vnd.ipfs.ipns-record"_kj;
+
+// Of what is no CAR file: why there is none.
+constexpr size_t MAX_ERROR_BYTES = 64 << 10;
+
+// Passes blocks on, and counts them.
+class CountedStore final: public BlockStore {
+ public:
+  explicit CountedStore(BlockStore& inner) : inner(inner) {}
+
+  kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override { return inner.find(cid); }
+  void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override {
+    ++count;
+    inner.put(cid, block);
+  }
+
+  // Rejects once nothing has come for that long.
+  kj::Promise<void> untilSilent(kj::Timer& timer, kj::Duration time) {
+    for (;;) {
+      auto before = count;
+      co_await timer.afterDelay(time);
+      if (count == before) {
+        kj::throwFatalException(badInput(kj::str("its CAR file stalls: no block in ", time)));
+      }
+    }
+  }
+
+ private:
+  BlockStore& inner;
+  uint64_t count = 0;
+};
 
 }  // namespace
 
 GatewaySource::GatewaySource(HttpReach reach, kj::StringPtr url)
-    : endpoint(reach, url, "a gateway"), name(kj::str("gateway ", endpoint.getName())) {}
+    : reach(reach), endpoint(reach, url, "a gateway"),
+      name(kj::str("gateway ", endpoint.getName())) {}
 
 kj::Promise<kj::Array<const kj::byte>> GatewaySource::fetch(const Cid& cid) {
   HttpEndpoint::Call call;
@@ -19,6 +52,26 @@ kj::Promise<kj::Array<const kj::byte>> GatewaySource::fetch(const Cid& cid) {
   call.accept = RAW;
   call.maxBytes = MAX_BLOCK_BYTES;
   return endpoint.call(kj::mv(call));
+}
+
+kj::Maybe<kj::Promise<void>> GatewaySource::fetchDag(const Cid& root, BlockStore& store) {
+  return readDag(kj::str("/ipfs/", root.toText(), "?format=car&dag-scope=all&car-version=1"
+                         "&car-order=dfs&car-dups=n"), store);
+}
+
+kj::Promise<void> GatewaySource::readDag(kj::String path, BlockStore& store) {
+  HttpEndpoint::Call call;
+  call.path = kj::mv(path);
+  call.accept = CAR;
+  call.maxBytes = MAX_ERROR_BYTES;
+  auto in = co_await endpoint.open(kj::mv(call)).catch_(
+      [](kj::Exception&& e) -> kj::Own<kj::AsyncInputStream> {
+    kj::throwFatalException(kj::Exception(kj::Exception::Type::UNIMPLEMENTED, __FILE__, __LINE__,
+                                          kj::str("no CAR file: ", e.getDescription())));
+  });
+  CountedStore counted(store);
+  auto reading = readCar(*in, "its CAR file", CarLimits(), counted).ignoreResult();
+  co_await reading.exclusiveJoin(counted.untilSilent(reach.timer, HttpEndpoint::TIMEOUT));
 }
 
 kj::Promise<kj::Array<const kj::byte>> GatewaySource::fetchRecord(const IpnsName& ipnsName) {

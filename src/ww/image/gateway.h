@@ -1,6 +1,7 @@
 #pragma once
-// Trustless HTTP gateways: one GET a block (`/ipfs/CID?format=raw`), and for a name its signed
-// record (`/ipns/NAME?format=ipns-record`). Nothing of what they say is believed.
+// Trustless HTTP gateways: one GET a block (`/ipfs/CID?format=raw`), or one for it and all below it
+// (`/ipfs/CID?format=car`), and for a name its signed record (`/ipns/NAME?format=ipns-record`).
+// Nothing of what they say is believed.
 //
 // A fetch is bounded as HttpEndpoint bounds a call, by its time and by its size: a block's or a
 // record's. It rejects with the reason and without the gateway's name, which getName() has. Lives
@@ -19,9 +20,15 @@ class GatewaySource final: public BlockSource, public IpnsSource {
 
   kj::StringPtr getName() const override { return name; }
   kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override;
+
+  // Each block in HttpEndpoint::TIMEOUT, or twice that, after the one before.
+  kj::Maybe<kj::Promise<void>> fetchDag(const Cid& root, BlockStore& store) override;
   kj::Promise<kj::Array<const kj::byte>> fetchRecord(const IpnsName& name) override;
 
  private:
+  kj::Promise<void> readDag(kj::String path, BlockStore& store);
+
+  HttpReach reach;
   HttpEndpoint endpoint;
   kj::String name;
 };

@@ -100,6 +100,21 @@ class TimedBody final: public kj::AsyncInputStream {
 
 }  // namespace
 
+// Says why it fails as the endpoint does.
+class HttpEndpoint::Body final: public kj::AsyncInputStream {
+ public:
+  Body(HttpEndpoint& endpoint, Found found) : endpoint(endpoint), found(kj::mv(found)) {}
+
+  kj::Promise<size_t> tryRead(void* buffer, size_t minBytes, size_t maxBytes) override {
+    return found.answer.body->tryRead(buffer, minBytes, maxBytes).catch_(
+        [this](kj::Exception&& e) -> size_t { endpoint.explain(e, found.url); });
+  }
+
+ private:
+  HttpEndpoint& endpoint;
+  Found found;
+};
+
 HttpEndpoint::HttpEndpoint(HttpReach reach, kj::StringPtr text, kj::StringPtr what): reach(reach) {
   auto parsed = kj::Url::tryParse(text);
   KJ_IF_MAYBE(url, parsed) {
@@ -137,6 +152,11 @@ kj::Promise<kj::Array<const kj::byte>> HttpEndpoint::call(Call call) {
   auto answer = co_await readHttp(kj::mv(found.answer), maxBytes).catch_(
       [&](kj::Exception&& e) -> HttpAnswer { explain(e, found.url); });
   co_return kj::mv(answer.body);
+}
+
+kj::Promise<kj::Own<kj::AsyncInputStream>> HttpEndpoint::open(Call call) {
+  auto found = co_await inTime(find(kj::mv(call)));
+  co_return kj::heap<Body>(*this, kj::mv(found));
 }
 
 kj::HttpClient& HttpEndpoint::clientFor(kj::StringPtr url) {

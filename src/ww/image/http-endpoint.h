@@ -45,7 +45,13 @@ class HttpEndpoint final {
   // as long as it goes on coming (patience.h). Outlives the promise.
   kj::Promise<kj::Array<const kj::byte>> call(Call call);
 
+  // The same, of which TIMEOUT is for its beginning, and `maxBytes` for what is no answer with
+  // status 200: the body as it comes, however long. Reads reject as call() does where it is cut.
+  // Outlives the stream.
+  kj::Promise<kj::Own<kj::AsyncInputStream>> open(Call call);
+
  private:
+  class Body;
   struct Found {
     HttpOpened answer;
     kj::String url;  // where it came from

@@ -87,9 +87,9 @@ ImageRef parseIpnsValue(kj::StringPtr value, kj::StringPtr path) {
 }
 
 kj::Promise<IpfsRef> resolveRef(IpnsRef ref, kj::ArrayPtr<IpnsSource* const> sources,
-                                const kj::Clock& clock, Logger& logger) {
+                                IpnsMemory& memory, const kj::Clock& clock, Logger& logger) {
   for (kj::uint names = 0; names < MAX_IPNS_NAMES; names++) {
-    auto record = co_await resolveIpns(ref.name, sources, clock, logger);
+    auto record = co_await resolveIpns(ref.name, sources, memory, clock, logger);
     auto next = parseIpnsValue(record.value, ref.path);
     KJ_IF_MAYBE(ipfs, next.tryGet<IpfsRef>()) co_return kj::mv(*ipfs);
     ref = kj::mv(next.get<IpnsRef>());

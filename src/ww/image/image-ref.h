@@ -43,6 +43,6 @@ ImageRef parseIpnsValue(kj::StringPtr value, kj::StringPtr path);
 // The content that a name leads to, over as many names as MAX_IPNS_NAMES. As resolveIpns().
 constexpr kj::uint MAX_IPNS_NAMES = 8;
 kj::Promise<IpfsRef> resolveRef(IpnsRef ref, kj::ArrayPtr<IpnsSource* const> sources,
-                                const kj::Clock& clock, Logger& logger);
+                                IpnsMemory& memory, const kj::Clock& clock, Logger& logger);
 
 }  // namespace ww

@@ -152,14 +152,23 @@ struct FixedClock final: public kj::Clock {
   kj::Date now() const override { return NOW; }
 };
 
+struct OneName final: public IpnsMemory {
+  kj::Maybe<Seen> seen;
+  kj::Maybe<Seen> findSeen(const IpnsName&) override { return seen; }
+  void setSeen(const IpnsName&, const Seen& now) override { seen = now; }
+};
+
 struct ResolveFixture: Fixture {
   kj::EventLoop loop;
   kj::WaitScope waitScope{loop};
   FixedClock clock;
   MemoryLogger logger;
+  OneName memory;
   FakeSource a, b;
   IpnsSource* sources[2] = {&a, &b};
-  IpnsRecord resolve() { return resolveIpns(name, sources, clock, logger).wait(waitScope); }
+  IpnsRecord resolve() {
+    return resolveIpns(name, sources, memory, clock, logger).wait(waitScope);
+  }
 };
 
 KJ_TEST("of many records the newest is taken, whoever has it") {
@@ -173,11 +182,39 @@ KJ_TEST("of many records the newest is taken, whoever has it") {
     f.a.record = kj::heapArray<const kj::byte>(swapped ? older : newer);
     f.b.record = kj::heapArray<const kj::byte>(swapped ? newer : older);
     KJ_EXPECT(f.resolve().value == "/ipfs/bafkqaab");
+    KJ_EXPECT(KJ_ASSERT_NONNULL(f.memory.seen).sequence == 2);
   }
   auto until = kj::str("2031-01-01T00:00:00Z");  // as new, and valid for longer
   f.record.until = kj::mv(until);
   f.b.record = f.record.sign(f.key);
   KJ_EXPECT(f.resolve().until == 1924992000);
+}
+
+KJ_TEST("what is older than a record that was seen is refused, and as new a one is not") {
+  ResolveFixture f;
+  f.record.sequence = 5;
+  auto five = f.record.sign(f.key);
+  f.a.record = kj::heapArray<const kj::byte>(five);
+  KJ_EXPECT(f.resolve().sequence == 5);
+  KJ_EXPECT(f.resolve().sequence == 5);
+  f.record.sequence = 4;
+  f.record.until = kj::str("2090-01-01T00:00:00Z");  // for longer, and yet older
+  f.a.record = f.record.sign(f.key);
+  auto why = whyNot([&]() { f.resolve(); });
+  KJ_EXPECT(has(why, "fake: the record is older than one that was seen before: its number is 4, "
+                     "and there was 5"), why);
+  f.b.record = kj::heapArray<const kj::byte>(five);
+  KJ_EXPECT(f.resolve().sequence == 5);  // whoever else has an older one
+  f.record.sequence = 5;
+  f.a.record = f.record.sign(f.key);
+  auto until = f.resolve().until;
+  KJ_EXPECT(KJ_ASSERT_NONNULL(f.memory.seen).until == until);
+  f.a.record = nullptr;
+  why = whyNot([&]() { f.resolve(); });
+  KJ_EXPECT(has(why, "of the same number, 5, there was one that is valid for longer"), why);
+  f.record.sequence = 6;
+  f.b.record = f.record.sign(f.key);
+  KJ_EXPECT(f.resolve().sequence == 6);
 }
 
 KJ_TEST("a source whose record is not believed is named, and the others count") {
@@ -189,14 +226,16 @@ KJ_TEST("a source whose record is not believed is named, and the others count") 
   f.b.record = f.record.sign(f.key);
   KJ_EXPECT(f.resolve().value == "/ipfs/bafkqaaa");
   KJ_EXPECT(has(kj::strArray(f.logger.getLines(), ""), "not signed by the name's key"));
-  why = whyNot([&]() { resolveIpns(f.name, nullptr, f.clock, f.logger).wait(f.waitScope); });
+  why = whyNot([&]() {
+    resolveIpns(f.name, nullptr, f.memory, f.clock, f.logger).wait(f.waitScope);
+  });
   KJ_EXPECT(has(why, "--gateway"), why);
 }
 
 KJ_TEST("names that lead to names are followed, so many, with what follows each") {
   ResolveFixture f;
   auto follow = [&]() {
-    return resolveRef(IpnsRef{f.name, kj::str("x/y")}, f.sources, f.clock, f.logger)
+    return resolveRef(IpnsRef{f.name, kj::str("x/y")}, f.sources, f.memory, f.clock, f.logger)
         .wait(f.waitScope);
   };
   f.a.record = TestRecord("/ipfs/bafkqaaa/dir").sign(f.key);

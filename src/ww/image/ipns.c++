@@ -90,6 +90,18 @@ void requireSame(const Entry& entry, const IpnsData& data) {
   if (!same) refuse("the record says one thing and has signed another");
 }
 
+IpnsMemory::Seen ageOf(const IpnsRecord& record) { return {record.sequence, record.until}; }
+
+void requireNew(const IpnsRecord& record, const IpnsMemory::Seen& seen) {
+  if (!(ageOf(record) < seen)) return;
+  if (record.sequence < seen.sequence) {
+    refuse(kj::str("the record is older than one that was seen before: its number is ",
+                   record.sequence, ", and there was ", seen.sequence));
+  }
+  refuse(kj::str("the record is older than one that was seen before: of the same number, ",
+                 seen.sequence, ", there was one that is valid for longer"));
+}
+
 }  // namespace
 
 IpnsName IpnsName::parse(kj::StringPtr text) {
@@ -164,19 +176,20 @@ IpnsRecord verifyIpnsRecord(const IpnsName& name, kj::ArrayPtr<const kj::byte> r
 }
 
 kj::Promise<IpnsRecord> resolveIpns(IpnsName name, kj::ArrayPtr<IpnsSource* const> sources,
-                                    const kj::Clock& clock, Logger& logger) {
+                                    IpnsMemory& memory, const kj::Clock& clock, Logger& logger) {
   if (sources.size() == 0) {
     refuse(kj::str("nobody can be asked what /ipns/", name.toText(), " leads to: name a gateway "
                    "(--gateway URL) or an IPFS node (--ipfs URL)"));
   }
+  auto seen = memory.findSeen(name);
   kj::Maybe<IpnsRecord> best;
   kj::Vector<kj::String> failures;
   auto ask = [&](IpnsSource& source) {
     return source.fetchRecord(name).then([&](kj::Array<const kj::byte> bytes) {
       auto record = verifyIpnsRecord(name, bytes, clock.now());
+      KJ_IF_MAYBE(newest, seen) requireNew(record, *newest);
       auto isBetter = best.map([&](IpnsRecord& other) {
-        return record.sequence != other.sequence ? record.sequence > other.sequence
-                                                 : record.until > other.until;
+        return ageOf(other) < ageOf(record);
       }).orDefault(true);
       if (isBetter) best = kj::mv(record);
     }).catch_([&](kj::Exception&& e) {
@@ -189,7 +202,10 @@ kj::Promise<IpnsRecord> resolveIpns(IpnsName name, kj::ArrayPtr<IpnsSource* cons
   auto asking = kj::heapArrayBuilder<kj::Promise<void>>(sources.size());
   for (auto source: sources) asking.add(ask(*source));
   co_await kj::joinPromises(asking.finish());
-  KJ_IF_MAYBE(record, best) co_return kj::mv(*record);
+  KJ_IF_MAYBE(record, best) {
+    memory.setSeen(name, ageOf(*record));
+    co_return kj::mv(*record);
+  }
   refuse(kj::str("/ipns/", name.toText(), " leads nowhere: ", kj::strArray(failures, "; ")));
 }
 

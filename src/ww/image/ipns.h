@@ -53,10 +53,31 @@ class IpnsSource {
   virtual kj::Promise<kj::Array<const kj::byte>> fetchRecord(const IpnsName& name) = 0;
 };
 
-// Asks all sources at once, and takes the valid record with the highest sequence: who holds one
-// back is overruled by any that does not. Rejects with each source's name and reason where none has
-// one. References outlive the promise.
+// How new the newest record is that was seen of each name: what came before it is signed and valid,
+// and not what the key's holder says any more.
+class IpnsMemory {
+ public:
+  virtual ~IpnsMemory() noexcept(false) {}
+
+  struct Seen {
+    uint64_t sequence = 0;
+    int64_t until = 0;
+
+    bool operator<(const Seen& other) const {
+      return sequence != other.sequence ? sequence < other.sequence : until < other.until;
+    }
+  };
+  virtual kj::Maybe<Seen> findSeen(const IpnsName& name) = 0;
+
+  // Unless a newer one was seen. Kept, also where this process ends, once it returns.
+  virtual void setSeen(const IpnsName& name, const Seen& seen) = 0;
+};
+
+// Asks all sources at once, and takes the valid record with the highest sequence, and of those the
+// one that is valid for longest: who holds one back is overruled by any that does not. One that is
+// older than what was seen before is none. Rejects with each source's name and reason where none
+// has one. References outlive the promise.
 kj::Promise<IpnsRecord> resolveIpns(IpnsName name, kj::ArrayPtr<IpnsSource* const> sources,
-                                    const kj::Clock& clock, Logger& logger);
+                                    IpnsMemory& memory, const kj::Clock& clock, Logger& logger);
 
 }  // namespace ww

@@ -21,6 +21,8 @@ constexpr kj::StringPtr ADVICE = "move it away; what it held can be fetched or a
 constexpr kj::StringPtr BUSY =
     "other processes write to this file, and nobody else can; try again when they are done"_kj;
 
+constexpr size_t SEQUENCE_BYTES = 8;
+
 // Content in a table of its own: SQLite writes a row as a whole.
 constexpr kj::StringPtr SCHEMA =
     "CREATE TABLE block (id INTEGER PRIMARY KEY AUTOINCREMENT, cid BLOB NOT NULL UNIQUE, "
@@ -35,6 +37,12 @@ constexpr kj::StringPtr SCHEMA =
     "CREATE INDEX member_block ON member (block);"
     "CREATE TABLE total (bytes INTEGER NOT NULL);"
     "INSERT INTO total VALUES (0);"_kj;
+
+// How new records of IPNS were that were seen: a sequence has 64 bits, and is 8 bytes here. Was not
+// in the first files of this version, and is passed over by who does not know it.
+constexpr kj::StringPtr NAMES =
+    "CREATE TABLE IF NOT EXISTS name (key BLOB PRIMARY KEY, sequence BLOB NOT NULL, "
+    "until INTEGER NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID"_kj;
 
 SqliteFile openFile(kj::StringPtr path) {
   SqliteOptions options;
@@ -59,6 +67,7 @@ SqliteFile openFile(kj::StringPtr path) {
   }
   file.run("PRAGMA synchronous=NORMAL; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; "
            "PRAGMA wal_autocheckpoint=2048; PRAGMA journal_size_limit=67108864");
+  file.run(NAMES);
   return file;
 }
 
@@ -111,7 +120,7 @@ ImageStore::Database::Database(kj::StringPtr path)
       imageByCid(file, "SELECT id FROM image WHERE cid = ?"),
       imageByName(file, "SELECT id FROM image WHERE name = ?"),
       setImageUsed(file, "UPDATE image SET used = ? WHERE id = ?"),
-      setName(file, "UPDATE image SET name = ? WHERE id = ?"),
+      nameImage(file, "UPDATE image SET name = ? WHERE id = ?"),
       dropName(file, "UPDATE image SET name = NULL WHERE name = ?"),
       setPinned(file, "UPDATE image SET pinned = ? WHERE id = ?"),
       dropMember(file, "DELETE FROM member WHERE image = ? AND block = ?"),
@@ -141,7 +150,12 @@ ImageStore::Database::Database(kj::StringPtr path)
                      "ORDER BY substr(cid, 1, 4) != x'01550010', used, id"),
       orphanRows(file, "SELECT id FROM block WHERE NOT EXISTS "
                        "(SELECT 1 FROM member WHERE block = block.id) ORDER BY used LIMIT ?"),
-      memberRows(file, "SELECT block FROM member WHERE image = ? LIMIT 64") {}
+      memberRows(file, "SELECT block FROM member WHERE image = ? LIMIT 64"),
+      nameByKey(file, "SELECT sequence, until FROM name WHERE key = ?"),
+      putName(file, "INSERT OR REPLACE INTO name VALUES (?, ?, ?, ?)"),
+      nameCount(file, "SELECT count(*) FROM name"),
+      dropNames(file, "DELETE FROM name WHERE key IN "
+                      "(SELECT key FROM name ORDER BY used LIMIT ?)") {}
 
 kj::Maybe<ImageStore::Database::Block> ImageStore::Database::readBlock(SqliteQuery& query,
                                                                        auto value) {
@@ -230,6 +244,33 @@ void ImageStore::Database::removeDamaged(uint64_t block) {
 void ImageStore::Database::dropImage(uint64_t id) {
   dropMembersOfImage.run(id);
   dropRow.run(id);
+}
+
+kj::Maybe<IpnsMemory::Seen> ImageStore::Database::findName(kj::ArrayPtr<const kj::byte> key) {
+  kj::Maybe<IpnsMemory::Seen> found;
+  nameByKey.ask([&](SqliteStatement& row) {
+    auto bytes = row.getBytes(0);
+    if (bytes.size() != SEQUENCE_BYTES) file.failDamaged("a name's number has another length");
+    IpnsMemory::Seen seen;
+    for (auto byte: bytes) seen.sequence = seen.sequence << 8 | byte;
+    seen.until = int64_t(row.getNumber(1));
+    found = seen;
+  }, key);
+  return found;
+}
+
+void ImageStore::Database::setName(kj::ArrayPtr<const kj::byte> key, const IpnsMemory::Seen& seen,
+                                   uint64_t now) {
+  kj::byte bytes[SEQUENCE_BYTES];
+  for (size_t i = 0; i < SEQUENCE_BYTES; i++) {
+    bytes[i] = kj::byte(seen.sequence >> (8 * (SEQUENCE_BYTES - 1 - i)));
+  }
+  putName.run(key, kj::ArrayPtr<const kj::byte>(bytes), uint64_t(seen.until), now);
+}
+
+void ImageStore::Database::keepNames(uint64_t most) {
+  auto count = nameCount.askNumber().orDefault(0);
+  if (count > most) dropNames.run(count - most);
 }
 
 void ImageStore::Database::correctTotal() {

@@ -68,7 +68,12 @@ class ImageStore::Database {
   static constexpr uint64_t MAX_ORPHANS = 65536;
   kj::Array<uint64_t> members(uint64_t image);  // some of its blocks
 
+  // How new the newest record of a key's name was.
+  kj::Maybe<IpnsMemory::Seen> findName(kj::ArrayPtr<const kj::byte> key);
+
   // Within a transaction.
+  void setName(kj::ArrayPtr<const kj::byte> key, const IpnsMemory::Seen& seen, uint64_t now);
+  void keepNames(uint64_t most);  // the longest unused go
   uint64_t add(const Cid& cid, kj::ArrayPtr<const kj::byte> block, uint64_t now);
   void remove(uint64_t block, uint64_t size);
   void removeDamaged(uint64_t block);  // the images that had it are whole no more
@@ -96,13 +101,14 @@ class ImageStore::Database {
  public:
   SqliteFile file;
   SqliteQuery total, blockCount, setUsed, addMember, sharedSize, isWhole, setWhole;
-  SqliteQuery addImage, imageByCid, imageByName, setImageUsed, setName, dropName, setPinned;
+  SqliteQuery addImage, imageByCid, imageByName, setImageUsed, nameImage, dropName, setPinned;
   SqliteQuery dropMember, orphanSize, sum;  // of a block, while it is of no image; of all blocks
 
  private:
   SqliteQuery byCid, byId, content, addBlock, addContent, addTotal, subtractTotal, dropBlock;
   SqliteQuery dropContent, dropMembers, dropMembersOfImage, dropRow, spoil;
   SqliteQuery image, imageCounts, images, unpinned, orphanRows, memberRows;
+  SqliteQuery nameByKey, putName, nameCount, dropNames;
 };
 
 }  // namespace ww

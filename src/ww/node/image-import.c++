@@ -168,7 +168,8 @@ kj::Promise<Cid> ImageImport::resolve(ImageRef ref) { return resolve(kj::mv(ref)
 
 kj::Promise<Cid> ImageImport::resolve(ImageRef ref, BlockStore& blocks) {
   if (ref.is<IpnsRef>()) {
-    ref = co_await resolveRef(kj::mv(ref.get<IpnsRef>()), sources.getNames(), clock, logger);
+    ref = co_await resolveRef(kj::mv(ref.get<IpnsRef>()), sources.getNames(), store, clock,
+                              logger);
   }
   auto& ipfs = KJ_ASSERT_NONNULL(ref.tryGet<IpfsRef>(), "what is on the host is added");
   if (ipfs.path.size() == 0) co_return kj::mv(ipfs.root);
@@ -211,7 +212,7 @@ kj::Promise<ImageImport::Added> ImageImport::walk(Cid root, TreeSink& sink,
   for (auto& cid: way) {
     KJ_IF_MAYBE(block, store.find(cid)) kept->put(cid, *block);
   }
-  BlockFetcher fetcher(*kept, sources.getBlocks(), logger);
+  BlockFetcher fetcher(*kept, sources.getBlocks(), logger, BlockFetcher::Reads::DAGS);
   co_await readTree(fetcher, root, TreeLimits(), sink);
   // As it is now: a block may have rotted, and come again.
   if (!kept->isWhole()) {

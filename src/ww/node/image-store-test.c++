@@ -299,6 +299,69 @@ KJ_TEST("what is finished or pinned is synced") {
   KJ_EXPECT(disk.isSynced());
 }
 
+IpnsName nameOf(uint64_t number) {
+  PublicKey key;
+  memset(key.bytes, 7, sizeof(key.bytes));
+  memcpy(key.bytes, &number, sizeof(number));
+  return IpnsName::of(key);
+}
+
+KJ_TEST("how new a name's record was outlives the process, and only a newer one replaces it") {
+  Fixture f;
+  auto sequence = [&](ImageStore& store, uint64_t name) {
+    return store.findSeen(nameOf(name)).map([](auto& seen) { return seen.sequence; });
+  };
+  FakeClock clock;
+  ImageStore other(f.folder.at("images"), 1 << 20, clock, f.logger);
+  KJ_EXPECT(sequence(*f.store, 1) == nullptr);
+  f.store->setSeen(nameOf(1), {UINT64_MAX, 1000});
+  f.store->setSeen(nameOf(2), {3, 1000});
+  f.open(1 << 20);
+  KJ_EXPECT(sequence(*f.store, 1) == UINT64_MAX && sequence(other, 2) == 3);
+  f.store->setSeen(nameOf(2), {2, 2000});
+  f.store->setSeen(nameOf(2), {3, 999});
+  KJ_EXPECT(KJ_ASSERT_NONNULL(other.findSeen(nameOf(2))).until == 1000);
+  other.setSeen(nameOf(2), {3, 1001});
+  KJ_EXPECT(KJ_ASSERT_NONNULL(f.store->findSeen(nameOf(2))).until == 1001);
+  KJ_EXPECT(sequence(*f.store, 3) == nullptr);
+}
+
+KJ_TEST("a name that was seen is on the disk, and as old a one costs no wait for it") {
+  SqliteTestDisk disk;
+  Fixture f;
+  f.store->setSeen(nameOf(1), {1, 1000});
+  KJ_EXPECT(disk.isSynced());
+  f.store->setSeen(nameOf(1), {1, 1000});
+  KJ_EXPECT(!disk.isSynced());
+}
+
+KJ_TEST("so many names are kept, those that were looked for last") {
+  Fixture f;
+  for (uint64_t i = 0; i <= ImageStore::MAX_NAMES; i++) {
+    f.store->setSeen(nameOf(i), {i, 1000});
+    if (i % 100 == 0) f.clock.time += 1 * kj::SECONDS;
+    if (i == 1000) f.store->setSeen(nameOf(0), {0, 1000});
+  }
+  KJ_EXPECT(f.store->findSeen(nameOf(0)) != nullptr);
+  KJ_EXPECT(f.store->findSeen(nameOf(ImageStore::MAX_NAMES)) != nullptr);
+  size_t kept = 0;
+  for (uint64_t i = 0; i <= ImageStore::MAX_NAMES; i++) {
+    kept += f.store->findSeen(nameOf(i)) != nullptr;
+  }
+  KJ_EXPECT(kept == ImageStore::MAX_NAMES);
+}
+
+KJ_TEST("a store that was made before names were kept gets a place for them") {
+  Fixture f;
+  f.addImage({1, 2});
+  f.store = nullptr;
+  SqliteFile(f.folder.at("images/blocks.db")).run("DROP TABLE name");
+  f.open(1 << 20);
+  KJ_EXPECT(f.isThere(2) && f.store->findSeen(nameOf(1)) == nullptr);
+  f.store->setSeen(nameOf(1), {1, 1000});
+  KJ_EXPECT(f.store->findSeen(nameOf(1)) != nullptr);
+}
+
 KJ_TEST("what is no such file is refused by name, and left as it is") {
   auto open = [](TempFolder& folder) {
     return failure([&]() {

@@ -73,6 +73,7 @@ class ImageStore::KeptImage final: public Kept {
   void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override {
     store.putFor(image, cid, block);
   }
+  bool has(const Cid& cid) override { return store.has(cid); }
   bool isWhole() override {
     whole = store.db->isWhole.askNumber(image).orDefault(0) > 0;
     return whole;
@@ -129,6 +130,10 @@ kj::Maybe<kj::Array<const kj::byte>> ImageStore::find(const Cid& cid) {
 
 void ImageStore::put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) {
   putFor(NO_IMAGE, cid, block);
+}
+
+bool ImageStore::has(const Cid& cid) {
+  return batch->find(cid) != nullptr || db->findBlock(cid) != nullptr;
 }
 
 kj::Maybe<kj::Array<const kj::byte>> ImageStore::findFor(uint64_t image, const Cid& cid) {
@@ -378,7 +383,7 @@ void ImageStore::setName(const Cid& root, kj::StringPtr name) {
   requireImageName(name);
   SqliteTransaction transaction(db->file);
   db->dropName.run(name);
-  db->setName.run(name, requireImage(root));
+  db->nameImage.run(name, requireImage(root));
   transaction.commit();
 }
 
@@ -452,5 +457,25 @@ StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
 uint64_t ImageStore::writtenBytes() { return db->total.askNumber().orDefault(0); }
 
 uint64_t ImageStore::getBytes() { return writtenBytes() + batch->getNewBytes(); }
+
+kj::Maybe<IpnsMemory::Seen> ImageStore::findSeen(const IpnsName& name) {
+  return db->findName(name.getKey().bytes);
+}
+
+void ImageStore::setSeen(const IpnsName& name, const Seen& seen) {
+  kj::ArrayPtr<const kj::byte> key = name.getKey().bytes;
+  auto write = [&](Database& db) {
+    auto before = db.findName(key).orDefault(seen);
+    db.setName(key, before < seen ? seen : before, now());
+    db.keepNames(MAX_NAMES);
+  };
+  bool isNew = db->findName(key).map([&](const Seen& s) { return s < seen; }).orDefault(true);
+  if (isNew) return db->commitDurably(write);
+  tryNow([&]() {  // that it was looked for
+    SqliteTransaction transaction(db->file);
+    write(*db);
+    transaction.commit();
+  });
+}
 
 }  // namespace ww

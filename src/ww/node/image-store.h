@@ -16,6 +16,8 @@
 // - The bytes of all blocks are bounded. What goes to make room: blocks of no image and then whole
 //   images, the longest unused first; never one that is pinned, or that any process keeps open (a
 //   lock on a file, which goes with its process).
+// - It also keeps how new the newest record was of each name of IPNS: of the MAX_NAMES that were
+//   looked for last.
 //
 // Why all blocks are in the database, and none in files: docs/images.md. Waits for the disk, on the
 // thread that it lives on, and for another process that writes, whose turns are short: nobody waits
@@ -28,6 +30,7 @@
 #include <kj/io.h>
 #include <kj/timer.h>
 #include <ww/image/block.h>
+#include <ww/image/ipns.h>
 #include <ww/node/sqlite.h>
 
 namespace ww {
@@ -61,8 +64,10 @@ struct StoreCheck {
   kj::Vector<Cid> incomplete;             // images that miss some, for that or another reason
 };
 
-class ImageStore final: public BlockStore {
+class ImageStore final: public BlockStore, public IpnsMemory {
  public:
+  static constexpr kj::uint MAX_NAMES = 1024;
+
   // Throws, naming the file and what to do, where it cannot be used. The folder is made as
   // openPrivateFolder() makes it. References outlive it.
   ImageStore(kj::StringPtr folder, uint64_t maxBytes, const kj::Clock& clock, Logger& logger);
@@ -73,6 +78,7 @@ class ImageStore final: public BlockStore {
   // where the disk takes nothing more.
   kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override;
   void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override;
+  bool has(const Cid& cid) override;
 
   // Whether an image has it; what peers are served. Does not count as use.
   kj::Maybe<kj::Array<const kj::byte>> findShared(const Cid& cid);
@@ -118,6 +124,9 @@ class ImageStore final: public BlockStore {
 
   // Looks at every block. `progress` is told of each, with how many there are.
   StoreCheck verify(kj::Function<void(uint64_t done, uint64_t all)> progress);
+
+  kj::Maybe<Seen> findSeen(const IpnsName& name) override;
+  void setSeen(const IpnsName& name, const Seen& seen) override;
 
   uint64_t getBytes();  // of all blocks, those of a batch too
   uint64_t getMaxBytes() const { return maxBytes; }

@@ -2,8 +2,9 @@
 //
 // It says `gateway URL` (trustless, over HTTP) and `listening ADDR` (bitswap, over go-libp2p), and
 // takes `load FILE.car` (answer: `loaded ROOT BLOCKS`), `dial ADDR` (`dialled`), `get CID` by bitswap
-// alone (`got BYTES SHA256`), and `name PATH SECONDS` (`named NAME`: a record of IPNS, valid for so
-// long, which the gateway has). `failed WHY` if it cannot be done. The end of its input ends it.
+// alone (`got BYTES SHA256`), `name PATH SECONDS` (`named NAME`: a record of IPNS of a new name, valid
+// for so long, which the gateway has), and `rename PATH SECONDS SEQUENCE` (`named NAME`: in its place
+// another of the same name). `failed WHY` if it cannot be done. The end of its input ends it.
 package main
 
 import (
@@ -80,6 +81,7 @@ type node struct {
 	host    host.Host
 	bitswap *bitswap.Bitswap
 	names   *records
+	key     crypto.PrivKey // of the last name
 }
 
 func must(err error) {
@@ -157,6 +159,15 @@ func (n *node) get(ctx context.Context, text string) (string, error) {
 }
 
 func (n *node) name(ctx context.Context, target, seconds string) (string, error) {
+	var err error
+	n.key, _, err = crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	return n.rename(ctx, target, seconds, "1")
+}
+
+func (n *node) rename(ctx context.Context, target, seconds, number string) (string, error) {
 	value, err := path.NewPath(target)
 	if err != nil {
 		return "", err
@@ -165,12 +176,12 @@ func (n *node) name(ctx context.Context, target, seconds string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	sequence, err := strconv.ParseUint(number, 10, 64)
 	if err != nil {
 		return "", err
 	}
 	until := time.Now().Add(time.Duration(count) * time.Second)
-	record, err := ipns.NewRecord(key, value, 1, until, time.Minute)
+	record, err := ipns.NewRecord(n.key, value, sequence, until, time.Minute)
 	if err != nil {
 		return "", err
 	}
@@ -178,7 +189,7 @@ func (n *node) name(ctx context.Context, target, seconds string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	id, err := peer.IDFromPrivateKey(key)
+	id, err := peer.IDFromPrivateKey(n.key)
 	if err != nil {
 		return "", err
 	}
@@ -196,6 +207,8 @@ func (n *node) do(ctx context.Context, words []string) (string, error) {
 		return n.get(ctx, words[1])
 	case words[0] == "name" && len(words) == 3:
 		return n.name(ctx, words[1], words[2])
+	case words[0] == "rename" && len(words) == 4 && n.key != nil:
+		return n.rename(ctx, words[1], words[2], words[3])
 	}
 	return "", fmt.Errorf("no such command")
 }
