@@ -106,6 +106,7 @@ class GatewayTest(IpfsCase):
             """What it took, in MiB, until the file had been sent."""
             os.makedirs(self.path(name))
             with open(os.path.join(self.path(name), "main.wasm"), "wb") as file:
+                file.write(b"\0asm\x0d\0\x01\0")  # as a component begins
                 for n in range(count):
                     file.write(n.to_bytes(4, "big") * (1 << 18))
             root = self.image("add", self.path(name), data="maker")
