@@ -151,6 +151,17 @@ KJ_TEST("names that are not UTF-8, and the limits") {
   KJ_EXPECT(read(folder.at("i")) == ": x\\xff: a name that is not UTF-8");
 }
 
+KJ_TEST("a file that is too large is refused before it is read") {
+  TempFolder folder;
+  folder.write("i/a", "12345");
+  ListingSink sink;
+  TreeLimits limits;
+  limits.bytes = 4;
+  auto why = kj::runCatchingExceptions([&]() { readHostLayer(folder.at("i"), limits, sink); });
+  KJ_EXPECT(KJ_ASSERT_NONNULL(why).getDescription().endsWith("4 bytes, which is the limit"));
+  KJ_EXPECT(sink.lines.size() == 0);
+}
+
 KJ_TEST("links that multiply are bounded") {
   TempFolder folder;
   folder.write("i/0/a", "1");

@@ -167,20 +167,25 @@ class Walk {
       sink.directory(path);
       return walk(fd, path);
     }
+    requireRoom(path, uint64_t(info.st_size));  // before any of it is read
     sink.beginFile(path, (info.st_mode & 0111) != 0);
     for (;;) {
       auto n = ::read(fd, buffer.begin(), buffer.size());
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) refuse(path, cannot("be read"));
       if (n == 0) break;
+      requireRoom(path, uint64_t(n));
       bytes += n;
-      if (bytes > limits.bytes) {
-        refuse(path, kj::str("with this its files hold more than ", limits.bytes,
-                             " bytes, which is the limit"));
-      }
       sink.piece(buffer.slice(0, n));
     }
     sink.endFile();
+  }
+
+  void requireRoom(kj::StringPtr path, uint64_t more) {
+    if (more > limits.bytes - bytes) {
+      refuse(path, kj::str("with this its files hold more than ", limits.bytes,
+                           " bytes, which is the limit"));
+    }
   }
 };
 
