@@ -180,7 +180,7 @@ class PushTest(DeployCase):
         self.kubo.refusal, self.kubo.says = None, "bafkqaaa"
         fails("it says that it imported bafkqaaa, and the image is ")
         self.kubo.says, self.kubo.stalls = None, True
-        fails("neither took nor said anything", flags=("--timeout", "100ms"))
+        fails("the node took nothing more", flags=("--timeout", "100ms"))
         self.kubo.close()
         fails("it cannot be reached")
 

@@ -199,7 +199,8 @@ void MakeCommands::addPush(CLI::App& app) {
   push.add_option("--dial-timeout", raw->dialTimeout, "After which a dial of a node has failed")
       ->type_name("SECONDS")->envname("WW_DIAL_TIMEOUT")->capture_default_str()
       ->check(checkSeconds);
-  push.add_option("--timeout", raw->wait, "So long the node may take nothing and say nothing")
+  push.add_option("--timeout", raw->wait,
+                  "So long the node may take nothing, and then its answer may take")
       ->type_name("DURATION")->capture_default_str()->check(checkWait);
   push.add_option("--stem", raw->pushHead.contract, "Then set the head of this contract to it")
       ->type_name("ADDRESS")->check(checkAddress)->group("The head of a contract");

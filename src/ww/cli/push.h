@@ -14,7 +14,7 @@ struct PushOptions {
   // Neither: the swarm.
   kj::Maybe<kj::String> identity;  // to prove to the peer, a key file; none: the data folder's
   kj::Duration dialTimeout = 10 * kj::SECONDS;
-  kj::Duration patience = 60 * kj::SECONDS;  // with a node that does nothing
+  kj::Duration patience = 60 * kj::SECONDS;  // for it to take some, and then for its answer
   kj::Maybe<HeadTarget> head;
   SourceOptions sources;
   uint64_t storeBytes = 0;

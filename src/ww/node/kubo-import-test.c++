@@ -14,9 +14,10 @@ constexpr auto PATIENCE = 60 * kj::SECONDS;
 // A node that reads what comes, and answers as it is told to.
 class FakeKubo final: public kj::HttpService {
  public:
-  explicit FakeKubo(const kj::HttpHeaderTable& table): table(table) {}
+  FakeKubo(const kj::HttpHeaderTable& table, kj::Timer& timer): table(table), timer(timer) {}
 
-  enum class Mood { ANSWER, ANSWER_EARLY, READ_NOTHING, SAY_NOTHING, HANG_UP, ENDLESS } mood{};
+  enum class Mood { ANSWER, ANSWER_EARLY, READ_NOTHING, SAY_NOTHING, HANG_UP, ENDLESS,
+                    DRIP } mood{};
   kj::uint status = 200;
   kj::String answer;
   std::string url, contentType, body;
@@ -40,11 +41,16 @@ class FakeKubo final: public kj::HttpService {
       auto line = kj::str(kj::repeat('x', 10'000));
       for (;;) co_await out->write(line.begin(), line.size());
     }
+    while (mood == Mood::DRIP) {
+      co_await out->write("\n", 1);
+      co_await timer.afterDelay(1 * kj::SECONDS);
+    }
     co_await out->write(answer.begin(), answer.size());
   }
 
  private:
   const kj::HttpHeaderTable& table;
+  kj::Timer& timer;
 };
 
 struct Fixture {
@@ -52,7 +58,7 @@ struct Fixture {
   kj::WaitScope waitScope{loop};
   kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
   kj::HttpHeaderTable table;
-  FakeKubo node{table};
+  FakeKubo node{table, timer};
   kj::Own<kj::HttpClient> client = kj::newHttpClient(node);
   KuboImport kubo{*client, table, timer, kj::str(URL), PATIENCE};
   Cid root = Cid::of(Cid::RAW, "image"_kj.asBytes());
@@ -145,7 +151,7 @@ KJ_TEST("one that takes nothing, or says nothing, is given up, and a slow one is
     f.timer.advanceTo(f.timer.now() + PATIENCE - 1 * kj::MILLISECONDS);
     KJ_EXPECT(!importing.poll(f.waitScope));
     f.timer.advanceTo(f.timer.now() + 1 * kj::MILLISECONDS);
-    KJ_EXPECT_THROW_MESSAGE("neither took nor said anything for", importing.wait(f.waitScope));
+    KJ_EXPECT_THROW_MESSAGE("took nothing more, nor answered", importing.wait(f.waitScope));
   }
   Fixture f;
   auto importing = f.begin([&](kj::AsyncOutputStream& out) -> kj::Promise<void> {
@@ -160,6 +166,26 @@ KJ_TEST("one that takes nothing, or says nothing, is given up, and a slow one is
     f.timer.advanceTo(f.timer.now() + PATIENCE - 1 * kj::MILLISECONDS);
   }
   importing.wait(f.waitScope);
+}
+
+KJ_TEST("an answer has a time as a whole, however much of it comes") {
+  Fixture f;
+  f.node.mood = FakeKubo::Mood::DRIP;
+  auto importing = f.begin();
+  auto end = f.timer.now() + PATIENCE;
+  while (f.timer.now() < end) {
+    KJ_EXPECT(!importing.poll(f.waitScope));
+    f.timer.advanceTo(f.timer.now() + 1 * kj::SECONDS);
+  }
+  KJ_ASSERT(importing.poll(f.waitScope));
+  KJ_EXPECT_THROW_MESSAGE("nor answered to the end", importing.wait(f.waitScope));
+}
+
+KJ_TEST("who says that it has an image before it has taken it is not believed") {
+  Fixture f;
+  f.node.mood = FakeKubo::Mood::ANSWER_EARLY;
+  KJ_EXPECT(f.refusal() == kj::str(NAME, ": it says that it has the image, and did not take all of "
+                                   "it"));
 }
 
 KJ_TEST("that the image could not be read is the reason, and not the node") {

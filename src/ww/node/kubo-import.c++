@@ -124,7 +124,9 @@ kj::Promise<void> KuboImport::import(WriteCar writeCar, const Cid& root, uint64_
 kj::Promise<void> KuboImport::untilSilent() {
   for (;;) {
     auto end = moved + patience;
-    if (timer.now() >= end) fail(kj::str("the node neither took nor said anything for ", patience));
+    if (timer.now() >= end) {
+      fail(kj::str("for ", patience, " the node took nothing more, nor answered to the end"));
+    }
     co_await timer.atTime(end);
   }
 }
@@ -137,14 +139,16 @@ kj::Promise<void> KuboImport::send(WriteCar writeCar, const Cid& root, uint64_t 
                                 kj::str(url, "/api/v0/dag/import?pin-roots=true"), headers);
   Body body(*this, *request.body);
   auto unwritten = kj::newPromiseAndFulfiller<kj::String>();
-  auto writing = write(body, mark, kj::mv(writeCar)).then([&]() { request.body = nullptr; },
-                                                          [&](kj::Exception&& e) {
+  auto writing = write(body, mark, kj::mv(writeCar)).then([&]() {
+    request.body = nullptr;
+    return true;
+  }, [&](kj::Exception&& e) {
     // A node may answer before it has read all of this, and close.
     if (!body.wasHungUpOn()) unwritten.fulfiller->reject(kj::mv(e));
+    return false;
   }).eagerlyEvaluate(nullptr);
   kj::uint status = 0;
   auto answering = request.response.then([&](kj::HttpClient::Response&& response) {
-    moved = timer.now();
     status = response.statusCode;
     auto from = kj::mv(response.body);
     auto reading = readBody(*from);
@@ -157,6 +161,7 @@ kj::Promise<void> KuboImport::send(WriteCar writeCar, const Cid& root, uint64_t 
   auto text = co_await answering.exclusiveJoin(kj::mv(unwritten.promise));
   if (status != HTTP_OK) fail(kj::str("HTTP ", status, ": ", messageOf(text)));
   requireRoot(text, root);
+  if (!co_await writing) fail("it says that it has the image, and did not take all of it");
 }
 
 kj::Promise<void> KuboImport::write(Body& body, kj::StringPtr mark, WriteCar writeCar) {
@@ -174,7 +179,6 @@ kj::Promise<kj::String> KuboImport::readBody(kj::AsyncInputStream& body) {
   for (;;) {
     auto n = co_await body.tryRead(buffer, 1, sizeof(buffer));
     if (n == 0) break;
-    moved = timer.now();
     if (text.size() + n > MAX_IMPORT_ANSWER) fail("an answer of more than 1 MiB");
     text.addAll(buffer, buffer + n);
   }

@@ -3,7 +3,8 @@
 // /api/v0/dag/import, which also pins the root. It is sent as it is written, and is whole nowhere.
 //
 // The node is not believed: what it answers is bounded, has to name the root that was sent, and has
-// to come. Lives on one event loop. Dropping the promise gives the import up.
+// to come in time, after all was taken. Lives on one event loop. Dropping the promise gives the
+// import up.
 
 #include <kj/async-io.h>
 #include <kj/compat/http.h>
@@ -20,8 +21,8 @@ kj::String readKuboUrl(kj::StringPtr text);
 
 class KuboImport final {
  public:
-  // `client` takes absolute URLs. `patience`: so long it may take nothing, or say nothing. All
-  // references outlive the promises.
+  // `client` takes absolute URLs. `patience`: so long the node may take nothing, and then its whole
+  // answer may take. All references outlive the promises.
   KuboImport(kj::HttpClient& client, const kj::HttpHeaderTable& table, kj::Timer& timer,
              kj::String url, kj::Duration patience);
   KJ_DISALLOW_COPY_AND_MOVE(KuboImport);
@@ -52,7 +53,7 @@ class KuboImport final {
   kj::Timer& timer;
   const kj::String url, name;
   const kj::Duration patience;
-  kj::TimePoint moved = kj::origin<kj::TimePoint>();  // when something was taken, or said
+  kj::TimePoint moved = kj::origin<kj::TimePoint>();  // when something was taken
 };
 
 }  // namespace ww
