@@ -18,6 +18,8 @@ KEYS = ("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
 def cid_of(content):
     return b"\x01\x55\x12\x20" + hashlib.sha256(content).digest()
 
+NO_DIRECTORY = b"\0asm\x0d\0\1\0no directory"  # to `ww push` it is a component
+
 
 class DeployCase(StemCase):
     def setUp(self):
@@ -326,9 +328,9 @@ class CircleTest(DeployCase):
         folder = self.path("bad")
         os.mkdir(folder)
         with open(os.path.join(folder, "main.wasm"), "wb") as file:
-            file.write(b"no directory")
+            file.write(NO_DIRECTORY)
         self.assertEqual(self.push(image=folder).returncode, 0)
-        self.assertEqual(self.set_head(cid_text(cid_of(b"no directory"))).returncode, 0)
+        self.assertEqual(self.set_head(cid_text(cid_of(NO_DIRECTORY))).returncode, 0)
         self.finish()
         self.waits(node, "the image of epoch 1 cannot be run", "an image is a directory")
         self.deploy("good")

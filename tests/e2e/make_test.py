@@ -72,6 +72,21 @@ class InitTest(MakeCase):
         os.mkdir(self.path("links"))
         os.symlink("/nowhere", self.path("links/README.md"))
         self.refused(ww("init", self.path("links")), "README.md: this is there already")
+        os.mkdir(self.path("else"))
+        os.mkdir(self.path("linked"))
+        os.symlink(self.path("else"), self.path("linked/src"))
+        self.refused(ww("init", self.path("linked")), "linked/src: this is a symbolic link")
+        self.assertEqual(os.listdir(self.path("else")), [])
+
+    def test_a_folder_that_is_named_after_two_dashes(self):
+        done = ww("init", "--", "-x", cwd=self.folder)
+        self.assertEqual(done.stdout.decode(), self.path("-x") + "\n", done.stderr)
+
+    def test_a_name_that_cmake_cannot_build_in_is_refused(self):
+        for name in ("a;b", 'a"b'):
+            self.refused(ww("init", self.path(name)), name, "CMake builds in no folder with")
+            os.rename(self.init("moved"), self.path(name))
+            self.refused(self.build(self.path(name)), name, "CMake builds in no folder with")
 
 
 class BuildTest(MakeCase):
@@ -226,6 +241,9 @@ class BuildTest(MakeCase):
         os.remove(os.path.join(project, "etc/passwd"))
         os.mkfifo(os.path.join(project, "lib/fifo"))
         self.refused(self.build(project), "lib/fifo: an image holds plain files and folders")
+        shutil.rmtree(os.path.join(project, "lib"))
+        os.symlink("/etc", os.path.join(project, "lib"))
+        self.refused(self.build(project), "lib: this is no folder")
 
 
 class SdkTest(MakeCase):

@@ -80,6 +80,13 @@ class ImageFolder {
     check(error, from, "cannot be copied into the image");
   }
 
+  // As what is within it, this one is no link.
+  void addOwnFolder(const fs::path& from, const fs::path& to) {
+    std::error_code error;
+    if (!fs::is_directory(fs::symlink_status(from, error))) fail(from, "this is no folder");
+    addFolder(from, to);
+  }
+
   void addFolder(const fs::path& from, const fs::path& to) {
     std::error_code error;
     fs::create_directories(part / to, error);
@@ -216,6 +223,7 @@ class BuildFolder {
 };
 
 fs::path componentsOfCpp(const fs::path& project, const BuildOptions& options) {
+  requireNameForCMake(project.c_str());
   BuildFolder build(project);
   auto sdk = findSdk(options.sdk);
   requireCppCompiler();
@@ -329,7 +337,7 @@ void buildImage(const BuildOptions& options) {
     addRust(image, project, options);
   }
   for (auto folder: FOLDERS) {
-    if (isThere(project / folder)) image.addFolder(project / folder, folder);
+    if (isThere(project / folder)) image.addOwnFolder(project / folder, folder);
   }
   image.put();
   auto main = image.getPlace() / MAIN;

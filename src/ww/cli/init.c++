@@ -68,6 +68,11 @@ void requireRoom(const fs::path& folder, kj::ArrayPtr<const TemplateFile> files)
   for (auto& file: files) {
     std::error_code error;
     auto path = folder / file.path.cStr();
+    for (auto above = path.parent_path(); above != folder; above = above.parent_path()) {
+      if (!fs::is_symlink(fs::symlink_status(above, error))) continue;
+      fail(above, "this is a symbolic link, and nothing is written through it: give another "
+                  "folder");
+    }
     if (fs::symlink_status(path, error).type() != fs::file_type::not_found) {
       fail(path, "this is there already, and is left as it is: give another folder");
     }
@@ -75,6 +80,11 @@ void requireRoom(const fs::path& folder, kj::ArrayPtr<const TemplateFile> files)
 }
 
 }  // namespace
+
+void requireNameForCMake(kj::StringPtr path) {
+  if (strpbrk(path.cStr(), ";\"") == nullptr) return;
+  fail(path.cStr(), "CMake builds in no folder with `;` or `\"` in its path: give another");
+}
 
 kj::String projectNameOf(kj::StringPtr path) {
   auto last = fs::path(path.cStr()).filename().string();
@@ -90,6 +100,7 @@ kj::String projectNameOf(kj::StringPtr path) {
 void initProject(const InitOptions& options, Logger& logger) {
   auto files = options.rust ? rustProject() : cppProject();
   auto folder = takeFolder(options.dir);
+  if (!options.rust) requireNameForCMake(folder.c_str());
   requireRoom(folder, files);
   auto name = projectNameOf(folder.c_str());
   for (auto& file: files) write(folder / file.path.cStr(), fillIn(file.content, name));

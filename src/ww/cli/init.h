@@ -15,6 +15,9 @@ struct InitOptions {
 // `_`, a letter first.
 kj::String projectNameOf(kj::StringPtr path);
 
+// Throws where CMake builds nothing.
+void requireNameForCMake(kj::StringPtr path);
+
 // Prints where. Throws, naming what is in the way, and leaves what is there as it is.
 void initProject(const InitOptions& options, Logger& logger);
 

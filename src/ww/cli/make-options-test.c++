@@ -125,6 +125,12 @@ KJ_TEST("words that are wrong end it, and are named") {
   }
 }
 
+KJ_TEST("what follows -- is a folder, whatever it looks like") {
+  auto init = parse({"init", "--", "-x"});
+  KJ_EXPECT(init.get<InitOptions>().dir == "-x");
+  KJ_EXPECT(has(end({"sdk-path", "--", "word"}).toStderr, "word"));
+}
+
 KJ_TEST("each command's help has an example") {
   for (Words words: {Words{"init", "-h"}, Words{"build", "-h"}, Words{"sdk-path", "-h"},
                      Words{"push", "-h"}, Words{"stem", "-h"}, Words{"stem", "set-head", "-h"}}) {

@@ -418,12 +418,18 @@ kj::Maybe<kj::String> findMistake(CLI::App& run, const Raw& raw, CLI::App& exec,
   return findStemMistake(raw.stem);
 }
 
+// What follows `--` is the image's, whatever it looks like; where none is run, the command's own.
+size_t countOwn(kj::ArrayPtr<const kj::StringPtr> words) {
+  bool isRun = words.size() > 0 && (words[0] == "run" || words[0] == "exec");
+  size_t own = 0;
+  while (own < words.size() && !(isRun && words[own] == "--")) own++;
+  return own;
+}
+
 }  // namespace
 
 Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
-  // What follows `--` is the image's, whatever it looks like.
-  size_t own = 0;
-  while (own < words.size() && words[own] != "--") own++;
+  size_t own = countOwn(words);
   auto args = own < words.size() ? words.slice(own + 1, words.size()) : nullptr;
 
   CLI::App app(ABOUT, "ww");
