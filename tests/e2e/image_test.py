@@ -191,6 +191,40 @@ class StoreTest(unittest.TestCase):
         self.assertEqual((image["cid"], image["name"], image["pinned"]), (cid, "choir", True))
         self.assertRegex(self.image("verify")[0], r"^\d+ blocks of \d+\.\d [KM]iB: all are ")
 
+    def test_it_is_exported_to_a_file_and_to_a_pipe_and_not_over_the_store(self):
+        self.image("add", CHOIR, "--name", "choir")
+        with tempfile.TemporaryDirectory() as folder:
+            car = os.path.join(folder, "choir.car")
+            self.image("export", "choir", car)
+            with open(car, "rb") as file:
+                content = file.read()
+        for name in ("-", "/dev/stdout"):
+            done = ww("image", "export", "choir", name, "--data-dir", self.data)
+            self.assertEqual((done.returncode, done.stdout), (0, content), done.stderr)
+        said = self.image("export", "choir", os.path.join(self.data, "images/blocks.db"),
+                          code=125)[1]
+        self.assertIn("where no file of yours belongs", said)
+        self.image("verify")
+
+    def test_a_disk_that_it_filled_is_emptied_again(self):
+        disk, image = os.path.join(self.data, "disk"), os.path.join(self.data, "large")
+        os.mkdir(disk)
+        os.mkdir(image)
+        shutil.copy(FILES, os.path.join(image, "main.wasm"))
+        with open(os.path.join(image, "data"), "wb") as file:
+            file.write(os.urandom(128 << 20))
+        shell = """mount -t tmpfs -o size=160m,mode=700 none "$1" || exit 77
+            add() { "$WW" image add --data-dir "$1" "$2"; }
+            add "$1" "$2"; echo large $?
+            "$WW" image gc --data-dir "$1" > /dev/null; echo gc $?
+            add "$1" "$3" > /dev/null; echo small $?"""
+        done = subprocess.run(["unshare", "-rm", "sh", "-c", shell, "sh", disk, image, CHOIR],
+                              capture_output=True, timeout=120)
+        if b"large" not in done.stdout:
+            self.skipTest("no file system can be mounted here")
+        self.assertEqual(done.stdout, b"large 125\ngc 0\nsmall 0\n", done.stderr)
+        self.assertIn(f"{disk}/images: the disk is nearly full".encode(), done.stderr)
+
     def test_an_image_that_there_is_not_has_an_exit_code_of_its_own(self):
         for words in (("rm", "app"), ("pin", "app"), ("unpin", "app"),
                       ("export", "app", os.path.join(self.data, "app.car")),

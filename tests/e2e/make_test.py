@@ -84,9 +84,10 @@ class InitTest(MakeCase):
 
     def test_a_name_that_cmake_cannot_build_in_is_refused(self):
         for name in ("a;b", 'a"b'):
-            self.refused(ww("init", self.path(name)), name, "CMake builds in no folder with")
+            shown = name.replace('"', '\\"')  # by the log
+            self.refused(ww("init", self.path(name)), shown, "CMake builds in no folder with")
             os.rename(self.init("moved"), self.path(name))
-            self.refused(self.build(self.path(name)), name, "CMake builds in no folder with")
+            self.refused(self.build(self.path(name)), shown, "CMake builds in no folder with")
 
 
 class BuildTest(MakeCase):

@@ -104,10 +104,12 @@ ImageCommands::ImageCommands(CLI::App& app) {
       });
   add(parent, What::VERIFY, "verify", "Check every block against its content id", ABOUT_VERIFY);
   auto& exporting = add(parent, What::EXPORT, "export", "Write one to a .car file",
-                        example("ww image export app app.car"));
+                        example("ww image export app app.car\n"
+                                "  ww image export app - | gzip > app.car.gz"));
   exporting.app->add_option("IMAGE", exporting.image, "Its name, or content id")->required()
       ->check(isNotEmpty);
-  exporting.app->add_option("FILE", exporting.file, "The file; one that is there is replaced")
+  exporting.app->add_option("FILE", exporting.file,
+                            "The file: one that is there is replaced, a pipe is written to; - too")
       ->required()->check(isNotEmpty);
 }
 

@@ -12,6 +12,7 @@
 #include <ww/node/image-import.h>
 #include <ww/node/image-tree.h>
 #include <ww/node/main-check.h>
+#include <ww/node/output-file.h>
 #include <ww/node/stdio.h>
 
 namespace ww {
@@ -157,11 +158,13 @@ class ImageCommand {
     auto io = kj::setupAsyncIo();
     BlockFetcher fetcher(*kept, nullptr, logger);
     CarWritten written;
-    writeWholeFile(kj::str(options.file), [&](kj::AsyncOutputStream& out) {
+    bool isShown = !isStandardOutput(options.file);
+    writeOutput(options.file, dataDir(options.dataDir), [&](kj::AsyncOutputStream& out) {
       return writeCar(fetcher, image.cid, TreeLimits(), out).then([&](CarWritten result) {
         written = result;
       });
     }).wait(io.waitScope);
+    if (!isShown) return 0;
     if (!options.json) return show(showImage(image, false));
     return show(kj::str(JsonObject().add("cid", image.cid.toText()).add("file", options.file)
                             .add("blocks", written.blocks).add("bytes", written.bytes).toText(),

@@ -68,7 +68,10 @@ void requireRoom(const fs::path& folder, kj::ArrayPtr<const TemplateFile> files)
   for (auto& file: files) {
     std::error_code error;
     auto path = folder / file.path.cStr();
-    for (auto above = path.parent_path(); above != folder; above = above.parent_path()) {
+    fs::path within = file.path.cStr();
+    while (within.has_parent_path()) {
+      within = within.parent_path();
+      auto above = folder / within;
       if (!fs::is_symlink(fs::symlink_status(above, error))) continue;
       fail(above, "this is a symbolic link, and nothing is written through it: give another "
                   "folder");

@@ -3,12 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/debug.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <ww/base/error.h>
-#include <ww/base/random.h>
 #include <ww/image/car-reader.h>
 #include <ww/image/importer.h>
 #include <ww/node/host-layer.h>
@@ -21,7 +19,7 @@ namespace {
   kj::throwFatalException(badInput(kj::str(path, ": ", what, " (", strerror(errno), ")")));
 }
 
-// Files are never waited for by an event loop: they are read and written at once.
+// Files are never waited for by an event loop: they are read at once.
 class FileInput final: public kj::AsyncInputStream {
  public:
   FileInput(kj::AutoCloseFd fd, kj::String path) : file(kj::mv(fd)), path(kj::mv(path)) {}
@@ -41,31 +39,6 @@ class FileInput final: public kj::AsyncInputStream {
  private:
   const kj::AutoCloseFd file;
   const kj::String path;
-};
-
-class FileOutput final: public kj::AsyncOutputStream {
- public:
-  FileOutput(int file, kj::StringPtr path) : file(file), path(path) {}
-
-  kj::Promise<void> write(const void* buffer, size_t size) override {
-    auto bytes = static_cast<const kj::byte*>(buffer);
-    while (size > 0) {
-      auto count = ::write(file, bytes, size);
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) failErrno(path, "cannot be written");
-      bytes += count;
-      size -= size_t(count);
-    }
-    return kj::READY_NOW;
-  }
-  kj::Promise<void> write(kj::ArrayPtr<const kj::ArrayPtr<const kj::byte>> pieces) override {
-    for (auto piece: pieces) co_await write(piece.begin(), piece.size());
-  }
-  kj::Promise<void> whenWriteDisconnected() override { return kj::NEVER_DONE; }
-
- private:
-  const int file;
-  const kj::StringPtr path;
 };
 
 // A store, and what was read from it.
@@ -112,17 +85,6 @@ class SpareRoom final: public BlockStore {
   uint64_t left;
 };
 
-// So that a file's name is on the disk as well.
-void syncFolderOf(kj::StringPtr path) {
-  kj::String folder = kj::str(".");
-  KJ_IF_MAYBE(slash, path.findLast('/')) folder = kj::str(path.slice(0, *slash + 1));
-  int raw = open(folder.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (raw < 0 && errno == EACCES) return;  // it may be written to and not read
-  if (raw < 0) failErrno(folder, "cannot be read");
-  kj::AutoCloseFd file(raw);
-  if (fsync(file) < 0 && errno != EINVAL) failErrno(folder, "cannot be written");
-}
-
 }  // namespace
 
 kj::Own<kj::AsyncInputStream> openFileToRead(kj::StringPtr path) {
@@ -135,22 +97,6 @@ kj::Own<kj::AsyncInputStream> openFileToRead(kj::StringPtr path) {
     kj::throwFatalException(badInput(kj::str(path, ": not a plain file")));
   }
   return kj::heap<FileInput>(kj::mv(file), kj::str(path));
-}
-
-kj::Promise<void> writeWholeFile(
-    kj::String path, kj::Function<kj::Promise<void>(kj::AsyncOutputStream&)> write) {
-  auto part = kj::str(path, ".part-", kj::hex(randomNonce()));
-  int raw = open(part.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (raw < 0) failErrno(path, "cannot be made");
-  kj::AutoCloseFd file(raw);
-  bool isDone = false;
-  KJ_DEFER(if (!isDone) unlink(part.cStr()));
-  FileOutput out(file, path);
-  co_await write(out);
-  if (fsync(file) < 0 && errno != EINVAL) failErrno(path, "cannot be written");
-  if (rename(part.cStr(), path.cStr()) < 0) failErrno(path, "cannot be made");
-  isDone = true;
-  syncFolderOf(path);
 }
 
 kj::Promise<ImageImport::Added> ImageImport::add(ImageRef ref, TreeSink& sink) {

@@ -93,10 +93,4 @@ class ImageImport final {
 // What is in a file, as a stream. Blocks for the disk. Throws, naming it, where it cannot be read.
 kj::Own<kj::AsyncInputStream> openFileToRead(kj::StringPtr path);
 
-// Makes a file, or takes the place of one, whole: `write` is given the stream, and when it resolves
-// what it wrote is on the disk under that name. Rejects, naming the file, where it cannot be. A
-// process that is killed meanwhile leaves `path`.part-NUMBER.
-kj::Promise<void> writeWholeFile(
-    kj::String path, kj::Function<kj::Promise<void>(kj::AsyncOutputStream&)> write);
-
 }  // namespace ww

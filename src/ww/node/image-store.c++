@@ -5,6 +5,7 @@
 #include <kj/debug.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/base/text.h>
@@ -411,8 +412,21 @@ Collected ImageStore::collect(uint64_t bytes) {
   return removal.finish();
 }
 
+// To remove something takes room, too: the log of what is changed, and the file that grows by it.
+void ImageStore::requireDisk(uint64_t bytes) {
+  struct statvfs disk;
+  if (fstatvfs(folder, &disk) < 0) return;
+  auto left = uint64_t(disk.f_bavail) * disk.f_frsize;
+  if (left >= DISK_RESERVE + bytes) return;
+  kj::throwFatalException(badInput(kj::str(folderPath, ": the disk is nearly full: of ", left >> 20,
+      " MiB that are free, ", DISK_RESERVE >> 20, " MiB stay so, without which nothing could be "
+      "removed; make room on it, or remove images (`ww image ls`, `ww image rm`, `ww image gc`)")));
+}
+
 void ImageStore::makeRoom(uint64_t bytes) {
-  if (bytes == 0 || writtenBytes() + bytes <= maxBytes) return;
+  if (bytes == 0) return;
+  requireDisk(bytes);
+  if (writtenBytes() + bytes <= maxBytes) return;
   auto slack = maxBytes / SLACK_PART;
   Removal(*this, maxBytes - kj::min(maxBytes, bytes + slack), false).takeLongestUnused();
   auto left = writtenBytes();

@@ -67,6 +67,7 @@ struct StoreCheck {
 class ImageStore final: public BlockStore, public IpnsMemory {
  public:
   static constexpr kj::uint MAX_NAMES = 1024;
+  static constexpr uint64_t DISK_RESERVE = uint64_t(64) << 20;  // that stay free
 
   // Throws, naming the file and what to do, where it cannot be used. The folder is made as
   // openPrivateFolder() makes it. References outlive it.
@@ -159,6 +160,7 @@ class ImageStore final: public BlockStore, public IpnsMemory {
   uint64_t requireImage(const Cid& root);
   kj::Maybe<StoredImage> findById(uint64_t image);
   class Removal;
+  void requireDisk(uint64_t bytes);
   void makeRoom(uint64_t bytes);
   uint64_t now() const;
 
