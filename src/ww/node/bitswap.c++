@@ -157,7 +157,7 @@ void Bitswap::take(PeerState& peer, BitswapMessage message) {
   for (auto& want: message.wants) answer(peer, want);
   for (auto& presence: message.presences) {
     for (auto want: wants) {
-      if (!(want->cid == presence.cid) || !want->hasAsked(peer.name)) continue;
+      if (!(want->cid == presence.cid)) continue;
       if (!want->hasAsked(peer.name)) continue;  // nor does it count as an answer
       if (presence.has) {
         want->sayHave(peer.name);

@@ -44,6 +44,10 @@ class ImageStore::Batch {
     bytes += block.size();
     if (isNew) newBytes += block.size();
   }
+  // What is there of it cannot be removed now: it is when the block is written again.
+  void addDamaged(const Cid& cid) { damaged.upsert(cid.clone(), [](Cid&, Cid&&) {}); }
+  bool isDamaged(const Cid& cid) const { return damaged.find(cid) != nullptr; }
+
   void addUsed(uint64_t block, kj::Date now) {
     if (isEmpty()) since = now;
     used.add(block);
@@ -59,6 +63,7 @@ class ImageStore::Batch {
     for (auto id: used) db.setUsed.run(now, id);
   }
   void clear() {
+    for (auto& entry: blocks) damaged.eraseMatch(entry.key);
     blocks.clear();
     members.clear();
     used.clear();
@@ -89,7 +94,8 @@ class ImageStore::Batch {
     Cid cid;
   };
 
-  static uint64_t write(Database& db, const Cid& cid, const Block& block, uint64_t now) {
+  uint64_t write(Database& db, const Cid& cid, const Block& block, uint64_t now) {
+    if (isDamaged(cid)) db.removeIfDamaged(cid);
     KJ_IF_MAYBE(row, db.findBlock(cid)) {
       if (row->used + USE_SECONDS < now) db.setUsed.run(now, row->id);
       return row->id;
@@ -100,6 +106,7 @@ class ImageStore::Batch {
   kj::HashMap<Cid, Block> blocks;
   kj::Vector<Member> members;
   kj::Vector<uint64_t> used;  // rows of blocks that are there
+  kj::HashSet<Cid> damaged;
   uint64_t bytes = 0, newBytes = 0;
   kj::Date since = kj::UNIX_EPOCH;  // of the first
 };

@@ -175,13 +175,12 @@ kj::Maybe<ImageStore::Database::Block> ImageStore::Database::nextBlock(uint64_t 
   return readBlock(byId, after);
 }
 
-// Empty where there is none: no content id but that of nothing has it.
-kj::Array<const kj::byte> ImageStore::Database::read(uint64_t block) {
-  kj::Array<const kj::byte> bytes;
+kj::Maybe<kj::Array<const kj::byte>> ImageStore::Database::read(uint64_t block) {
+  kj::Maybe<kj::Array<const kj::byte>> bytes;
   content.ask([&](SqliteStatement& row) {
     bytes = kj::heapArray<const kj::byte>(row.getBytes(0));
   }, block);
-  return bytes;
+  return kj::mv(bytes);
 }
 
 kj::Maybe<StoredImage> ImageStore::Database::readImage(uint64_t id) {
@@ -235,10 +234,22 @@ void ImageStore::Database::remove(uint64_t block, uint64_t size) {
   subtractTotal.run(size);
 }
 
-void ImageStore::Database::removeDamaged(uint64_t block) {
-  spoil.run(block);
-  dropMembers.run(block);
-  KJ_IF_MAYBE(row, readBlock(byId, block - 1)) remove(row->id, row->size);
+void ImageStore::Database::removeIfDamaged(const Cid& cid) {
+  KJ_IF_MAYBE(row, findBlock(cid)) {
+    KJ_IF_MAYBE(bytes, read(row->id)) {
+      if (cid.isOf(*bytes)) return;
+    }
+    spoil.run(row->id);
+    dropMembers.run(row->id);
+    remove(row->id, row->size);
+  }
+}
+
+uint64_t ImageStore::Database::freeBytes() {
+  auto number = [&](kj::StringPtr pragma) {
+    return file.ask(pragma).orDefault(kj::str("0")).tryParseAs<uint64_t>().orDefault(0);
+  };
+  return number("PRAGMA freelist_count") * number("PRAGMA page_size");
 }
 
 void ImageStore::Database::dropImage(uint64_t id) {

@@ -59,7 +59,7 @@ class ImageStore::Database {
 
   kj::Maybe<Block> findBlock(const Cid& cid);
   kj::Maybe<Block> nextBlock(uint64_t after);
-  kj::Array<const kj::byte> read(uint64_t block);
+  kj::Maybe<kj::Array<const kj::byte>> read(uint64_t block);
   kj::Maybe<StoredImage> readImage(uint64_t image);
   kj::Array<uint64_t> imageIds();     // without drafts
   kj::Array<uint64_t> unpinnedIds();  // drafts, and then the longest unused first
@@ -76,7 +76,7 @@ class ImageStore::Database {
   void keepNames(uint64_t most);  // the longest unused go
   uint64_t add(const Cid& cid, kj::ArrayPtr<const kj::byte> block, uint64_t now);
   void remove(uint64_t block, uint64_t size);
-  void removeDamaged(uint64_t block);  // the images that had it are whole no more
+  void removeIfDamaged(const Cid& cid);  // the images that had it are whole no more
   void dropImage(uint64_t image);
   void correctTotal();
 
@@ -89,6 +89,9 @@ class ImageStore::Database {
     action(*this);
     transaction.commit();
   }
+
+  // Of the file, to be used again before it grows.
+  uint64_t freeBytes();
 
   // Throws where SQLite finds its file damaged.
   void checkStructure();

@@ -70,8 +70,7 @@ class SpareRoom final: public BlockStore {
 
   kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override { return inner.find(cid); }
   void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override {
-    auto used = store.getBytes();
-    if (block.size() > left || used + block.size() > store.getMaxBytes()) {
+    if (block.size() > left || !store.hasRoom(block.size())) {
       kj::throwFatalException(badInput("it takes more room than there is for an image that may "
                                        "never be run"));
     }

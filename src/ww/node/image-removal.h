@@ -29,7 +29,6 @@ class ImageStore::Removal {
   // Gives the file's space back to the disk, too.
   Collected finish() {
     auto left = [&]() { return db.file.ask("PRAGMA freelist_count").orDefault(kj::String()); };
-    if (collected.blocks == 0) return collected;
     for (auto last = left(), now = kj::str(); last != "0"; last = kj::mv(now)) {
       timed([&]() { db.file.run("PRAGMA incremental_vacuum(64)"); });
       now = left();
@@ -105,6 +104,8 @@ class ImageStore::Removal {
     });
     if (lock == nullptr) return false;
     while (takeMembers(image)) {}
+    // Under the lock still, and not before its row has gone: who wants to keep it sees either.
+    unlinkat(store.folder, holdName(image).cStr(), 0);
     ++collected.images;
     return true;
   }
@@ -119,9 +120,7 @@ class ImageStore::Removal {
         db.dropMember.run(image, block);
         takeBlock(block);
       }
-      if (isAny) return;
-      db.dropImage(image);
-      unlinkat(store.folder, holdName(image).cStr(), 0);
+      if (!isAny) db.dropImage(image);
     });
     return isAny;
   }

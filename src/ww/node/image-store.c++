@@ -5,7 +5,7 @@
 #include <kj/debug.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/statvfs.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/base/text.h>
@@ -17,9 +17,6 @@ namespace ww {
 namespace {
 
 constexpr uint64_t NO_IMAGE = 0;       // SQLite counts from 1
-
-// So much of the bound is made free at once: not for every block anew.
-constexpr uint64_t SLACK_PART = 16;
 
 // Of an image whose root is not known yet: version 1, raw, identity, of 16 bytes.
 constexpr kj::byte DRAFT_BYTES[] = {0x01, 0x55, 0x00, 0x10};
@@ -144,7 +141,7 @@ kj::Maybe<kj::Array<const kj::byte>> ImageStore::findFor(uint64_t image, const C
     return kj::mv(bytes);
   }
   KJ_IF_MAYBE(row, db->findBlock(cid)) {
-    auto checked = check(cid, row->id, db->read(row->id));
+    auto checked = check(cid, db->read(row->id));
     KJ_IF_MAYBE(bytes, checked) {
       if (image != NO_IMAGE) {
         addToBatch(image, cid, *bytes, Batch::FOUND);
@@ -157,24 +154,28 @@ kj::Maybe<kj::Array<const kj::byte>> ImageStore::findFor(uint64_t image, const C
   return nullptr;
 }
 
-kj::Maybe<kj::Array<const kj::byte>> ImageStore::check(const Cid& cid, uint64_t block,
-                                                       kj::Array<const kj::byte> bytes) {
-  if (cid.isOf(bytes)) return kj::mv(bytes);
-  logger.log(LogLevel::WARNING, "a block in the store is damaged, and removed from it",
+kj::Maybe<kj::Array<const kj::byte>> ImageStore::check(
+    const Cid& cid, kj::Maybe<kj::Array<const kj::byte>> content) {
+  KJ_IF_MAYBE(bytes, content) {
+    if (cid.isOf(*bytes)) return kj::mv(*bytes);
+  } else {
+    return nullptr;  // another process has just removed it
+  }
+  logger.log(LogLevel::WARNING, "a block in the store is damaged, and does not stay",
              {{"folder", kj::str(folderPath)}, {"block", cid.toText()}});
-  // Where that fails it is found to be damaged again.
-  tryNow([&]() {
+  auto problem = tryNow([&]() {
     SqliteTransaction transaction(db->file);
-    db->removeDamaged(block);
+    db->removeIfDamaged(cid);
     transaction.commit();
   });
+  if (problem != nullptr) batch->addDamaged(cid);
   return nullptr;
 }
 
 kj::Maybe<kj::Array<const kj::byte>> ImageStore::findShared(const Cid& cid) {
   KJ_IF_MAYBE(block, batch->find(cid)) return kj::heapArray<const kj::byte>(*block);
   if (findSharedSize(cid) == nullptr) return nullptr;
-  KJ_IF_MAYBE(row, db->findBlock(cid)) return check(cid, row->id, db->read(row->id));
+  KJ_IF_MAYBE(row, db->findBlock(cid)) return check(cid, db->read(row->id));
   return nullptr;
 }
 
@@ -192,6 +193,7 @@ void ImageStore::putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::b
   writeBatch();
   makeRoom(block.size());
   SqliteTransaction transaction(db->file);
+  if (batch->isDamaged(cid)) db->removeIfDamaged(cid);
   KJ_IF_MAYBE(row, db->findBlock(cid)) {
     db->setUsed.run(now(), row->id);
   } else {
@@ -246,6 +248,9 @@ void ImageStore::finish(uint64_t image) {
   makeRoom(batch->getNewBytes());
   db->commitDurably([&](Database& db) {
     batch->write(db, now());
+    if (db.isWhole.askNumber(image) == nullptr) {
+      kj::throwFatalException(badInput(kj::str(folderPath, ": the image was removed meanwhile")));
+    }
     db.setWhole.run(true, image);
   });
   batch->clear();
@@ -276,11 +281,19 @@ kj::Promise<void> ImageStore::whenFree(kj::Timer& timer, kj::Function<void()> ac
 // Shared by those that keep it, exclusive for who would remove it: nothing if that cannot be had.
 kj::Maybe<kj::AutoCloseFd> ImageStore::lockImage(uint64_t image, Lock how) {
   auto name = holdName(image);
-  int fd = openat(folder, name.cStr(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  auto lock = wholeFile(how == Lock::SHARED ? F_RDLCK : F_WRLCK);
-  kj::AutoCloseFd file(fd);
-  if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0) return kj::mv(file);
-  if (fd >= 0 && (errno == EAGAIN || errno == EACCES)) return nullptr;
+  for (bool again = true; again;) {
+    int fd = openat(folder, name.cStr(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    auto lock = wholeFile(how == Lock::SHARED ? F_RDLCK : F_WRLCK);
+    kj::AutoCloseFd file(fd);
+    struct stat info;
+    again = false;
+    if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0 && fstat(fd, &info) == 0) {
+      if (info.st_nlink > 0) return kj::mv(file);
+      again = true;  // whoever removed the image has removed this file since it was opened
+    } else if (fd >= 0 && (errno == EAGAIN || errno == EACCES)) {
+      return nullptr;
+    }
+  }
   kj::throwFatalException(badInput(kj::str(folderPath, "/", name, ": cannot be made or locked (",
                                            strerror(errno), ")")));
 }
@@ -339,9 +352,19 @@ kj::Own<ImageStore::Kept> ImageStore::keepRow(const Cid& root) {
     bool whole = db->isWhole.askNumber(image).orDefault(0) > 0;
     return kj::heap<KeptImage>(*this, image, kj::mv(*held), whole);
   }
+  failRemoved(root);
+}
+
+void ImageStore::failRemoved(const Cid& root) {
   kj::throwFatalException(kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,
       kj::str(folderPath, ": another process removes ", root.toText(), "; try again when it is "
               "done")));
+}
+
+// So that nobody removes it, or is about to: released with the result.
+kj::AutoCloseFd ImageStore::requireStays(const Cid& root) {
+  KJ_IF_MAYBE(lock, lockImage(requireImage(root), Lock::SHARED)) return kj::mv(*lock);
+  failRemoved(root);
 }
 
 uint64_t ImageStore::requireImage(const Cid& root) {
@@ -382,6 +405,7 @@ kj::Array<StoredImage> ImageStore::list() {
 
 void ImageStore::setName(const Cid& root, kj::StringPtr name) {
   requireImageName(name);
+  auto lock = requireStays(root);
   SqliteTransaction transaction(db->file);
   db->dropName.run(name);
   db->nameImage.run(name, requireImage(root));
@@ -390,6 +414,7 @@ void ImageStore::setName(const Cid& root, kj::StringPtr name) {
 
 void ImageStore::setPinned(const Cid& root, bool pinned) {
   writeBatch();
+  auto lock = requireStays(root);
   db->commitDurably([&](Database& db) { db.setPinned.run(pinned, requireImage(root)); });
 }
 
@@ -412,30 +437,6 @@ Collected ImageStore::collect(uint64_t bytes) {
   return removal.finish();
 }
 
-// To remove something takes room, too: the log of what is changed, and the file that grows by it.
-void ImageStore::requireDisk(uint64_t bytes) {
-  struct statvfs disk;
-  if (fstatvfs(folder, &disk) < 0) return;
-  auto left = uint64_t(disk.f_bavail) * disk.f_frsize;
-  if (left >= DISK_RESERVE + bytes) return;
-  kj::throwFatalException(badInput(kj::str(folderPath, ": the disk is nearly full: of ", left >> 20,
-      " MiB that are free, ", DISK_RESERVE >> 20, " MiB stay so, without which nothing could be "
-      "removed; make room on it, or remove images (`ww image ls`, `ww image rm`, `ww image gc`)")));
-}
-
-void ImageStore::makeRoom(uint64_t bytes) {
-  if (bytes == 0) return;
-  requireDisk(bytes);
-  if (writtenBytes() + bytes <= maxBytes) return;
-  auto slack = maxBytes / SLACK_PART;
-  Removal(*this, maxBytes - kj::min(maxBytes, bytes + slack), false).takeLongestUnused();
-  auto left = writtenBytes();
-  if (left + bytes <= maxBytes) return;
-  kj::throwFatalException(badInput(kj::str(folderPath, ": the store is full: ", left, " bytes of ",
-      maxBytes, " are of images that are pinned or in use; see `ww image ls`, unpin or remove some "
-      "(`ww image unpin`, `ww image rm`), or allow more (--store-size)")));
-}
-
 StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
   writeBatch();
   StoreCheck result;
@@ -447,7 +448,8 @@ StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
       last = row->id;
       ++result.blocks;
       result.bytes += row->size;
-      if (check(row->cid, row->id, db->read(row->id)) == nullptr) {
+      auto content = db->read(row->id);
+      if (content != nullptr && check(row->cid, kj::mv(content)) == nullptr) {
         result.damaged.add(kj::mv(row->cid));
       }
       progress(kj::min(result.blocks, all), all);

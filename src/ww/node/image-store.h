@@ -130,7 +130,7 @@ class ImageStore final: public BlockStore, public IpnsMemory {
   void setSeen(const IpnsName& name, const Seen& seen) override;
 
   uint64_t getBytes();  // of all blocks, those of a batch too
-  uint64_t getMaxBytes() const { return maxBytes; }
+  bool hasRoom(uint64_t bytes);  // without anything having to go
 
  private:
   class Database;
@@ -140,8 +140,8 @@ class ImageStore final: public BlockStore, public IpnsMemory {
 
   void putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block);
   kj::Maybe<kj::Array<const kj::byte>> findFor(uint64_t image, const Cid& cid);
-  kj::Maybe<kj::Array<const kj::byte>> check(const Cid& cid, uint64_t block,
-                                             kj::Array<const kj::byte> bytes);
+  kj::Maybe<kj::Array<const kj::byte>> check(const Cid& cid,
+                                             kj::Maybe<kj::Array<const kj::byte>> content);
   enum class Lock { SHARED, EXCLUSIVE };
   kj::Maybe<kj::AutoCloseFd> lockImage(uint64_t image, Lock how);
   kj::Maybe<kj::AutoCloseFd> lockKnown(uint64_t image, const Cid& root);
@@ -160,7 +160,10 @@ class ImageStore final: public BlockStore, public IpnsMemory {
   uint64_t requireImage(const Cid& root);
   kj::Maybe<StoredImage> findById(uint64_t image);
   class Removal;
-  void requireDisk(uint64_t bytes);
+  uint64_t getDiskRoom();
+  void makeDiskRoom(uint64_t bytes);
+  [[noreturn]] void failRemoved(const Cid& root);
+  kj::AutoCloseFd requireStays(const Cid& root);
   void makeRoom(uint64_t bytes);
   uint64_t now() const;
 

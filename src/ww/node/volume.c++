@@ -173,11 +173,13 @@ struct Seen {
   kj::Maybe<FilePlace> place;
   kj::Vector<FilePlace> mounted;  // within it
 
-  Seen(int folder, const Mounts& mounts)
+  Seen(int folder, const Mounts& mounts, bool whole)
       : own(KJ_ASSERT_NONNULL(identify(folder))),
         way(wayUp(KJ_ASSERT_NONNULL(openPath(kj::str("/proc/self/fd/", folder),
                                              O_PATH | O_DIRECTORY)))),
-        place(mounts.placeOf(folder)), mounted(mounts.within(folder)) {}
+        place(mounts.placeOf(folder)) {
+    if (whole) mounted = mounts.within(folder);
+  }
 
   bool holds(const Seen& other) const {
     if (contains(other.way, own)) return true;
@@ -201,9 +203,9 @@ struct Seen {
 
 void requireApart(const Volume& volume, int folder, kj::StringPtr path) {
   auto mounts = Mounts::read();
-  Seen seen(folder, mounts);
+  Seen seen(folder, mounts, true);
   for (auto& each: foldersOf(path)) {
-    Seen kept(each.folder, mounts);
+    Seen kept(each.folder, mounts, each.whole);
     if (seen.holds(kept)) {
       refuse(volume, kj::str("the node keeps something to itself in it: ", path));
     }

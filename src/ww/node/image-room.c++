@@ -1,0 +1,55 @@
+// What ImageStore has room for, and what goes to make it.
+#include <ww/node/image-store.h>
+
+#include <kj/debug.h>
+#include <sys/statvfs.h>
+#include <ww/base/error.h>
+#include <ww/node/image-batch.h>
+#include <ww/node/image-removal.h>
+
+namespace ww {
+namespace {
+
+// So much of the bound is made free at once: not for every block anew.
+constexpr uint64_t SLACK_PART = 16;
+
+}  // namespace
+
+// What the file may yet take, of the disk's and of its own free pages.
+uint64_t ImageStore::getDiskRoom() {
+  struct statvfs disk;
+  if (fstatvfs(folder, &disk) < 0) return UINT64_MAX - DISK_RESERVE;
+  return uint64_t(disk.f_bavail) * disk.f_frsize + db->freeBytes();
+}
+
+bool ImageStore::hasRoom(uint64_t bytes) {
+  return getBytes() + bytes <= maxBytes && getDiskRoom() >= DISK_RESERVE + bytes;
+}
+
+// To remove something takes room, too: the log of what is changed, and the file that grows by it.
+void ImageStore::makeDiskRoom(uint64_t bytes) {
+  auto left = getDiskRoom(), needed = DISK_RESERVE + bytes;
+  if (left >= needed) return;
+  auto all = writtenBytes();
+  Removal(*this, all - kj::min(all, needed - left), false).takeLongestUnused();
+  left = getDiskRoom();
+  if (left >= needed) return;
+  kj::throwFatalException(badInput(kj::str(folderPath, ": the disk is nearly full: of ", left >> 20,
+      " MiB that are free, ", DISK_RESERVE >> 20, " MiB stay so, without which nothing could be "
+      "removed; make room on it, or remove images (`ww image ls`, `ww image rm`, `ww image gc`)")));
+}
+
+void ImageStore::makeRoom(uint64_t bytes) {
+  if (bytes == 0) return;
+  makeDiskRoom(bytes);
+  if (writtenBytes() + bytes <= maxBytes) return;
+  auto slack = maxBytes / SLACK_PART;
+  Removal(*this, maxBytes - kj::min(maxBytes, bytes + slack), false).takeLongestUnused();
+  auto left = writtenBytes();
+  if (left + bytes <= maxBytes) return;
+  kj::throwFatalException(badInput(kj::str(folderPath, ": the store is full: ", left, " bytes of ",
+      maxBytes, " are of images that are pinned or in use; see `ww image ls`, unpin or remove some "
+      "(`ww image unpin`, `ww image rm`), or allow more (--store-size)")));
+}
+
+}  // namespace ww
