@@ -74,8 +74,9 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
       KJ_IF_MAYBE(block, store.find(cid)) co_return kj::mv(*block);
     }
   }
-  for (auto source: inOrder()) {
-    auto& from = *source;
+  auto order = inOrder();
+  for (size_t i = 0; i < order.size(); i++) {
+    auto& from = *order[i];
     auto name = from.source.getName();
     if (from.sentWrong) {
       reasons.add(kj::str(name, ": it sent a wrong block before"));
@@ -83,7 +84,13 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
     }
     KJ_IF_MAYBE(whole, dags) {
       KJ_IF_MAYBE(block, co_await (*whole)->fetch(from.source, cid, reasons)) {
+        from.lacked = 0;
         co_return kj::mv(*block);
+      }
+      KJ_IF_MAYBE(e, (*whole)->takeLate()) {
+        failed(from, *e);
+        order.add(&from);  // for the block alone, where no other has it
+        continue;
       }
     }
     auto answer = co_await from.source.fetchOf(KJ_ASSERT_NONNULL(root), cid).then(

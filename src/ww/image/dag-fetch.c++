@@ -20,7 +20,13 @@ kj::Promise<kj::Maybe<kj::Array<const kj::byte>>> DagFetch::fetch(
   if (cid.getCodec() != Cid::DAG_PB || leftOf(source) == 0) co_return nullptr;
   running = true;
   lastFailure = nullptr;
-  task = run(source, cid.clone()).eagerlyEvaluate(nullptr);
+  lateFailure = nullptr;
+  task = run(source, cid.clone()).eagerlyEvaluate([this](kj::Exception&& e) {
+    running = false;
+    auto all = kj::mv(waiters);
+    waiters = {};
+    for (auto& waiter: all) waiter.fulfiller->reject(kj::cp(e));
+  });
   co_await arrival(cid);
   KJ_IF_MAYBE(block, store.find(cid)) co_return kj::mv(*block);
   if (lastFailure != nullptr) reasons.add(kj::str(source.getName(), ": ", lastFailure));
@@ -70,9 +76,10 @@ void DagFetch::end(BlockSource& source, const WantedDag& wanted,
     return;
   }
   KJ_IF_MAYBE(e, failure) {
-    auto& left = leftOf(source);
-    left = wanted.isEnough() ? left - 1 : 0;
+    auto& more = leftOf(source);
+    more = wanted.isEnough() ? more - 1 : 0;
     lastFailure = kj::str(e->getDescription());
+    if (e->getType() == kj::Exception::Type::OVERLOADED) lateFailure = kj::cp(*e);
     bool isLack = e->getType() == kj::Exception::Type::UNIMPLEMENTED;
     auto level = wanted.isEnough() ? LogLevel::DEBUG : isLack ? LogLevel::INFO : LogLevel::WARNING;
     logger.log(level, wanted.isEnough()

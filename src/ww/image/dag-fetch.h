@@ -29,6 +29,9 @@ class DagFetch final {
   kj::Promise<void> arrival(const Cid& cid);
   bool isRunning() const { return running; }
 
+  // Once: how the answer that was begun last came too late, if it did.
+  kj::Maybe<kj::Exception> takeLate() { return kj::mv(lateFailure); }
+
  private:
   struct Waiter {
     Cid cid;
@@ -45,6 +48,7 @@ class DagFetch final {
   kj::HashMap<BlockSource*, kj::uint> tries;   // that are left to each
   kj::Vector<Waiter> waiters;
   kj::String lastFailure;
+  kj::Maybe<kj::Exception> lateFailure;
   bool running = false;
   kj::Promise<void> task = kj::READY_NOW;
 };

@@ -2,6 +2,7 @@
 
 #include <ww/base/error.h>
 #include <ww/image/car-reader.h>
+#include <ww/image/patience.h>
 
 namespace ww {
 namespace {
@@ -16,28 +17,31 @@ constexpr size_t MAX_ERROR_BYTES = 64 << 10;
 // Passes blocks on, and counts them.
 class CountedStore final: public BlockStore {
  public:
-  explicit CountedStore(BlockStore& inner) : inner(inner) {}
+  CountedStore(BlockStore& inner, kj::TimePoint begin) : inner(inner), begin(begin) {}
 
   kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override { return inner.find(cid); }
   void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override {
-    ++count;
+    bytes += block.size();
     inner.put(cid, block);
   }
 
-  // Rejects once nothing has come for that long.
-  kj::Promise<void> untilSilent(kj::Timer& timer, kj::Duration time) {
-    for (;;) {
-      auto before = count;
-      co_await timer.afterDelay(time);
-      if (count == before) {
-        kj::throwFatalException(badInput(kj::str("its CAR file stalls: no block in ", time)));
-      }
+  // Rejects, as late, once nothing has come for a while, or too little.
+  kj::Promise<void> untilLate(kj::Timer& timer) {
+    Patience patience(timer.now(), HttpEndpoint::TIMEOUT, HttpEndpoint::LEAST_RATE, MOST_BYTES);
+    for (uint64_t heard = 0; patience.getEnd() > timer.now(); heard = bytes) {
+      co_await timer.atTime(patience.getEnd());
+      if (bytes > heard) patience.hear(bytes - heard, timer.now());
     }
+    kj::throwFatalException(late(kj::str("its CAR file stalls: ", bytes, " bytes of blocks in ",
+                                         timer.now() - begin)));
   }
 
  private:
+  static constexpr uint64_t MOST_BYTES = uint64_t(8) << 30;  // that buy time
+
   BlockStore& inner;
-  uint64_t count = 0;
+  const kj::TimePoint begin;
+  uint64_t bytes = 0;
 };
 
 }  // namespace
@@ -66,12 +70,13 @@ kj::Promise<void> GatewaySource::readDag(kj::String path, BlockStore& store) {
   call.maxBytes = MAX_ERROR_BYTES;
   auto in = co_await endpoint.open(kj::mv(call)).catch_(
       [](kj::Exception&& e) -> kj::Own<kj::AsyncInputStream> {
+    if (e.getType() == kj::Exception::Type::OVERLOADED) kj::throwFatalException(kj::mv(e));
     kj::throwFatalException(kj::Exception(kj::Exception::Type::UNIMPLEMENTED, __FILE__, __LINE__,
                                           kj::str("no CAR file: ", e.getDescription())));
   });
-  CountedStore counted(store);
+  CountedStore counted(store, reach.timer.now());
   auto reading = readCar(*in, "its CAR file", CarLimits(), counted).ignoreResult();
-  co_await reading.exclusiveJoin(counted.untilSilent(reach.timer, HttpEndpoint::TIMEOUT));
+  co_await reading.exclusiveJoin(counted.untilLate(reach.timer));
 }
 
 kj::Promise<kj::Array<const kj::byte>> GatewaySource::fetchRecord(const IpnsName& ipnsName) {

@@ -68,17 +68,26 @@ class SpareRoom final: public BlockStore {
   SpareRoom(ImageStore& store, BlockStore& inner, uint64_t maxBytes)
       : store(store), inner(inner), left(maxBytes) {}
 
-  kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override { return inner.find(cid); }
+  // What is there counts, too: it may have come by an attempt before.
+  kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override {
+    auto found = inner.find(cid);
+    KJ_IF_MAYBE(block, found) take(block->size(), true);
+    return found;
+  }
   void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override {
-    if (block.size() > left || !store.hasRoom(block.size())) {
-      kj::throwFatalException(badInput("it takes more room than there is for an image that may "
-                                       "never be run"));
-    }
-    left -= block.size();
+    take(block.size(), store.hasRoom(block.size()));
     inner.put(cid, block);
   }
 
  private:
+  void take(size_t bytes, bool hasRoom) {
+    if (bytes > left || !hasRoom) {
+      kj::throwFatalException(badInput("it takes more room than there is for an image that may "
+                                       "never be run"));
+    }
+    left -= bytes;
+  }
+
   ImageStore& store;
   BlockStore& inner;
   uint64_t left;
