@@ -261,6 +261,31 @@ KJ_TEST("a gateway that stalls is waited for so long, before an answer and withi
   }
 }
 
+KJ_TEST("where a gateway stalls another source is asked, and it the last from then on") {
+  struct Other final: public BlockSource {
+    MemoryBlockStore& far;
+    kj::uint asked = 0;
+    explicit Other(MemoryBlockStore& far): far(far) {}
+    kj::StringPtr getName() const override { return "other"; }
+    kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override {
+      ++asked;
+      return KJ_ASSERT_NONNULL(far.find(cid));
+    }
+  };
+  for (auto how: {FakeAnswer::SILENCE, FakeAnswer::HALF_AND_SILENCE}) {
+    Fixture f;
+    auto own = kj::heap<Other>(f.far);
+    auto& other = *own;
+    f.sources.add(kj::mv(own));
+    auto root = f.tree();
+    f.changeAnswer = [how](FakeAnswer& answer) { answer.how = how; };
+    KJ_EXPECT(f.read(root) == f.there(root));
+    KJ_EXPECT(f.count("format=car") == 1 && f.count("format=raw") == 0, f.internet.asked);
+    KJ_EXPECT(other.asked > 0);
+    KJ_EXPECT(has(f.logged(), "does not answer in time, and is asked last"), f.logged());
+  }
+}
+
 KJ_TEST("where much is here already, what is not is asked for by the part") {
   Fixture f;
   Importer importer(f.far);
