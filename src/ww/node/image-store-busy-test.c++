@@ -179,12 +179,42 @@ KJ_TEST("an image that is being removed is kept by nobody, and can be there agai
     if (refused++ == 0) {
       keeping = other.whenFree(loop.timer, [&]() { image = other.keep(cidOf(1)); });
     }
-    KJ_EXPECT(has(failure([&]() { other.keep(cidOf(1)); }), "another process removes "));
+    constexpr auto REMOVES = "another process removes "_kj;
+    KJ_EXPECT(has(failure([&]() { other.keep(cidOf(1)); }), REMOVES));
+    KJ_EXPECT(has(failure([&]() { other.setPinned(cidOf(1), true); }), REMOVES));
+    KJ_EXPECT(has(failure([&]() { other.setName(cidOf(1), "app"); }), REMOVES));
   });
   KJ_EXPECT(f.store->remove(cidOf(1)).blocks == MANY && refused > 1, refused);
   KJ_EXPECT(image.get() == nullptr);
   KJ_EXPECT(loop.end(kj::mv(keeping), [](kj::Duration) {}) == "nothing went wrong");
   KJ_EXPECT(!image->isWhole() && f.get(f.get(1)).blocks == 0);
+}
+
+KJ_TEST("a damaged block that cannot be removed at once is not taken for the one that is put") {
+  Fixture f;
+  f.addImage({1, 2});
+  damage(f.folder, cidOf(2));
+  auto image = f.store->keep(cidOf(1));
+  {
+    Writer writer(f);
+    KJ_EXPECT(image->find(cidOf(2)) == nullptr);
+    image->put(cidOf(2), block(2));
+  }
+  image->finish();
+  ImageStore other(f.folder.at("images"), 64 << 20, f.clock, f.logger);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(other.find(cidOf(2))) == block(2));
+  KJ_EXPECT(other.verify([](uint64_t, uint64_t) {}).damaged.size() == 0);
+}
+
+KJ_TEST("who finds a damaged block after another has removed it removes no other") {
+  Fixture f;
+  f.addImage({1, 2});
+  f.addImage({3, 4});
+  damage(f.folder, cidOf(2));
+  ImageStore other(f.folder.at("images"), 64 << 20, f.clock, f.logger);
+  KJ_EXPECT(f.store->find(cidOf(2)) == nullptr && other.find(cidOf(2)) == nullptr);
+  for (kj::byte number: {1, 3, 4}) KJ_EXPECT(other.find(cidOf(number)) != nullptr, number);
+  KJ_EXPECT(other.list().size() == 2 && f.get(f.get(3)).whole);
 }
 
 KJ_TEST("an image that loses a block while it is kept is whole again once that is back") {
