@@ -50,9 +50,8 @@ kj::String Child::readLine() {
   return kj::heapString(line, strcspn(line, "\n"));
 }
 
-kj::String Child::ask(kj::StringPtr line) {
+void Child::tell(kj::StringPtr line) {
   kj::FdOutputStream(input.get()).write(line.begin(), line.size());
-  return readLine();
 }
 
 double number(kj::StringPtr text, size_t after) {

@@ -16,7 +16,11 @@ class Child {
 
   pid_t getPid() const { return pid; }
   kj::String readLine();  // throws if it has ended
-  kj::String ask(kj::StringPtr line);
+  void tell(kj::StringPtr line);
+  kj::String ask(kj::StringPtr line) {
+    tell(line);
+    return readLine();
+  }
 
  private:
   pid_t pid;

@@ -1,15 +1,19 @@
 // What a node's further loops are worth: the same work on one loop, and on as many as there are
-// cores. Beside it, what the machine itself gives to as many threads that share nothing.
+// cores, each in a process of its own, as a node is. Beside it, what the machine itself gives to as
+// many nodes of one loop, in processes that share nothing, and to threads likewise; and how long a
+// word takes from core to core, which is what sharing costs.
 //
 // Each is told a second time, by the time of the processor that it took: whether a call costs more
 // for the other loops. That shows no loop which waits, so the target is of the first alone.
 
+#include <atomic>
 #include <kj/debug.h>
 #include <kj/thread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <thread>
 #include "bench.h"
+#include "child.h"
 #include "test-node.h"
 
 namespace ww::bench {
@@ -38,8 +42,8 @@ class Loops {
   explicit Loops(kj::uint count): count(count), node(optionsFor(count)) {}
 
   // Each cell says how many nanoseconds one took it.
-  Rates run(kj::ArrayPtr<const kj::byte> input, Words args) {
-    auto calls = count * strtod(args.begin()[1].cStr(), nullptr);
+  Rates run(kj::ArrayPtr<const kj::byte> input, kj::ArrayPtr<const kj::StringPtr> args) {
+    auto calls = count * strtod(args[1].cStr(), nullptr);
     auto wasm = component("cell-rpc");
     kj::Vector<Process::Client> cells;
     for (kj::uint i = 0; i < count; i++) {
@@ -101,22 +105,96 @@ Rates runNative(kj::uint threads) {
   return {sum, threads * threads * CALLS / (processorTime() - before)};
 }
 
-// On one and on all, in turn.
-void compare(Report& report, kj::StringPtr what, kj::StringPtr of, Target target,
-             kj::FunctionParam<Rates(kj::uint)> run) {
-  auto all = cores();
-  kj::Vector<Round> told, free;
-  for (int i = 0; i < ROUNDS; i++) {
-    auto one = run(1), many = run(all);
-    told.add(Round{1 / many.told, 1 / one.told});
-    free.add(Round{1 / many.free, 1 / one.free});
+// Of a line.
+Rates readRates(kj::StringPtr line) { return {number(line), number(line, 1)}; }
+
+class LoopsProcess {
+ public:
+  LoopsProcess(kj::uint loops, kj::ArrayPtr<const kj::StringPtr> args)
+      : child(wordsOf(kj::str(loops), args)) {}
+
+  void begin() { child.tell("go\n"); }
+  Rates end() { return readRates(child.readLine()); }
+  Rates run() {
+    begin();
+    return end();
   }
-  auto line = [&](kj::StringPtr how, Round round, Target target) {
-    report.add(rate(kj::str(what, ", ", all, ' ', of, 's', how), round, kj::str("one ", of),
-                    target));
+
+ private:
+  Child child;
+
+  static kj::Array<kj::StringPtr> wordsOf(kj::StringPtr loops,
+                                           kj::ArrayPtr<const kj::StringPtr> args) {
+    kj::Vector<kj::StringPtr> words;
+    for (kj::StringPtr word: {"/proc/self/exe"_kj, "--loops"_kj, loops}) words.add(word);
+    words.addAll(args);
+    return words.releaseAsArray();
+  }
+};
+
+// Seconds from one core to another, of a word that both write by turns.
+double coreToCore() {
+  constexpr kj::uint TURNS = 100'000;
+  struct alignas(128) Word {
+    std::atomic<kj::uint> turn{0};
+  } word;
+  auto play = [&](kj::uint side) {
+    for (kj::uint i = side; i < 2 * TURNS; i += 2) {
+      while (word.turn.load(std::memory_order_acquire) != i) {}
+      word.turn.store(i + 1, std::memory_order_release);
+    }
   };
-  line("", median(told), target);
-  line(" (cpu)", median(free), {});
+  return timed([&]() {
+    kj::Thread other([&]() { play(1); });
+    play(0);
+  }) / (2 * TURNS);
+}
+
+void addRates(Report& report, kj::String what, kj::StringPtr of, Target target,
+              kj::ArrayPtr<const Rates> values, kj::ArrayPtr<const Rates> ones) {
+  auto line = [&](kj::StringPtr how, double Rates::*rate_, Target target) {
+    kj::Vector<Round> rounds;
+    for (size_t i = 0; i < ones.size(); i++) {
+      rounds.add(Round{1 / (values[i].*rate_), 1 / (ones[i].*rate_)});
+    }
+    report.add(rate(kj::str(what, how), median(rounds), kj::str("one ", of), target));
+  };
+  line("", &Rates::told, target);
+  line(" (cpu)", &Rates::free, {});
+}
+
+// On one and on all, in turn; and on one loop in as many processes, at once.
+void compareLoops(Report& report, kj::StringPtr what,
+                  kj::ArrayPtr<const kj::StringPtr> args) {
+  auto all = cores();
+  LoopsProcess one(1, args), many(all, args);
+  kj::Vector<kj::Own<LoopsProcess>> apart;
+  for (kj::uint i = 0; i < all; i++) apart.add(kj::heap<LoopsProcess>(1, args));
+  kj::Vector<Rates> ones, manys, aparts;
+  for (int i = 0; i < ROUNDS; i++) {
+    ones.add(one.run());
+    manys.add(many.run());
+    for (auto& each: apart) each->begin();
+    Rates sum{0, 0};
+    for (auto& each: apart) {
+      auto rates = each->end();
+      sum = {sum.told + rates.told, sum.free + rates.free};
+    }
+    aparts.add(sum);
+  }
+  addRates(report, kj::str(what, ", ", all, " loops"), "loop", {Target::Of::PART, 1.85}, manys,
+           ones);
+  addRates(report, kj::str(what, ", ", all, " processes"), "loop", {}, aparts, ones);
+}
+
+void compareThreads(Report& report) {
+  kj::Vector<Rates> ones, manys;
+  for (int i = 0; i < ROUNDS; i++) {
+    ones.add(runNative(1));
+    manys.add(runNative(cores()));
+  }
+  addRates(report, kj::str("native echo, 64 in flight, ", cores(), " threads"), "thread", {},
+           manys, ones);
 }
 
 }  // namespace
@@ -130,17 +208,26 @@ Again repeatSpawnsOnAll() {
   });
 }
 
-void benchThreads(Report& report) {
+void serveLoops(kj::uint count, kj::ArrayPtr<const kj::StringPtr> args) {
   auto bare = component("bare-ok");
-  auto on = [&](kj::StringPtr what, Words args) {
-    compare(report, what, "loop", {Target::Of::PART, 1.85},
-            [&](kj::uint loops) { return Loops(loops).run(bare, args); });
-  };
-  compare(report, "native echo, 64 in flight", "thread", {}, runNative);
-  on("guest -> host echo, 1 in flight", {"bench-echo", "100000", "1", "16"});
-  on("guest -> host echo, 64 in flight", {"bench-echo", "150000", "64", "16"});
-  on("spawn -> exit, 1 at a time", {"bench-spawn", "3000", "1"});
-  on("spawn -> exit, 8 at a time", {"bench-spawn", "5000", "8"});
+  Loops loops(count);
+  char line[8];
+  while (fgets(line, sizeof(line), stdin) != nullptr) {
+    auto rates = loops.run(bare, args);
+    printf("%f %f\n", rates.told, rates.free);
+    fflush(stdout);
+  }
+}
+
+void benchThreads(Report& report) {
+  report.add(Figure{kj::str("a word from core to core"), Unit::SECONDS, best(coreToCore)});
+  compareThreads(report);
+  compareLoops(report, "guest -> host echo, 1 in flight", {"bench-echo", "100000", "1", "16"});
+  compareLoops(report, "guest -> host echo, 64 in flight", {"bench-echo", "150000", "64", "16"});
+  compareLoops(report, "spawn -> exit, 1 at a time", {"bench-spawn", "10000", "1"});
+  compareLoops(report, "spawn -> exit, 8 at a time", {"bench-spawn", "10000", "8"});
+  report.add(Figure{kj::str("a word from core to core, afterwards"), Unit::SECONDS,
+                    best(coreToCore)});
 }
 
 }  // namespace ww::bench

@@ -70,7 +70,8 @@ void TestNode::graft() {
   executor = extension.getExecutor();
 }
 
-Process::Client TestNode::run(kj::ArrayPtr<const kj::byte> wasm, Words args, Words env) {
+Process::Client TestNode::run(kj::ArrayPtr<const kj::byte> wasm,
+                              kj::ArrayPtr<const kj::StringPtr> args, Words env) {
   auto request = executor.runBytesRequest();
   request.setWasm(wasm);
   auto argList = request.initArgs(args.size());

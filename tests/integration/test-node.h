@@ -47,7 +47,8 @@ class TestNode {
   peer::Executor::Client executor = nullptr;
 
   // Throws what runBytes fails with.
-  Process::Client run(kj::ArrayPtr<const kj::byte> wasm, Words args, Words env = {});
+  Process::Client run(kj::ArrayPtr<const kj::byte> wasm, kj::ArrayPtr<const kj::StringPtr> args,
+                      Words env = {});
   Process::Client run(kj::StringPtr name, Words args, Words env = {}) {
     return run(component(name), args, env);
   }
