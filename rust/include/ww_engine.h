@@ -57,6 +57,7 @@ bool ww_compile(const WwEngineOptions* options, WwSlice bytes, WwBytes* artifact
 WwComponent* ww_component_load(const WwEngine* engine, WwSlice artifact, WwError* error);
 WwComponent* ww_component_load_file(const WwEngine* engine, int32_t file, WwError* error);
 bool ww_component_artifact(const WwComponent* component, WwBytes* artifact, WwError* error);
+WwComponent* ww_component_twin(const WwComponent* component);
 void ww_component_drop(WwComponent* component);
 void ww_hash(WwSlice bytes, uint8_t hash[32]);
 void ww_checksum(WwSlice bytes, uint8_t sum[16]);

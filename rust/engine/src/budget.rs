@@ -17,9 +17,10 @@ pub const HIT_STACK: u32 = 128;
 pub const HIT_SHARED: u32 = 256; // memory that several have a part of
 pub const HIT_NODE: u32 = 512; // memory of all cells
 
+#[repr(align(128))] // what all loops write is not beside what one reads
 pub struct Budget {
     memory: AtomicUsize, // bytes that are left
-    tables: AtomicUsize, // elements that are left
+    tables: Option<AtomicUsize>, // elements that are left; any number
     used: AtomicUsize,   // bytes, by this cell alone
     peak: AtomicUsize,   // of those
     hits: AtomicU32,     // since somebody asked
@@ -27,17 +28,17 @@ pub struct Budget {
     parent: Option<Arc<Budget>>,
 }
 
-type Left = fn(&Budget) -> &AtomicUsize;
+type Left = fn(&Budget) -> Option<&AtomicUsize>;
 
-const MEMORY: Left = |budget| &budget.memory;
-const TABLES: Left = |budget| &budget.tables;
+const MEMORY: Left = |budget| Some(&budget.memory);
+const TABLES: Left = |budget| budget.tables.as_ref();
 
 impl Budget {
     pub fn new(memory: usize, tables: usize, parent: Option<Arc<Budget>>) -> Arc<Self> {
         Self::of(HIT_MEMORY, memory, tables, parent)
     }
 
-    /// Of no cell.
+    /// Of no cell. `usize::MAX` elements: any number.
     pub fn shared(memory: usize, tables: usize, parent: Option<Arc<Budget>>) -> Arc<Self> {
         let hit = if parent.is_some() { HIT_SHARED } else { HIT_NODE };
         Self::of(hit, memory, tables, parent)
@@ -46,7 +47,7 @@ impl Budget {
     fn of(hit: u32, memory: usize, tables: usize, parent: Option<Arc<Budget>>) -> Arc<Self> {
         Arc::new(Budget {
             memory: memory.into(),
-            tables: tables.into(),
+            tables: (tables != usize::MAX).then(|| tables.into()),
             used: 0.into(),
             peak: 0.into(),
             hits: 0.into(),
@@ -56,19 +57,30 @@ impl Budget {
     }
 
     /// The error is that which has not so much left: this, or one above it.
+    /// Nothing is written for nothing: what is above is every loop's.
     fn take(&self, left: Left, amount: usize) -> Result<(), &Budget> {
-        if left(self).fetch_update(Relaxed, Relaxed, |n| n.checked_sub(amount)).is_err() {
+        if amount == 0 {
+            return Ok(());
+        }
+        let own = left(self);
+        let less = |n: usize| n.checked_sub(amount);
+        if own.is_some_and(|own| own.fetch_update(Relaxed, Relaxed, less).is_err()) {
             return Err(self);
         }
         let granted = self.parent.as_ref().map_or(Ok(()), |parent| parent.take(left, amount));
-        if granted.is_err() {
-            left(self).fetch_add(amount, Relaxed);
+        if let (Err(_), Some(own)) = (&granted, own) {
+            own.fetch_add(amount, Relaxed);
         }
         granted
     }
 
     fn give(&self, left: Left, amount: usize) {
-        left(self).fetch_add(amount, Relaxed);
+        if amount == 0 {
+            return;
+        }
+        if let Some(own) = left(self) {
+            own.fetch_add(amount, Relaxed);
+        }
         if let Some(parent) = &self.parent {
             parent.give(left, amount);
         }
@@ -202,6 +214,8 @@ mod tests {
         let owners = Budget::new(60, 10, Some(node.clone()));
         assert!(!owners.take_memory(41) && owners.take_memory(40));
         assert_eq!(owners.take_hits(), HIT_NODE);
+        let many = Budget::new(1, 20, Some(Budget::shared(1, usize::MAX, None)));
+        assert!(many.take_tables(20) && !many.take_tables(1), "its own are counted");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::pipe::Pipe;
 use crate::streams::{Pipes, Streams, new_table};
 use crate::ticker::TickClock;
 use crate::waker::CellWaker;
-use crate::{EngineShared, State};
+use crate::{EngineShared, State, WwEngine};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -73,14 +73,14 @@ pub struct Cell {
 
 impl Cell {
     pub fn new(
-        engine: &EngineShared,
+        engine: &WwEngine,
         runnable: &Runnable,
         mut options: CellOptions,
         waker: CellWaker,
-        ticks: TickClock,
     ) -> Result<Self, Failure> {
+        let (shared, ticks) = (&engine.shared, engine.ticks.clone());
         let pipes: [Arc<Pipe>; 5] =
-            std::array::from_fn(|_| Arc::new(Pipe::new(options.pipe_capacity, engine.hooks)));
+            std::array::from_fn(|_| Arc::new(Pipe::new(options.pipe_capacity, shared.hooks)));
         let deadline = Deadline::new();
         let progress = Progress {
             instantiated: Arc::new(AtomicBool::new(false)),
@@ -95,7 +95,7 @@ impl Cell {
         let runtime = (!given.is_nothing()).then(files::new_runtime).transpose()?;
         let files = runtime.as_ref().map(|_| Box::new(Files::new(given, &budget)));
         let state = new_state(&options, &pipes, deadline.clone(), limiter, files);
-        let store = new_store(engine, state, &options, ticks.clone(), progress.clone());
+        let store = new_store(shared, state, &options, ticks.clone(), progress.clone());
         let run = run(store, runnable.clone(), options.footprint, progress.instantiated.clone());
         let run = Box::pin(run);
         ticks.on_cell_begun();
@@ -254,7 +254,7 @@ async fn run(
 ) -> wasmtime::Result<i32> {
     let outcome = async {
         store.data_mut().limiter.take_footprint(footprint)?;
-        let command = runnable.pre.instantiate_async(&mut store).await?;
+        let command = runnable.pre().instantiate_async(&mut store).await?;
         instantiated.store(true, Relaxed);
         command.wasi_cli_run().call_run(&mut store).await
     };

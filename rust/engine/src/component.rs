@@ -4,6 +4,7 @@ use crate::shape::{self, COMPILE_STACK};
 use crate::{EngineShared, State};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -11,9 +12,11 @@ use ww_fence::{ErrorKind, Failure, guard, panic_text};
 
 /// A component, compiled and linked: shared by all cells that run it.
 #[derive(Clone)]
-pub struct Runnable {
+pub struct Runnable(Arc<Parts>);
+
+struct Parts {
     component: Component,
-    pub pre: CommandPre<State>,
+    pre: CommandPre<State>,
 }
 
 const MAGIC: &[u8] = b"\0asm";
@@ -90,6 +93,19 @@ pub fn compile_artifact(config: &Config, bytes: &[u8]) -> Result<Vec<u8>, Failur
 }
 
 impl Runnable {
+    fn of(component: Component, pre: CommandPre<State>) -> Self {
+        Runnable(Arc::new(Parts { component, pre }))
+    }
+
+    /// The same, counted apart: two processors that count in one place by turns wait for it.
+    pub fn twin(&self) -> Self {
+        Self::of(self.0.component.clone(), self.0.pre.clone())
+    }
+
+    pub fn pre(&self) -> &CommandPre<State> {
+        &self.0.pre
+    }
+
     pub fn compile(engine: &EngineShared, bytes: &[u8]) -> Result<Self, Failure> {
         check_preamble(bytes)?;
         shape::check(bytes)?;
@@ -126,7 +142,7 @@ impl Runnable {
     }
 
     pub fn artifact(&self) -> Result<Vec<u8>, Failure> {
-        self.component.serialize().map_err(|error| Failure::new(ErrorKind::Other, line(&error)))
+        self.0.component.serialize().map_err(|error| Failure::new(ErrorKind::Other, line(&error)))
     }
 
     fn link(engine: &EngineShared, component: Component) -> Result<Self, Failure> {
@@ -142,7 +158,7 @@ impl Runnable {
                 format!("it does not export wasi:cli/run@0.2: {}", line(&error)),
             )
         })?;
-        Ok(Runnable { component, pre })
+        Ok(Self::of(component, pre))
     }
 }
 

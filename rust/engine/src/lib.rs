@@ -100,11 +100,13 @@ pub(crate) struct EngineShared {
     further: FurtherMemories,
 }
 
-/// The engine as one loop has it: several may share one.
+/// The engine as one loop has it: several may share one. What each cell takes a reference to is the
+/// loop's own, so that loops do not count in the same places.
 pub struct WwEngine {
     shared: Arc<EngineShared>,
     hub: Hub,
     ticks: TickClock,
+    further: Arc<FurtherMemories>,
 }
 
 /// What cells have, for the engine alone.
@@ -144,7 +146,8 @@ fn new_engine(
 }
 
 fn for_loop(shared: Arc<EngineShared>, hub: *mut c_void) -> WwEngine {
-    WwEngine { hub: Hub::new(hub, shared.hooks), ticks: shared.ticker.clock(), shared }
+    let (hub, ticks) = (Hub::new(hub, shared.hooks), shared.ticker.clock());
+    WwEngine { hub, ticks, further: Arc::new(shared.further.clone()), shared }
 }
 
 fn resources(error: impl std::fmt::Display) -> Failure {
@@ -305,6 +308,15 @@ pub unsafe extern "C" fn ww_component_artifact(
     }
 }
 
+/// The same component, to be given back once more: for a loop that starts many of it.
+///
+/// # Safety
+/// `component` lives. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ww_component_twin(component: *const WwComponent) -> *mut WwComponent {
+    boxed(WwComponent(unsafe { &*component }.0.twin()))
+}
+
 /// # Safety
 /// Given back once. Any thread.
 #[unsafe(no_mangle)]
@@ -399,9 +411,8 @@ pub unsafe extern "C" fn ww_cell_new(
         deliver(error, ptr::null_mut(), || {
             let engine = &*engine;
             let waker = CellWaker::new(task, id, engine.hub.clone());
-            let ticks = engine.ticks.clone();
             let options = (*options).read()?;
-            let cell = Cell::new(&engine.shared, &(*component).0, options, waker, ticks)?;
+            let cell = Cell::new(engine, &(*component).0, options, waker)?;
             Ok(boxed(WwCell(cell)))
         })
     }

@@ -41,11 +41,11 @@ pub struct CellLimiter {
     table_elements: usize,
     most: Most,
     memories: usize,
-    further: FurtherMemories,
+    further: Arc<FurtherMemories>,
 }
 
 impl CellLimiter {
-    pub fn new(budget: Arc<Budget>, most: Most, further: FurtherMemories) -> Self {
+    pub fn new(budget: Arc<Budget>, most: Most, further: Arc<FurtherMemories>) -> Self {
         CellLimiter { budget, memory: 0, table_elements: 0, most, memories: 0, further }
     }
 
@@ -60,7 +60,7 @@ impl CellLimiter {
     }
 
     fn count_memory(&mut self) -> Result<()> {
-        let FurtherMemories { count, most } = &self.further;
+        let FurtherMemories { count, most } = &*self.further;
         if self.memories > 0 && count.fetch_add(1, Relaxed) >= *most {
             count.fetch_sub(1, Relaxed);
             bail!("overloaded: memories: the node's cells have {most} beside one each");
@@ -96,7 +96,9 @@ pub fn hit_by(error: &wasmtime::Error) -> u32 {
 impl Drop for CellLimiter {
     fn drop(&mut self) {
         self.budget.give_back(self.memory, self.table_elements);
-        self.further.count.fetch_sub(self.memories.saturating_sub(1), Relaxed);
+        if self.memories > 1 {
+            self.further.count.fetch_sub(self.memories - 1, Relaxed);
+        }
     }
 }
 
@@ -151,11 +153,15 @@ impl ResourceLimiter for CellLimiter {
 mod tests {
     use super::*;
 
+    fn further(most: usize) -> Arc<FurtherMemories> {
+        Arc::new(FurtherMemories::new(most))
+    }
+
     #[test]
     fn what_instances_take_is_of_the_budget_too() {
         let budget = Budget::new(100, 1, None);
         let most = Most { memories: 8, instances: 100 };
-        let mut limiter = CellLimiter::new(budget.clone(), most, FurtherMemories::new(10));
+        let mut limiter = CellLimiter::new(budget.clone(), most, further(10));
         assert!(limiter.take_footprint(FREE_FOOTPRINT).is_ok() && budget.used() == 0);
         assert!(limiter.take_footprint(FREE_FOOTPRINT + 101).is_err());
         assert!(limiter.take_footprint(FREE_FOOTPRINT + 60).is_ok() && budget.used() == 60);
@@ -168,7 +174,7 @@ mod tests {
     fn one_budget_over_all_memories() {
         let budget = Budget::new(100, 1, None);
         let most = Most { memories: 8, instances: 100 };
-        let mut limiter = CellLimiter::new(budget.clone(), most, FurtherMemories::new(10));
+        let mut limiter = CellLimiter::new(budget.clone(), most, further(10));
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(!limiter.memory_growing(0, 41, None).unwrap());
         assert!(limiter.memory_growing(60, 100, None).unwrap());

@@ -2,7 +2,8 @@
 //!
 //! A thread counts ticks while guests are being polled, by whichever loop. When nothing was polled
 //! for a while it sleeps, so that an idle node costs no processor time; the next poll wakes it.
-//! Each loop counts its polls in a place of its own: what two processors write by turns costs both.
+//! Each loop counts its polls and cells in a place of its own: what two processors write by turns
+//! costs both.
 
 use crate::trim::{self, Census, Trim};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
@@ -13,24 +14,30 @@ use wasmtime::EngineWeak;
 /// So many ticks without a poll, and the thread sleeps.
 const IDLE_TICKS: u32 = 50;
 
-/// Polls of one loop. Its thread alone writes it.
+/// What one loop counts. Its thread alone writes it.
 #[derive(Default)]
 #[repr(align(128))] // a cache line, and the one that is fetched with it
-struct Polls {
-    begun: AtomicU64,
-    ended: AtomicU64,
+struct Counts {
+    polls_begun: AtomicU64,
+    polls_ended: AtomicU64,
+    cells_begun: AtomicU64,
+    cells_ended: AtomicU64,
 }
 
 #[derive(Default)]
+#[repr(align(128))]
 struct Shared {
     period: Duration,
     ticks: AtomicU64,
     asleep: AtomicBool,
     stop: AtomicBool,
-    loops: Mutex<Vec<Weak<Polls>>>,
+    loops: Mutex<Vec<Weak<ForLoop>>>,
     bell: (Mutex<()>, Condvar),
-    cells_begun: AtomicU64,
-    cells_ended: AtomicU64,
+}
+
+struct ForLoop {
+    shared: Arc<Shared>,
+    counts: Counts,
 }
 
 pub struct Ticker {
@@ -47,11 +54,11 @@ impl Ticker {
 
     /// For one loop more.
     pub fn clock(&self) -> TickClock {
-        let polls = Arc::new(Polls::default());
+        let clock = Arc::new(ForLoop { shared: self.shared.clone(), counts: Counts::default() });
         let mut loops = self.shared.loops.lock().unwrap_or_else(PoisonError::into_inner);
-        loops.retain(|polls| polls.strong_count() > 0);
-        loops.push(Arc::downgrade(&polls));
-        TickClock { shared: self.shared.clone(), polls }
+        loops.retain(|each| each.strong_count() > 0);
+        loops.push(Arc::downgrade(&clock));
+        TickClock(clock)
     }
 }
 
@@ -64,51 +71,48 @@ impl Drop for Ticker {
 
 /// What the cells of one loop need of the ticker.
 #[derive(Clone)]
-pub struct TickClock {
-    shared: Arc<Shared>,
-    polls: Arc<Polls>,
-}
+pub struct TickClock(Arc<ForLoop>);
 
 impl TickClock {
     /// A poll begins; returns the tick it begins in.
     pub fn begin_poll(&self) -> u64 {
-        self.polls.begun.fetch_add(1, SeqCst);
-        if self.shared.asleep.load(SeqCst) {
-            self.shared.wake();
+        self.0.counts.polls_begun.fetch_add(1, SeqCst);
+        if self.0.shared.asleep.load(SeqCst) {
+            self.0.shared.wake();
         }
         self.now()
     }
 
     /// Ends the poll when it is dropped.
     pub fn polling(&self) -> Polling<'_> {
-        Polling(&self.polls)
+        Polling(&self.0.counts)
     }
 
     pub fn now(&self) -> u64 {
-        self.shared.ticks.load(Relaxed)
+        self.0.shared.ticks.load(Relaxed)
     }
 
     pub fn on_cell_begun(&self) {
-        self.shared.cells_begun.fetch_add(1, Relaxed);
+        self.0.counts.cells_begun.fetch_add(1, Relaxed);
     }
 
     pub fn on_cell_ended(&self) {
-        let before = self.shared.cells_ended.fetch_add(1, Relaxed);
-        if before % trim::MANY == 0 && self.shared.asleep.load(SeqCst) {
-            self.shared.wake();
+        let before = self.0.counts.cells_ended.fetch_add(1, Relaxed);
+        if before % trim::MANY == 0 && self.0.shared.asleep.load(SeqCst) {
+            self.0.shared.wake();
         }
     }
 
     pub fn half_a_tick_ns(&self) -> u64 {
-        self.shared.period.as_nanos() as u64 / 2
+        self.0.shared.period.as_nanos() as u64 / 2
     }
 }
 
-pub struct Polling<'a>(&'a Polls);
+pub struct Polling<'a>(&'a Counts);
 
 impl Drop for Polling<'_> {
     fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Relaxed);
+        self.0.polls_ended.fetch_add(1, Relaxed);
     }
 }
 
@@ -142,8 +146,8 @@ impl Shared {
     /// How long until there is something to do.
     fn look_after(&self, trim: &mut Trim) -> Option<Duration> {
         let census = Census {
-            begun: self.cells_begun.load(Relaxed),
-            ended: self.cells_ended.load(Relaxed),
+            begun: self.sum(|counts| counts.cells_begun.load(Relaxed)),
+            ended: self.sum(|counts| counts.cells_ended.load(Relaxed)),
         };
         let due = trim.due(census, Instant::now())?;
         if due.is_zero() {
@@ -153,13 +157,16 @@ impl Shared {
         Some(due)
     }
 
-    /// Of all loops: those that have begun, and those that have ended.
+    /// Those that have begun, and those that have ended.
     fn polls(&self) -> (u64, u64) {
+        let begun = self.sum(|counts| counts.polls_begun.load(SeqCst));
+        (begun, self.sum(|counts| counts.polls_ended.load(Relaxed)))
+    }
+
+    /// Of all loops.
+    fn sum(&self, of: impl Fn(&Counts) -> u64) -> u64 {
         let loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
-        let live = loops.iter().filter_map(Weak::upgrade);
-        live.fold((0, 0), |(begun, ended), polls| {
-            (begun + polls.begun.load(SeqCst), ended + polls.ended.load(Relaxed))
-        })
+        loops.iter().filter_map(Weak::upgrade).map(|each| of(&each.counts)).sum()
     }
 
     fn sleep(&self, seen: u64, trim: &mut Trim) {

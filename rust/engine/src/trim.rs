@@ -35,7 +35,8 @@ impl Trim {
 
     /// When to look again, unless more cells come or go; zero: now it is to be done.
     pub fn due(&mut self, census: Census, now: Instant) -> Option<Duration> {
-        if census.ended - self.ended < MANY {
+        // A loop that has gone is counted no more.
+        if census.ended.saturating_sub(self.ended) < MANY {
             return None;
         }
         if census.begun != self.begun {

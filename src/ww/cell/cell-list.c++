@@ -1,6 +1,6 @@
 #include <ww/cell/cell-list.h>
 
-#include <kj/vector.h>
+#include <algorithm>
 #include <string.h>
 #include <ww/base/error.h>
 
@@ -89,31 +89,57 @@ void CellRecord::describe(peer::CellInfo::Builder info) const {
 
 // ----------------------------------------------------------------------------------- CellList
 
-kj::Maybe<const CellRecord&> CellList::find(const State& state, uint64_t id) {
-  return state.records.find(id).map([](auto& record) -> const CellRecord& { return *record; });
+CellList::Snapshot::Snapshot(const CellList& list) {
+  for (auto& part: list.parts) parts.add(part.state.lockShared());
+}
+
+kj::Maybe<const CellRecord&> CellList::Snapshot::find(uint64_t id) const {
+  for (auto& part: parts) {
+    KJ_IF_MAYBE(record, part->records.find(id)) return **record;
+  }
+  return nullptr;
+}
+
+void CellList::Snapshot::forEach(kj::FunctionParam<void(const CellRecord&)> each) const {
+  for (auto& part: parts) {
+    for (auto& entry: part->records) each(*entry.value);
+  }
 }
 
 kj::Own<const CellRecord> CellList::add(CellFacts facts, const ffi::GuestMeter& meter) const {
-  auto id = facts.id, parent = facts.parent;
+  auto id = facts.id;
+  auto loop = facts.loop;
   facts.args = firstOf(facts.args);
+  countChild(facts.parent, loop, 1);
   kj::Own<const CellRecord> record =
       kj::atomicRefcounted<CellRecord>(kj::mv(facts), clock.now(), meter);
-  auto lock = state.lockExclusive();
-  KJ_IF_MAYBE(above, find(*lock, parent)) above->children.fetch_add(1, std::memory_order_relaxed);
-  lock->records.insert(id, kj::atomicAddRef(*record));
+  parts[loop].state.lockExclusive()->records.insert(id, kj::atomicAddRef(*record));
   return record;
 }
 
 kj::Maybe<kj::Own<const CellRecord>> CellList::find(uint64_t id) const {
-  auto lock = state.lockShared();
-  return find(*lock, id).map([](const CellRecord& record) { return kj::atomicAddRef(record); });
+  for (auto& part: parts) {
+    auto lock = part.state.lockShared();
+    KJ_IF_MAYBE(record, lock->records.find(id)) return kj::atomicAddRef(**record);
+  }
+  return nullptr;
 }
 
 uint64_t CellList::getMemory() const {
-  auto lock = state.lockShared();
   uint64_t bytes = 0;
-  for (auto& entry: lock->records) bytes += entry.value->getMemory();
+  Snapshot(*this).forEach([&](const CellRecord& record) { bytes += record.getMemory(); });
   return bytes;
+}
+
+void CellList::countChild(uint64_t parent, kj::uint loop, int difference) const {
+  if (parent == 0) return;
+  for (size_t i = 0; i < parts.size(); i++) {
+    auto lock = parts[(loop + i) % parts.size()].state.lockShared();
+    KJ_IF_MAYBE(above, lock->records.find(parent)) {
+      (*above)->children.fetch_add(difference, std::memory_order_relaxed);
+      return;
+    }
+  }
 }
 
 void CellList::end(const CellRecord& record, int32_t exitCode, kj::StringPtr cause) const {
@@ -127,10 +153,8 @@ void CellList::end(const CellRecord& record, int32_t exitCode, kj::StringPtr cau
     its->exitCode = exitCode;
     its->cause = kj::str(cause);
   }
-  auto lock = state.lockExclusive();
-  KJ_IF_MAYBE(above, find(*lock, record.facts.parent)) {
-    above->children.fetch_sub(1, std::memory_order_relaxed);
-  }
+  countChild(record.facts.parent, record.facts.loop, -1);
+  auto lock = parts[record.facts.loop].state.lockExclusive();
   lock->ended.push_back(record.facts.id);
   if (lock->ended.size() <= KEPT) return;
   KJ_IF_MAYBE(oldest, lock->records.find(lock->ended.front())) forgotten = kj::mv(*oldest);
@@ -139,13 +163,12 @@ void CellList::end(const CellRecord& record, int32_t exitCode, kj::StringPtr cau
 }
 
 kj::Maybe<kj::uint> CellList::detach(const CellRecord& record) const {
-  auto lock = state.lockExclusive();
+  auto alone = detaching.lockExclusive();
   kj::uint count = 0;
-  for (auto& entry: lock->records) {
-    auto& other = *entry.value;
+  Snapshot(*this).forEach([&](const CellRecord& other) {
     count += other.isDetached() && other.isRunning() &&
              sameKey(other.facts.origin->key, record.facts.origin->key);
-  }
+  });
   if (count >= MAX_DETACHED) return count;
   record.detached.store(true, std::memory_order_release);
   return nullptr;
@@ -165,33 +188,38 @@ CellView CellView::ofKey(const CellList& list, const PublicKey& key) {
   return view;
 }
 
-bool CellView::includes(const CellList::State& state, const CellRecord& record) const {
+bool CellView::includes(const CellList::Snapshot& all, const CellRecord& record) const {
   auto& facts = record.getFacts();
   if (key != nullptr && !sameKey(key, facts.origin->key)) return false;
   if (parent == 0) return true;
   auto above = facts.parent;
   while (above != parent) {
     if (above == 0) return false;
-    KJ_IF_MAYBE(next, CellList::find(state, above)) above = next->getFacts().parent;
+    KJ_IF_MAYBE(next, all.find(above)) above = next->getFacts().parent;
     else return false;
   }
   return true;
 }
 
 kj::Array<kj::Own<const CellRecord>> CellView::list() const {
-  auto lock = cells.state.lockShared();
   kj::Vector<kj::Own<const CellRecord>> found;
-  for (auto& entry: lock->records) {
-    if (includes(*lock, *entry.value)) found.add(kj::atomicAddRef(*entry.value));
+  {
+    CellList::Snapshot all(cells);
+    all.forEach([&](const CellRecord& record) {
+      if (includes(all, record)) found.add(kj::atomicAddRef(record));
+    });
   }
+  std::sort(found.begin(), found.end(), [](auto& left, auto& right) {
+    return left->getFacts().id < right->getFacts().id;
+  });
   return found.releaseAsArray();
 }
 
 kj::Own<const CellRecord> CellView::get(uint64_t id) const {
   {
-    auto lock = cells.state.lockShared();
-    KJ_IF_MAYBE(record, CellList::find(*lock, id)) {
-      if (includes(*lock, *record)) return kj::atomicAddRef(*record);
+    CellList::Snapshot all(cells);
+    KJ_IF_MAYBE(record, all.find(id)) {
+      if (includes(all, *record)) return kj::atomicAddRef(*record);
     }
   }
   kj::throwFatalException(badInput(kj::str("there is no cell ", id, " here, or no more")));

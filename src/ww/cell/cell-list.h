@@ -2,15 +2,19 @@
 // What a node knows of its cells beyond their running: whose they are, since when, how they ended.
 // Of those that have ended it keeps the last few. A view is the part of it that somebody may see.
 //
-// One of a node, whatever its loops: any thread may ask and tell. A lock is taken where a cell
-// starts and ends, and where somebody looks. A record outlives its cell.
+// One of a node, whatever its loops: any thread may ask and tell. Each loop has a part of it for
+// its own cells, with a lock that is taken where one starts and ends, and by whoever looks: so
+// loops that start many do not wait for one another, nor free what another allocated. A record
+// outlives its cell.
 
 #include <deque>
 #include <kj/map.h>
 #include <kj/mutex.h>
 #include <kj/refcount.h>
 #include <kj/time.h>
+#include <kj/vector.h>
 #include <peer.capnp.h>
+#include <vector>
 #include <ww/base/ed25519.h>
 #include <ww/cell/limit-hits.h>
 #include <ww/ffi/guest-task.h>
@@ -20,6 +24,10 @@ namespace ww {
 // Through which session a cell was started, directly or by a cell of that session.
 struct CellOrigin final: public kj::AtomicRefcounted {
   CellOrigin(uint64_t session, kj::Maybe<PublicKey> key): session(session), key(key) {}
+
+  kj::Own<const CellOrigin> clone() const {
+    return kj::atomicRefcounted<CellOrigin>(session, key);
+  }
 
   // Those of one key are one tenant, the owner is one, and pid0's cells are.
   uint64_t getTenant() const;
@@ -77,13 +85,14 @@ class CellRecord final: public kj::AtomicRefcounted {
 
 class CellList final {
  public:
-  static constexpr size_t KEPT = 64;                // of those that have ended
+  static constexpr size_t KEPT = 64;                // of each loop's that have ended
   static constexpr size_t KEPT_ARG_BYTES = 1024;    // of each one's arguments
   static constexpr kj::uint MAX_DETACHED = 64;      // running ones of one holder
 
-  explicit CellList(const kj::Clock& clock): clock(clock) {}
+  explicit CellList(const kj::Clock& clock, kj::uint loops = 1): clock(clock), parts(loops) {}
   KJ_DISALLOW_COPY_AND_MOVE(CellList);
 
+  // From the loop that it is to run on.
   kj::Own<const CellRecord> add(CellFacts facts, const ffi::GuestMeter& meter) const;
 
   kj::Maybe<kj::Own<const CellRecord>> find(uint64_t id) const;
@@ -91,7 +100,7 @@ class CellList final {
   // Bytes of linear memory, of the cells that run.
   uint64_t getMemory() const;
 
-  // Of a cell of this list, at its end.
+  // Of a cell of this list, at its end. From its loop.
   void end(const CellRecord& record, int32_t exitCode, kj::StringPtr cause) const;
 
   // Makes it one of the detached cells of its holder. If so many run already: how many.
@@ -100,13 +109,31 @@ class CellList final {
  private:
   friend class CellView;
   struct State {
-    kj::TreeMap<uint64_t, kj::Own<const CellRecord>> records;
+    kj::HashMap<uint64_t, kj::Own<const CellRecord>> records;
     std::deque<uint64_t> ended;  // in the order of their ends
   };
-  static kj::Maybe<const CellRecord&> find(const State& state, uint64_t id);
+  struct alignas(128) Part {  // a cache line, and the one that is fetched with it
+    kj::MutexGuarded<State> state;
+  };
+
+  // All of it as it is at one moment: no cell starts or ends meanwhile.
+  class Snapshot {
+   public:
+    explicit Snapshot(const CellList& list);
+    kj::Maybe<const CellRecord&> find(uint64_t id) const;
+    void forEach(kj::FunctionParam<void(const CellRecord&)> each) const;
+
+   private:
+    kj::Vector<kj::Locked<const State>> parts;
+  };
+
+  // Of any loop's, looked for in that one's first.
+  void countChild(uint64_t parent, kj::uint loop, int difference) const;
 
   const kj::Clock& clock;
-  kj::MutexGuarded<State> state;
+  const std::vector<Part> parts;  // by loop; KJ's arrays take no note of the alignment
+  struct Turn {};
+  kj::MutexGuarded<Turn> detaching;  // one at a time
 };
 
 // Where a cell's hits are counted; elsewhere, if it is not known any more.
@@ -127,6 +154,7 @@ class CellView {
   // Those of all sessions of this key.
   static CellView ofKey(const CellList& list, const PublicKey& key);
 
+  // In the order of their numbers.
   kj::Array<kj::Own<const CellRecord>> list() const;
 
   // Throws, naming the number, if there is none here.
@@ -134,7 +162,7 @@ class CellView {
 
  private:
   explicit CellView(const CellList& cells): cells(cells) {}
-  bool includes(const CellList::State& state, const CellRecord& record) const;
+  bool includes(const CellList::Snapshot& all, const CellRecord& record) const;
 
   const CellList& cells;
   uint64_t parent = 0;       // of all it sees; 0: any

@@ -3,12 +3,13 @@
 // written where a cell is placed and where it ends.
 
 #include <atomic>
-#include <kj/refcount.h>
+#include <kj/common.h>
+#include <utility>
 #include <vector>
 
 namespace ww {
 
-class LoopLoads final: public kj::AtomicRefcounted {
+class LoopLoads final {
  public:
   explicit LoopLoads(kj::uint loops): loads(loops) {}
   KJ_DISALLOW_COPY_AND_MOVE(LoopLoads);
@@ -16,23 +17,27 @@ class LoopLoads final: public kj::AtomicRefcounted {
   // Of the own loop's, above the fewest, that move nothing: a quarter of them, and so many.
   static constexpr kj::uint MOST_AHEAD = 4;
 
-  // One cell of a loop, from its placing to its end. Any thread.
+  // One cell of a loop, from its placing to its end. Any thread. It is gone before the loads are.
   class Mark {
    public:
-    Mark(const LoopLoads& loads, kj::uint loop): loads(kj::atomicAddRef(loads)), loop(loop) {
-      this->loads->at(loop).fetch_add(1, std::memory_order_relaxed);
+    Mark(const LoopLoads& loads, kj::uint loop): loads(&loads), loop(loop) {
+      loads.at(loop).fetch_add(1, std::memory_order_relaxed);
     }
-    Mark(Mark&&) = default;
-    Mark& operator=(Mark&&) = default;
+    Mark(Mark&& other): loads(other.loads), loop(other.loop) { other.loads = nullptr; }
+    Mark& operator=(Mark&& other) {
+      std::swap(loads, other.loads);
+      std::swap(loop, other.loop);
+      return *this;
+    }
     ~Mark() noexcept(false) {
-      if (loads.get() != nullptr) loads->at(loop).fetch_sub(1, std::memory_order_relaxed);
+      if (loads != nullptr) loads->at(loop).fetch_sub(1, std::memory_order_relaxed);
     }
     KJ_DISALLOW_COPY(Mark);
 
     kj::uint getLoop() const { return loop; }
 
    private:
-    kj::Own<const LoopLoads> loads;
+    const LoopLoads* loads;  // which is not counted: all loops would do that in one place
     kj::uint loop;
   };
 

@@ -27,7 +27,8 @@ namespace ww {
 class LeaseList;
 
 // The node's current sequence number, of all loops.
-class HeadSeq final: public kj::AtomicRefcounted {
+// Read at each call: in a cache line of its own, and the one that is fetched with it.
+class alignas(128) HeadSeq final: public kj::AtomicRefcounted {
  public:
   explicit HeadSeq(uint64_t seq): value(seq) {}
   mutable std::atomic<uint64_t> value;

@@ -42,7 +42,10 @@ KJ_TEST("bytes that came again are known without hashing, and no others") {
   KJ_EXPECT(compiler.findRecent(WASM) == nullptr, "only once");
   ask().wait(f.waitScope);
   ask().wait(f.waitScope);
-  KJ_EXPECT(KJ_ASSERT_NONNULL(compiler.findRecent(WASM)).get() == component.get());
+  auto twin = KJ_ASSERT_NONNULL(compiler.findRecent(WASM));
+  KJ_EXPECT(twin->getHash() == component->getHash());
+  KJ_EXPECT(twin.get() != component.get(), "counted apart");
+  KJ_EXPECT(KJ_ASSERT_NONNULL(compiler.findRecent(WASM)).get() == twin.get());
   auto other = kj::heapArray<kj::byte>(WASM);
   other.back() ^= 1;
   KJ_EXPECT(compiler.findRecent(other) == nullptr);

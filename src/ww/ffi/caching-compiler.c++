@@ -92,7 +92,7 @@ kj::Promise<CachingCompiler::Shared> CachingCompiler::compile(kj::Array<const kj
                                                               kj::String hash,
                                                               CompileTerms terms) {
   KJ_IF_MAYBE(known, kept->find(hash)) {
-    if (recent.find(wasm) == nullptr) recent.keep(kj::mv(wasm), (*known)->addRef());
+    if (recent.find(wasm) == nullptr) recent.keep(kj::mv(wasm), (*known)->makeTwin());
     return kj::mv(*known);
   }
   auto key = kj::str(terms.tenant, ':', hash);

@@ -35,6 +35,11 @@ Component::Component(const EngineHandle& engine, WwComponent* raw, kj::String ha
 
 Component::~Component() noexcept(false) { ww_component_drop(raw); }
 
+kj::Own<const Component> Component::makeTwin() const {
+  return kj::atomicRefcounted<Component>(*engine, ww_component_twin(raw), kj::str(hash),
+                                         footprint);
+}
+
 kj::Array<kj::byte> Component::artifact() const {
   WwError error{};
   WwBytes bytes{};

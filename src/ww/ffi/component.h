@@ -47,6 +47,11 @@ class Component final: public kj::AtomicRefcounted {
   KJ_DISALLOW_COPY_AND_MOVE(Component);
 
   kj::Own<const Component> addRef() const { return kj::atomicAddRef(*this); }
+
+  // The same, with a count of its own: for a loop that starts many guests of it while others do.
+  // Two processors that count in one place by turns wait for it.
+  kj::Own<const Component> makeTwin() const;
+
   WwComponent* getRaw() const { return raw; }
 
  private:

@@ -57,8 +57,8 @@ struct EngineOptions {
 // one. Throws as Component::compile() does. Any thread.
 kj::Array<kj::byte> makeArtifact(const EngineOptions& options, kj::ArrayPtr<const kj::byte> wasm);
 
-// The guests of all loops that share an engine.
-class GuestCounts final: public kj::AtomicRefcounted {
+// The guests of all loops that share an engine. What all of them write is beside nothing else.
+class alignas(128) GuestCounts final: public kj::AtomicRefcounted {
  public:
   uint64_t nextId() const { return ids.fetch_add(1, std::memory_order_relaxed) + 1; }
   kj::uint count() const { return running.load(std::memory_order_relaxed); }

@@ -4,7 +4,7 @@
 
 namespace ww {
 
-LoopBoard::LoopBoard(kj::uint loops): loads(kj::atomicRefcounted<LoopLoads>(loops)) {
+LoopBoard::LoopBoard(kj::uint loops): loads(loops) {
   auto builder = kj::heapArrayBuilder<kj::Own<const LoopInbox>>(loops);
   for (kj::uint i = 0; i < loops; i++) builder.add(kj::atomicRefcounted<LoopInbox>());
   inboxes = builder.finish();

@@ -19,7 +19,7 @@ class LoopBoard final: public kj::AtomicRefcounted {
 
   kj::uint loopCount() const { return inboxes.size(); }
   const LoopInbox& inboxOf(kj::uint loop) const { return *inboxes[loop]; }
-  const LoopLoads& getLoads() const { return *loads; }
+  const LoopLoads& getLoads() const { return loads; }
 
   // That of `loop` in its link with `other`. Once.
   kj::Own<LoopLink::Seat> takeSeat(kj::uint loop, kj::uint other) const;
@@ -36,7 +36,7 @@ class LoopBoard final: public kj::AtomicRefcounted {
   };
 
   kj::Array<kj::Own<const LoopInbox>> inboxes;
-  kj::Own<const LoopLoads> loads;
+  const LoopLoads loads;
   kj::MutexGuarded<State> state;
 };
 

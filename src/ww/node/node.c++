@@ -75,9 +75,10 @@ class Node::Seed final: public BootstrapSeed {
 // What a session of the first loop gives its cells on another one.
 class Node::FarSession final: public ChildBootstrap {
  public:
-  FarSession(CellLoop& here, const Seed& seed): here(here), seed(kj::atomicAddRef(seed)) {}
+  FarSession(CellLoop& here, const Seed& seed)
+      : here(here), seed(kj::atomicAddRef(seed)), origin(seed.getOrigin().clone()) {}
 
-  kj::Own<const CellOrigin> getOrigin() override { return kj::atomicAddRef(seed->getOrigin()); }
+  kj::Own<const CellOrigin> getOrigin() override { return kj::atomicAddRef(*origin); }
 
   capnp::Capability::Client serveChild(Lease& lease, CellGroup& children) override {
     peer::Executor::Client executor =
@@ -96,6 +97,7 @@ class Node::FarSession final: public ChildBootstrap {
  private:
   CellLoop& here;
   kj::Own<const Seed> seed;
+  kj::Own<const CellOrigin> origin;  // this loop's, which counts its cells in it
 };
 
 kj::Own<const BootstrapSeed> Node::Session::makeSeed(Lease& lease) {
@@ -154,7 +156,8 @@ Node::Node(NodeOptions options, kj::Timer& timer, kj::WaitScope& waitScope, Head
       threadCompiler(engine, {compile.codeStore.map([&](kj::Own<Store>& store) {
         return kj::heap<ffi::CodeStore>(kj::mv(store), engine.getHandle());
       }), kj::mv(compile.worker), options.compileThreads}),
-      compiler(threadCompiler, kj::atomicAddRef(*kept)), cells(options.clock), lines(logger, timer),
+      compiler(threadCompiler, kj::atomicAddRef(*kept)),
+      cells(options.clock, board->loopCount()), lines(logger, timer),
       hits(lines),
       root(kj::refcounted<CellGroup>(ffi::GuestBudget::make(options.cell.nodeMemoryBytes,
                                                                kj::maxValue))),
