@@ -17,7 +17,6 @@ pub const HIT_STACK: u32 = 128;
 pub const HIT_SHARED: u32 = 256; // memory that several have a part of
 pub const HIT_NODE: u32 = 512; // memory of all cells
 
-#[repr(align(128))] // what all loops write is not beside what one reads
 pub struct Budget {
     memory: AtomicUsize, // bytes that are left
     tables: Option<AtomicUsize>, // elements that are left; any number

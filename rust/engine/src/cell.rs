@@ -51,12 +51,12 @@ pub enum Outcome {
 type Run = Pin<Box<dyn Future<Output = wasmtime::Result<i32>> + Send>>;
 
 /// What the cell and its future both see.
-#[derive(Clone)]
+#[derive(Default)]
 struct Progress {
-    instantiated: Arc<AtomicBool>,
-    yielded: Arc<AtomicBool>, // this poll ended because its slice was used up
-    slice_start: Arc<AtomicU64>, // the tick in which this poll began
-    slice_cpu: Arc<AtomicU64>, // what the thread had computed at this poll's first tick; 0: no tick
+    instantiated: AtomicBool,
+    yielded: AtomicBool,    // this poll ended because its slice was used up
+    slice_start: AtomicU64, // the tick in which this poll began
+    slice_cpu: AtomicU64,   // what the thread had computed at this poll's first tick; 0: no tick
 }
 
 pub struct Cell {
@@ -66,7 +66,7 @@ pub struct Cell {
     pipes: [Arc<Pipe>; 5], // in the order of WwPipeKind
     deadline: Deadline,
     ticks: TickClock,
-    progress: Progress,
+    progress: Arc<Progress>,
     budget: Arc<Budget>,
     files: Option<Runtime>, // where it has files
 }
@@ -82,12 +82,7 @@ impl Cell {
         let pipes: [Arc<Pipe>; 5] =
             std::array::from_fn(|_| Arc::new(Pipe::new(options.pipe_capacity, shared.hooks)));
         let deadline = Deadline::new();
-        let progress = Progress {
-            instantiated: Arc::new(AtomicBool::new(false)),
-            yielded: Arc::new(AtomicBool::new(false)),
-            slice_start: Arc::new(AtomicU64::new(0)),
-            slice_cpu: Arc::new(AtomicU64::new(0)),
-        };
+        let progress = Arc::<Progress>::default();
         let budget =
             Budget::new(options.memory_bytes, options.table_elements, options.parent.clone());
         let limiter = CellLimiter::new(budget.clone(), options.most, engine.further.clone());
@@ -96,7 +91,7 @@ impl Cell {
         let files = runtime.as_ref().map(|_| Box::new(Files::new(given, &budget)));
         let state = new_state(&options, &pipes, deadline.clone(), limiter, files);
         let store = new_store(shared, state, &options, ticks.clone(), progress.clone());
-        let run = run(store, runnable.clone(), options.footprint, progress.instantiated.clone());
+        let run = run(store, runnable.clone(), options.footprint, progress.clone());
         let run = Box::pin(run);
         ticks.on_cell_begun();
         let cell_waker = Arc::new(waker);
@@ -220,7 +215,7 @@ fn new_store(
     state: State,
     options: &CellOptions,
     ticks: TickClock,
-    progress: Progress,
+    progress: Arc<Progress>,
 ) -> Store<State> {
     let mut store = Store::new(&engine.engine, state);
     store.limiter(|state| &mut state.limiter);
@@ -250,12 +245,12 @@ async fn run(
     mut store: Store<State>,
     runnable: Runnable,
     footprint: usize,
-    instantiated: Arc<AtomicBool>,
+    progress: Arc<Progress>,
 ) -> wasmtime::Result<i32> {
     let outcome = async {
         store.data_mut().limiter.take_footprint(footprint)?;
         let command = runnable.pre().instantiate_async(&mut store).await?;
-        instantiated.store(true, Relaxed);
+        progress.instantiated.store(true, Relaxed);
         command.wasi_cli_run().call_run(&mut store).await
     };
     match outcome.await {

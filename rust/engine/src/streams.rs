@@ -10,7 +10,7 @@ use crate::moves;
 use crate::nudge::Nudge;
 use crate::pipe::{Moved, Pipe};
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -37,7 +37,7 @@ pub struct Pipes {
 /// What the store keeps of the streams that it handed to its guest.
 pub struct Streams {
     pub pipes: Pipes,
-    pub ours: BTreeMap<u32, Source>, // streams of ours in the resource table, by number
+    pub ours: Ours,
     nudge: Nudge,
     connection_created: bool,
     input_taken: bool,
@@ -48,11 +48,38 @@ impl Streams {
     pub fn new(pipes: Pipes) -> Self {
         Streams {
             pipes,
-            ours: BTreeMap::new(),
+            ours: Ours::default(),
             nudge: Nudge::default(),
             connection_created: false,
             input_taken: false,
             output_taken: false,
+        }
+    }
+}
+
+/// Streams of ours in the resource table, by number. Sorted: a cell has five of them, as a rule.
+#[derive(Default)]
+pub struct Ours(Vec<(u32, Source)>);
+
+impl Ours {
+    fn find(&self, rep: u32) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&rep, |(number, _)| *number)
+    }
+
+    pub fn get(&self, rep: &u32) -> Option<&Source> {
+        Some(&self.0[self.find(*rep).ok()?].1)
+    }
+
+    fn insert(&mut self, rep: u32, source: Source) {
+        match self.find(rep) {
+            Ok(at) => self.0[at].1 = source,
+            Err(at) => self.0.insert(at, (rep, source)),
+        }
+    }
+
+    fn remove(&mut self, rep: &u32) {
+        if let Ok(at) = self.find(*rep) {
+            self.0.remove(at);
         }
     }
 }

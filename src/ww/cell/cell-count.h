@@ -9,7 +9,7 @@
 
 namespace ww {
 
-class alignas(128) CellCount final: public kj::AtomicRefcounted {
+class CellCount final: public kj::AtomicRefcounted {
  public:
   CellCount() {}
   KJ_DISALLOW_COPY_AND_MOVE(CellCount);
