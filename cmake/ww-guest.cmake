@@ -17,6 +17,7 @@ function(ww_guest name)
   if(GUEST_STOCK)
     ww_guest(${name}-stock ${GUEST_UNPARSED_ARGUMENTS} WORLD ${GUEST_WORLD} SDK ww-sdk-stock
       EMBED ${GUEST_EMBED})
+    set_target_properties(${name}-stock ${name}-stock-component PROPERTIES EXCLUDE_FROM_ALL TRUE)
   endif()
   add_executable(${name} ${GUEST_UNPARSED_ARGUMENTS})
   set_target_properties(${name} PROPERTIES OUTPUT_NAME ${name}.core SUFFIX .wasm)

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# build-guests.sh [BUILD_DIR]: the guests, their components and the images in examples/images/; and
-# beside BUILD_DIR the folder sdk, with which `ww build` makes guests elsewhere.
+# build-guests.sh [BUILD_DIR [TARGET...]]: the guests, their components and the images in
+# examples/images/ (the target `all`; `fixtures` are those of the tests); and beside BUILD_DIR the
+# folder sdk, with which `ww build` makes guests elsewhere.
 . "$(dirname "$0")/common.sh"
 
 build=${1:-$WW_ROOT/build/guests}
+shift $(($# > 0))
 capnp_host=$("$WW_ROOT/tools/build-capnp-host.sh")
 capnp_guest=$("$WW_ROOT/tools/build-capnp-guest.sh")
 mkdir -p "$build"
@@ -21,5 +23,5 @@ if [ ! -f "$build/build.ninja" ] || [ "$(cat "$build/.configured" 2>/dev/null)" 
   echo "$stamp" > "$build/.configured"
 fi
 say "building the guests"
-ninja -C "$build" -j "$JOBS" >&2
+ninja -C "$build" -j "$JOBS" "$@" >&2
 quietly "$build/sdk.log" cmake --install "$build" --prefix "$(cd "$build/.." && pwd)/sdk"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# build.sh [TARGET...]: sets everything up, builds the guests and then the host, in build/.
+# build.sh [TARGET...]: sets everything up, builds the guests and then the host, in build/. Without a
+# target the tests too, and their guests.
 # BUILD_DIR and CMAKE_ARGS can be given in the environment. SAN=address: the host is built once more,
 # in build/address, under AddressSanitizer and UndefinedBehaviorSanitizer; the guests are the same.
 . "$(dirname "$0")/common.sh"
@@ -9,7 +10,10 @@ san=${SAN:-}
 
 "$WW_ROOT/tools/setup.sh"
 capnp=$("$WW_ROOT/tools/build-capnp-host.sh")
-"$WW_ROOT/tools/build-guests.sh" "$build/guests"
+fixtures=fixtures
+[ $# = 0 ] || fixtures=
+# shellcheck disable=SC2086
+"$WW_ROOT/tools/build-guests.sh" "$build/guests" all $fixtures
 if [ -n "$san" ]; then
   mkdir -p "$build/$san"
   ln -sfn ../guests "$build/$san/guests"
