@@ -72,6 +72,14 @@ struct Fixture {
   }
 };
 
+KJ_TEST("a guest that takes it for a Host hears what it has") {
+  Fixture f;
+  auto host = f.client.castAs<peer::Host>();
+  KJ_EXPECT_THROW_MESSAGE("it is a Membrane: `ww exec` runs it with a Host",
+                          host.idRequest().send().wait(f.waitScope));
+  KJ_EXPECT_THROW(UNIMPLEMENTED, host.idRequest().send().wait(f.waitScope));
+}
+
 KJ_TEST("a session works through all that it gives") {
   Fixture f;
   auto graft = f.graft();

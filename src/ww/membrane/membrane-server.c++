@@ -82,6 +82,19 @@ void MembraneServer::requireRoom() {
   }
 }
 
+capnp::Capability::Server::DispatchCallResult MembraneServer::dispatchCall(
+    uint64_t interfaceId, uint16_t methodId,
+    capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer> context) {
+  if (interfaceId != capnp::typeId<peer::Host>()) {
+    return Server::dispatchCall(interfaceId, methodId, context);
+  }
+  kj::Exception notAHost(kj::Exception::Type::UNIMPLEMENTED, __FILE__, __LINE__, kj::str(
+      "this guest takes what it was handed for a Host, and it is a Membrane: `ww exec` runs it "
+      "with a Host, on a node that runs; an image's main.wasm has a Membrane "
+      "(capnp/stem.capnp)"));
+  return {kj::mv(notAHost), false, true};
+}
+
 kj::Promise<void> MembraneServer::graft(GraftContext context) {
   if (gate->closed) return nodeEnded();
   requireRoom();

@@ -75,6 +75,11 @@ class MembraneServer final
   // A graft that the policy keeps waiting takes no room; it is a call in flight like any other.
   kj::Promise<void> graft(GraftContext context) override;
 
+  // A guest that takes it for a Host is told what it has instead.
+  DispatchCallResult dispatchCall(
+      uint64_t interfaceId, uint16_t methodId,
+      capnp::CallContext<capnp::AnyPointer, capnp::AnyPointer> context) override;
+
  private:
   class Register;
 

@@ -4,17 +4,17 @@
 
 #include <kj/function.h>
 #include <peer.capnp.h>
-#include <ww/epoch/session-bound.h>
+#include <ww/net/cell-host.h>
 
 namespace ww {
 
-class FarHostServer final: public SessionBound<peer::Host> {
+class FarHostServer final: public CellHost {
  public:
   // `reach` is called once at the most, when something is asked of the network; what it refers to
   // outlives the lease's standing.
   FarHostServer(Lease& lease, kj::Function<peer::Host::Client()> reach,
                 peer::Executor::Client executor)
-      : SessionBound(lease), reach(kj::mv(reach)), executorClient(kj::mv(executor)) {}
+      : CellHost(lease), reach(kj::mv(reach)), executorClient(kj::mv(executor)) {}
 
   kj::Promise<void> id(IdContext context) override;
   kj::Promise<void> addrs(AddrsContext context) override;

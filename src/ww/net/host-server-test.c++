@@ -51,6 +51,15 @@ struct Fixture {
   }
 };
 
+KJ_TEST("a guest that takes it for a Membrane hears what it has") {
+  Fixture f;
+  NoNetwork swarm(newPeerId());
+  auto membrane = f.serve(swarm).castAs<stem::Membrane<>>();
+  KJ_EXPECT_THROW_MESSAGE("it is a Host: `ww run` boots it with a Membrane",
+                          membrane.graftRequest().send().wait(f.waitScope));
+  KJ_EXPECT_THROW(UNIMPLEMENTED, membrane.graftRequest().send().wait(f.waitScope));
+}
+
 KJ_TEST("a node on its own says so") {
   Fixture f;
   NoNetwork swarm(newPeerId());

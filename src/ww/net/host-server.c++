@@ -36,7 +36,7 @@ kj::Own<void> DialCount::begin() {
 
 HostServer::HostServer(Lease& lease, Swarm& swarm, DialCount& dials,
                        peer::Executor::Client executor)
-    : SessionBound(lease),
+    : CellHost(lease),
       swarm(swarm),
       dials(kj::addRef(dials)),
       executorClient(kj::mv(executor)) {}

@@ -5,7 +5,7 @@
 #include <kj/function.h>
 #include <kj/timer.h>
 #include <peer.capnp.h>
-#include <ww/epoch/session-bound.h>
+#include <ww/net/cell-host.h>
 #include <ww/net/swarm.h>
 
 namespace ww {
@@ -40,7 +40,7 @@ class DialCount final: public kj::Refcounted {
   kj::TimePoint minute = kj::origin<kj::TimePoint>();
 };
 
-class HostServer final: public SessionBound<peer::Host> {
+class HostServer final: public CellHost {
  public:
   // `swarm` outlives it; `executor` is what executor() gives.
   HostServer(Lease& lease, Swarm& swarm, DialCount& dials, peer::Executor::Client executor);
