@@ -180,7 +180,8 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
                 "ww peer: no such command: lookup; it takes id, ls, connect, ping\n"},
                {{"image"}, "ww image: a command is missing; it takes ls, "},
                {{"-x"}, "The following argument was not expected: -x\n"},
-               {{"walk"}, "walk"},
+               {{"walk"}, "ww: no such command: walk; it takes run, exec, ps, "},
+               {{"./walk"}, "\nTo boot an image: ww run ./walk\n"},
                {{"run", "--what"}, "--what"},
                {{"run", "--log-level", "loud"}, "loud"},
                {{"run", "--log-format", "xml"}, "xml"},
@@ -233,7 +234,8 @@ KJ_TEST("help and version go to stdout; each command's help has an example") {
   for (Words words: {Words{"--help"}, Words{"run", "--help"}, Words{"run", "-h"},
                      Words{"exec", "--help"}, Words{"keygen", "-h"}, Words{"ps", "-h"},
                      Words{"kill", "-h"}, Words{"logs", "-h"}, Words{"inspect", "-h"},
-                     Words{"caps", "-h"}, Words{"limits", "-h"}, Words{"peer", "-h"},
+                     Words{"caps", "-h"}, Words{"epoch", "-h"}, Words{"limits", "-h"},
+                     Words{"peer", "-h"},
                      Words{"peer", "id", "-h"}, Words{"peer", "ls", "-h"},
                      Words{"peer", "connect", "-h"}, Words{"peer", "ping", "-h"}}) {
     auto ending = end(words);
@@ -250,6 +252,37 @@ KJ_TEST("help and version go to stdout; each command's help has an example") {
   }
   auto version = end({"--version"});
   KJ_EXPECT(version.exitCode == 0 && version.toStdout.startsWith("ww "), version.toStdout);
+}
+
+KJ_TEST("what prints data prints it as JSON, too") {
+  for (Words words: {Words{"exec"}, Words{"ps"}, Words{"kill"}, Words{"logs"}, Words{"inspect"},
+                     Words{"caps"}, Words{"epoch"}, Words{"peer", "id"}, Words{"peer", "ls"},
+                     Words{"peer", "connect"}, Words{"peer", "ping"}, Words{"image", "ls"},
+                     Words{"image", "add"}, Words{"image", "rm"}, Words{"image", "pin"},
+                     Words{"image", "unpin"}, Words{"image", "gc"}, Words{"image", "verify"},
+                     Words{"image", "export"}, Words{"init"}, Words{"build"}, Words{"sdk-path"},
+                     Words{"push"}, Words{"stem", "set-head"}, Words{"keygen"}, Words{"limits"}}) {
+    kj::Vector<kj::StringPtr> asked;
+    asked.addAll(words);
+    asked.add("--help");
+    auto help = parseOptions(asked).get<Ending>().toStdout;
+    KJ_EXPECT(has(help, "--output"), help);
+  }
+}
+
+KJ_TEST("the variables of another command have no say") {
+  Environment environment{{"WW_MEMORY", "zz"}, {"WW_STEM", "zz"}, {"WW_DIAL_TIMEOUT", "zz"},
+                          {"IPFS_API", "zz"}};
+  auto ls = parseOptions({{"image"_kj, "ls"_kj}});
+  KJ_EXPECT(ls.is<ImageOptions>());
+  auto limits = end({"limits"}).toStderr;
+  KJ_EXPECT(has(limits, "--memory: zz takes a size"), limits);
+  KJ_EXPECT(has(limits, "Taken from the environment: WW_MEMORY.\n"), limits);
+  auto ps = end({"ps"}).toStderr;
+  KJ_EXPECT(has(ps, "zz is not between"), ps);
+  KJ_EXPECT(has(ps, "Taken from the environment: WW_DIAL_TIMEOUT.\n"), ps);
+  auto ping = end({"peer", "ping", "x"}).toStderr;
+  KJ_EXPECT(has(ping, "Taken from the environment: WW_DIAL_TIMEOUT.\n"), ping);
 }
 
 KJ_TEST("exec: where, what, and its words; without a component the shell, as a child") {

@@ -14,6 +14,7 @@
 #include <ww/cli/show.h>
 #include <ww/cli/source-options.h>
 #include <ww/cli/stem-options.h>
+#include <ww/cli/words.h>
 
 namespace ww {
 namespace {
@@ -37,11 +38,11 @@ constexpr const char* TOP_EXAMPLES =
     "  ww run --help                    all that `run` takes\n";
 
 constexpr const char* RUN_EXAMPLES =
-    "A LAYER is a folder, a .wasm file (a WebAssembly component, WASI 0.2), a .car file, or\n"
-    "content: /ipfs/CID[/PATH], /ipns/NAME, or a content id. A later layer's\n"
-    "file takes the place of an earlier one's. Of what they come to, main.wasm is run, or\n"
-    "bin/main.wasm; it reads the files as /, and has /tmp in memory. What follows -- goes to it,\n"
-    "verbatim, as its arguments.\n"
+    "A LAYER is a folder, a .wasm file (a WebAssembly component, WASI 0.2), a .car file, content:\n"
+    "/ipfs/CID[/PATH], /ipns/NAME or a content id; or, where there is no file or folder of that\n"
+    "name, a name that `ww image add --name` gave. A later layer's file takes the place of an\n"
+    "earlier one's. Of what they come to, main.wasm is run, or bin/main.wasm; it reads the files\n"
+    "as /, and has /tmp in memory. What follows -- goes to it, verbatim, as its arguments.\n"
     "\n"
     "Exit code: the image's own; 125 the node failed, 126 not a component, or one that imports\n"
     "what this host does not have, 127 no such image, 124 out of time (--cpu, --timeout, or not\n"
@@ -197,22 +198,6 @@ Ending list(const Raw& raw) {
   return {0, showLimits(listLimits(makeLimits(raw.limits)), raw.output == "json"), nullptr};
 }
 
-// What else had a say, where something is wrong.
-std::string namesOfVariables() {
-  std::string names;
-  for (auto name: {"WW_IMAGE", "WW_DATA_DIR", "WW_LOG_LEVEL", "WW_LOG_FORMAT", "WW_WASM_DEBUG",
-                   "WW_ADVANCE_ON_SIGNAL", "WW_LISTEN", "WW_BOOTSTRAP", "WW_PRIVATE_NETWORK",
-                   "WW_DHT", "WW_DIAL_TIMEOUT", "WW_DIAL_PRIVATE", "WW_NO_MDNS",
-                   "WW_NO_NETWORK", "WW_RPC", "WW_ALLOW", "WW_ALLOW_FILE", "WW_ON",
-                   "WW_IDENTITY", "WW_MEMORY", "WW_CPU", "WW_TIMEOUT", "WW_MAX_CHILDREN",
-                   "WW_LIMIT", "WW_METRICS", "WW_STEM", "WW_RPC_URL", "WW_QUORUM",
-                   "WW_FINALITY", "WW_CHAIN_ID", "WW_CHAIN_INTERVAL", "WW_GRACE", "WW_STAY",
-                   "WW_THREADS", "WW_GATEWAY", "IPFS_API", "WW_STORE_SIZE"}) {
-    if (getenv(name) != nullptr) names += std::string(names.empty() ? "" : ", ") + name;
-  }
-  return names.empty() ? names : "Taken from the environment: " + names + ".\n";
-}
-
 RunOptions makeOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> args) {
   RunOptions options;
   setImage(options, raw.image);
@@ -303,7 +288,7 @@ class AskCommands {
   struct Ask {
     What what;
     CLI::App* app;
-    Raw raw;  // its own: CLI11 reads variables for the other commands too
+    Raw raw;
   };
 
   Ask& add(CLI::App& parent, What what, const char* name, const char* about,
@@ -348,55 +333,15 @@ ExecOptions makeExecOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> ar
   return options;
 }
 
-// What CLI11 would not say, or not well.
+// What CLI11 would not say.
 kj::Maybe<kj::String> findMistake(CLI::App& app, kj::ArrayPtr<const kj::StringPtr> words,
                                   kj::ArrayPtr<const kj::StringPtr> args) {
-  bool known = words.size() == 0 || words[0].startsWith("-");
-  for (auto command: app.get_subcommands([](CLI::App*) { return true; })) {
-    known = known || words[0] == command->get_name().c_str();
-  }
-  if (!known) {
-    return kj::str("no such command: ", words[0], "; to boot an image: ww run ", words[0],
-                   "\nRun with --help for more information.\n");
-  }
+  KJ_IF_MAYBE(problem, findUnknown(app, words)) return str(*problem);
   for (size_t i = 0; i < args.size(); i++) {
     if (isUtf8(args[i].asBytes())) continue;
     return kj::str("argument ", i, " for the image is not valid UTF-8\n");
   }
   return nullptr;
-}
-
-// In the order in which they were given: CLI11 has them in the reverse.
-std::string unexpected(const CLI::App& app) {
-  auto words = app.remaining(true);
-  std::string text = words.size() > 1 ? "The following arguments were not expected:"
-                                      : "The following argument was not expected:";
-  for (auto& word: words) text += " " + word;
-  return text + "\nRun with --help for more information.\n";
-}
-
-bool isCommandMissing(const CLI::ParseError& error) {
-  return std::string(error.what()).find("subcommand is required") != std::string::npos;
-}
-
-// A command that is one of several, and was not said, or is none of them.
-std::string missing(const CLI::App& app) {
-  auto at = &app;
-  std::string name = app.get_name();
-  for (auto parsed = at->get_subcommands(); !parsed.empty(); parsed = at->get_subcommands()) {
-    at = parsed[0];
-    name += " " + at->get_name();
-  }
-  auto words = app.remaining(true);
-  if (!words.empty() && words[0].starts_with("-")) return unexpected(app);
-  std::string text = name + (words.empty() ? ": a command is missing" :
-                                             ": no such command: " + words[0]) + "; it takes";
-  const char* between = " ";
-  for (auto command: at->get_subcommands([](const CLI::App*) { return true; })) {
-    text += between + command->get_name();
-    between = ", ";
-  }
-  return text + "\nRun with --help for more information.\n";
 }
 
 // Words that do not go together.
@@ -414,7 +359,6 @@ kj::Maybe<kj::String> findMistake(CLI::App& run, const Raw& raw, CLI::App& exec,
   if (execRaw.detach && execRaw.component.empty()) {
     return kj::str("--detach takes a COMPONENT: the shell is there to be talked to");
   }
-  if (!run.parsed()) return nullptr;  // the variables of another command
   return findStemMistake(raw.stem);
 }
 
@@ -440,7 +384,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   auto& run = *app.add_subcommand("run", "Boot an image and run it to its end");
   addRunOptions(run, raw);
   auto& exec = *app.add_subcommand("exec", "Run a component on a node that runs already");
-  Raw execRaw, keygenRaw, limitsRaw;  // CLI11 reads variables for the other commands too
+  Raw execRaw, keygenRaw, limitsRaw;
   addExecOptions(exec, execRaw);
   AskCommands asks(app);
   ImageCommands images(app);
@@ -453,6 +397,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
   KJ_IF_MAYBE(mistake, findMistake(app, words.slice(0, own), args)) {
     return Ending{USAGE_EXIT, nullptr, kj::mv(*mistake)};
   }
+  readVariablesOf(app, words.slice(0, own));
 
   std::vector<std::string> reversed;  // as CLI11 takes them
   for (size_t i = own; i > 0; i--) reversed.emplace_back(words[i - 1].cStr());
@@ -466,7 +411,7 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
       err.str("");
       err << (isExtra ? unexpected(app) : missing(app));
     }
-    if (code != 0) err << namesOfVariables();
+    if (code != 0) err << namesOfVariables(app);
     bool takesMore = run.parsed() || exec.parsed();
     if (takesMore && isExtra) {
       err << "What is for the component goes behind --.\n";
