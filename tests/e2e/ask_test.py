@@ -80,8 +80,9 @@ class AskTest(NodeCase):
 
     def test_mistakes_are_named(self):
         self.start()
-        self.assertIn("there is no cell 99 here", self.refused("inspect", "99"))
-        self.assertIn("there is no cell 99 here", self.refused("kill", "99"))
+        for asked in ("inspect", "kill", "logs"):
+            said = self.refused(asked, "99")
+            self.assertIn("there is no cell 99 here, or no more; `ww ps` lists those", said)
         self.assertIn("cell 1 is not detached", self.refused("logs", "1"))
         self.assertIn("no peer id", self.refused("peer", "ping", "nobody"))
         self.assertIn("no multiaddr", self.refused("peer", "connect", "nowhere"))

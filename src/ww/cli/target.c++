@@ -11,6 +11,7 @@ namespace {
 
 constexpr kj::StringPtr REMOTE_PREFIX = "remote exception: "_kj;
 constexpr kj::StringPtr UNAUTHORIZED = "unauthorized: "_kj;
+constexpr kj::StringPtr NO_SUCH_CELL = "there is no cell "_kj;
 
 // How the reason goes on where the chain took back what was final: no key helps.
 constexpr kj::StringPtr TAKEN_BACK = "unauthorized: reorg-too-deep: "_kj;
@@ -48,6 +49,9 @@ kj::String explain(const kj::Exception& exception) {
   if (reason.startsWith(TAKEN_BACK)) {
     return kj::str(reason, "; find out what became of the chain, end the node, and start it with "
                            "the same command and, this once, --forget-epoch");
+  }
+  if (reason.startsWith(NO_SUCH_CELL)) {
+    return kj::str(reason, "; `ww ps` lists those that there are");
   }
   if (!reason.startsWith(UNAUTHORIZED)) return kj::str(reason);
   return kj::str(reason, "; the node's operator allows keys with --allow KEY; `ww keygen` prints "

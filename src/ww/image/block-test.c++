@@ -103,7 +103,8 @@ KJ_TEST("one that nobody has is named, with what each said") {
   auto cid = Cid::of(Cid::RAW, "block"_bytes);
   BlockFetcher alone(t.store, nullptr, t.logger);
   KJ_EXPECT_THROW_MESSAGE(cid.toText(), alone.get(cid).wait(t.waitScope));
-  KJ_EXPECT_THROW_MESSAGE("nobody is there to be asked", alone.get(cid).wait(t.waitScope));
+  KJ_EXPECT_THROW_MESSAGE("nobody is named who may have it: --gateway URL",
+                          alone.get(cid).wait(t.waitScope));
   t.add("first", nullptr);
   t.add("second", nullptr);
   BlockFetcher blocks(t.store, t.sources.asPtr(), t.logger);

@@ -110,7 +110,10 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
     store.put(cid, block);
     co_return kj::mv(block);
   }
-  if (reasons.empty()) reasons.add(kj::str("it is not here, and nobody is there to be asked"));
+  if (reasons.empty()) {
+    reasons.add(kj::str("it is not here, and nobody is named who may have it: --gateway URL, "
+                        "--ipfs ADDRESS, or of `ww run` peers, by --listen or --bootstrap"));
+  }
   kj::throwFatalException(badInput(kj::str(
       "block ", cid.toText(), " cannot be had: ", kj::strArray(reasons, "; "))));
 }

@@ -55,6 +55,8 @@ KJ_TEST("paths lead through directories, and to what is there only") {
   KJ_EXPECT(t.resolve(root, "lib") == inner.toText());
   KJ_EXPECT(t.resolve(root, "lib/a") == a.toText());
   KJ_EXPECT_THROW_MESSAGE("'lib/b' is not there", t.resolve(root, "lib/b"));
+  KJ_EXPECT_THROW_MESSAGE(kj::str("is not there, below /ipfs/", root.toText()),
+                          t.resolve(root, "lib/b"));
   KJ_EXPECT_THROW_MESSAGE("'Lib' is not there", t.resolve(root, "Lib"));
   KJ_EXPECT_THROW_MESSAGE("'lib/a' is a file", t.resolve(root, "lib/a/b"));
   KJ_EXPECT_THROW_MESSAGE("leads elsewhere", t.resolve(root, "lib/../lib"));

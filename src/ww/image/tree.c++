@@ -156,6 +156,7 @@ class Reader {
 kj::Promise<Cid> resolve(BlockFetcher& blocks, Cid cid, kj::String path) {
   TreeLimits limits;
   DagWalk walk(blocks, limits);
+  auto root = cid.toText();
   kj::String so;  // the path so far
   kj::StringPtr rest = path;
   while (rest.size() > 0) {
@@ -170,7 +171,7 @@ kj::Promise<Cid> resolve(BlockFetcher& blocks, Cid cid, kj::String path) {
       KJ_IF_MAYBE(entry, co_await findEntry(walk, so, kj::mv(*node), name)) {
         cid = kj::mv(*entry);
       } else {
-        refuse(next, "is not there");
+        refuse(next, kj::str("is not there, below /ipfs/", root));
       }
     } else {
       refuse(so, kj::str("is a file, and has no '", escapeText(name), "' in it"));

@@ -30,7 +30,8 @@ KJ_TEST("what is no image is named") {
   folder.write("nothing/other.wasm", "wasm");
   folder.write("odd/main.wasm/file", "x");
   KJ_EXPECT(read(folder.at("gone")) ==
-            kj::str("no: ", folder.at("gone"), ": no such image (No such file or directory)"));
+            kj::str("no: ", folder.at("gone"),
+                    ": no such file or folder (No such file or directory)"));
   KJ_EXPECT(read(folder.at("nothing")) ==
             kj::str("no: ", folder.at("nothing"), ": this folder is no image: it has neither "
                     "main.wasm nor bin/main.wasm"));

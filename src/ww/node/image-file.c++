@@ -38,7 +38,7 @@ kj::OneOf<kj::Array<kj::byte>, NoImage> readComponent(kj::AutoCloseFd file, kj::
 kj::OneOf<kj::Array<kj::byte>, NoImage> readImage(kj::StringPtr path) {
   struct stat info;
   if (stat(path.cStr(), &info) < 0) {
-    return NoImage{kj::str(path, ": no such image (", strerror(errno), ")")};
+    return NoImage{kj::str(path, ": no such file or folder (", strerror(errno), ")")};
   }
   if (!S_ISDIR(info.st_mode)) {
     auto file = openToRead(path);

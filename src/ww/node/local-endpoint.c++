@@ -56,6 +56,10 @@ kj::String whyNot(kj::StringPtr path, int error) {
     case ECONNREFUSED:
       return kj::str(path, ": no node runs here any more, or this is no socket; ", DO);
     case EAGAIN: return kj::str(path, ": the node here takes no links now; try again");
+    case EACCES: case EPERM:
+      return kj::str(path, ": this is another user's, and only whoever started the node may use "
+                     "it: be that user, or reach it by its address (--on) with a key that it "
+                     "allows");
     default: return kj::str(path, ": no node can be reached here (", strerror(error), "); ", DO);
   }
 }
