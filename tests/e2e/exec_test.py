@@ -34,9 +34,37 @@ class ExecTest(NodeCase):
         self.assertIn(b"not a component", done.stderr)
         done = self.exec(self.path("nothing.wasm"))
         self.assertEqual(done.returncode, 127)
+        self.assertIn(b"no such file or folder", done.stderr)
+        for content in ("/ipfs/bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354",
+                        "/ipfs/none", "app.car"):
+            done = self.exec(content)
+            self.assertEqual((done.returncode, done.stdout), (127, b""))
+            self.assertIn(f"{content}: `ww exec` takes a component that is on this".encode(),
+                          done.stderr)
         done = ww("exec", "--data-dir", self.path("nobody"))
         self.assertEqual(done.returncode, 125)
         self.assertIn(b"start one with `ww run`", done.stderr)
+
+    def test_what_is_handed_to_whom_is_said_where_it_is_the_other(self):
+        self.start("--threads", "2")
+        for _ in range(3):  # on either loop
+            done = self.exec(os.path.join(IMAGES, "hello"))
+            self.assertEqual((done.returncode, done.stdout), (1, b""))
+            self.assertIn(b"it is a Host: `ww run` boots it with a Membrane", done.stderr)
+        done = ww("run", "--data-dir", self.path("other"), cell("child-echo"), stdin=b"x\n")
+        self.assertEqual((done.returncode, done.stdout), (1, b""))
+        self.assertIn(b"it is a Membrane: `ww exec` runs it with a Host", done.stderr)
+
+    def test_another_users_node_is_said_to_be_that(self):
+        as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        if subprocess.run([*as_nobody, WW, "--version"], capture_output=True).returncode != 0:
+            self.skipTest("no other user can run this program here")
+        os.chmod(self.folder, 0o755)
+        self.start()
+        done = subprocess.run([*as_nobody, WW, "ps", "--on", self.data], capture_output=True,
+                              timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (125, b""))
+        self.assertIn(b"this is another user's", done.stderr)
 
     def test_who_is_no_node_is_said_to_be_none(self):
         done = ww("ps", "--on", "nonsense", cwd=self.folder)

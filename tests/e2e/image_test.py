@@ -148,12 +148,22 @@ class ImageTest(unittest.TestCase):
         self.assertIn("no such image", self.refused(self.path("gone")))
         said = self.refused(CHOIR, "argument")
         self.assertIn("argument: no such image", said)
+        self.assertIn("`ww image ls`", said)
         self.assertIn("those follow --", said)
+        self.assertNotIn("those follow --", self.refused("argument"))
+        self.assertIn("'none' is no content id", self.refused("/ipfs/none"))
+        self.assertIn("none.car: no such image", self.refused("none.car"))
+        cid = "bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354"
+        self.assertIn("--gateway URL, --ipfs ADDRESS, or of `ww run` peers", self.refused(cid))
         os.mkdir(self.path("empty"))
         self.assertIn("neither main.wasm nor bin/main.wasm", self.refused(self.path("empty")))
         self.write("image/etc/x", "")
         os.mkfifo(self.path("image/pipe"))
-        self.assertIn("pipe: a FIFO", self.refused(CHOIR, self.path("image")))
+        said = self.refused(CHOIR, self.path("image"))
+        self.assertIn("the image cannot be had", said)
+        self.assertIn("pipe: a FIFO", said)
+        self.assertNotIn("no such image", said)
+        self.assertNotIn("those follow --", said)
         os.remove(self.path("image/pipe"))
         os.symlink("/etc/passwd", self.path("image/out"))
         self.assertIn("out: a symbolic link that leads out",
@@ -189,7 +199,42 @@ class StoreTest(unittest.TestCase):
             self.assertRegex(row[title.index(column):], f"^{value}")
         [image] = json.loads(self.image("ls", "-o", "json")[0])
         self.assertEqual((image["cid"], image["name"], image["pinned"]), (cid, "choir", True))
+        for when in ("addedAt", "usedAt"):
+            self.assertRegex(image[when], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertRegex(self.image("verify")[0], r"^\d+ blocks of \d+\.\d [KM]iB: all are ")
+
+    def test_what_only_looks_makes_no_store(self):
+        nowhere = os.path.join(self.data, "nowhere")
+        for words, code in ((("ls",), 0), (("verify",), 125), (("gc",), 125), (("rm", "x"), 127),
+                            (("pin", "x"), 127), (("unpin", "x"), 127),
+                            (("export", "x", "-"), 127)):
+            done = ww("image", *words, "--data-dir", nowhere)
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertIn(nowhere.encode(), done.stderr)
+        done = ww("run", "--data-dir", self.data, "app")
+        self.assertEqual(done.returncode, 127, done.stderr)
+        self.assertFalse(os.path.exists(nowhere))
+        self.assertFalse(os.path.exists(os.path.join(self.data, "images")))
+
+    def test_it_is_run_by_its_name_and_a_path_comes_before_that(self):
+        def run(*layers):
+            return ww("run", "--data-dir", self.data, *layers, cwd=self.data)
+        cid = self.image("add", CHOIR, "--name", "app")[0]
+        done = run("app")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b"child-echo: Echo: image\n", done.stdout)
+        for command in (("push", "--to", "swarm"), ("image", "add")):
+            done = ww(*command, "app", "--data-dir", self.data, cwd=self.data)
+            self.assertEqual((done.returncode, done.stdout.decode()), (0, cid), done.stderr)
+        os.makedirs(os.path.join(self.data, "local/etc"))
+        with open(os.path.join(self.data, "local/etc/choir.conf"), "w", encoding="utf-8") as file:
+            file.write("child-echo local\n")
+        self.assertEqual(run("app", "local").stdout.splitlines()[0], b"child-echo: Echo: local")
+        self.assertIn(b"./app: no such image", run("./app").stderr)
+        os.mkdir(os.path.join(self.data, "app"))
+        done = run("app")
+        self.assertEqual((done.returncode, done.stdout), (127, b""))
+        self.assertIn(b"neither main.wasm nor bin/main.wasm", done.stderr)
 
     def test_it_is_exported_to_a_file_and_to_a_pipe_and_not_over_the_store(self):
         self.image("add", CHOIR, "--name", "choir")
@@ -228,10 +273,11 @@ class StoreTest(unittest.TestCase):
     def test_an_image_that_there_is_not_has_an_exit_code_of_its_own(self):
         for words in (("rm", "app"), ("pin", "app"), ("unpin", "app"),
                       ("export", "app", os.path.join(self.data, "app.car")),
-                      ("add", os.path.join(self.data, "gone"))):
+                      ("add", os.path.join(self.data, "gone")), ("add", "gone"),
+                      ("add", "gone.car"), ("add", "/ipfs/gone")):
             listed, said = self.image(*words, code=127)
             self.assertEqual(listed, "")
-            self.assertIn("there is no such image", said)
+            self.assertRegex(said, "no such image|cannot be had")
 
 
 unittest.main()

@@ -145,7 +145,7 @@ class GatewayTest(IpfsCase):
         late = go.ask(f"name /ipfs/{root} -10", "named")[0]
         self.assertIn("has expired", self.complaint("add", "--gateway", gateway, f"/ipns/{late}"))
         self.assertIn("name of DNS",
-                      self.complaint("add", "--gateway", gateway, "/ipns/example.com"))
+                      self.complaint("add", "--gateway", gateway, "/ipns/example.com", code=127))
 
     def test_a_name_does_not_lead_back_to_what_it_was(self):
         root, car = self.make_car()
@@ -253,7 +253,7 @@ class StoreTest(IpfsCase):
             with open(self.path(name), "wb") as file:
                 file.write(content)
             self.assertIn(name, self.complaint("add", self.path(name)))
-        self.complaint("add", self.path("none.car"))
+        self.complaint("add", self.path("none.car"), code=127)
         self.assertIn("none", self.complaint("add", self.path("none"), code=127))
         self.assertIn("no image's name", self.complaint("add", car, "--name", "a/b"))
         self.assertEqual(json.loads(self.image("ls", "-o", "json")), [])

@@ -15,16 +15,12 @@
 #include <ww/cli/target.h>
 #include <ww/node/identity-file.h>
 #include <ww/node/image-file.h>
+#include <ww/node/image-import.h>
 #include <ww/node/node.h>
 #include <ww/node/remote-run.h>
 
 namespace ww {
 namespace {
-
-int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause) {
-  logger.log(LogLevel::ERROR, event, {{"cause", kj::str(cause)}});
-  return code;
-}
 
 kj::Maybe<LineHistory> openHistory(const ExecOptions& options, Logger& logger) {
   kj::Maybe<LineHistory> history;
@@ -88,8 +84,18 @@ kj::Promise<int> runOn(kj::AsyncIoContext& io, const ExecOptions& options, bool 
   co_return co_await running.exclusiveJoin(kj::mv(again));
 }
 
+bool isContent(kj::StringPtr component) {
+  bool result = true;  // also what begins like it, and is none
+  kj::runCatchingExceptions([&]() { result = !parseImageRef(component).is<PathRef>(); });
+  return result;
+}
+
 kj::OneOf<kj::Array<const kj::byte>, NoImage> componentOf(const ExecOptions& options) {
   KJ_IF_MAYBE(path, options.component) {
+    if (isContent(*path)) {
+      return NoImage{kj::str(*path, ": `ww exec` takes a component that is on this machine, a "
+          ".wasm file or a folder with main.wasm; content and .car files are for `ww run`")};
+    }
     auto image = readImage(*path);
     KJ_IF_MAYBE(none, image.tryGet<NoImage>()) return kj::mv(*none);
     return kj::Array<const kj::byte>(kj::mv(image.get<kj::Array<kj::byte>>()));
@@ -105,7 +111,7 @@ int exec(const ExecOptions& options) {
   KjLogs kjLogs(logger);
   auto component = componentOf(options);
   KJ_IF_MAYBE(none, component.tryGet<NoImage>()) {
-    return complain(logger, EXIT_NO_IMAGE, "there is no such component", none->problem);
+    return complain(logger, EXIT_NO_IMAGE, "the component cannot be had", none->problem);
   }
   int code = EXIT_NODE_FAILED;
   bool reached = false;

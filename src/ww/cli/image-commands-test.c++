@@ -170,7 +170,8 @@ KJ_TEST("images in columns, with sizes that a person reads") {
   KJ_EXPECT(showImage(second, false) == kj::str(cid, '\n'));
   KJ_EXPECT(showImage(second, true) == kj::str(
       "{\"cid\":\"", cid, "\",\"name\":null,\"bytes\":5,\"blocks\":1,\"pinned\":false,"
-      "\"whole\":false,\"inUse\":true,\"added\":0,\"used\":86400}\n"));
+      "\"whole\":false,\"inUse\":true,\"addedAt\":\"1970-01-01T00:00:00Z\","
+      "\"usedAt\":\"1970-01-02T00:00:00Z\"}\n"));
   KJ_EXPECT(showImages(nullptr, true) == "[]\n");
   KJ_EXPECT(showImages(nullptr, false) == "NAME  SIZE  BLOCKS  STATE  USED  CID\n");
 }
@@ -178,6 +179,8 @@ KJ_TEST("images in columns, with sizes that a person reads") {
 KJ_TEST("what a collection took, and what a check found") {
   KJ_EXPECT(showCollected({2, 7, 1536}, 0, false) ==
             "removed 2 images, 7 blocks of 1.5 KiB; 0 B are left\n");
+  KJ_EXPECT(showCollected({1, 1, 1}, 0, false) ==
+            "removed 1 image, 1 block of 1 B; 0 B are left\n");
   KJ_EXPECT(showCollected({2, 7, 1536}, 9, true) ==
             "{\"images\":2,\"blocks\":7,\"bytes\":1536,\"left\":9}\n");
   StoreCheck check;
@@ -188,7 +191,7 @@ KJ_TEST("what a collection took, and what a check found") {
   check.damaged.add(stored("damaged").cid.clone());
   check.incomplete.add(stored("damaged").cid.clone());
   KJ_EXPECT(showCheck(check, false) == kj::str(
-      "3 blocks of 4.0 KiB: 1 were damaged, and are gone\ndamaged block  ", cid,
+      "3 blocks of 4.0 KiB: damaged, and gone: 1\ndamaged block  ", cid,
       "\nimage in part  ", cid, '\n'));
   KJ_EXPECT(showCheck(check, true) == kj::str(
       "{\"blocks\":3,\"bytes\":4096,\"damaged\":[\"", cid, "\"],\"incomplete\":[\"", cid,

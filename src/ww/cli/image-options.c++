@@ -15,8 +15,8 @@ std::string checkVolume(const std::string& word) {
 
 void addImageOptions(CLI::App& run, RawImage& raw) {
   run.add_option("LAYER", raw.layers,
-                 "Folders, .wasm and .car files, /ipfs/CID and /ipns/NAME, each over those before\n"
-                 "it [the built-in image]")
+                 "Folders, .wasm and .car files, /ipfs/CID, /ipns/NAME, names of the store: each\n"
+                 "over those before it [the built-in image]")
       ->envname("WW_IMAGE");
   run.add_option("--volume,-v", raw.volumes,
                  "A folder of this machine that the image has under another path, to read or (rw)\n"

@@ -7,6 +7,7 @@
 #include <ww/cli/run.h>
 #include <ww/cli/show-image.h>
 #include <ww/cli/stderr-logger.h>
+#include <ww/cli/store-names.h>
 #include <ww/cli/table.h>
 #include <ww/cli/target.h>
 #include <ww/node/image-import.h>
@@ -22,11 +23,19 @@ using What = ImageOptions::What;
 
 constexpr int EXIT_DAMAGED = 1;
 
+constexpr kj::StringPtr NONE_HERE =
+    "there are no images here; `ww image add IMAGE` brings one"_kj;
+constexpr kj::StringPtr NO_SUCH_IMAGE = "there is no such image"_kj;
+constexpr kj::StringPtr NOT_DONE = "it could not be done"_kj;
+
 class ImageCommand {
  public:
   ImageCommand(const ImageOptions& options, Logger& logger)
       : options(options), logger(logger),
-        store(kj::str(dataDir(options.dataDir), "/images"), options.storeBytes,
+        source(options.what == What::ADD
+                   ? resolveImage(options.images[0], dataDir(options.dataDir), logger)
+                   : nullptr),
+        store(storeFolder(dataDir(options.dataDir)), options.storeBytes,
               kj::systemCoarseCalendarClock(), logger) {}
 
   int run() {
@@ -51,6 +60,7 @@ class ImageCommand {
  private:
   const ImageOptions& options;
   Logger& logger;
+  const kj::String source;  // ADD: of what is brought
   ImageStore store;
 
   StoredImage get(kj::StringPtr nameOrCid) {
@@ -73,14 +83,12 @@ class ImageCommand {
 
   int ls() {
     auto images = store.list();
-    if (images.size() == 0) {
-      logger.log(LogLevel::INFO, "there are no images here; `ww image add IMAGE` brings one");
-    }
+    if (images.size() == 0) logger.log(LogLevel::INFO, NONE_HERE);
     return show(showImages(images, options.json));
   }
 
   int add() {
-    auto ref = parseImageRef(options.images[0]);
+    auto ref = parseImageRef(source);
     KJ_IF_MAYBE(name, options.name) requireImageName(*name);
     auto io = kj::setupAsyncIo();
     ImageSources sources(options.sources, *io.provider);
@@ -172,9 +180,17 @@ class ImageCommand {
   }
 };
 
-int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause) {
-  logger.log(LogLevel::ERROR, event, {{"cause", kj::str(cause)}});
-  return code;
+// What does without a store makes none: its folder may have been misspelt.
+int withoutStore(const ImageOptions& options, Logger& logger, kj::StringPtr folder) {
+  auto why = kj::str(folder, ": there is no store of images; `ww image add IMAGE` begins one, and "
+                     "--data-dir names the data folder of another");
+  switch (options.what) {
+    case What::LS:
+      logger.log(LogLevel::INFO, NONE_HERE, {{"folder", kj::str(folder)}});
+      return print(showImages(nullptr, options.json)) ? 0 : EXIT_NODE_FAILED;
+    case What::GC: case What::VERIFY: return complain(logger, EXIT_NODE_FAILED, NOT_DONE, why);
+    default: return complain(logger, EXIT_NO_IMAGE, NO_SUCH_IMAGE, why);
+  }
 }
 
 }  // namespace
@@ -185,18 +201,19 @@ int image(const ImageOptions& options) {
   KjLogs kjLogs(logger);
   int code = EXIT_NODE_FAILED;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
+    auto folder = storeFolder(dataDir(options.dataDir));
+    if (options.what != What::ADD && !hasStore(folder)) {
+      code = withoutStore(options, logger, folder);
+      return;
+    }
     try {
       code = ImageCommand(options, logger).run();
     } catch (const ImageCommand::NoSuchImage& none) {
-      code = complain(logger, EXIT_NO_IMAGE, "there is no such image", none.why);
+      code = complain(logger, EXIT_NO_IMAGE, NO_SUCH_IMAGE, none.why);
     }
   })) {
-    auto why = exception->getDescription();
-    if (!isNoImage(*exception)) {
-      return complain(logger, EXIT_NODE_FAILED, "it could not be done", why);
-    }
-    return complain(logger, EXIT_NO_IMAGE, "there is no such image",
-                    why.slice(NOT_AN_IMAGE.size()));
+    if (isNoImage(*exception)) return complainOfImage(logger, *exception);
+    return complain(logger, EXIT_NODE_FAILED, NOT_DONE, exception->getDescription());
   }
   return code;
 }

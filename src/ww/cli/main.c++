@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
   } else KJ_IF_MAYBE(options, parsed.tryGet<ww::MakeOptions>()) {
     code = ww::make(*options);
   } else {
-    code = ww::run(parsed.get<ww::RunOptions>());
+    code = ww::run(kj::mv(parsed.get<ww::RunOptions>()));
   }
   // A compilation may still be running on its thread, and nothing waits for it.
   _exit(code);

@@ -11,6 +11,7 @@
 #include <ww/cli/source-options.h>
 #include <ww/cli/stderr-logger.h>
 #include <ww/cli/stem-options.h>
+#include <ww/node/image-tree.h>
 #include <ww/node/kubo-import.h>
 
 namespace ww {
@@ -185,7 +186,8 @@ void MakeCommands::addHeadOptions(CLI::App& command, RawHead& raw, bool isNeeded
 void MakeCommands::addPush(CLI::App& app) {
   auto& push = *app.add_subcommand("push", "Hand an image to a node that keeps it; deploy it");
   raw->push = &push;
-  push.add_option("IMAGE", raw->image, "A folder, as `ww build` makes it, or a .car file")
+  push.add_option("IMAGE", raw->image,
+                  "A folder, as `ww build` makes it, a .car file, or what else `ww run` takes")
       ->required();
   push.add_option("--to", raw->to,
                   "The RPC of a Kubo-compatible node; the address of a node, or its peer id: it\n"
@@ -308,8 +310,8 @@ int make(const MakeOptions& options) {
       KJ_CASE_ONEOF(head, SetHeadOptions) { setHead(head, logger); }
     }
   })) {
-    code = EXIT_NODE_FAILED;
-    logger.log(LogLevel::ERROR, "this was not done", {{"cause", kj::str(e->getDescription())}});
+    if (isNoImage(*e)) return complainOfImage(logger, *e);
+    code = complain(logger, EXIT_NODE_FAILED, "this was not done", e->getDescription());
   }
   return code;
 }

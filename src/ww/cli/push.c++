@@ -10,6 +10,7 @@
 #include <ww/cli/data-dir.h>
 #include <ww/cli/options.h>
 #include <ww/cli/progress.h>
+#include <ww/cli/store-names.h>
 #include <ww/cli/table.h>
 #include <ww/cli/target.h>
 #include <ww/node/image-import.h>
@@ -96,13 +97,14 @@ PeerPush::Kept sendToPeer(kj::AsyncIoContext& io, const PushOptions& options, kj
 void push(const PushOptions& options, Logger& logger) {
   // Before anything is sent: a key that cannot be read is no reason to have pushed.
   KJ_IF_MAYBE(head, options.head) requireKey(*head);
+  auto image = resolveImage(options.image, dataDir(options.dataDir), logger);
   auto io = kj::setupAsyncIo();
   auto& clock = kj::systemCoarseCalendarClock();
-  ImageStore store(kj::str(dataDir(options.dataDir), "/images"), options.storeBytes, clock, logger);
+  ImageStore store(storeFolder(dataDir(options.dataDir)), options.storeBytes, clock, logger);
   ImageSources sources(options.sources, *io.provider);
   ImageImport import(store, sources, clock, logger);
   MainCheck check(options.image);
-  auto added = import.add(parseImageRef(options.image), check).wait(io.waitScope);
+  auto added = import.add(parseImageRef(image), check).wait(io.waitScope);
   auto& root = added.root;
   KJ_IF_MAYBE(problem, check.findProblem(false)) kj::throwFatalException(badInput(*problem));
   auto cid = root.toText();

@@ -12,6 +12,7 @@
 #include <ww/cli/data-dir.h>
 #include <ww/cli/default-image.h>
 #include <ww/cli/stderr-logger.h>
+#include <ww/cli/store-names.h>
 #include <ww/node/allow-list.h>
 #include <ww/node/chain-source.h>
 #include <ww/node/cell-pid0.h>
@@ -61,11 +62,6 @@ kj::Promise<void> advanceOnSignal(kj::UnixEventPort& port, ManualHeadSource& hea
     co_await port.onSignal(SIGUSR1);
     heads.advance();
   }
-}
-
-int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause) {
-  logger.log(LogLevel::ERROR, event, {{"cause", kj::str(cause)}});
-  return code;
 }
 
 // What the node keeps on disk. Opened before signals are ours, so that a slow disk can be
@@ -294,18 +290,13 @@ class Run {
     KJ_IF_MAYBE(whole, image) co_return co_await runCell(kj::mv(*whole));
     if (bootsHeads(options)) co_return co_await runHeads();
     metricsServer.setWaiting("the image is being fetched");
-    kj::String problem;
-    auto merged = co_await KJ_ASSERT_NONNULL(images).merge(options.layers).then(
-        [](kj::Own<MergedTree> tree) -> kj::Maybe<kj::Own<MergedTree>> { return kj::mv(tree); },
-        [&](kj::Exception&& e) -> kj::Maybe<kj::Own<MergedTree>> {
-      problem = kj::str(e.getDescription());
-      return nullptr;
+    auto merged = co_await KJ_ASSERT_NONNULL(images).merge(options.layers).catch_(
+        [](kj::Exception&& e) -> kj::Own<MergedTree> {
+      if (!isNoImage(e)) kj::throwFatalException(noImage(e.getDescription()));
+      kj::throwFatalException(kj::mv(e));
     });
-    if (merged == nullptr) {
-      co_return complain(logger, EXIT_NO_IMAGE, "the image cannot be had", problem);
-    }
     metricsServer.setWaiting("pid0 does not run yet");
-    co_return co_await runCell(Image(kj::mv(KJ_ASSERT_NONNULL(merged))));
+    co_return co_await runCell(Image(kj::mv(merged)));
   }
 
   kj::Promise<kj::Own<Cell>> boot(kj::Array<const kj::byte> wasm, const MergedTree& tree) {
@@ -397,12 +388,7 @@ kj::Promise<int> startChain(ChainSource& source, kj::AsyncIoContext& io, Logger&
 
 // Why it came to no end of its own.
 int explain(const RunOptions& options, Logger& logger, const kj::Exception& exception) {
-  if (isNoImage(exception)) {
-    auto why = kj::str(exception.getDescription().slice(NOT_AN_IMAGE.size()),
-        options.layers.size() > 1 ? "; if this was to be the image's argument: those follow --"_kj
-                                  : ""_kj);
-    return complain(logger, EXIT_NO_IMAGE, "there is no such image", why);
-  }
+  if (isNoImage(exception)) return complainOfImage(logger, exception);
   KJ_IF_MAYBE(imageCode, findExitCode(exception)) {
     auto image = options.layers.size() == 0 ? kj::str("the default image")
                                             : kj::strArray(options.layers, " ");
@@ -412,12 +398,13 @@ int explain(const RunOptions& options, Logger& logger, const kj::Exception& exce
   return complain(logger, EXIT_NODE_FAILED, "the node failed", exception.getDescription());
 }
 
-int runImage(const RunOptions& options, Logger& logger) {
+int runImage(RunOptions& options, Logger& logger) {
   int code = EXIT_NODE_FAILED;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     raiseDescriptorLimit();
     DataDir data(dataDir(options.dataDir));
     auto volumes = volumesOf(options, data);
+    resolveLayers(options.layers, data.path, logger);
     kj::Maybe<Image> image;
     if (!hasContent(options) && !bootsHeads(options)) {
       image.emplace(mergeHost(options, *data.trees));
@@ -457,7 +444,17 @@ int runImage(const RunOptions& options, Logger& logger) {
 
 }  // namespace
 
-int run(const RunOptions& options) {
+int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause) {
+  logger.log(LogLevel::ERROR, event, {{"cause", kj::str(cause)}});
+  return code;
+}
+
+int complainOfImage(Logger& logger, const kj::Exception& exception) {
+  return complain(logger, EXIT_NO_IMAGE, "the image cannot be had",
+                  exception.getDescription().slice(NOT_AN_IMAGE.size()));
+}
+
+int run(RunOptions options) {
   StderrLogger logger(KJ_ASSERT_NONNULL(findLogLevel(options.logLevel)),
                       options.logFormat == "json" ? LogFormat::JSON : LogFormat::TEXT);
   KjLogs kjLogs(logger);

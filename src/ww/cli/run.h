@@ -12,6 +12,12 @@ constexpr int EXIT_NO_IMAGE = 127;
 constexpr int EXIT_SIGNAL_BASE = 128;
 
 // Runs to the end of pid0, or of the signal that ends it. Failures are said on stderr.
-int run(const RunOptions& options);
+int run(RunOptions options);
+
+// Says why, and gives the code.
+int complain(Logger& logger, int code, kj::StringPtr event, kj::StringPtr cause);
+
+// The same where isNoImage() holds.
+int complainOfImage(Logger& logger, const kj::Exception& exception);
 
 }  // namespace ww

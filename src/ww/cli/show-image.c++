@@ -1,6 +1,5 @@
 #include <ww/cli/show-image.h>
 
-#include <time.h>
 #include <ww/base/quantity.h>
 #include <ww/cli/table.h>
 
@@ -13,18 +12,9 @@ kj::String toJson(const StoredImage& image) {
   KJ_IF_MAYBE(name, image.name) json.add("name", *name);
   else json.addRaw("name", "null");
   json.add("bytes", image.bytes).add("blocks", image.blocks).add("pinned", image.pinned)
-      .add("whole", image.whole).add("inUse", image.inUse).add("added", image.added)
-      .add("used", image.used);
+      .add("whole", image.whole).add("inUse", image.inUse)
+      .add("addedAt", timeText(image.added)).add("usedAt", timeText(image.used));
   return json.toText();
-}
-
-kj::String timeText(uint64_t seconds) {
-  auto time = time_t(seconds);
-  struct tm parts;
-  gmtime_r(&time, &parts);
-  char text[sizeof("YYYY-MM-DDTHH:MM:SSZ") + 16];
-  strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return kj::str(text);
 }
 
 kj::String stateOf(const StoredImage& image) {
@@ -62,8 +52,9 @@ kj::String showCollected(const Collected& collected, uint64_t left, bool json) {
     return kj::str(JsonObject().add("images", collected.images).add("blocks", collected.blocks)
                        .add("bytes", collected.bytes).add("left", left).toText(), '\n');
   }
-  return kj::str("removed ", collected.images, " images, ", collected.blocks, " blocks of ",
-                 showSize(collected.bytes), "; ", showSize(left), " are left\n");
+  return kj::str("removed ", countText(collected.images, "image"), ", ",
+                 countText(collected.blocks, "block"), " of ", showSize(collected.bytes), "; ",
+                 showSize(left), " are left\n");
 }
 
 kj::String showCheck(const StoreCheck& check, bool json) {
@@ -72,9 +63,9 @@ kj::String showCheck(const StoreCheck& check, bool json) {
     return kj::str(JsonObject().add("blocks", check.blocks).add("bytes", check.bytes)
                        .add("damaged", damaged).add("incomplete", incomplete).toText(), '\n');
   }
-  auto text = kj::str(check.blocks, " blocks of ", showSize(check.bytes), ": ",
+  auto text = kj::str(countText(check.blocks, "block"), " of ", showSize(check.bytes), ": ",
                       damaged.size() == 0 ? kj::str("all are what their content ids say")
-                                          : kj::str(damaged.size(), " were damaged, and are gone"),
+                                          : kj::str("damaged, and gone: ", damaged.size()),
                       '\n');
   for (auto& cid: damaged) text = kj::str(text, "damaged block  ", cid, '\n');
   for (auto& cid: incomplete) text = kj::str(text, "image in part  ", cid, '\n');

@@ -1,7 +1,6 @@
 #include <ww/cli/show.h>
 
 #include <kj/encoding.h>
-#include <time.h>
 #include <ww/base/text.h>
 #include <ww/node/names.h>
 
@@ -18,13 +17,8 @@ kj::String firstOf(kj::StringPtr text, size_t size) {
   return kj::heapString(text.begin(), kj::min(text.size(), size));
 }
 
-kj::String timeText(int64_t ms) {
-  time_t seconds = ms / 1000;
-  struct tm parts;
-  char text[32];
-  if (gmtime_r(&seconds, &parts) == nullptr) return kj::str(ms);
-  strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return kj::str(text);
+kj::String startOf(peer::CellInfo::Reader cell) {
+  return timeText(cell.getStartedAtMs() / 1000);
 }
 
 kj::String mebibytes(uint64_t bytes) {
@@ -46,7 +40,7 @@ kj::String cellJson(peer::CellInfo::Reader cell) {
   JsonObject json;
   json.add("cell", cell.getId()).add("parent", cell.getParent()).add("session", cell.getSession())
       .add("component", cell.getComponent()).add("args", argsOf(cell))
-      .add("startedAt", timeText(cell.getStartedAtMs())).add("detached", cell.getDetached())
+      .add("startedAt", startOf(cell)).add("detached", cell.getDetached())
       .add("running", state.isRunning());
   if (!state.isRunning()) json.addRaw("exitCode", kj::str(state.getExitCode()));
   if (cell.getCause().size() > 0) json.add("cause", cell.getCause());
@@ -87,7 +81,7 @@ kj::String showCells(CellInfos cells, bool json) {
   Table table{"CELL", "PARENT", "SESSION", "STATE", "STARTED", "COMPONENT", "ARGS"};
   for (auto cell: cells) {
     table.row(kj::arr(kj::str(cell.getId()), dash(cell.getParent()), dash(cell.getSession()),
-                      stateText(cell), timeText(cell.getStartedAtMs()),
+                      stateText(cell), startOf(cell),
                       firstOf(cell.getComponent(), 12),
                       kj::strArray(cell.getArgs(), " ")));
   }
@@ -103,7 +97,7 @@ kj::String showCell(peer::CellInfo::Reader cell, bool json) {
       line("cell       ", kj::str(cell.getId())), line("state      ", stateText(cell)),
       cell.getCause().size() > 0 ? line("cause      ", cell.getCause()) : kj::str(),
       line("parent     ", dash(cell.getParent())), line("session    ", dash(cell.getSession())),
-      line("started    ", timeText(cell.getStartedAtMs())),
+      line("started    ", startOf(cell)),
       line("component  ", cell.getComponent()),
       line("args       ", kj::strArray(cell.getArgs(), " ")),
       line("memory     ", kj::str(mebibytes(cell.getMemoryBytes()), " now, ",

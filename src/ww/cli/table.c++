@@ -1,5 +1,6 @@
 #include <ww/cli/table.h>
 
+#include <time.h>
 #include <ww/base/text.h>
 
 namespace ww {
@@ -47,6 +48,19 @@ JsonObject& JsonObject::add(kj::StringPtr name, bool value) {
 }
 JsonObject& JsonObject::add(kj::StringPtr name, kj::ArrayPtr<const kj::String> texts) {
   return addRaw(name, jsonArray(KJ_MAP(text, texts) { return quoteJson(text); }));
+}
+
+kj::String timeText(int64_t secondsSince1970) {
+  time_t seconds = secondsSince1970;
+  struct tm parts;
+  char text[32];
+  if (gmtime_r(&seconds, &parts) == nullptr) return kj::str(secondsSince1970);
+  strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return kj::str(text);
+}
+
+kj::String countText(uint64_t count, kj::StringPtr noun) {
+  return kj::str(count, ' ', noun, count == 1 ? "" : "s");
 }
 
 kj::String jsonArray(kj::ArrayPtr<const kj::String> values) {

@@ -36,6 +36,12 @@ class JsonObject {
   kj::Vector<kj::String> fields;
 };
 
+// ISO 8601, in UTC, to the second: for people and for programs.
+kj::String timeText(int64_t secondsSince1970);
+
+// "1 block", "2 blocks".
+kj::String countText(uint64_t count, kj::StringPtr noun);
+
 kj::String jsonArray(kj::ArrayPtr<const kj::String> values);
 
 }  // namespace ww
