@@ -45,9 +45,9 @@ class DeployCase(StemCase):
     def to_stem(self):
         return ("--stem", self.stem, "--key", self.key, "--rpc-url", self.chain.http_url)
 
-    def refused(self, done, *words):
+    def refused(self, done, *words, code=125):
         said = done.stderr.decode()
-        self.assertEqual((done.returncode, done.stdout), (125, b""), said)
+        self.assertEqual((done.returncode, done.stdout), (code, b""), said)
         for word in words:
             self.assertIn(word, said.splitlines()[-1])
 
@@ -193,7 +193,7 @@ class PushTest(DeployCase):
         self.assertEqual(self.kubo.requests, [])
 
     def test_what_is_no_image(self):
-        self.refused(self.push(image=self.path("none")), "none")
+        self.refused(self.push(image=self.path("none")), "none: no such image", code=127)
         os.mkdir(self.path("empty"))
         self.refused(self.push(image=self.path("empty")), "main.wasm")
         text = os.path.join(os.environ["WW_ROOT"], "README.md")

@@ -38,7 +38,7 @@ constexpr const char* PUSH_EXAMPLES =
     "an image is deployed: nodes that follow it without an IMAGE of their own fetch it, and boot\n"
     "it as the next epoch, once the head is final.\n"
     "\n"
-    "Prints the content id.\n"
+    "Prints the content id. Exit code: 125 it could not be done, 127 no such image.\n"
     "\n"
     "Examples:\n"
     "  ww push image\n"
