@@ -21,7 +21,7 @@ test: build  ## Every test; with SAN=address those of the host's own code, under
 	@[ -n "$(SAN)" ] || SAN=address tools/build.sh
 	@tools/test.sh "$(BUILD_DIR)"
 
-guests:  ## The guests alone: schemas, libraries, components, images
+guests:  ## The guests alone: schemas, libraries, components, images (the tests' are of `build`)
 	@tools/setup.sh
 	@tools/build-guests.sh "$(BUILD_DIR)/guests"
 

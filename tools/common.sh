@@ -52,7 +52,7 @@ with_lock() {
   mkdir -p "$WW_CACHE"
   local name=$1; shift
   exec 9>"$WW_CACHE/$name.lock"
-  flock -n 9 || { say "waiting for another build of $name"; flock 9; }
+  flock -n 9 || { say "waiting until another make of this user's is done with $name"; flock 9; }
   "$@"
   exec 9>&-
 }
