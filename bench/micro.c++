@@ -131,7 +131,7 @@ void copy64K(State& state) {
 void hash64K(State& state) {
   auto bytes = kj::heapArray<kj::byte>(64 * 1024);
   memset(bytes.begin(), 'x', bytes.size());
-  for (auto _: state) benchmark::DoNotOptimize(ffi::contentHash(bytes));
+  for (auto _: state) benchmark::DoNotOptimize(ffi::contentId(bytes));
 }
 
 void checksum64K(State& state) {

@@ -153,7 +153,7 @@ class Loads {
 
   // What no load can do without: to know the component by its content, and the code to be whole.
   double hash() {
-    return timed([&]() { (void)kj::str(ffi::contentHash(wasm), ffi::checksum(artifact)); });
+    return timed([&]() { (void)kj::str(ffi::contentId(wasm), ffi::checksum(artifact)); });
   }
 
  private:

@@ -86,7 +86,7 @@ struct CellInfo {
   # The session that it was started through: SessionInfo.id in node.capnp. 0: the node's own, pid0.
 
   component @3 :Text;
-  # BLAKE3 of the component's bytes, 64 hexadecimal digits.
+  # The content id of the component's bytes, as one block: version 1, raw, blake3, in base32.
 
   args @4 :List(Text);
   # The first 1 KiB of them.

@@ -51,7 +51,7 @@ class AskTest(NodeCase):
         found = self.answer("inspect", number)
         self.assertEqual((found["cell"], found["running"], found["detached"], found["args"]),
                          (int(number), True, True, ["sleep", "1000000000"]))
-        self.assertRegex(found["component"], r"^[0-9a-f]{64}$")
+        self.assertRegex(found["component"], r"^bafkr4i[a-z2-7]{52}$")
 
         follow = subprocess.Popen([WW, "logs", "-f", number, "--data-dir", self.data],
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)

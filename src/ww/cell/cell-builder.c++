@@ -217,7 +217,7 @@ class CellMaker {
   void record(Cell& cell, const ffi::GuestMeter& meter) {
     auto loop = parts.loop.map([](CellLoop& l) { return l.getNumber(); }).orDefault(0);
     cell.record = parts.list.add({cell.getId(), plan.group.parent, loop, kj::mv(plan.origin),
-                                  kj::str(plan.component->getHash()), kj::mv(plan.args)}, meter);
+                                  kj::str(plan.component->getId()), kj::mv(plan.args)}, meter);
     parts.here.add(cell);
     KJ_IF_MAYBE(link, cell.link) {
       (*link)->onHits([&hits = parts.hits, limits = parts.limits.link,

@@ -42,7 +42,7 @@ struct CellFacts {
   uint64_t parent = 0;
   kj::uint loop = 0;            // that it runs on
   kj::Own<const CellOrigin> origin;
-  kj::String component;         // its hash
+  kj::String component;         // its content id
   kj::Array<kj::String> args;   // as many as are kept
 };
 

@@ -82,7 +82,7 @@ kj::String showCells(CellInfos cells, bool json) {
   for (auto cell: cells) {
     table.row(kj::arr(kj::str(cell.getId()), dash(cell.getParent()), dash(cell.getSession()),
                       stateText(cell), startOf(cell),
-                      firstOf(cell.getComponent(), 12),
+                      firstOf(cell.getComponent(), 16),
                       kj::strArray(cell.getArgs(), " ")));
   }
   return table.toText();

@@ -4,25 +4,25 @@
 
 namespace ww::ffi {
 
-kj::Maybe<kj::Own<const Component>> KeptComponents::find(kj::StringPtr hash) const {
+kj::Maybe<kj::Own<const Component>> KeptComponents::find(kj::StringPtr id) const {
   auto lock = state.lockExclusive();
-  KJ_IF_MAYBE(known, lock->kept.find(hash)) {
+  KJ_IF_MAYBE(known, lock->kept.find(id)) {
     known->lastUse = ++lock->uses;
     return known->component->addRef();
   }
   return nullptr;
 }
 
-void KeptComponents::keep(kj::StringPtr hash, kj::Own<const Component> component) const {
+void KeptComponents::keep(kj::StringPtr id, kj::Own<const Component> component) const {
   kj::Maybe<kj::Own<const Component>> dropped;  // once the lock is gone
   auto lock = state.lockExclusive();
-  if (lock->kept.size() >= most && lock->kept.find(hash) == nullptr) {
+  if (lock->kept.size() >= most && lock->kept.find(id) == nullptr) {
     KJ_IF_MAYBE(oldest, findOldest(*lock)) {
       dropped = kj::mv(KJ_ASSERT_NONNULL(lock->kept.find(*oldest)).component);
       lock->kept.erase(*oldest);
     }
   }
-  lock->kept.upsert(kj::str(hash), Kept{kj::mv(component), ++lock->uses});
+  lock->kept.upsert(kj::str(id), Kept{kj::mv(component), ++lock->uses});
 }
 
 kj::Maybe<kj::String> KeptComponents::findOldest(const State& state) {
@@ -80,29 +80,29 @@ CachingCompiler::CachingCompiler(Compiler& inner, size_t maxEntries)
 kj::Promise<kj::Own<const Component>> CachingCompiler::compile(kj::Array<const kj::byte> wasm,
                                                                CompileTerms terms) {
   if (wasm.size() <= Hasher::SHORT) {
-    auto hash = contentHash(wasm);
-    return compile(kj::mv(wasm), kj::mv(hash), terms);
+    auto id = contentId(wasm);
+    return compile(kj::mv(wasm), kj::mv(id), terms);
   }
   return hasher.hash(kj::mv(wasm)).then([this, terms](Hasher::Hashed&& hashed) {
-    return compile(kj::mv(hashed.bytes), kj::mv(hashed.hash), terms);
+    return compile(kj::mv(hashed.bytes), kj::mv(hashed.id), terms);
   });
 }
 
 kj::Promise<CachingCompiler::Shared> CachingCompiler::compile(kj::Array<const kj::byte> wasm,
-                                                              kj::String hash,
+                                                              kj::String id,
                                                               CompileTerms terms) {
-  KJ_IF_MAYBE(known, kept->find(hash)) {
+  KJ_IF_MAYBE(known, kept->find(id)) {
     if (recent.find(wasm) == nullptr) recent.keep(kj::mv(wasm), (*known)->makeTwin());
     return kj::mv(*known);
   }
-  auto key = kj::str(terms.tenant, ':', hash);
+  auto key = kj::str(terms.tenant, ':', id);
   KJ_IF_MAYBE(entry, pending.find(key)) return join(*entry);
   auto interest = kj::refcounted<Interest>(*this, key);
   auto& waiters = *interest;  // there is one, or nobody is told of the end
   auto promise = inner.compile(kj::mv(wasm), terms).then(
-      [this, &waiters, hash = kj::mv(hash)](Shared&& component) {
+      [this, &waiters, id = kj::mv(id)](Shared&& component) {
     waiters.onDone();
-    kept->keep(hash, component->addRef());
+    kept->keep(id, component->addRef());
     return kj::mv(component);
   }, [&waiters](kj::Exception&& exception) -> Shared {
     waiters.onDone();

@@ -19,8 +19,8 @@ class KeptComponents final: public kj::AtomicRefcounted {
   explicit KeptComponents(size_t most = DEFAULT_ENTRIES): most(kj::max(most, size_t(1))) {}
   KJ_DISALLOW_COPY_AND_MOVE(KeptComponents);
 
-  kj::Maybe<kj::Own<const Component>> find(kj::StringPtr hash) const;
-  void keep(kj::StringPtr hash, kj::Own<const Component> component) const;
+  kj::Maybe<kj::Own<const Component>> find(kj::StringPtr id) const;
+  void keep(kj::StringPtr id, kj::Own<const Component> component) const;
 
  private:
   struct Kept {
@@ -62,7 +62,7 @@ class CachingCompiler final: public Compiler, private kj::TaskSet::ErrorHandler 
     kj::Maybe<Interest&> interest;  // of those who wait; none once it is done
   };
 
-  kj::Promise<Shared> compile(kj::Array<const kj::byte> wasm, kj::String hash, CompileTerms terms);
+  kj::Promise<Shared> compile(kj::Array<const kj::byte> wasm, kj::String id, CompileTerms terms);
   kj::Promise<Shared> join(Pending& entry);
   void taskFailed(kj::Exception&& exception) override;
 

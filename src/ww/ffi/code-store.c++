@@ -22,13 +22,13 @@ CodeStore::CodeStore(kj::Own<Store> store, const EngineHandle& engine)
     : store(kj::mv(store)), engine(kj::atomicAddRef(engine)), version(engine.version()) {}
 
 // One name an engine version, so that two nodes of different versions do not fight over an entry.
-kj::String CodeStore::entryName(kj::StringPtr hash) const { return kj::str(hash, '.', version); }
+kj::String CodeStore::entryName(kj::StringPtr id) const { return kj::str(id, '.', version); }
 
-kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr hash,
+kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr id,
                                                       kj::ArrayPtr<const kj::byte> wasm) {
   kj::Maybe<kj::Own<const Component>> found;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
-    auto name = entryName(hash);
+    auto name = entryName(id);
     KJ_IF_MAYBE(file, store->find(name)) {
       auto entry = (*file)->mmap(0, (*file)->stat().size);
       auto tailSize = entryTail(name, nullptr).size();
@@ -36,28 +36,28 @@ kj::Maybe<kj::Own<const Component>> CodeStore::find(kj::StringPtr hash,
       auto artifact = entry.slice(0, entry.size() - tailSize);
       auto tail = entry.slice(artifact.size(), entry.size());
       if (tail != entryTail(name, artifact).asBytes()) return;
-      found = Component::load(*engine, **file, hash, footprintOf(wasm));
+      found = Component::load(*engine, **file, id, footprintOf(wasm));
     }
   })) {
     // What is wrong with the component itself is told to whoever wants to run it.
     if (!isComponentProblem(*exception)) {
-      KJ_LOG(WARNING, kj::str("the cached code of component ", hash, " cannot be used; it is "
+      KJ_LOG(WARNING, kj::str("the cached code of component ", id, " cannot be used; it is "
                               "compiled again: ", systemReason(*exception)));
     }
   }
   return found;
 }
 
-void CodeStore::keep(kj::StringPtr hash, kj::ArrayPtr<const kj::byte> artifact) {
+void CodeStore::keep(kj::StringPtr id, kj::ArrayPtr<const kj::byte> artifact) {
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
-    auto name = entryName(hash);
+    auto name = entryName(id);
     auto tail = entryTail(name, artifact);
     kj::Vector<kj::byte> entry(artifact.size() + tail.size());
     entry.addAll(artifact);
     entry.addAll(tail.asBytes());
     store->put(name, entry);
   })) {
-    KJ_LOG(WARNING, kj::str("the code of component ", hash, " is not cached; the next node will "
+    KJ_LOG(WARNING, kj::str("the code of component ", id, " is not cached; the next node will "
                             "compile it again: ", systemReason(*exception)));
   }
 }

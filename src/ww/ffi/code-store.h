@@ -18,12 +18,12 @@ class CodeStore {
   KJ_DISALLOW_COPY_AND_MOVE(CodeStore);
 
   // Never throw for what the store holds or cannot do: then nothing is found, nothing kept.
-  // `wasm` is what it was made of, and has this hash.
-  kj::Maybe<kj::Own<const Component>> find(kj::StringPtr hash, kj::ArrayPtr<const kj::byte> wasm);
-  void keep(kj::StringPtr hash, kj::ArrayPtr<const kj::byte> artifact);
+  // `wasm` is what it was made of, and has this content id.
+  kj::Maybe<kj::Own<const Component>> find(kj::StringPtr id, kj::ArrayPtr<const kj::byte> wasm);
+  void keep(kj::StringPtr id, kj::ArrayPtr<const kj::byte> artifact);
 
  private:
-  kj::String entryName(kj::StringPtr hash) const;
+  kj::String entryName(kj::StringPtr id) const;
 
   kj::Own<Store> store;
   kj::Own<const EngineHandle> engine;

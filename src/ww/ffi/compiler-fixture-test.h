@@ -69,7 +69,7 @@ struct Fixture {
   kj::String codeOf(const Component& component, size_t bytes = 4096) {
     auto artifact = component.artifact();
     KJ_ASSERT(artifact.size() > bytes);
-    return contentHash(artifact.slice(0, bytes));
+    return contentId(artifact.slice(0, bytes));
   }
   kj::Array<kj::byte>& onlyValue() {
     KJ_ASSERT(shelf.values.size() == 1);

@@ -105,7 +105,7 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
     for (;;) {
       KJ_IF_MAYBE(job, nextLookup()) {
         kj::Maybe<kj::Own<const Component>> found;
-        if ((*job)->isWanted()) found = find(**job, contentHash((*job)->wasm));
+        if ((*job)->isWanted()) found = find(**job, contentId((*job)->wasm));
         KJ_IF_MAYBE(component, found) {
           forget(**job);
           (*job)->answer([&]() { return kj::mv(*component); });
@@ -223,30 +223,30 @@ class ThreadCompiler::Queue final: public kj::AtomicRefcounted {
   }
 
   kj::Own<const Component> findOrCompile(const Job& job) const {
-    auto hash = contentHash(job.wasm);
-    KJ_IF_MAYBE(component, find(job, hash)) return kj::mv(*component);
+    auto id = contentId(job.wasm);
+    KJ_IF_MAYBE(component, find(job, id)) return kj::mv(*component);
     auto footprint = footprintOf(job.wasm);
     KJ_IF_MAYBE(w, worker) {
       auto work = (*w)->start(job.wasm, job.terms.limits);
       auto file = job.finish(*work);
-      keep(hash, file->mmap(0, file->stat().size));
-      KJ_IF_MAYBE(component, find(job, hash)) return kj::mv(*component);
-      return Component::load(*engine, *file, hash, footprint);
+      keep(id, file->mmap(0, file->stat().size));
+      KJ_IF_MAYBE(component, find(job, id)) return kj::mv(*component);
+      return Component::load(*engine, *file, id, footprint);
     }
     auto component = Component::compile(*engine, job.wasm);
-    keep(hash, component->artifact());
+    keep(id, component->artifact());
     return component;
   }
 
-  kj::Maybe<kj::Own<const Component>> find(const Job& job, kj::StringPtr hash) const {
+  kj::Maybe<kj::Own<const Component>> find(const Job& job, kj::StringPtr id) const {
     auto store = codeStore.lockExclusive();
-    KJ_IF_MAYBE(s, *store) return (*s)->find(hash, job.wasm);
+    KJ_IF_MAYBE(s, *store) return (*s)->find(id, job.wasm);
     return nullptr;
   }
 
-  void keep(kj::StringPtr hash, kj::ArrayPtr<const kj::byte> artifact) const {
+  void keep(kj::StringPtr id, kj::ArrayPtr<const kj::byte> artifact) const {
     auto store = codeStore.lockExclusive();
-    KJ_IF_MAYBE(s, *store) (*s)->keep(hash, artifact);
+    KJ_IF_MAYBE(s, *store) (*s)->keep(id, artifact);
   }
 
   kj::Own<const EngineHandle> engine;

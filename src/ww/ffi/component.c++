@@ -1,6 +1,7 @@
 #include <ww/ffi/component.h>
 
 #include <kj/encoding.h>
+#include <ww/ffi/content.h>
 #include <ww/ffi/engine.h>
 #include <ww/ffi/fence.h>
 
@@ -12,11 +13,11 @@ kj::Own<const Component> Component::compile(const EngineHandle& engine,
   WwError error{};
   auto raw = ww_component_compile(engine.getRaw(), slice(wasm), &error);
   if (raw == nullptr) kj::throwFatalException(takeError(error));
-  return kj::atomicRefcounted<Component>(engine, raw, contentHash(wasm), footprint);
+  return kj::atomicRefcounted<Component>(engine, raw, contentId(wasm), footprint);
 }
 
 kj::Own<const Component> Component::load(const EngineHandle& engine,
-                                         const kj::ReadableFile& trusted, kj::StringPtr hash,
+                                         const kj::ReadableFile& trusted, kj::StringPtr id,
                                          uint64_t footprint) {
   WwError error{};
   WwComponent* raw;
@@ -26,17 +27,17 @@ kj::Own<const Component> Component::load(const EngineHandle& engine,
     raw = ww_component_load(engine.getRaw(), slice(trusted.readAllBytes()), &error);
   }
   if (raw == nullptr) kj::throwFatalException(takeError(error));
-  return kj::atomicRefcounted<Component>(engine, raw, kj::str(hash), footprint);
+  return kj::atomicRefcounted<Component>(engine, raw, kj::str(id), footprint);
 }
 
-Component::Component(const EngineHandle& engine, WwComponent* raw, kj::String hash,
+Component::Component(const EngineHandle& engine, WwComponent* raw, kj::String id,
                      uint64_t footprint)
-    : engine(kj::atomicAddRef(engine)), raw(raw), hash(kj::mv(hash)), footprint(footprint) {}
+    : engine(kj::atomicAddRef(engine)), raw(raw), id(kj::mv(id)), footprint(footprint) {}
 
 Component::~Component() noexcept(false) { ww_component_drop(raw); }
 
 kj::Own<const Component> Component::makeTwin() const {
-  return kj::atomicRefcounted<Component>(*engine, ww_component_twin(raw), kj::str(hash),
+  return kj::atomicRefcounted<Component>(*engine, ww_component_twin(raw), kj::str(id),
                                          footprint);
 }
 
@@ -55,10 +56,11 @@ uint64_t footprintOf(kj::ArrayPtr<const kj::byte> wasm) {
   return footprint;
 }
 
-kj::String contentHash(kj::ArrayPtr<const kj::byte> bytes) {
-  kj::byte hash[32];
-  ww_hash(slice(bytes), hash);
-  return kj::encodeHex(hash);
+kj::String contentId(kj::ArrayPtr<const kj::byte> bytes) {
+  // What comes before a digest of 32 bytes: the version, raw, blake3, and how long it is.
+  kj::byte id[4 + 32] = {0x01, 0x55, 0x1e, 32};
+  ww_hash(slice(bytes), id + 4);
+  return cidText(id);
 }
 
 kj::String checksum(kj::ArrayPtr<const kj::byte> bytes) {

@@ -25,24 +25,24 @@ class Component final: public kj::AtomicRefcounted {
                                           kj::ArrayPtr<const kj::byte> wasm);
 
   // Loads what artifact() gave under an engine of the same version(); `trusted` begins with it, and
-  // `hash` and `footprint` are the contentHash() and footprintOf() of what it was made of.
+  // `id` and `footprint` are the contentId() and footprintOf() of what it was made of.
   // Hands native code to the processor: the caller vouches for every byte, now and for as long as
   // the component lives, since a file of the disk is mapped and not copied. Any thread.
   static kj::Own<const Component> load(const EngineHandle& engine,
-                                       const kj::ReadableFile& trusted, kj::StringPtr hash,
+                                       const kj::ReadableFile& trusted, kj::StringPtr id,
                                        uint64_t footprint);
 
   // Native code and tables, for load(). Any thread.
   kj::Array<kj::byte> artifact() const;
 
-  // contentHash() of the bytes.
-  kj::StringPtr getHash() const { return hash; }
+  // contentId() of the bytes.
+  kj::StringPtr getId() const { return id; }
 
   // Bytes that its instances take in each cell, beside their memories and tables.
   uint64_t getFootprint() const { return footprint; }
 
   // Of those two.
-  Component(const EngineHandle& engine, WwComponent* raw, kj::String hash, uint64_t footprint);
+  Component(const EngineHandle& engine, WwComponent* raw, kj::String id, uint64_t footprint);
   ~Component() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Component);
 
@@ -57,7 +57,7 @@ class Component final: public kj::AtomicRefcounted {
  private:
   kj::Own<const EngineHandle> engine;  // outlived by nothing of it
   WwComponent* raw;
-  const kj::String hash;
+  const kj::String id;
   const uint64_t footprint;
 };
 
@@ -73,8 +73,9 @@ bool isComponentProblem(const kj::Exception& exception);
 // One that says that it cannot run here, and why.
 kj::Exception componentProblem(kj::StringPtr why);
 
-// BLAKE3 of `bytes`, as 64 hexadecimal digits: the name under which code is cached.
-kj::String contentHash(kj::ArrayPtr<const kj::byte> bytes);
+// The content id of `bytes`, as one block: version 1, raw, blake3, in base32. The name under which
+// code is cached, and what people see.
+kj::String contentId(kj::ArrayPtr<const kj::byte> bytes);
 
 // XXH3-128 of `bytes`, as 32 hexadecimal digits: whether they are as they were. Against accidents,
 // not against somebody who means to change them.

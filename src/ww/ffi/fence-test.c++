@@ -18,12 +18,12 @@ KJ_TEST("a panic behind the fence is an exception on this side, and both go on")
   }
 }
 
-KJ_TEST("the content's hash is BLAKE3") {
+KJ_TEST("a content id is of the bytes as one raw block, by BLAKE3") {
   KJ_EXPECT(checksum(nullptr) == "99aa06d3014798d86001c324468d497f");  // XXH3's own test vector
-  KJ_EXPECT(contentHash(nullptr) ==
-            "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
-  KJ_EXPECT(contentHash(kj::StringPtr("abc").asBytes()) ==
-            "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
+  KJ_EXPECT(contentId(nullptr) ==
+            "bafkr4ifpcne3t5pzugtkaqcn5i3nzskjtpfslsnnyejlpte2spfoihzsmi");
+  KJ_EXPECT(contentId("abc"_kj.asBytes()) ==
+            "bafkr4ideg6z2yocgkez77nr3outtvdnvjdcvqrs5phnqh7jvtrwnlpm5qu");
 }
 
 }  // namespace

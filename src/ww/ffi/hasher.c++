@@ -30,8 +30,8 @@ void Hasher::run() {
     });
     KJ_IF_MAYBE(job, next) {
       if (!job->fulfiller->isWaiting()) continue;
-      auto hash = contentHash(job->bytes);
-      job->fulfiller->fulfill(Hashed{kj::mv(job->bytes), kj::mv(hash)});
+      auto id = contentId(job->bytes);
+      job->fulfiller->fulfill(Hashed{kj::mv(job->bytes), kj::mv(id)});
     } else {
       return;
     }

@@ -1,5 +1,5 @@
 #pragma once
-// contentHash() of what strangers send, off the loop: of the largest component it takes as long as
+// contentId() of what strangers send, off the loop: of the largest component it takes as long as
 // 20 turns of a cell.
 //
 // Lives on one loop; what it hashes, it hashes on a thread of its own, in the order it came.
@@ -23,7 +23,7 @@ class Hasher final {
 
   struct Hashed {
     kj::Array<const kj::byte> bytes;
-    kj::String hash;
+    kj::String id;
   };
 
   // Dropping the promise leaves it to its end, unheard.

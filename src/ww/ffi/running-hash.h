@@ -1,5 +1,5 @@
 #pragma once
-// BLAKE3 of bytes that come piece by piece: what contentHash() gives of all of them together.
+// BLAKE3 of bytes that come piece by piece.
 
 #include <array>
 #include <kj/array.h>

@@ -2,6 +2,7 @@
 
 #include <kj/test.h>
 #include <string.h>
+#include <ww/ffi/component.h>
 
 namespace ww {
 namespace {
@@ -39,6 +40,16 @@ KJ_TEST("blake3 is checked like sha2-256") {
   KJ_EXPECT(cid.isOf(kj::StringPtr("hello").asBytes()));
   KJ_EXPECT(!cid.isOf(kj::StringPtr("hellO").asBytes()));
   KJ_EXPECT(Cid::parse(cid.toText()) == cid);
+}
+
+KJ_TEST("what compiled code is named by is a content id like any other") {
+  constexpr kj::byte PREFIX[] = {1, Cid::RAW, 0x1e, 32};
+  for (auto text: {""_kj, "a component"_kj}) {
+    auto id = ffi::contentId(text.asBytes());
+    auto cid = Cid::parse(id);
+    KJ_EXPECT(cid.isOf(text.asBytes()) && cid.getCodec() == Cid::RAW && cid.toText() == id);
+    KJ_EXPECT(KJ_ASSERT_NONNULL(Cid::findLike(PREFIX, text.asBytes())) == cid);
+  }
 }
 
 KJ_TEST("an identity holds its block, up to a size") {
