@@ -3,6 +3,7 @@
 //   given              the folders that it was given
 //   cat PATH...        by stdio
 //   ls PATH            names, sorted; a folder's with a slash
+//   links PATH         how many names it has
 //   write PATH TEXT    | append PATH TEXT
 //   change FOLDER      each way to change what is in it
 //   use FOLDER         all that libc does with files; says `used`, or which line went wrong
@@ -71,6 +72,16 @@ Words namesIn(const std::string& path) {
 int ls(const std::string& path) {
   for (auto& name: namesIn(path)) puts(name.c_str());
   return 0;
+}
+
+int links(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) < 0) return fail(path);
+  printf("%d", int(info.st_nlink));
+  int fd = open(path.c_str(), O_RDONLY);
+  if (fd < 0 || fstat(fd, &info) < 0) return fail(path);
+  printf(" %d\n", int(info.st_nlink));
+  return close(fd);
 }
 
 int put(const std::string& path, const char* how, const std::string& text) {
@@ -253,6 +264,7 @@ int main(int argc, char** argv) {
     return code;
   }
   if (is("ls", 1)) return ls(rest[0]);
+  if (is("links", 1)) return links(rest[0]);
   if (is("write", 2)) return put(rest[0], "w", rest[1]);
   if (is("append", 2)) return put(rest[0], "a", rest[1]);
   if (is("change", 1)) return change(rest[0]);

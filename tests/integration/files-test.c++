@@ -104,6 +104,14 @@ KJ_TEST("an image's files are not changed") {
   KJ_EXPECT(place.temp.list("image").size() == 3);
 }
 
+KJ_TEST("what other trees have the same file is not seen") {
+  Place place;
+  KJ_SYSCALL(link(place.temp.at("image/file").cStr(), place.temp.at("other").cStr()));
+  KJ_SYSCALL(link(place.temp.at("volume/file").cStr(), place.temp.at("another").cStr()));
+  KJ_EXPECT(say(place.files(), {"links", "/file"}) == "1 1\n");
+  KJ_EXPECT(say(place.withVolume(false), {"links", "/mnt/v/file"}) == "2 2\n");
+}
+
 KJ_TEST("a volume is read, or written to where it may be") {
   Place place;
   KJ_EXPECT(say(place.withVolume(false), {"given"}) == "/\n/mnt/v\n/tmp\n");

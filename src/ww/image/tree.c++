@@ -82,7 +82,7 @@ class Reader {
   kj::Promise<void> readEntry(kj::StringPtr path, kj::uint depth, const Cid& cid) {
     auto block = co_await walk.load(path, cid);
     KJ_IF_MAYBE(raw, block.tryGet<kj::Array<const kj::byte>>()) {
-      sink.beginFile(path, false);
+      sink.beginContent(path, false, cid, raw->size());
       give(path, *raw);
       sink.endFile();
       co_return;
@@ -97,8 +97,9 @@ class Reader {
     if (parts.kind != ffi::NodeKind::FILE && parts.kind != ffi::NodeKind::RAW) {
       refuse(path, kj::str("is ", nameOf(parts.kind), ": an image has files and directories"));
     }
-    requireRoom(path, sizeOf(path, parts));
-    sink.beginFile(path, (parts.mode.orDefault(0) & 0111) != 0);
+    auto size = sizeOf(path, parts);
+    requireRoom(path, size);
+    sink.beginContent(path, (parts.mode.orDefault(0) & 0111) != 0, cid, size);
     co_await readFile(path, 0, kj::mv(node));
     sink.endFile();
   }

@@ -33,6 +33,10 @@ class TreeSink {
 
   virtual void directory(kj::StringPtr path) = 0;              // before what is in it; not the root
   virtual void beginFile(kj::StringPtr path, bool executable) = 0;
+  // The same, where it is known what comes: the file with this content id, of so many bytes.
+  virtual void beginContent(kj::StringPtr path, bool executable, const Cid&, uint64_t /*bytes*/) {
+    beginFile(path, executable);
+  }
   virtual void piece(kj::ArrayPtr<const kj::byte> bytes) = 0;  // of the file that was begun
   virtual void endFile() = 0;
 };

@@ -35,6 +35,10 @@ class WatchedSink final: public TreeSink {
   void beginFile(kj::StringPtr path, bool executable) override {
     inner.beginFile(path, executable);
   }
+  void beginContent(kj::StringPtr path, bool executable, const Cid& cid,
+                    uint64_t size) override {
+    inner.beginContent(path, executable, cid, size);
+  }
   void piece(kj::ArrayPtr<const kj::byte> piece) override {
     inner.piece(piece);
     bytes += piece.size();

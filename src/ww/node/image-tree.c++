@@ -148,19 +148,35 @@ void ImageTree::directory(kj::StringPtr path) {
 }
 
 void ImageTree::beginFile(kj::StringPtr path, bool executable) {
+  if (beginEntry(path, executable)) createFile(path);
+}
+
+void ImageTree::beginContent(kj::StringPtr path, bool executable, const Cid& cid,
+                             uint64_t size) {
+  if (!beginEntry(path, executable)) return;
+  if (size >= LINKED_BYTES) {
+    entries.find(current)->second.cid = kj::heap(cid.clone());
+    linked = folder.link(cid, size, executable, root, path);
+  }
+  if (linked == nullptr) createFile(path);
+}
+
+// False for one that hides others, and is not in the tree itself.
+bool ImageTree::beginEntry(kj::StringPtr path, bool executable) {
   takePlace(path, false);
   currentHides = nameIn(path).startsWith(WHITEOUT);
-  if (currentHides) {
-    beginWhiteout(path, nameIn(path));
-  } else {
-    constexpr int NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    int fd = openat(root, path.cStr(), NEW, 0600);
-    if (fd < 0) failToWrite(path);
-    file = kj::AutoCloseFd(fd);
-    uint32_t layer = layers.size() - 1;
-    entries.emplace(keyOf(path), Entry{layer, false, executable});
-  }
+  if (currentHides) beginWhiteout(path, nameIn(path));
+  uint32_t layer = layers.size() - 1;
+  if (!currentHides) entries.emplace(keyOf(path), Entry{layer, false, executable});
   current = keyOf(path);
+  return !currentHides;
+}
+
+void ImageTree::createFile(kj::StringPtr path) {
+  constexpr int NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  int fd = openat(root, path.cStr(), NEW, 0600);
+  if (fd < 0) failToWrite(path);
+  file = kj::AutoCloseFd(fd);
 }
 
 void ImageTree::beginWhiteout(kj::StringPtr path, kj::StringPtr name) {
@@ -214,6 +230,7 @@ void ImageTree::piece(kj::ArrayPtr<const kj::byte> piece) {
   if (currentHides) return;
   hash.add(piece);
   entries.find(current)->second.bytes += piece.size();
+  if (linked != nullptr) return;
   for (auto rest = piece; rest.size() > 0;) {
     auto n = write(file, rest.begin(), rest.size());
     if (n < 0 && errno == EINTR) continue;
@@ -227,10 +244,13 @@ void ImageTree::endFile() {
   if (!currentHides) {
     auto& entry = entries.find(current)->second;
     entry.hash = hash.take();
-    if (fchmod(file, entry.executable ? PROGRAM_MODE : FILE_MODE) < 0) {
+    KJ_IF_MAYBE(same, linked) {
+      KJ_ASSERT(entry.hash == *same, "one content id, and two contents", current.c_str());
+    } else if (fchmod(file, entry.executable ? PROGRAM_MODE : FILE_MODE) < 0) {
       failToWrite(textOf(current));
     }
     file = nullptr;
+    linked = nullptr;
   }
   current.clear();
 }
@@ -272,10 +292,25 @@ kj::Promise<kj::String> ImageTree::takeName() {
   co_return kj::str(kj::encodeHex(ptr(name)), '.', total);
 }
 
+kj::Promise<TreeContents> ImageTree::takeContents() {
+  Breath breath(Breath::NAMES);
+  TreeContents contents;
+  for (auto& [path, entry]: entries) {
+    KJ_IF_MAYBE(cid, entry.cid) {
+      contents.upsert(kj::mv(**cid),
+                      TreeFile{kj::str(textOf(path)), entry.bytes, entry.executable, entry.hash},
+                      [](TreeFile&, TreeFile&&) {});
+    }
+    KJ_IF_MAYBE(rest, breath.after()) co_await *rest;
+  }
+  co_return kj::mv(contents);
+}
+
 kj::Promise<kj::Own<MergedTree>> ImageTree::finish() {
   KJ_REQUIRE(current.empty());
   co_await requireNoCollision();
   auto name = co_await takeName();
+  auto contents = co_await takeContents();
   kj::AutoCloseFd tree;
   if (folder.isInUse(name)) {
     tree = folder.open(name);
@@ -286,7 +321,7 @@ kj::Promise<kj::Own<MergedTree>> ImageTree::finish() {
     tree = kj::mv(root);
   }
   co_return kj::refcounted<MergedTree>(folder, kj::mv(name), kj::mv(tree),
-                                       kj::strArray(layers, " "));
+                                       kj::strArray(layers, " "), kj::mv(contents));
 }
 
 }  // namespace ww

@@ -8,7 +8,9 @@
 //
 // A tree grows in a folder that nobody else sees, and is put in its place, under the name that its
 // content gives it, by one rename: from then on nobody changes it. What comes from the host is
-// copied, so that what happens there later is not seen.
+// copied, so that what happens there later is not seen. Content that another tree has is linked
+// from there, though it is read, counted and hashed as if it were written: either way the tree's
+// name is that of what was read.
 //
 // The files are written on the caller's thread, and wait for the disk. Memory grows with the number
 // of files and folders, and with their paths: some 350 MiB at the limits, while finish() is at
@@ -49,6 +51,7 @@ class ImageTree final: public TreeSink {
   // folder; after that the tree is of no use any more.
   void directory(kj::StringPtr path) override;
   void beginFile(kj::StringPtr path, bool executable) override;
+  void beginContent(kj::StringPtr path, bool executable, const Cid& cid, uint64_t size) override;
   void piece(kj::ArrayPtr<const kj::byte> bytes) override;
   void endFile() override;
 
@@ -63,12 +66,15 @@ class ImageTree final: public TreeSink {
     bool executable = false;
     uint64_t bytes = 0;
     std::array<kj::byte, 32> hash = {};
+    kj::Maybe<kj::Own<Cid>> cid = nullptr;  // of what may be linked
   };
   using Entries = std::map<std::string, Entry>;
 
   [[noreturn]] void refuse(kj::StringPtr path, kj::StringPtr what) const;
   void takePlace(kj::StringPtr path, bool isDirectory);
   kj::Maybe<Entry&> find(kj::StringPtr path);
+  bool beginEntry(kj::StringPtr path, bool executable);
+  void createFile(kj::StringPtr path);
   void beginWhiteout(kj::StringPtr path, kj::StringPtr name);
   void hideBelow(const std::string& path);
   void hide(const std::string& path);
@@ -77,6 +83,7 @@ class ImageTree final: public TreeSink {
   [[noreturn]] void failToWrite(kj::StringPtr path) const;  // as errno says
   kj::Promise<void> requireNoCollision() const;
   kj::Promise<kj::String> takeName();
+  kj::Promise<TreeContents> takeContents();
 
   TreeFolder& folder;
   const TreeLimits limits;
@@ -90,6 +97,7 @@ class ImageTree final: public TreeSink {
   std::string current;     // the file that was begun; empty: none
   bool currentHides = false;
   kj::AutoCloseFd file;
+  kj::Maybe<std::array<kj::byte, 32>> linked;  // it is, to one with this hash
   ffi::RunningHash hash;
 };
 

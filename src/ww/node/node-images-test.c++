@@ -1,8 +1,10 @@
 // A node's images: layers of every kind over each other, what a head may name, and what is kept.
 #include <ww/node/node-images.h>
 
+#include <fcntl.h>
 #include <kj/test.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <ww/base/ed25519.h>
 #include <ww/image/refusal.h>
 #include <ww/net/loopback-swarm.h>
@@ -102,6 +104,35 @@ KJ_TEST("what is run is kept in the store, and what was is not") {
   KJ_EXPECT(f.isKept(one) && f.isKept(two));
   merged = nullptr;
   KJ_EXPECT(!f.isKept(one) && !f.isKept(two));
+}
+
+KJ_TEST("the next head's tree is linked to the last one's, though nobody runs that any more") {
+  Fixture f;
+  auto shared = kj::str(kj::repeat('x', 3 << 20));  // some blocks
+  f.folder.write("one/main.wasm", "one");
+  f.folder.write("one/lib/shared", shared);
+  f.folder.write("two/main.wasm", "two");
+  f.folder.write("two/lib/shared", shared);
+  auto one = f.add("one"), two = f.add("two");
+  auto statOf = [&](kj::StringPtr tree) {
+    struct stat info;
+    KJ_SYSCALL(stat(f.folder.at(kj::str("trees/", tree, "/lib/shared")).cStr(), &info));
+    return info;
+  };
+  auto first = f.fetch(one);
+  auto name = kj::str(KJ_ASSERT_NONNULL(first.tree)->getName());
+  auto number = statOf(name).st_ino;
+  int raw;  // so that no other file gets its number
+  KJ_SYSCALL(raw = open(f.folder.at(kj::str("trees/", name, "/lib/shared")).cStr(), O_PATH));
+  kj::AutoCloseFd hold(raw);
+  first.tree = nullptr;
+  auto second = f.fetch(two);
+  auto& tree = *KJ_ASSERT_NONNULL(second.tree);
+  KJ_EXPECT(statOf(tree.getName()).st_ino == number);
+  KJ_EXPECT(f.read(tree, "lib/shared") == shared && f.read(tree, "main.wasm") == "two");
+  f.trees.waitUntilRemoved();
+  auto left = f.folder.list("trees");
+  KJ_EXPECT(left.size() == 1 && left[0] == tree.getName(), left);
 }
 
 KJ_TEST("a head is a content id in either form; what is none, or no image, is so for good") {

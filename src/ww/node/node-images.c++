@@ -98,6 +98,7 @@ kj::Promise<EpochImage> NodeImages::fetchTree(kj::ArrayPtr<const kj::byte> head)
   auto merged = (co_await tree->finish()).attach(kj::mv(added.kept));
   auto main = merged->readMain();
   KJ_IF_MAYBE(none, main.tryGet<NoImage>()) kj::throwFatalException(noImage(none->problem));
+  last = kj::addRef(*merged);
   co_return EpochImage{kj::mv(main.get<kj::Array<kj::byte>>()), kj::mv(merged)};
 }
 

@@ -44,7 +44,8 @@ class NodeImages final: public ImageFetcher, public ImageKeeper {
   // there while the tree is.
   kj::Promise<kj::Own<MergedTree>> merge(kj::ArrayPtr<const kj::String> layers);
 
-  // What a head names: a content id, in its binary form or as text. Kept likewise.
+  // What a head names: a content id, in its binary form or as text. Kept likewise. The tree stays
+  // until that of another head is there, so that what both have is written once.
   kj::Promise<EpochImage> fetch(kj::ArrayPtr<const kj::byte> head) override;
   kj::Promise<kj::Own<void>> prefetch(kj::ArrayPtr<const kj::byte> head) override;
 
@@ -58,6 +59,7 @@ class NodeImages final: public ImageFetcher, public ImageKeeper {
   Bitswap bitswap;
   ImageSources sources;
   ImageImport import;
+  kj::Maybe<kj::Own<MergedTree>> last;  // that a head named: the next one's links come from it
 };
 
 }  // namespace ww

@@ -66,6 +66,19 @@ void TreeFolder::put(kj::StringPtr part, kj::StringPtr name) {
   }
 }
 
+kj::Maybe<std::array<kj::byte, 32>> TreeFolder::link(const Cid& cid, uint64_t bytes,
+                                                     bool executable, int part,
+                                                     kj::StringPtr to) {
+  for (auto& tree: inUse) {
+    KJ_IF_MAYBE(file, tree.value.contents.find(cid)) {
+      if (file->bytes != bytes || file->executable != executable) continue;
+      auto from = kj::str(tree.key, '/', file->path);
+      if (linkat(folder, from.cStr(), part, to.cStr(), 0) == 0) return file->hash;
+    }
+  }
+  return nullptr;
+}
+
 // By way of a name that nothing else has, so that the tree's is free at once.
 void TreeFolder::remove(kj::StringPtr name) noexcept {
   auto part = newPartName();
@@ -84,16 +97,18 @@ void TreeFolder::removeFrom(int tree, kj::StringPtr inner) {
 void TreeFolder::waitUntilRemoved() { remover->waitUntilRemoved(); }
 
 MergedTree::MergedTree(TreeFolder& folder, kj::String treeName, kj::AutoCloseFd root,
-                       kj::String layers)
+                       kj::String layers, TreeContents contents)
     : folder(folder), name(kj::mv(treeName)), root(kj::mv(root)), layers(kj::mv(layers)) {
-  folder.inUse.findOrCreate(name, [&]() {
-    return kj::HashMap<kj::String, kj::uint>::Entry{kj::str(name), 0};
-  })++;
+  auto& tree = folder.inUse.findOrCreate(name, [&]() {
+    return kj::HashMap<kj::String, TreeFolder::InUse>::Entry{kj::str(name),
+                                                            {0, kj::mv(contents)}};
+  });
+  ++tree.users;
 }
 
 MergedTree::~MergedTree() noexcept(false) {
-  auto& uses = KJ_ASSERT_NONNULL(folder.inUse.find(name));
-  if (--uses > 0) return;
+  auto& tree = KJ_ASSERT_NONNULL(folder.inUse.find(name));
+  if (--tree.users > 0) return;
   folder.inUse.erase(name);
   folder.remove(name);
 }

@@ -6,9 +6,14 @@
 // used: what was verified then may be something else by now, and what takes its place is written,
 // and verified as it is, all the same.
 //
+// Content that a tree in use has already is linked from there into the next one, and not written
+// again: a file of LINKED_BYTES or more, by its content id. Nobody writes to a tree, so that what
+// two have in common is as safe as in one, and stays with either when the other goes.
+//
 // Trees are removed on a thread of their own, which comes when it is needed: no loop waits for
 // that, however large they are.
 
+#include <array>
 #include <kj/io.h>
 #include <kj/map.h>
 #include <kj/one-of.h>
@@ -20,6 +25,18 @@ namespace ww {
 
 class ImageTree;
 class FolderRemover;
+
+// Smaller ones are written: so what is remembered of a tree at its limits is some 80 MiB.
+constexpr uint64_t LINKED_BYTES = 64 << 10;
+
+// A file of content in a tree.
+struct TreeFile {
+  kj::String path;
+  uint64_t bytes;
+  bool executable;
+  std::array<kj::byte, 32> hash;
+};
+using TreeContents = kj::HashMap<Cid, TreeFile>;
 
 // The trees of a data folder, which is this process's alone.
 class TreeFolder final {
@@ -44,24 +61,34 @@ class TreeFolder final {
   friend class ImageTree;
   friend class MergedTree;
 
+  struct InUse {
+    kj::uint users = 0;  // MergedTrees
+    TreeContents contents;
+  };
+
   kj::String newPart();
   kj::AutoCloseFd open(kj::StringPtr name) const;
   bool isInUse(kj::StringPtr name) const { return inUse.find(name) != nullptr; }
   void put(kj::StringPtr part, kj::StringPtr name);
+  // Puts the file with that content at `path` in the folder `part`, and gives its hash, where a
+  // tree in use has it and the file system can.
+  kj::Maybe<std::array<kj::byte, 32>> link(const Cid& cid, uint64_t bytes, bool executable,
+                                           int part, kj::StringPtr path);
   void remove(kj::StringPtr name) noexcept;  // as far as it goes
   void removeFrom(int tree, kj::StringPtr path);
 
   const kj::String path;
   kj::AutoCloseFd folder;
   kj::Own<FolderRemover> remover;
-  kj::HashMap<kj::String, kj::uint> inUse;  // by name: how many MergedTrees
+  kj::HashMap<kj::String, InUse> inUse;  // by name
 };
 
 // A tree that is whole. It is on disk while this lives.
 class MergedTree final: public kj::Refcounted {
  public:
   // For ImageTree.
-  MergedTree(TreeFolder& folder, kj::String name, kj::AutoCloseFd root, kj::String layers);
+  MergedTree(TreeFolder& folder, kj::String name, kj::AutoCloseFd root, kj::String layers,
+             TreeContents contents);
   ~MergedTree() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(MergedTree);
 

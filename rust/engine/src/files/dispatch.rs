@@ -67,6 +67,13 @@ impl FilesView<'_> {
         Ok(Held { _place: place, _charge: self.charge(MAX_PIECE)? })
     }
 
+    /// What other trees have the same file is none of the cell's business.
+    fn alone(&self, fd: &Fd, stat: DescriptorStat) -> DescriptorStat {
+        let foreign = self.host(fd).is_none_or(|file| file.foreign);
+        let link_count = if foreign { stat.link_count } else { 1 };
+        DescriptorStat { link_count, ..stat }
+    }
+
     /// In a folder where others put what they like, a FIFO would keep a thread waiting for its
     /// other end, and a device do who knows what.
     async fn require_plain(&mut self, fd: &Fd, flags: PathFlags, path: &str) -> FsResult<()> {
@@ -213,14 +220,20 @@ impl HostDescriptor for FilesView<'_> {
     async fn stat(&mut self, fd: Fd) -> FsResult<DescriptorStat> {
         match self.scratch(&fd) {
             Some(file) => Ok(file.node.stat()?.into()),
-            None => self.wasi().stat(fd).await,
+            None => {
+                let stat = self.wasi().stat(same(&fd)).await?;
+                Ok(self.alone(&fd, stat))
+            }
         }
     }
 
     async fn stat_at(&mut self, fd: Fd, at: PathFlags, path: String) -> FsResult<DescriptorStat> {
         match self.scratch(&fd) {
             Some(file) => Ok(file.node.stat_at(&path)?.into()),
-            None => self.wasi().stat_at(fd, at, path).await,
+            None => {
+                let stat = self.wasi().stat_at(same(&fd), at, path).await?;
+                Ok(self.alone(&fd, stat))
+            }
         }
     }
 
