@@ -155,7 +155,10 @@ struct FixedClock final: public kj::Clock {
 struct OneName final: public IpnsMemory {
   kj::Maybe<Seen> seen;
   kj::Maybe<Seen> findSeen(const IpnsName&) override { return seen; }
-  void setSeen(const IpnsName&, const Seen& now) override { seen = now; }
+  kj::Promise<void> setSeen(const IpnsName&, const Seen& now) override {
+    seen = now;
+    return kj::READY_NOW;
+  }
 };
 
 struct ResolveFixture: Fixture {

@@ -203,7 +203,7 @@ kj::Promise<IpnsRecord> resolveIpns(IpnsName name, kj::ArrayPtr<IpnsSource* cons
   for (auto source: sources) asking.add(ask(*source));
   co_await kj::joinPromises(asking.finish());
   KJ_IF_MAYBE(record, best) {
-    memory.setSeen(name, ageOf(*record));
+    co_await memory.setSeen(name, ageOf(*record));
     co_return kj::mv(*record);
   }
   refuse(kj::str("/ipns/", name.toText(), " leads nowhere: ", kj::strArray(failures, "; ")));

@@ -69,8 +69,8 @@ class IpnsMemory {
   };
   virtual kj::Maybe<Seen> findSeen(const IpnsName& name) = 0;
 
-  // Unless a newer one was seen. Kept, also where this process ends, once it returns.
-  virtual void setSeen(const IpnsName& name, const Seen& seen) = 0;
+  // Unless a newer one was seen. Kept, also where this process ends, once it resolves.
+  virtual kj::Promise<void> setSeen(const IpnsName& name, const Seen& seen) = 0;
 };
 
 // Asks all sources at once, and takes the valid record with the highest sequence, and of those the

@@ -110,7 +110,9 @@ ImageStore::Database::Database(kj::StringPtr path)
       total(file, "SELECT bytes FROM total"),
       blockCount(file, "SELECT count(*) FROM block"),
       setUsed(file, "UPDATE block SET used = ? WHERE id = ?"),
-      addMember(file, "INSERT OR IGNORE INTO member VALUES (?, ?)"),
+      // Of an image that is there: it may have been removed while its blocks waited.
+      addMember(file, "INSERT OR IGNORE INTO member SELECT ?1, ?2 WHERE EXISTS "
+                      "(SELECT 1 FROM image WHERE id = ?1)"),
       sharedSize(file, "SELECT size FROM block WHERE cid = ? AND EXISTS "
                        "(SELECT 1 FROM member WHERE block = block.id)"),
       isWhole(file, "SELECT whole FROM image WHERE id = ?"),

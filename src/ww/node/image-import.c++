@@ -122,7 +122,8 @@ kj::Promise<Cid> ImageImport::resolve(ImageRef ref) { return resolve(kj::mv(ref)
 
 kj::Promise<Cid> ImageImport::resolve(ImageRef ref, BlockStore& blocks) {
   if (ref.is<IpnsRef>()) {
-    ref = co_await resolveRef(kj::mv(ref.get<IpnsRef>()), sources.getNames(), store, clock,
+    auto names = store.makeNames(sources.getTimer());
+    ref = co_await resolveRef(kj::mv(ref.get<IpnsRef>()), sources.getNames(), *names, clock,
                               logger);
   }
   auto& ipfs = KJ_ASSERT_NONNULL(ref.tryGet<IpfsRef>(), "what is on the host is added");

@@ -105,6 +105,37 @@ KJ_TEST("what comes while another process writes is there at once, and written w
   KJ_EXPECT(f.get(f.get(1)).blocks == 2 * BATCH_BLOCKS && f.get(f.get(1)).whole);
 }
 
+KJ_TEST("an image is let go while another process writes, and what came of it is written later") {
+  Fixture f;
+  auto image = f.store->keep(cidOf(1));
+  for (kj::byte number: {1, 2}) image->put(cidOf(number), block(number));
+  {
+    Writer writer(f);
+    image = nullptr;
+    KJ_EXPECT(f.isThere(1) && f.isThere(2) && f.logger.getLines().size() == 0);
+  }
+  KJ_EXPECT(f.get(f.get(1)).blocks == 2 && !f.get(f.get(1)).whole);
+}
+
+KJ_TEST("that a name's record was seen is written by the timer, and where it cannot be, told") {
+  Fixture f;
+  Loop loop;
+  auto names = f.store->makeNames(loop.timer);
+  PublicKey key;
+  memset(key.bytes, 7, sizeof(key.bytes));
+  auto name = IpnsName::of(key);
+  auto writer = kj::heap<Writer>(f);
+  kj::Duration took = 0 * kj::SECONDS;
+  auto why = loop.end(names->setSeen(name, {2, 1000}), [&](kj::Duration passed) {
+    if ((took = passed) >= 1 * kj::SECONDS) writer = nullptr;
+  });
+  KJ_EXPECT(why == "nothing went wrong" && took >= 1 * kj::SECONDS, why);
+  KJ_EXPECT(KJ_ASSERT_NONNULL(f.store->findSeen(name)).sequence == 2);
+  writer = kj::heap<Writer>(f);
+  why = loop.end(names->setSeen(name, {3, 1000}), [](kj::Duration) {});
+  KJ_EXPECT(why.startsWith(kj::str("/ipns/", name.toText(), ": ")) && has(why, BUSY), why);
+}
+
 KJ_TEST("a turn to write is waited for by the timer, and not for ever") {
   Fixture f;
   Loop loop;

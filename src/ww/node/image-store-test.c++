@@ -287,6 +287,44 @@ KJ_TEST("an image that is let go while the disk is full takes nothing of another
   KJ_EXPECT(f.get(f.get(1)).blocks == 0 && !f.get(f.get(1)).whole);
 }
 
+KJ_TEST("what two who keep one image put is lost by neither where the other lets go") {
+  SqliteTestDisk disk;
+  Fixture f;
+  auto one = f.store->keep(cidOf(1)), other = f.store->keep(cidOf(1));
+  for (kj::byte number: {1, 2}) one->put(cidOf(number), block(number));
+  disk.onWrite(SQLITE_FULL);
+  one = nullptr;
+  KJ_EXPECT(f.isThere(2) && f.logger.getLines().size() == 0);
+  disk.onWrite(SQLITE_OK);
+  other->finish();
+  KJ_EXPECT(f.get(f.get(1)).blocks == 2 && f.get(f.get(1)).whole);
+}
+
+KJ_TEST("what waits of an image that was removed meanwhile is of no image") {
+  Fixture f;
+  ImageStore other(f.folder.at("images"), 1 << 20, f.clock, f.logger);
+  {
+    SqliteFile file(f.folder.at("images/blocks.db"));
+    auto image = f.store->keep(cidOf(1));
+    image->put(cidOf(1), block(1));
+    SqliteTransaction writer(file);
+    image = nullptr;
+  }
+  KJ_EXPECT(other.remove(cidOf(1)).images == 1);
+  KJ_EXPECT(f.store->list().size() == 0 && f.isThere(1));
+  KJ_EXPECT(f.store->collect(0).blocks == 1);
+}
+
+KJ_TEST("an image is pinned, though another's blocks find no room") {
+  Fixture f(4 * KIB);
+  f.addImage({1, 2});
+  auto image = f.store->keep(cidOf(3));
+  for (kj::byte number: {3, 4, 5}) image->put(cidOf(number), block(number));
+  f.store->setPinned(cidOf(1), true);
+  KJ_EXPECT(f.isThere(1) && f.isThere(2) && f.get(f.get(1)).pinned);
+  KJ_EXPECT(has(failure([&]() { image->finish(); }), "the store is full"));
+}
+
 KJ_TEST("what is finished or pinned is synced") {
   SqliteTestDisk disk;
   Fixture f;

@@ -62,7 +62,9 @@ void requireImageName(kj::StringPtr name) {
 class ImageStore::KeptImage final: public Kept {
  public:
   KeptImage(ImageStore& store, uint64_t image, kj::AutoCloseFd lock, bool whole)
-      : store(store), image(image), lock(kj::mv(lock)), whole(whole) {}
+      : store(store), image(image), lock(kj::mv(lock)), whole(whole) {
+    ++store.keepers.findOrCreate(image, [&]() { return Keepers::Entry{image, 0}; });
+  }
   ~KeptImage() noexcept(false) { store.letGo(image); }
 
   kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override {
@@ -190,7 +192,7 @@ void ImageStore::putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::b
                                              " bytes; the limit is ", MAX_BLOCK_BYTES)));
   }
   if (image != NO_IMAGE) return addToBatch(image, cid, block, Batch::NEW);
-  writeBatch();
+  tryNow([this]() { writeBatch(); });
   makeRoom(block.size());
   SqliteTransaction transaction(db->file);
   if (batch->isDamaged(cid)) db->removeIfDamaged(cid);
@@ -256,11 +258,15 @@ void ImageStore::finish(uint64_t image) {
   batch->clear();
 }
 
-// What came of an image that is not whole is for whoever wants it next.
+// What came of an image that is not whole is for whoever wants it next. While another process
+// writes it waits, as ever; what cannot be written waits for others that keep the image, and they
+// are told.
 void ImageStore::letGo(uint64_t image) {
-  auto write = [this]() { writeBatch(); };
-  if (!batch->has(image)) return (void)tryNow(write);
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions(write)) {
+  auto& count = KJ_ASSERT_NONNULL(keepers.find(image));
+  bool isLast = --count == 0;
+  if (isLast) keepers.erase(image);
+  KJ_IF_MAYBE(e, tryNow([this]() { writeBatch(); })) {
+    if (!isLast || isBusy(*e) || !batch->has(image)) return;
     logger.log(LogLevel::WARNING, "blocks that came could not be written to the store",
                {{"folder", kj::str(folderPath)}, {"cause", kj::str(e->getDescription())}});
     batch->drop(image);
@@ -281,19 +287,11 @@ kj::Promise<void> ImageStore::whenFree(kj::Timer& timer, kj::Function<void()> ac
 // Shared by those that keep it, exclusive for who would remove it: nothing if that cannot be had.
 kj::Maybe<kj::AutoCloseFd> ImageStore::lockImage(uint64_t image, Lock how) {
   auto name = holdName(image);
-  for (bool again = true; again;) {
-    int fd = openat(folder, name.cStr(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    auto lock = wholeFile(how == Lock::SHARED ? F_RDLCK : F_WRLCK);
-    kj::AutoCloseFd file(fd);
-    struct stat info;
-    again = false;
-    if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0 && fstat(fd, &info) == 0) {
-      if (info.st_nlink > 0) return kj::mv(file);
-      again = true;  // whoever removed the image has removed this file since it was opened
-    } else if (fd >= 0 && (errno == EAGAIN || errno == EACCES)) {
-      return nullptr;
-    }
-  }
+  int fd = openat(folder, name.cStr(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  kj::AutoCloseFd file(fd);
+  auto lock = wholeFile(how == Lock::SHARED ? F_RDLCK : F_WRLCK);
+  if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0) return kj::mv(file);
+  if (fd >= 0 && (errno == EAGAIN || errno == EACCES)) return nullptr;
   kj::throwFatalException(badInput(kj::str(folderPath, "/", name, ": cannot be made or locked (",
                                            strerror(errno), ")")));
 }
@@ -328,12 +326,15 @@ void ImageStore::dropDraft(uint64_t image) {
   });
 }
 
-// Of an image that is there, which then is kept without a word from who writes.
+// Of an image that is there, which then is kept without a word from who writes. Who removes one
+// removes its row first and then its file, under the lock: the row tells whether this lock counts.
 kj::Maybe<kj::AutoCloseFd> ImageStore::lockKnown(uint64_t image, const Cid& root) {
   auto lock = lockImage(image, Lock::SHARED);
   bool isStill = db->imageByCid.askNumber(root.getBytes()).orDefault(NO_IMAGE) == image;
-  if (!isStill) return nullptr;
-  return lock;
+  if (isStill) return lock;
+  // This may have made it anew; the image's number never comes again.
+  unlinkat(folder, holdName(image).cStr(), 0);
+  return nullptr;
 }
 
 kj::Own<ImageStore::Kept> ImageStore::keepRow(const Cid& root) {
@@ -363,7 +364,7 @@ void ImageStore::failRemoved(const Cid& root) {
 
 // So that nobody removes it, or is about to: released with the result.
 kj::AutoCloseFd ImageStore::requireStays(const Cid& root) {
-  KJ_IF_MAYBE(lock, lockImage(requireImage(root), Lock::SHARED)) return kj::mv(*lock);
+  KJ_IF_MAYBE(lock, lockKnown(requireImage(root), root)) return kj::mv(*lock);
   failRemoved(root);
 }
 
@@ -413,15 +414,15 @@ void ImageStore::setName(const Cid& root, kj::StringPtr name) {
 }
 
 void ImageStore::setPinned(const Cid& root, bool pinned) {
-  writeBatch();
   auto lock = requireStays(root);
+  tryNow([this]() { writeBatch(); });  // that others' blocks cannot be written is for them to know
   db->commitDurably([&](Database& db) { db.setPinned.run(pinned, requireImage(root)); });
 }
 
 void ImageStore::setRest(Rest newRest) { rest = kj::mv(newRest); }
 
 Collected ImageStore::remove(const Cid& root) {
-  writeBatch();
+  tryNow([this]() { writeBatch(); });
   Removal removal(*this, 0, true);
   if (!removal.takeImage(requireImage(root))) {
     kj::throwFatalException(badInput(kj::str(root.toText(), " is in use by a process that runs; "
@@ -431,14 +432,14 @@ Collected ImageStore::remove(const Cid& root) {
 }
 
 Collected ImageStore::collect(uint64_t bytes) {
-  writeBatch();
+  tryNow([this]() { writeBatch(); });
   Removal removal(*this, bytes, true);
   removal.takeLongestUnused();
   return removal.finish();
 }
 
 StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
-  writeBatch();
+  tryNow([this]() { writeBatch(); });
   StoreCheck result;
   db->checkStructure();
   auto all = db->blockCount.askNumber().orDefault(0);
@@ -473,25 +474,5 @@ StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
 uint64_t ImageStore::writtenBytes() { return db->total.askNumber().orDefault(0); }
 
 uint64_t ImageStore::getBytes() { return writtenBytes() + batch->getNewBytes(); }
-
-kj::Maybe<IpnsMemory::Seen> ImageStore::findSeen(const IpnsName& name) {
-  return db->findName(name.getKey().bytes);
-}
-
-void ImageStore::setSeen(const IpnsName& name, const Seen& seen) {
-  kj::ArrayPtr<const kj::byte> key = name.getKey().bytes;
-  auto write = [&](Database& db) {
-    auto before = db.findName(key).orDefault(seen);
-    db.setName(key, before < seen ? seen : before, now());
-    db.keepNames(MAX_NAMES);
-  };
-  bool isNew = db->findName(key).map([&](const Seen& s) { return s < seen; }).orDefault(true);
-  if (isNew) return db->commitDurably(write);
-  tryNow([&]() {  // that it was looked for
-    SqliteTransaction transaction(db->file);
-    write(*db);
-    transaction.commit();
-  });
-}
 
 }  // namespace ww

@@ -15,19 +15,22 @@
 //   nothing has to be walked to collect.
 // - The bytes of all blocks are bounded. What goes to make room: blocks of no image and then whole
 //   images, the longest unused first; never one that is pinned, or that any process keeps open (a
-//   lock on a file, which goes with its process).
+//   lock on a file, which goes with its process). While one is being removed, nobody keeps, pins or
+//   names it: that fails with type OVERLOADED.
 // - It also keeps how new the newest record was of each name of IPNS: of the MAX_NAMES that were
 //   looked for last.
 //
 // Why all blocks are in the database, and none in files: docs/images.md. Waits for the disk, on the
 // thread that it lives on, and for another process that writes, whose turns are short: nobody waits
-// for who reads, and what reads does not wait. Where another does not end, exceptions are of type
-// OVERLOADED. What may wait longer than an event loop should: whenFree().
+// for who reads, and what reads does not wait, but for a moment to write what waits here; find() of
+// an image that is not whole as put() does, once too much waits. Where another does not end,
+// exceptions are of type OVERLOADED. What may wait longer than an event loop should: whenFree().
 //
 // Tests: image-store-test.c++, image-store-busy-test.c++, image-store-kill-test.c++.
 
 #include <kj/function.h>
 #include <kj/io.h>
+#include <kj/map.h>
 #include <kj/timer.h>
 #include <ww/image/block.h>
 #include <ww/image/ipns.h>
@@ -64,7 +67,7 @@ struct StoreCheck {
   kj::Vector<Cid> incomplete;             // images that miss some, for that or another reason
 };
 
-class ImageStore final: public BlockStore, public IpnsMemory {
+class ImageStore final: public BlockStore {
  public:
   static constexpr kj::uint MAX_NAMES = 1024;
   static constexpr uint64_t DISK_RESERVE = uint64_t(64) << 20;  // that stay free
@@ -126,8 +129,10 @@ class ImageStore final: public BlockStore, public IpnsMemory {
   // Looks at every block. `progress` is told of each, with how many there are.
   StoreCheck verify(kj::Function<void(uint64_t done, uint64_t all)> progress);
 
-  kj::Maybe<Seen> findSeen(const IpnsName& name) override;
-  void setSeen(const IpnsName& name, const Seen& seen) override;
+  // Of IPNS: makeNames() has them as who resolves a name wants them. On the disk once this returns.
+  kj::Maybe<IpnsMemory::Seen> findSeen(const IpnsName& name);
+  void setSeen(const IpnsName& name, const IpnsMemory::Seen& seen);
+  kj::Own<IpnsMemory> makeNames(kj::Timer& timer);  // both outlive it
 
   uint64_t getBytes();  // of all blocks, those of a batch too
   bool hasRoom(uint64_t bytes);  // without anything having to go
@@ -137,6 +142,7 @@ class ImageStore final: public BlockStore, public IpnsMemory {
   class Batch;
   class KeptImage;
   class Draft;
+  class Names;
 
   void putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block);
   kj::Maybe<kj::Array<const kj::byte>> findFor(uint64_t image, const Cid& cid);
@@ -157,6 +163,7 @@ class ImageStore final: public BlockStore, public IpnsMemory {
   uint64_t writtenBytes();
   void finish(uint64_t image);
   void letGo(uint64_t image);
+  using Keepers = kj::HashMap<uint64_t, kj::uint>;
   uint64_t requireImage(const Cid& root);
   kj::Maybe<StoredImage> findById(uint64_t image);
   class Removal;
@@ -174,6 +181,7 @@ class ImageStore final: public BlockStore, public IpnsMemory {
   kj::AutoCloseFd folder;
   kj::Own<Database> db;
   kj::Own<Batch> batch;
+  Keepers keepers;  // by image: how many in this process
   kj::Date notBefore = kj::UNIX_EPOCH;  // the batch is tried again, that could not be written
   Rest rest;
 };
