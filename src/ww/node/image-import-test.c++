@@ -169,6 +169,29 @@ KJ_TEST("nothing goes for what is fetched ahead") {
   KJ_EXPECT(f.isWhole(root) && !f.isWhole(own), "what is run takes the place");
 }
 
+KJ_TEST("what is fetched ahead is no larger than it may be, however often it is tried") {
+  Fixture f(64 * BOUND);
+  f.folder.write("image/main.wasm", kj::str(kj::repeat('y', BOUND), kj::repeat('z', BOUND),
+                                            kj::repeat('a', BOUND), kj::repeat('b', BOUND)));
+  auto root = f.give("image");
+  for (int i = 0; i < 5; i++) {
+    auto text = f.failure(f.import.prefetch(root.clone(), BOUND * 3 / 2));
+    KJ_EXPECT(has(text, "more room than there is"), i, text);
+    KJ_EXPECT(f.store.getBytes() <= BOUND * 3 / 2, i, f.store.getBytes());
+  }
+}
+
+KJ_TEST("what is fetched ahead is charged once") {
+  Fixture f(64 * BOUND);
+  f.folder.write("image/main.wasm", kj::str(kj::repeat('y', BOUND), kj::repeat('z', BOUND)));
+  auto root = f.give("image");
+  auto bytes = f.donor.store.getBytes();
+  for (int i = 0; i < 2; i++) {
+    f.import.prefetch(root.clone(), bytes).wait(f.io.waitScope);
+    KJ_EXPECT(f.store.getBytes() == bytes, i);
+  }
+}
+
 KJ_TEST("what is fetched ahead is no larger than it may be") {
   Fixture f;
   f.folder.write("image/main.wasm", kj::str(kj::repeat('y', BOUND / 2)));
