@@ -113,6 +113,18 @@ class ImageTest(unittest.TestCase):
         with open(self.path("volume/y"), encoding="utf-8") as written:
             self.assertEqual(written.read(), "there")
 
+    def test_volumes_that_are_refused_where_proc_is_not_mounted(self):
+        self.says(FILES, "--", "given")  # the node's key is there from now on
+        without_proc = ["unshare", "-rm", "sh", "-c",
+                        'mount -t tmpfs none /proc && exec "$@"', "sh"]
+        if subprocess.run([*without_proc, "true"], capture_output=True).returncode != 0:
+            self.skipTest("no file system can be mounted here")
+        done = subprocess.run([*without_proc, WW, "run", "--data-dir", self.data, "-v",
+                               f"{self.data}:/x", FILES, "--", "given"],
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+        self.assertEqual(done.returncode, 125, done.stderr)
+        self.assertIn(b"to itself", done.stderr)
+
     def test_volumes_that_the_node_keeps_to_itself(self):
         os.symlink(self.data, self.path("link"))
         for host in (self.data, os.path.dirname(self.data), "/", self.path("link"),

@@ -54,5 +54,10 @@ KJ_TEST("in JSON nothing commands a terminal, or hides, either; the rest is as i
   KJ_EXPECT(quoteJson("\u00e9\u20ac\U0001f600") == "\"\u00e9\u20ac\U0001f600\"");
 }
 
+KJ_TEST("the folder of a path") {
+  KJ_EXPECT(folderOf("a/b/c") == "a/b" && folderOf("/a") == "/" && folderOf("a") == ".");
+  KJ_EXPECT(folderOf("/a/b") == "/a" && folderOf("./a") == ".");
+}
+
 }  // namespace
 }  // namespace ww

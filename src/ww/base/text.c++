@@ -78,6 +78,13 @@ kj::String escapeText(kj::StringPtr text) {
   return kj::String(out.releaseAsArray());
 }
 
+kj::String folderOf(kj::StringPtr path) {
+  KJ_IF_MAYBE(slash, path.findLast('/')) {
+    return kj::heapString(path.slice(0, kj::max(*slash, size_t(1))));
+  }
+  return kj::str(".");
+}
+
 kj::String shorten(kj::StringPtr text) {
   constexpr size_t MOST = 200;
   if (text.size() <= MOST) return kj::str(text);

@@ -14,6 +14,9 @@ bool isUtf8(kj::ArrayPtr<const kj::byte> bytes);
 // \n, \t, \\ or \xHH.
 kj::String escapeText(kj::StringPtr text);
 
+// What comes before the last `/` of a path of the host: the folder that it is in.
+kj::String folderOf(kj::StringPtr path);
+
 // As much of what a person wrote as an error has to show of it.
 kj::String shorten(kj::StringPtr text);
 

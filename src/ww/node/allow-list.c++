@@ -40,13 +40,6 @@ kj::OneOf<kj::String, kj::Exception> readText(kj::StringPtr path) {
   return kj::heapString(bytes.begin(), n);
 }
 
-kj::String folderOf(kj::StringPtr name) {
-  for (size_t i = name.size(); i > 0; i--) {
-    if (name[i - 1] == '/') return i == 1 ? kj::str("/") : kj::str(name.slice(0, i - 1));
-  }
-  return kj::str(".");
-}
-
 kj::String baseOf(kj::StringPtr name) {
   return kj::str(name.slice(name.findLast('/').map([](size_t at) { return at + 1; }).orDefault(0)));
 }

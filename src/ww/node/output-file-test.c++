@@ -17,6 +17,10 @@
 namespace ww {
 namespace {
 
+bool has(kj::StringPtr text, kj::StringPtr part) {
+  return strstr(text.cStr(), part.cStr()) != nullptr;
+}
+
 constexpr auto WRITTEN = "all of it"_kj;
 
 struct Fixture {
@@ -59,6 +63,15 @@ KJ_TEST("a file is made, or replaced, also where a link leads to it") {
   KJ_EXPECT(f.write("link") == "" && f.folder.read("old/file") == WRITTEN);
   KJ_EXPECT(f.kindOf("link") == S_IFLNK);
   KJ_EXPECT(f.write("new") == "" && f.folder.list("").size() == 4);
+}
+
+KJ_TEST("a file that is replaced keeps its mode") {
+  Fixture f;
+  for (mode_t mode: {0600, 0666, 0755}) {
+    f.folder.write("file", "something", mode);
+    KJ_EXPECT(f.write("file") == "" && f.folder.read("file") == WRITTEN);
+    KJ_EXPECT(f.folder.mode("file") == mode, mode);
+  }
 }
 
 KJ_TEST("a FIFO and a device are written to as they are") {
@@ -104,6 +117,13 @@ KJ_TEST("nothing is written where the node keeps what it keeps, by whichever way
     KJ_EXPECT(why.endsWith(kj::str("this is in ", f.folder.at("kept"), ", where no file of yours "
                                    "belongs: name another place")), name, why);
   }
+  f.folder.write("disk/code/x", "compiled");
+  f.link("../disk/code", "kept/code");
+  for (auto name: {"disk/code/x", "disk/code/new", "kept/code/x"}) {
+    KJ_EXPECT(has(f.write(name), "where no file of yours belongs"), name);
+  }
+  KJ_EXPECT(f.write("disk/new") == "" && f.folder.read("disk/code/x") == "compiled");
+  KJ_SYSCALL(unlink(f.folder.at("kept/code").cStr()));
   KJ_EXPECT(f.folder.read("kept/images/blocks.db") == "the store");
   KJ_EXPECT(f.folder.list("kept").size() == 1 && f.folder.list("kept/images").size() == 1);
   KJ_EXPECT(f.write("kept-not") == "");

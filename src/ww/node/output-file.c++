@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/base/random.h>
+#include <ww/base/text.h>
+#include <ww/node/folder-remover.h>
 
 namespace ww {
 namespace {
@@ -55,8 +57,7 @@ class FileOutput final: public kj::AsyncOutputStream {
 
 // So that a file's name is on the disk as well.
 void syncFolderOf(kj::StringPtr path) {
-  kj::String folder = kj::str(".");
-  KJ_IF_MAYBE(slash, path.findLast('/')) folder = kj::str(path.slice(0, *slash + 1));
+  auto folder = folderOf(path);
   int raw = open(folder.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (raw < 0 && errno == EACCES) return;  // it may be written to and not read
   if (raw < 0) failErrno(folder, "cannot be read");
@@ -64,13 +65,18 @@ void syncFolderOf(kj::StringPtr path) {
   if (fsync(file) < 0 && errno != EINVAL) failErrno(folder, "cannot be written");
 }
 
-kj::Promise<void> replace(kj::String path, Write write) {
+// `mode`: of what is there.
+kj::Promise<void> replace(kj::String path, kj::Maybe<mode_t> mode, Write write) {
   auto part = kj::str(path, ".part-", kj::hex(randomNonce()));
-  int raw = open(part.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  int raw = open(part.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+                 mode == nullptr ? 0666 : 0600);
   if (raw < 0) failErrno(path, "cannot be made");
   kj::AutoCloseFd file(raw);
   bool isDone = false;
   KJ_DEFER(if (!isDone) unlink(part.cStr()));
+  KJ_IF_MAYBE(same, mode) {
+    if (fchmod(file, *same) < 0) failErrno(path, "cannot be made");
+  }
   FileOutput out(file, path);
   co_await write(out);
   if (fsync(file) < 0 && errno != EINVAL) failErrno(path, "cannot be written");
@@ -93,19 +99,26 @@ kj::Maybe<kj::String> realPathOf(kj::StringPtr path) {
   return kj::str(real);
 }
 
-kj::String folderOf(kj::StringPtr path) {
-  KJ_IF_MAYBE(slash, path.findLast('/')) return kj::str(path.slice(0, *slash + 1));
-  return kj::str(".");
-}
-
-void requireOutside(kj::StringPtr path, kj::StringPtr kept) {
+bool isWithin(kj::StringPtr path, kj::StringPtr kept) {
   KJ_IF_MAYBE(folder, realPathOf(folderOf(path))) {
     KJ_IF_MAYBE(real, realPathOf(kept)) {
-      if (!kj::str(*folder, '/').startsWith(kj::str(*real, '/'))) return;
-      refuse(path, kj::str("this is in ", kept, ", where no file of yours belongs: name another "
-                           "place"));
+      return kj::str(*folder, '/').startsWith(kj::str(*real, '/'));
     }
   }
+  return false;
+}
+
+// A folder in it may be a link to another disk.
+void requireOutside(kj::StringPtr path, kj::StringPtr kept) {
+  bool isOutside = !isWithin(path, kept);
+  int raw = open(kept.cStr(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  kj::AutoCloseFd folder(raw);
+  if (raw >= 0) {
+    for (auto& name: listNames(folder)) isOutside &= !isWithin(path, kj::str(kept, '/', name));
+  }
+  if (isOutside) return;
+  refuse(path, kj::str("this is in ", kept, ", where no file of yours belongs: name another "
+                       "place"));
 }
 
 }  // namespace
@@ -125,6 +138,7 @@ kj::Promise<void> writeOutput(kj::StringPtr path, kj::StringPtr kept, Write writ
   }
   struct stat info;
   auto target = kj::str(path);
+  kj::Maybe<mode_t> mode;
   if (stat(path.cStr(), &info) < 0) {
     if (errno != ENOENT) failErrno(path, "cannot be written");
     if (lstat(path.cStr(), &info) == 0) refuse(path, "a symbolic link that leads nowhere");
@@ -137,9 +151,10 @@ kj::Promise<void> writeOutput(kj::StringPtr path, kj::StringPtr kept, Write writ
                                          "this is neither a plain file nor a pipe");
   } else {
     KJ_IF_MAYBE(real, realPathOf(path)) target = kj::mv(*real);
+    mode = info.st_mode & 0777;
   }
   requireOutside(target, kept);
-  return replace(kj::mv(target), kj::mv(write));
+  return replace(kj::mv(target), mode, kj::mv(write));
 }
 
 }  // namespace ww

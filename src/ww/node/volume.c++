@@ -55,18 +55,19 @@ kj::Maybe<Identity> identify(int fd) {
 
 // A folder and all that it is within, to the root: as the kernel has them, so that no link hides
 // one.
-kj::Vector<Identity> wayUp(kj::AutoCloseFd fd) {
+kj::Vector<Identity> wayUp(int folder) {
   kj::Vector<Identity> way;
-  for (;;) {
-    auto here = KJ_ASSERT_NONNULL(identify(fd));
+  kj::AutoCloseFd last;
+  for (int at = folder;; at = last) {
+    auto here = KJ_ASSERT_NONNULL(identify(at));
     if (way.size() > 0 && way.back() == here) return way;
     way.add(here);
-    int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int above = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (above < 0) {
       kj::throwFatalException(badInput(kj::str("one cannot see what a folder is within (",
                                                strerror(errno), ")")));
     }
-    fd = kj::AutoCloseFd(above);
+    last = kj::AutoCloseFd(above);
   }
 }
 
@@ -81,13 +82,6 @@ bool contains(const kj::Vector<Identity>& way, Identity one) {
     if (each == one) return true;
   }
   return false;
-}
-
-kj::String folderOf(kj::StringPtr path) {
-  KJ_IF_MAYBE(slash, path.findLast('/')) {
-    return *slash == 0 ? kj::str("/") : kj::str(path.slice(0, *slash));
-  }
-  return kj::str(".");
 }
 
 // A folder that a volume must not be or hold; `whole`: nor be within.
@@ -175,8 +169,7 @@ struct Seen {
 
   Seen(int folder, const Mounts& mounts, bool whole)
       : own(KJ_ASSERT_NONNULL(identify(folder))),
-        way(wayUp(KJ_ASSERT_NONNULL(openPath(kj::str("/proc/self/fd/", folder),
-                                             O_PATH | O_DIRECTORY)))),
+        way(wayUp(folder)),
         place(mounts.placeOf(folder)) {
     if (whole) mounted = mounts.within(folder);
   }
