@@ -71,6 +71,7 @@ class EndlessChain final: public ChainReader {
     for (auto i = from; i <= to; i++) all.add(HeadLog{headOf(i), blockOf(i), 0, false});
     return all.releaseAsArray();
   }
+  bool canPush() const override { return true; }
   kj::Promise<kj::Maybe<HeadLog>> nextHint() override { return kj::NEVER_DONE; }
 };
 

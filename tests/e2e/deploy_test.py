@@ -296,7 +296,13 @@ class CircleTest(DeployCase):
         self.assertEqual(self.kubo.requests, [])
 
     def test_an_image_is_there_before_its_head_is_final(self):
-        node = self.node("node", urls=(self.chain.ws_url,))
+        self.is_there_before(self.chain.ws_url)
+
+    def test_an_image_is_there_before_its_head_is_final_by_http_too(self):
+        self.is_there_before(self.chain.http_url)
+
+    def is_there_before(self, url):
+        node = self.node("node", urls=(url,))
         self.deploy("first")
         self.finish()
         self.boots(node, 1, "first")

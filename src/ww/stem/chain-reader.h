@@ -41,6 +41,10 @@ class ChainReader {
   static constexpr size_t MAX_LOGS = 4096;
   virtual kj::Promise<kj::Array<HeadLog>> logs(uint64_t from, uint64_t to) = 0;
 
+  // Whether it pushes: of the head that is not final yet one tells by itself, and another is asked
+  // for it.
+  virtual bool canPush() const = 0;
+
   // Resolves when there may be something new: a block, or an event, which is given. For a
   // provider that does not push, never. Rejects when it pushes no longer; asked again, it tries
   // anew. One at a time.

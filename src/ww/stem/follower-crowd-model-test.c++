@@ -30,6 +30,7 @@ class Story {
     f.options.interval = 1 * kj::SECONDS;
     f.options.quorum = shape.quorum;
     f.make(shape.providers);
+    for (kj::uint i = 0; i < shape.providers; i++) f.readers[i]->pushes = (seed / 4 + i) % 2 == 0;
     f.mine(DEPTH + 4 + below(200), below(3));
     other.mine(1);
     for (auto blocks = DEPTH + below(300); blocks > 0; blocks--) other.mine(below(2));

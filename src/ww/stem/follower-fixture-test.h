@@ -16,6 +16,7 @@ struct FollowerFixture {
   MemoryLogger logger;
   FollowerOptions options;
   uint64_t chance = 500;            // that the follower draws: it waits as long as it means to
+  bool push = true;                 // do the providers of the next make()
   kj::Vector<SimReader*> readers;   // of the follower
   kj::Own<StemFollower> follower;
 
@@ -34,6 +35,7 @@ struct FollowerFixture {
     auto owned = kj::heapArrayBuilder<kj::Own<ChainReader>>(providers);
     for (kj::uint i = 0; i < providers; i++) {
       auto reader = kj::heap<SimReader>(chain, NAMES[i], timer);
+      reader->pushes = push;
       readers.add(reader.get());
       owned.add(kj::mv(reader));
     }

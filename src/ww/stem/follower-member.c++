@@ -57,7 +57,25 @@ kj::Promise<void> StemFollower::look(Member& member) {
   }
   member.refusals = 0;
   take(member, kj::mv(offered.get<ChainView>()));
+  if (!member.reader->canPush()) {
+    tasks.add(lookAhead(member).catch_([](kj::Exception&&) {}));  // the next look asks again
+  }
   if (isAsked(member)) co_await vote(member);
+}
+
+// What its head will be, once a block: a hint, that nothing waits for.
+kj::Promise<void> StemFollower::lookAhead(Member& member) {
+  KJ_IF_MAYBE(view, member.findView()) {
+    auto block = view->latest;
+    bool isKnown = member.aheadOf.map([&](const BlockRef& b) { return b == block; })
+        .orDefault(false);
+    if (member.isLookingAhead || isKnown) co_return;
+    member.isLookingAhead = true;
+    KJ_DEFER(member.isLookingAhead = false);
+    auto head = co_await member.reader->headAt(block.hash);
+    member.aheadOf = block;
+    takeLatest(member, block, kj::mv(head));
+  }
 }
 
 void StemFollower::take(Member& member, ChainView view) {

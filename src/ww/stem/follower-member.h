@@ -95,7 +95,11 @@ struct StemFollower::Member {
   Ballot ballot;
   bool owesVote = false;          // it failed to: no good look makes up for it, a vote does
   kj::uint oddLooks = 0;          // in a row, at which it calls final what it did not vote for
-  kj::Vector<HeadLog> hints;      // events that were pushed, above what is final
+  // What is not final yet: events that were pushed; or the one head that it says when it is asked,
+  // with the block in which it said so first.
+  kj::Vector<HeadLog> hints;
+  kj::Maybe<BlockRef> aheadOf;    // the latest block whose head it was asked for
+  bool isLookingAhead = false;
   kj::uint failuresInRow = 0, refusals = 0;
   uint64_t failures = 0, disagreements = 0;
   ProviderStatus::State told = ProviderStatus::NEW;        // in the log

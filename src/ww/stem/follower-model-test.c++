@@ -33,6 +33,7 @@ class Story {
  public:
   explicit Story(uint64_t seed): random(seed) {
     f.options.interval = 1 * kj::SECONDS;
+    f.push = seed % 2 == 0;
     f.make(1);
     f.mine(DEPTH + 1);
     f.start();

@@ -147,6 +147,7 @@ class Gateway final: public ChainReader {
   kj::Promise<kj::Array<HeadLog>> logs(uint64_t from, uint64_t to) override {
     return now().logs(from, to);
   }
+  bool canPush() const override { return own.canPush(); }
   kj::Promise<kj::Maybe<HeadLog>> nextHint() override { return own.nextHint(); }
 
  private:

@@ -205,6 +205,27 @@ void StemFollower::takeHint(Member& member, HeadLog hint) {
   }
   if (!hint.removed && kept.size() < Member::MAX_HINTS) kept.add(kj::mv(hint));
   member.hints = kj::mv(kept);
+  announceHint();
+}
+
+// In place of what it said before.
+void StemFollower::takeLatest(Member& member, const BlockRef& block, kj::Maybe<StemHead> head) {
+  if (!member.isInSight) return;
+  auto before = kj::mv(member.hints);
+  member.hints.clear();
+  auto final = cursor.map([](const StemCursor& kept) { return kept.epoch.seq; }).orDefault(0);
+  KJ_IF_MAYBE(latest, head) {
+    if (latest->seq > final) member.hints.add(HeadLog{kj::mv(*latest), block, 0, false});
+  }
+  bool isAny = !member.hints.empty();
+  if (isAny && !before.empty() && before[0].head == member.hints[0].head) {
+    member.hints = kj::mv(before);
+  } else if (isAny || !before.empty()) {
+    announceHint();
+  }
+}
+
+void StemFollower::announceHint() {
   auto told = kj::mv(hintedFulfiller);
   auto paf = kj::newPromiseAndFulfiller<void>();
   hintedFulfiller = kj::mv(paf.fulfiller);

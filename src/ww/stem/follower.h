@@ -97,7 +97,7 @@ class StemFollower final: public HeadSource,
   Epoch current() override;
   kj::Promise<Epoch> nextAfter(uint64_t seq) override;
 
-  // What one provider alone has pushed.
+  // What one provider alone has pushed, or says of its latest block.
   kj::Maybe<kj::Array<const kj::byte>> findPending() const override;
   kj::Promise<void> onPending() override { return hinted.addBranch(); }
 
@@ -137,6 +137,7 @@ class StemFollower final: public HeadSource,
   bool isMeant(Member& member, uint64_t chainId);
   bool isAsked(const Member& member) const;
   kj::Promise<void> vote(Member& member);
+  kj::Promise<void> lookAhead(Member& member);
   kj::Promise<Vote> ask(Member& member, const Question& question, kj::Maybe<BlockHash>& claimed);
   void take(Member& member, ChainView view);
 
@@ -153,6 +154,8 @@ class StemFollower final: public HeadSource,
   void setLatest(uint64_t latest);
   kj::Maybe<kj::String> whyFrozen(const Member& member) const;
   void takeHint(Member& member, HeadLog hint);
+  void takeLatest(Member& member, const BlockRef& block, kj::Maybe<StemHead> head);
+  void announceHint();
   kj::Maybe<const StemHead&> newestHint() const;
   void checkFarHints(Member& member);
   void checkHints(Member& member, const Vote& agreed);

@@ -19,6 +19,7 @@ class RpcChainReader final: public ChainReader {
   kj::Promise<kj::Maybe<BlockHash>> blockAt(uint64_t number) override;
   kj::Promise<kj::Maybe<StemHead>> headAt(const BlockHash& hash) override;
   kj::Promise<kj::Array<HeadLog>> logs(uint64_t from, uint64_t to) override;
+  bool canPush() const override { return rpc->canPush(); }
   kj::Promise<kj::Maybe<HeadLog>> nextHint() override;
 
  private:

@@ -91,11 +91,13 @@ class SimReader final: public ChainReader {
   kj::Maybe<StemHead> forgedHead;          // said of every block
   bool hidesLogs = false;
   kj::Maybe<uint64_t> statesKept;          // of blocks below its latest, whose heads it gives
+  bool pushes = true;                      // else it has to be asked for what is not final yet
   kj::uint slowness = 0;                   // events more, before a call is answered
   kj::Duration delay = 0 * kj::SECONDS;    // likewise, of each call; a view is two
   kj::Maybe<kj::ForkedPromise<void>> viewsAfter;   // no view is answered before
   kj::Maybe<kj::ForkedPromise<void>> blocksAfter;  // nor which block is at a height
   kj::Maybe<kj::ForkedPromise<void>> logsAfter;    // nor which events there were
+  kj::Maybe<kj::ForkedPromise<void>> newestAfter;  // nor the head at its latest block
   kj::uint calls = 0;
 
   void push(kj::Maybe<HeadLog> hint) {
@@ -144,8 +146,10 @@ class SimReader final: public ChainReader {
     });
   }
 
-  kj::Promise<kj::Maybe<StemHead>> headAt(const BlockHash& hash) override {
-    return answer([this, hash]() -> kj::Maybe<StemHead> {
+  kj::Promise<kj::Maybe<StemHead>> headAt(const BlockHash& asked) override {
+    auto hash = asked;
+    if (hash == chain->refAt(latest()).hash) co_await opened(newestAfter);
+    co_return co_await answer([this, hash]() -> kj::Maybe<StemHead> {
       auto number = chain->find(hash);
       if (number == nullptr) kj::throwFatalException(badInput("there is no such block"));
       auto depth = latest() - kj::min(latest(), KJ_ASSERT_NONNULL(number));
@@ -171,6 +175,8 @@ class SimReader final: public ChainReader {
       return found.releaseAsArray();
     });
   }
+
+  bool canPush() const override { return pushes; }
 
   kj::Promise<kj::Maybe<HeadLog>> nextHint() override {
     if (isLost) {
