@@ -1,8 +1,11 @@
 // What ImageStore has room for, and what goes to make it.
 #include <ww/node/image-store.h>
 
+#include <fcntl.h>
 #include <kj/debug.h>
+#include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 #include <ww/base/error.h>
 #include <ww/node/image-batch.h>
 #include <ww/node/image-removal.h>
@@ -37,6 +40,26 @@ void ImageStore::makeDiskRoom(uint64_t bytes) {
   kj::throwFatalException(badInput(kj::str(folderPath, ": the disk is nearly full: of ", left >> 20,
       " MiB that are free, ", DISK_RESERVE >> 20, " MiB stay so, without which nothing could be "
       "removed; make room on it, or remove images (`ww image ls`, `ww image rm`, `ww image gc`)")));
+}
+
+// An image of which nothing came, and of which nobody wants to know, goes when nobody keeps it any
+// more: as if it had not been asked for. Under a lock that nobody else has; the row, then the file.
+void ImageStore::dropIfNothing(uint64_t image, int lock) {
+  tryNow([&]() {
+    struct flock alone;
+    memset(&alone, 0, sizeof(alone));
+    alone.l_type = F_WRLCK;
+    alone.l_whence = SEEK_SET;
+    bool isAny = batch->has(image) || db->members(image).size() > 0;
+    if (isAny || fcntl(lock, F_OFD_SETLK, &alone) < 0) return;
+    KJ_IF_MAYBE(row, db->readImage(image)) {
+      if (row->whole || row->pinned || row->name != nullptr || row->blocks > 0) return;
+      SqliteTransaction transaction(db->file);
+      db->dropImage(image);
+      transaction.commit();
+      unlinkat(folder, holdName(image).cStr(), 0);
+    }
+  });
 }
 
 void ImageStore::makeRoom(uint64_t bytes) {

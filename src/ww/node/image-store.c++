@@ -65,7 +65,10 @@ class ImageStore::KeptImage final: public Kept {
       : store(store), image(image), lock(kj::mv(lock)), whole(whole) {
     ++store.keepers.findOrCreate(image, [&]() { return Keepers::Entry{image, 0}; });
   }
-  ~KeptImage() noexcept(false) { store.letGo(image); }
+  ~KeptImage() noexcept(false) {
+    store.letGo(image);
+    store.dropIfNothing(image, lock);
+  }
 
   kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override {
     return store.findFor(whole ? NO_IMAGE : image, cid);

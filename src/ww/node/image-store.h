@@ -154,6 +154,7 @@ class ImageStore final: public BlockStore {
   bool isKept(uint64_t image);
   kj::Own<Kept> keepRow(const Cid& root);
   void dropDraft(uint64_t image);
+  void dropIfNothing(uint64_t image, int lock);
   void addToBatch(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block,
                   bool isNew);
   kj::Maybe<kj::Exception> tryNow(kj::FunctionParam<void()> action);
