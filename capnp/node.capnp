@@ -24,8 +24,15 @@ interface Node {
   keepImage @4 (cid :Data) -> (blocks :UInt64, bytes :UInt64) $Cxx.allowCancellation;
   # Has the node fetch the image with this content id, in its binary form, and pin it: from its
   # store, from the caller, where that is a peer with bitswap, and then from whoever the node would
-  # ask for any. Returns once all of it is on the disk: what is kept of it. Fails where the node
-  # keeps no images, since it has no network.
+  # ask for any. Returns once all of it is on the disk: what is kept of it. Fails where it is no
+  # image that could be run, where the node's pinned images would then take more than half of its
+  # store, where it keeps none, since it has no network, and with `overloaded: images` while another
+  # call of this session, or several of others, are at it. No call takes it back: who runs the node
+  # unpins and removes images there (`ww image unpin`, `ww image rm`), while it runs too.
+
+  keeping @5 () -> (steps :UInt64);
+  # How far this session's keepImage() has come. It is another number as long as the node gets on
+  # with it, and tells nothing else; 0 where none is under way.
 }
 
 struct EpochInfo {

@@ -116,7 +116,8 @@ KJ_TEST("what is ours beside the contract: new types and new ordinals only") {
   KJ_EXPECT(interfaceLine<node::Node>() ==
             "cells() -> (cells Cells); sessions() -> (sessions List(SessionInfo)); "
             "ping(peerId Data) -> (roundTripNs UInt64); epoch() -> (info EpochInfo); "
-            "keepImage(cid Data) -> (blocks UInt64, bytes UInt64)");
+            "keepImage(cid Data) -> (blocks UInt64, bytes UInt64); "
+            "keeping() -> (steps UInt64)");
   KJ_EXPECT(interfaceLine<peer::Cells>() ==
             "list() -> (cells List(CellInfo)); "
             "find(id UInt64) -> (process Process, info CellInfo); "

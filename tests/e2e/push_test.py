@@ -63,6 +63,29 @@ class PeerTest(PushCase):
         self.put_away(node)
         self.runs(self.there, cid)
 
+    def test_the_operator_there_takes_it_back_while_the_node_runs(self):
+        node, address = self.node("--allow", f"{self.key},node")
+        cid = self.pushed(self.push(address))
+        for command in ("unpin", "rm"):
+            done = ww("image", command, cid, "--data-dir", self.there)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            image = self.images(self.there).get(cid)
+            self.assertEqual(image and image["pinned"], False if command == "unpin" else None)
+        self.assertIsNone(node.poll())
+
+    def test_a_node_gives_peers_half_of_its_store_to_pin(self):
+        other = self.keygen("other.key")
+        _, address = self.node("--allow", f"{self.key},node", "--allow", f"{other},node",
+                               "--store-size", "16m")
+        for name in ("one", "two"):
+            shutil.copytree(CHOIR, self.path(name))
+            with open(os.path.join(self.path(name), "data"), "wb") as file:
+                file.write(os.urandom(5 << 20))
+        cid = self.pushed(self.push(address, image=self.path("one")))
+        self.refused(self.push(address, image=self.path("two"), key="other.key"), address,
+                     "peers may pin up to 8388608", "ww image unpin")
+        self.assertEqual(self.pushed(self.push(address, image=self.path("one"))), cid)
+
     def test_a_node_is_named_by_its_peer_id_alone_where_the_local_one_knows_it(self):
         _, address = self.node("--allow", f"{self.key},node")
         self.start("--listen", LOOPBACK)
@@ -94,7 +117,9 @@ class PeerTest(PushCase):
         self.put_away(node)
         self.refused(self.push(address), address, "refused")
         for wrong in ("/ip4/127.0.0.1/tcp/1/p2p/none", "/p2p/none"):
-            self.assertEqual(self.push(wrong).returncode, 125)
+            done = self.push(wrong)
+            self.assertEqual(done.returncode, 125)
+            self.assertEqual(done.stderr.decode().splitlines()[-1].count(wrong), 1, done.stderr)
 
     def test_a_node_that_takes_nothing_any_more_is_given_up(self):
         node, address = self.node("--allow", f"{self.key},node")
@@ -113,7 +138,8 @@ class PeerTest(PushCase):
         said = pushing.communicate(timeout=120)[1].decode().splitlines()[-1]
         node.send_signal(signal.SIGCONT)
         self.assertEqual(pushing.returncode, 125)
-        self.assertRegex(said, "(neither took nor said anything for 2s|link to the node is gone)")
+        self.assertRegex(said, "(neither took anything nor got on with it for 2s|"
+                               "link to the node is gone)")
 
 
 class SwarmTest(PushCase):

@@ -3,6 +3,7 @@
 #include "client-fixture.h"
 
 #include <kj/encoding.h>
+#include <ww/node/image-keeper.h>
 
 namespace ww {
 namespace {
@@ -357,6 +358,60 @@ KJ_TEST("a key sees and reaches its own cells alone; with the right to the node,
   f.allow(false);
   why = f.failure(node.cellsRequest().send().ignoreResult());
   KJ_EXPECT(contains(why, "revoked: "), why);
+}
+
+// An image is kept when the test says so.
+struct SlowKeeper final: public ImageKeeper {
+  kj::Maybe<Asker> asker;
+  kj::Own<kj::PromiseFulfiller<StoredImage>> done;
+
+  kj::Promise<StoredImage> keepImage(Cid, Asker by) override {
+    asker = kj::mv(by);
+    auto pair = kj::newPromiseAndFulfiller<StoredImage>();
+    done = kj::mv(pair.fulfiller);
+    return kj::mv(pair.promise);
+  }
+};
+
+KJ_TEST("one image at a time is kept for a session, which sees it get on, until it is over") {
+  Fixture f;
+  f.allow(true);
+  SlowKeeper keeper;
+  f.node.node.setImages(keeper);
+  Client client(f.connect());
+  auto graft = client.graft(f.signer()).wait(f.node.waitScope);
+  auto node = graft.getSession().getExtension().getNode();
+  auto cid = Cid::of(Cid::RAW, kj::StringPtr("an image").asBytes());
+  auto keep = [&]() {
+    auto request = node.keepImageRequest();
+    request.setCid(cid.getBytes());
+    return request.send().ignoreResult();
+  };
+  auto steps = [&]() {
+    return node.keepingRequest().send().wait(f.node.waitScope).getSteps();
+  };
+  KJ_EXPECT(steps() == 0);
+  for (bool isRevoked: {false, true}) {
+    auto keeping = keep();
+    KJ_EXPECT(!keeping.poll(f.node.waitScope));
+    auto& asker = KJ_ASSERT_NONNULL(keeper.asker);
+    KJ_EXPECT(KJ_ASSERT_NONNULL(asker.peer) == f.client.getPeerId());
+    asker.check();
+    asker.onStep();
+    asker.onStep();
+    KJ_EXPECT(steps() == 2);
+    KJ_EXPECT(contains(f.failure(keep()), "overloaded: images: one at a time"));
+    KJ_EXPECT(steps() == 2);
+    if (isRevoked) {
+      f.allow(false);
+      KJ_EXPECT_THROW_MESSAGE("revoked: ", asker.check());  // at once
+      KJ_EXPECT(contains(f.failure(kj::mv(keeping)), "revoked: "));
+    } else {
+      keeper.done->fulfill(StoredImage{cid.clone()});
+      keeping.wait(f.node.waitScope);
+      KJ_EXPECT(steps() == 0);
+    }
+  }
 }
 
 KJ_TEST("removing a key ends its sessions at once, and no others") {

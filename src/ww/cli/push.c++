@@ -5,8 +5,10 @@
 #include <kj/compat/tls.h>
 #include <kj/debug.h>
 #include <kj/encoding.h>
+#include <string.h>
 #include <ww/base/error.h>
 #include <ww/base/random.h>
+#include <ww/base/text.h>
 #include <ww/cli/data-dir.h>
 #include <ww/cli/options.h>
 #include <ww/cli/progress.h>
@@ -87,7 +89,10 @@ PeerPush::Kept sendToPeer(kj::AsyncIoContext& io, const PushOptions& options, kj
     auto client = connectTo(io, target, logger, kj::mv(offered)).wait(io.waitScope);
     kept = push.push(*client, root).wait(io.waitScope);
   })) {
-    kj::throwFatalException(badInput(kj::str(to, ": ", explain(*e))));
+    auto why = explain(*e);
+    bool isNamed = strstr(why.cStr(), shorten(to).cStr()) != nullptr;
+    e->setDescription(isNamed ? kj::mv(why) : kj::str(to, ": ", why));
+    kj::throwFatalException(kj::mv(*e));
   }
   return KJ_ASSERT_NONNULL(kept);
 }

@@ -1,6 +1,7 @@
 #include <ww/image/cid.h>
 
 #include <kj/debug.h>
+#include <ww/base/protobuf.h>
 #include <ww/base/text.h>
 #include <ww/ffi/content.h>
 #include <ww/image/refusal.h>
@@ -52,6 +53,16 @@ Cid Cid::of(uint64_t codec, kj::ArrayPtr<const kj::byte> block) {
 }
 
 Cid Cid::clone() const { return Cid({ kj::heapArray<kj::byte>(bytes), codec, identity }); }
+
+kj::ArrayPtr<const kj::byte> Cid::getMultihash() const {
+  constexpr kj::byte VERSION_1 = 1;
+  auto rest = getBytes();
+  if (rest[0] == VERSION_1) {
+    takeVarint(rest);
+    takeVarint(rest);
+  }
+  return rest;
+}
 
 kj::String Cid::toText() const { return ffi::cidText(bytes); }
 

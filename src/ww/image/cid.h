@@ -46,6 +46,9 @@ class Cid {
   Cid clone() const;
   kj::ArrayPtr<const kj::byte> getBytes() const { return bytes; }
   uint64_t getCodec() const { return codec; }
+
+  // Under which the DHT has it, whatever its version and its codec.
+  kj::ArrayPtr<const kj::byte> getMultihash() const;
   kj::String toText() const;  // version 0 in Base58, version 1 in lower-case base32
 
   // The block itself, where the content id holds it.

@@ -65,6 +65,30 @@ KJ_TEST("many are asked, whoever has it gives it, and is asked first the next ti
   KJ_EXPECT(mute.hearsNothing());
 }
 
+KJ_TEST("who is said to have an image is asked for its blocks first, and for no other's") {
+  World world;
+  TestNode a(world), b(world);
+  RawPeer owner(world);
+  b.meet(a.swarm);
+  b.meet(owner.swarm);
+  for (kj::byte i = 1; i < 4; i++) a.addImage(block(i));
+  KJ_EXPECT(b.gets(1));  // of `a`, who would be asked first the next time
+  auto root = cidOf(9);
+  auto first = b.bitswap->askFirst(root, owner.swarm.getPeerId());
+  KJ_EXPECT(b.gets(2) && owner.wantsHeard().size() == 0, "it is of another image");
+  auto fetched = b.source->fetchOf(root, cidOf(3));
+  KJ_EXPECT(!fetched.poll(world.waitScope));
+  KJ_EXPECT(owner.asksFor(cidOf(3)));
+  owner.tell(b, cidOf(3), false);
+  KJ_ASSERT(fetched.poll(world.waitScope));
+  KJ_EXPECT(fetched.wait(world.waitScope) == block(3));
+  first = nullptr;
+  a.addImage(block(4));
+  fetched = b.source->fetchOf(root, cidOf(4));
+  KJ_ASSERT(fetched.poll(world.waitScope));
+  KJ_EXPECT(fetched.wait(world.waitScope) == block(4) && owner.wantsHeard().size() == 0);
+}
+
 KJ_TEST("one that says that it has a block and does not send it is passed over, in its time") {
   World world;
   TestNode a(world), b(world);

@@ -3,7 +3,6 @@
 #include <kj/debug.h>
 #include <kj/refcount.h>
 #include <ww/base/error.h>
-#include <ww/base/protobuf.h>
 #include <ww/image/breath.h>
 #include <ww/node/bitswap-peer.h>
 
@@ -12,17 +11,6 @@ namespace {
 
 constexpr size_t MAX_ITEMS = 200;  // of one message, which is within its bound with its blocks too
 constexpr size_t MAX_RECENT = 64;
-
-// Under which the DHT has it, whatever the version and the codec.
-kj::ArrayPtr<const kj::byte> multihashOf(const Cid& cid) {
-  constexpr kj::byte VERSION_1 = 1;
-  auto rest = cid.getBytes();
-  if (rest[0] == VERSION_1) {
-    takeVarint(rest);
-    takeVarint(rest);
-  }
-  return rest;
-}
 
 }  // namespace
 
@@ -314,7 +302,7 @@ kj::Promise<kj::Array<const kj::byte>> Bitswap::fetch(Cid root, Cid cid) {
     if (recent.size() > MAX_RECENT) recent.pop_front();
   });
   dropStrangers();
-  co_await askLastGood(want);
+  co_await askLikely(want, root);
   auto end = timer.now() + TRY_TIME;
   if (want.block == nullptr) co_await askSome(want, nullptr, end);
   if (want.block == nullptr) {
@@ -350,7 +338,7 @@ kj::Promise<kj::Own<Bitswap::Providers>> Bitswap::meetProvidersOf(const Cid& roo
 }
 
 kj::Promise<void> Bitswap::meetProviders(const Cid& root, Providers& providers) {
-  auto found = co_await swarm.findProviders(multihashOf(root));
+  auto found = co_await swarm.findProviders(root.getMultihash());
   kj::Vector<kj::Promise<void>> dials;
   for (auto& peer: found) {
     if (providers.ids.size() == MAX_PROVIDERS) break;
@@ -362,14 +350,25 @@ kj::Promise<void> Bitswap::meetProviders(const Cid& root, Providers& providers) 
   co_await kj::joinPromises(dials.releaseAsArray());
 }
 
-void Bitswap::provide(const Cid& root) { swarm.provide(multihashOf(root)); }
+void Bitswap::provide(const Cid& root) { swarm.provide(root.getMultihash()); }
 
-kj::Promise<void> Bitswap::askLastGood(Want& want) {
-  if (lastGood.size() == 0) co_return;
-  KJ_IF_MAYBE(id, PeerId::parseText(lastGood)) {
-    if (!swarm.isConnected(*id)) co_return;
-    auto& peer = stateOf(*id);
-    if (peer.isUsable() && peer.timesLate == 0) co_await askForBlock(want, kj::str(lastGood));
+kj::Own<void> Bitswap::askFirst(const Cid& root, const PeerId& peer) {
+  auto place = firsts.insert(firsts.end(), First{root.clone(), peer.toText()});
+  return kj::heap(kj::defer([this, place]() { firsts.erase(place); }));
+}
+
+// For the block itself, one after the other.
+kj::Promise<void> Bitswap::askLikely(Want& want, const Cid& root) {
+  kj::Vector<kj::String> names;
+  for (auto& first: firsts) {
+    if (first.root == root) names.add(kj::str(first.peer));
+  }
+  if (lastGood.size() > 0) names.add(kj::str(lastGood));
+  for (auto& name: names) {
+    auto id = KJ_ASSERT_NONNULL(PeerId::parseText(name));
+    if (want.block != nullptr || want.hasAsked(name) || !swarm.isConnected(id)) continue;
+    auto& peer = stateOf(id);
+    if (peer.isUsable() && peer.timesLate == 0) co_await askForBlock(want, kj::mv(name));
   }
 }
 

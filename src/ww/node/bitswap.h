@@ -3,7 +3,8 @@
 //
 // - Whoever is connected is given the blocks of images in the store, and no others, and is told
 //   what is not there. Nothing is remembered of what peers want: they hear of what is there now.
-// - The source asks those connected: who gave a block last first; then who has it. One peer at a
+// - The source asks those connected: who is known to have the image, and who gave a block last,
+//   first; then who has it. One peer at a
 //   time is asked for a block itself. Where some of them were asked and none has it, those are
 //   dialled, and asked, that say in the DHT that they have the image: once an image, or once in
 //   FIND_AGAIN. Then the others are asked, some at a time.
@@ -23,6 +24,7 @@
 // Tests: bitswap-test.c++, bitswap-hostile-test.c++, fuzz/bitswap.c++.
 
 #include <deque>
+#include <list>
 #include <kj/function.h>
 #include <kj/map.h>
 #include <kj/timer.h>
@@ -71,8 +73,8 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   // Not to outlive it.
   kj::Own<BlockSource> makeSource();
 
-  // Until another gives a block.
-  void askFirst(const PeerId& peer) { lastGood = peer.toText(); }
+  // For the blocks of that image, while this is held. Not to outlive it.
+  kj::Own<void> askFirst(const Cid& root, const PeerId& peer);
 
   // Called with each block that is sent to a peer, from now on.
   void onSent(kj::Function<void(const Cid&, size_t bytes)> callback) { sent = kj::mv(callback); }
@@ -113,7 +115,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   BitswapMessage nextMessage(PeerState& peer);
 
   kj::Promise<kj::Array<const kj::byte>> fetch(Cid root, Cid cid);
-  kj::Promise<void> askLastGood(Want& want);
+  kj::Promise<void> askLikely(Want& want, const Cid& root);
   kj::Promise<bool> askSome(Want& want, kj::ArrayPtr<const PeerId> first, kj::TimePoint end);
   void askWhoHasIt(Want& want, kj::ArrayPtr<const PeerId> first);
   kj::Promise<void> hearWhoHasIt(Want& want, kj::TimePoint end);
@@ -136,6 +138,11 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   kj::Vector<Want*> wants;
   std::deque<Cid> recent;                             // that were wanted: more of them may come
   kj::String lastGood;                                // the peer that gave a block last
+  struct First {
+    Cid root;
+    kj::String peer;
+  };
+  std::list<First> firsts;
   struct Search {
     Cid root;
     kj::TimePoint begin;

@@ -31,7 +31,10 @@ class WatchedSink final: public TreeSink {
   using Watcher = kj::Function<void(uint64_t files, uint64_t bytes)>;
   WatchedSink(TreeSink& inner, Watcher watcher) : inner(inner), watcher(kj::mv(watcher)) {}
 
-  void directory(kj::StringPtr path) override { inner.directory(path); }
+  void directory(kj::StringPtr path) override {
+    inner.directory(path);
+    watcher(files, bytes);
+  }
   void beginFile(kj::StringPtr path, bool executable) override {
     inner.beginFile(path, executable);
   }

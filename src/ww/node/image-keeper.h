@@ -10,10 +10,17 @@ class ImageKeeper {
  public:
   virtual ~ImageKeeper() noexcept(false) {}
 
-  // Fetches it, `from` this peer first if it is connected, and pins it: what is on the disk then.
-  // Rejects with each source's reason. Dropping the promise gives it up; what came of it stays
-  // until room is needed.
-  virtual kj::Promise<StoredImage> keepImage(Cid root, kj::Maybe<PeerId> from) = 0;
+  struct Asker {
+    kj::Maybe<PeerId> peer;      // that is asked first, if it is connected
+    kj::Function<void()> check;  // throws once it may not have this done any more
+    kj::Function<void()> onStep; // it gets on
+  };
+
+  // Fetches it, and pins it: what is on the disk then. Rejects with each source's reason; where it
+  // is no image that could be run, or there is no room for another that is pinned; and with
+  // `overloaded: images` where it is asked to keep too many at once. Dropping the promise gives it
+  // up; what came of it stays until room is needed.
+  virtual kj::Promise<StoredImage> keepImage(Cid root, Asker asker) = 0;
 };
 
 }  // namespace ww

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <ww/base/ed25519.h>
+#include <ww/base/error.h>
 #include <ww/image/refusal.h>
 #include <ww/net/loopback-swarm.h>
 #include <ww/node/temp-folder.h>
@@ -23,6 +24,8 @@ kj::Array<kj::String> strings(std::initializer_list<kj::StringPtr> texts) {
   return result.finish();
 }
 
+const kj::String COMPONENT = kj::heapString("\0asm\x0d\0\1\0", 8);
+
 struct Fixture {
   kj::AsyncIoContext io = kj::setupAsyncIo();
   MemoryLogger logger;
@@ -32,14 +35,18 @@ struct Fixture {
   LoopbackSwarm swarm{network, PeerId(SecretKey::generate().getPublicKey())};
   TreeFolder trees{folder.at("trees")};
   SourceOptions nobody;
+  const uint64_t storeBytes;
   int met = 0;
-  NodeImages images{NodeImages::Parts{store, 1 << 30, nobody, true, [this]() {
+  bool meetsNobody = false;  // and waits for that
+  NodeImages images{NodeImages::Parts{store, storeBytes, nobody, true, [this]() {
     ++met;
-    return kj::Promise<void>(kj::READY_NOW);
+    return meetsNobody ? kj::Promise<void>(kj::NEVER_DONE) : kj::Promise<void>(kj::READY_NOW);
   }, DialScope::ANYWHERE, swarm, *io.provider, trees, logger}};
 
   // The same store, as another process has it.
-  ImageStore other{store, 1 << 30, kj::systemCoarseCalendarClock(), logger};
+  ImageStore other{store, storeBytes, kj::systemCoarseCalendarClock(), logger};
+
+  explicit Fixture(uint64_t storeBytes = 1 << 30) : storeBytes(storeBytes) {}
 
   // A folder of the host as content, which is in the store.
   Cid add(kj::StringPtr path) {
@@ -60,6 +67,39 @@ struct Fixture {
     }
     return kj::str("nothing went wrong");
   }
+  // An image that could be run, with that much beside its component.
+  Cid addImage(kj::StringPtr name, size_t size) {
+    auto data = kj::heapString(size);
+    uint32_t state = name[0];
+    for (auto& c: data) c = char('a' + ((state = state * 1664525 + 1013904223) >> 24) % 26);
+    folder.write(kj::str(name, "/main.wasm"), COMPONENT);
+    folder.write(kj::str(name, "/data"), data);
+    return add(name);
+  }
+
+  // Whether it is pinned, or why not.
+  uint64_t steps = 0;
+  kj::String keep(const Cid& cid, kj::Function<void()> check = []() {}) {
+    auto keeping = images.keepImage(cid.clone(), ImageKeeper::Asker{
+        nullptr, kj::mv(check), [this]() { ++steps; }});
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+      auto image = keeping.wait(io.waitScope);
+      KJ_EXPECT(image.pinned && image.whole && image.cid == cid);
+    })) {
+      return kj::str(e->getDescription());
+    }
+    return kj::str("it is pinned");
+  }
+  // In the store's folder, with names that begin so.
+  size_t files(kj::StringPtr prefix) {
+    size_t count = 0;
+    for (auto& name: folder.list("images")) count += name.startsWith(prefix);
+    return count;
+  }
+  bool isPinned(const Cid& cid) {
+    return KJ_ASSERT_NONNULL(other.findImage(cid.toText())).pinned;
+  }
+
   bool isKept(const Cid& cid) { return KJ_ASSERT_NONNULL(other.findImage(cid.toText())).inUse; }
   kj::String read(const MergedTree& tree, kj::StringPtr path) {
     return folder.read(kj::str("trees/", tree.getName(), "/", path));
@@ -168,20 +208,97 @@ KJ_TEST("peers are met once there is something to ask them for, and once") {
   KJ_EXPECT(f.met == 1);
 }
 
+KJ_TEST("an image is kept for who asks, who hears of each step") {
+  Fixture f;
+  auto app = f.addImage("app", 1000);
+  KJ_EXPECT(f.keep(app) == "it is pinned" && f.isPinned(app));
+  KJ_EXPECT(f.steps >= 2, f.steps);  // its files
+  KJ_EXPECT(f.swarm.findProviders(app.getMultihash()).wait(f.io.waitScope).size() == 1);
+}
+
+KJ_TEST("who may not any more has nothing pinned, however far it has come") {
+  Fixture f;
+  auto app = f.addImage("app", 1000);
+  auto why = f.keep(app, []() { kj::throwFatalException(badInput("revoked: as told")); });
+  KJ_EXPECT(why == "revoked: as told" && !f.isPinned(app), why);
+  KJ_EXPECT(f.swarm.findProviders(app.getMultihash()).wait(f.io.waitScope).size() == 0);
+}
+
+KJ_TEST("what nobody could run is not pinned for a peer") {
+  Fixture f;
+  f.folder.write("data/file", "text");
+  f.folder.write("text/main.wasm", "no component");
+  for (auto& [name, said]: {std::pair("data"_kj, "this is no image"_kj),
+                            std::pair("text"_kj, "main.wasm is no component"_kj)}) {
+    auto cid = f.add(name);
+    auto why = f.keep(cid);
+    KJ_EXPECT(has(why, said) && has(why, cid.toText()) && !f.isPinned(cid), why);
+  }
+}
+
+KJ_TEST("peers have half of the store pinned, and what is pinned already") {
+  Fixture f(1 << 20);
+  auto half = f.storeBytes / 2;
+  auto one = f.addImage("one", half - 2000), two = f.addImage("two", 3000);
+  KJ_EXPECT(f.keep(one) == "it is pinned");
+  auto why = f.keep(two);
+  KJ_EXPECT(has(why, "peers may pin up to 524288") && has(why, "ww image unpin"), why);
+  KJ_EXPECT(!f.isPinned(two));
+  KJ_EXPECT(f.keep(one) == "it is pinned");
+  f.other.setPinned(two, true);  // its operator may
+  KJ_EXPECT(f.keep(two) == "it is pinned" && f.keep(one) == "it is pinned");
+  f.other.setPinned(one, false);
+  KJ_EXPECT(has(f.keep(one), "peers may pin"));
+  f.other.setPinned(two, false);
+  KJ_EXPECT(f.keep(one) == "it is pinned");
+}
+
+KJ_TEST("what nothing comes of leaves nothing") {
+  Fixture f;
+  auto gone = Cid::of(Cid::DAG_PB, "nobody's"_kj.asBytes());
+  KJ_EXPECT(has(f.keep(gone), "cannot be had"));
+  KJ_EXPECT(f.other.list().size() == 0);
+  KJ_EXPECT(f.files("keep-") == 0);
+  f.other.keep(gone);
+  auto pinned = f.other.keep(gone);
+  f.other.setPinned(gone, true);  // before it is here
+  f.keep(gone);
+  pinned = nullptr;
+  KJ_EXPECT(f.other.list().size() == 1 && f.isPinned(gone));
+}
+
+KJ_TEST("so many images are kept at a time") {
+  Fixture f;
+  f.meetsNobody = true;
+  auto gone = Cid::of(Cid::DAG_PB, "nobody's"_kj.asBytes());
+  kj::Vector<kj::Promise<StoredImage>> all;
+  auto begin = [&](const Cid& cid) {
+    all.add(f.images.keepImage(cid.clone(), {nullptr, []() {}, []() {}}));
+    return !all.back().poll(f.io.waitScope);
+  };
+  for (kj::uint i = 0; i < NodeImages::MAX_KEEPING; i++) {
+    KJ_EXPECT(begin(Cid::of(Cid::DAG_PB, kj::str(i).asBytes())));
+  }
+  auto why = f.keep(gone);
+  KJ_EXPECT(has(why, "overloaded: images: 4 are being kept"), why);
+  all.removeLast();
+  KJ_EXPECT(begin(gone));
+  all.clear();
+}
+
 KJ_TEST("at the start peers hear of the images that are whole") {
   Fixture f;
   f.folder.write("app/main.wasm", "code");
   auto app = f.add("app");
   auto part = Cid::of(Cid::DAG_PB, "a part of it"_kj.asBytes());
-  f.other.keep(part);
+  auto kept = f.other.keep(part);
   LoopbackSwarm asker(f.network, PeerId(SecretKey::generate().getPublicKey()));
   auto providers = [&](const Cid& cid) {
-    auto multihash = cid.getBytes().slice(2, cid.getBytes().size());  // version and codec before
-    return asker.findProviders(multihash).wait(f.io.waitScope).size();
+    return asker.findProviders(cid.getMultihash()).wait(f.io.waitScope).size();
   };
   KJ_EXPECT(providers(app) == 0);
   LoopbackSwarm started(f.network, PeerId(SecretKey::generate().getPublicKey()));
-  NodeImages again(NodeImages::Parts{f.store, 1 << 30, f.nobody, true,
+  NodeImages again(NodeImages::Parts{f.store, f.storeBytes, f.nobody, true,
       []() { return kj::Promise<void>(kj::READY_NOW); }, DialScope::ANYWHERE, started,
       *f.io.provider, f.trees, f.logger});
   KJ_EXPECT(providers(app) == 1 && providers(part) == 0);

@@ -3,6 +3,7 @@
 #include <ww/base/error.h>
 #include <ww/base/text.h>
 #include <ww/node/host-layer.h>
+#include <ww/node/main-check.h>
 
 namespace ww {
 namespace {
@@ -50,7 +51,7 @@ Cid cidOfHead(kj::ArrayPtr<const kj::byte> head) {
 }  // namespace
 
 NodeImages::NodeImages(Parts parts)
-    : trees(parts.trees),
+    : maxPinned(parts.storeBytes / PINNED_PART), trees(parts.trees),
       store(parts.folder, parts.storeBytes, kj::systemCoarseCalendarClock(), parts.logger),
       bitswap(parts.swarm, store, parts.io.getTimer(), parts.logger, parts.providers),
       sources(parts.sources, parts.io, peersOf(bitswap, parts)),
@@ -106,13 +107,40 @@ kj::Promise<kj::Own<void>> NodeImages::prefetch(kj::ArrayPtr<const kj::byte> hea
   co_return co_await import.prefetch(cidOfHead(head), MAX_AHEAD_BYTES);
 }
 
-kj::Promise<StoredImage> NodeImages::keepImage(Cid root, kj::Maybe<PeerId> from) {
-  KJ_IF_MAYBE(peer, from) bitswap.askFirst(*peer);
-  NullSink nowhere;
-  auto added = co_await import.add(IpfsRef{kj::mv(root), kj::String()}, nowhere);
-  co_await store.whenFree(sources.getTimer(), [&]() { store.setPinned(added.root, true); });
+kj::Promise<StoredImage> NodeImages::keepImage(Cid root, Asker asker) {
+  if (keeping == MAX_KEEPING) {
+    kj::throwFatalException(overloaded(kj::str("images: ", keeping, " are being kept")));
+  }
+  ++keeping;
+  KJ_DEFER(--keeping);
+  requirePinRoom(root);
+  auto first = asker.peer.map([&](const PeerId& id) { return bitswap.askFirst(root, id); });
+  auto name = root.toText();
+  MainCheck check(name);
+  WatchedSink watched(check, [&](uint64_t, uint64_t) { asker.onStep(); });
+  auto added = co_await import.add(IpfsRef{kj::mv(root), kj::String()}, watched);
+  KJ_IF_MAYBE(problem, check.findProblem(false)) kj::throwFatalException(badInput(*problem));
+  co_await store.whenFree(sources.getTimer(), [&]() {
+    asker.check();
+    requirePinRoom(added.root);
+    store.setPinned(added.root, true);
+  });
+  asker.check();
   bitswap.provide(added.root);
-  co_return KJ_ASSERT_NONNULL(store.findImage(added.root.toText()));
+  co_return KJ_ASSERT_NONNULL(store.findImage(name));
+}
+
+void NodeImages::requirePinRoom(const Cid& root) {
+  uint64_t bytes = 0;
+  for (auto& image: store.list()) {
+    bool isIt = image.cid == root;
+    if (isIt && image.pinned) return;
+    if (isIt || image.pinned) bytes += image.bytes;
+  }
+  if (bytes <= maxPinned) return;
+  kj::throwFatalException(badInput(kj::str("with this one the images that are pinned there have ",
+      bytes, " bytes, and peers may pin up to ", maxPinned, ", half of the node's store; its "
+      "operator makes room with `ww image unpin`, or by a larger --store-size")));
 }
 
 }  // namespace ww

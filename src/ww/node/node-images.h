@@ -31,6 +31,11 @@ class NodeImages final: public ImageFetcher, public ImageKeeper {
   // So much is fetched of a head that may never be final.
   static constexpr uint64_t MAX_AHEAD_BYTES = uint64_t(1) << 30;
   static constexpr size_t MAX_PROVIDED = 256;  // images of whose roots the DHT is told at the start
+  static constexpr kj::uint MAX_KEEPING = 4;   // keepImage()s at a time
+
+  // Peers have images pinned as long as what is pinned, by whomever, takes no more than this part
+  // of the store: room stays for what the node is to run.
+  static constexpr kj::uint PINNED_PART = 2;
 
   // Peers are served from now on, and hear of what is here: before the loop turns for the first
   // time. All outlive it, and it the trees that it gives.
@@ -49,11 +54,14 @@ class NodeImages final: public ImageFetcher, public ImageKeeper {
   kj::Promise<EpochImage> fetch(kj::ArrayPtr<const kj::byte> head) override;
   kj::Promise<kj::Own<void>> prefetch(kj::ArrayPtr<const kj::byte> head) override;
 
-  kj::Promise<StoredImage> keepImage(Cid root, kj::Maybe<PeerId> from) override;
+  kj::Promise<StoredImage> keepImage(Cid root, Asker asker) override;
 
  private:
   kj::Promise<EpochImage> fetchTree(kj::ArrayPtr<const kj::byte> head);
+  void requirePinRoom(const Cid& root);
 
+  const uint64_t maxPinned;
+  kj::uint keeping = 0;
   TreeFolder& trees;
   ImageStore store;
   Bitswap bitswap;

@@ -87,8 +87,15 @@ kj::Promise<void> NodeServer::epoch(EpochContext context) {
 kj::Promise<void> NodeServer::keepImage(KeepImageContext context) {
   KJ_IF_MAYBE(keeper, parts.images) {
     auto root = Cid::fromBytes(context.getParams().getCid());
-    auto from = caller.map([](const PeerId& id) { return id.clone(); });
-    auto image = co_await keeper->keepImage(kj::mv(root), kj::mv(from));
+    if (isKeeping) kj::throwFatalException(overloaded("images: one at a time of a session"));
+    isKeeping = true;
+    KJ_DEFER({
+      isKeeping = false;
+      steps = 0;
+    });
+    auto image = co_await keeper->keepImage(kj::mv(root), ImageKeeper::Asker{
+        caller.map([](const PeerId& id) { return id.clone(); }),
+        [this]() { lease->check(); }, [this]() { ++steps; }});
     auto results = context.getResults(capnp::MessageSize{4, 0});
     results.setBlocks(image.blocks);
     results.setBytes(image.bytes);
@@ -96,6 +103,11 @@ kj::Promise<void> NodeServer::keepImage(KeepImageContext context) {
     kj::throwFatalException(badInput("this node keeps no images: it has no network (--listen, "
                                      "--bootstrap) over which it could fetch one"));
   }
+}
+
+kj::Promise<void> NodeServer::keeping(KeepingContext context) {
+  context.getResults(capnp::MessageSize{4, 0}).setSteps(steps);
+  return kj::READY_NOW;
 }
 
 }  // namespace ww

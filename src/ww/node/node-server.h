@@ -35,11 +35,14 @@ class NodeServer final: public SessionBound<node::Node> {
   kj::Promise<void> ping(PingContext context) override;
   kj::Promise<void> epoch(EpochContext context) override;
   kj::Promise<void> keepImage(KeepImageContext context) override;
+  kj::Promise<void> keeping(KeepingContext context) override;
 
  private:
   NodeParts parts;
   kj::Own<SessionList> sessionList;
   const kj::Maybe<PeerId> caller;
+  bool isKeeping = false;   // an image
+  uint64_t steps = 0;       // with it
 };
 
 }  // namespace ww

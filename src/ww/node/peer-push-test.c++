@@ -12,15 +12,21 @@ bool has(kj::StringPtr text, kj::StringPtr part) {
   return strstr(text.cStr(), part.cStr()) != nullptr;
 }
 
+using KeepingContext = capnp::CallContext<node::Node::KeepingParams, node::Node::KeepingResults>;
 using KeepContext = capnp::CallContext<node::Node::KeepImageParams, node::Node::KeepImageResults>;
 
 // What the node does when it is told to keep an image.
 using Keep = kj::Function<kj::Promise<void>(KeepContext)>;
 
+// How far it has come, as it is asked.
+using Keeping = kj::Function<kj::Promise<void>(KeepingContext)>;
+
 struct TestNode final: public node::Node::Server {
-  explicit TestNode(Keep& keep) : keep(keep) {}
+  TestNode(Keep& keep, Keeping& keeping) : keep(keep), keepingNow(keeping) {}
   kj::Promise<void> keepImage(KeepContext context) override { return keep(context); }
+  kj::Promise<void> keeping(KeepingContext context) override { return keepingNow(context); }
   Keep& keep;
+  Keeping& keepingNow;
 };
 
 struct TestClient final: public NodeClient {
@@ -30,7 +36,7 @@ struct TestClient final: public NodeClient {
     kj::Promise<void> graft(GraftContext context) override {
       ++client.grafts;
       auto extension = context.getResults().initSession().initExtension();
-      KJ_IF_MAYBE(keep, client.keep) extension.setNode(kj::heap<TestNode>(*keep));
+      KJ_IF_MAYBE(keep, client.keep) extension.setNode(kj::heap<TestNode>(*keep, client.keeping));
       return kj::READY_NOW;
     }
 
@@ -39,6 +45,12 @@ struct TestClient final: public NodeClient {
   };
 
   kj::Maybe<Keep> keep;  // none: the key has no right to the node
+  kj::uint asked = 0;    // how far it has come
+  Keeping keeping = [this](KeepingContext context) -> kj::Promise<void> {
+    ++asked;
+    context.getResults().setSteps(0);
+    return kj::READY_NOW;
+  };
   int grafts = 0;
   MembraneClient membrane = kj::heap<Membrane>(*this);
   kj::PromiseFulfillerPair<void> gone = kj::newPromiseAndFulfiller<void>();
@@ -103,6 +115,56 @@ KJ_TEST("a node that takes blocks is waited for; one that never asks, or asks no
   w.pass(10 * kj::SECONDS);
   why = w.whyNot(kj::mv(slow));
   KJ_EXPECT(has(why, "took 400 bytes"), why);
+}
+
+KJ_TEST("a node that has much of it already is waited for as long as it gets on") {
+  World w;
+  w.client.keep = Keep([](auto) { return kj::Promise<void>(kj::NEVER_DONE); });
+  uint64_t steps = 0;
+  w.client.keeping = [&](KeepingContext context) -> kj::Promise<void> {
+    context.getResults().setSteps(steps);
+    return kj::READY_NOW;
+  };
+  auto pushing = w.push.push(w.client, w.root);
+  for (int i = 0; i < 100; i++) {
+    KJ_ASSERT(!pushing.poll(w.waitScope));
+    ++steps;
+    w.pass(2 * kj::SECONDS);
+  }
+  for (int i = 0; i < 11 && !pushing.poll(w.waitScope); i++) w.pass(1 * kj::SECONDS);
+  auto why = w.whyNot(kj::mv(pushing));
+  KJ_EXPECT(has(why, "asked for no block of the image, and then neither"), why);
+}
+
+KJ_TEST("that a node answers is not that it gets on, and it is asked no more than now and then") {
+  World w;
+  w.client.keep = Keep([](auto) { return kj::Promise<void>(kj::NEVER_DONE); });
+  auto pushing = w.push.push(w.client, w.root);
+  for (int i = 0; i < 100; i++) {
+    KJ_ASSERT(!pushing.poll(w.waitScope));
+    w.pass(99 * kj::MILLISECONDS);
+  }
+  w.pass(100 * kj::MILLISECONDS);
+  KJ_EXPECT(has(w.whyNot(kj::mv(pushing)), "nor got on with it for 10s"));
+  KJ_EXPECT(w.client.asked > 3 && w.client.asked < 10, w.client.asked);
+
+  // One that knows no such question, or never answers it, is waited for likewise.
+  for (bool answers: {true, false}) {
+    w.client.keeping = [answers](auto) -> kj::Promise<void> {
+      if (answers) return KJ_EXCEPTION(UNIMPLEMENTED, "no such method");
+      return kj::NEVER_DONE;
+    };
+    auto other = w.push.push(w.client, w.root);
+    for (int i = 0; i < 9; i++) {
+      KJ_ASSERT(!other.poll(w.waitScope));
+      w.pass(1 * kj::SECONDS);
+    }
+    w.push.sent(1);
+    w.pass(9 * kj::SECONDS);
+    KJ_ASSERT(!other.poll(w.waitScope));
+    w.pass(1 * kj::SECONDS);
+    KJ_EXPECT(has(w.whyNot(kj::mv(other)), "took 1 bytes"));
+  }
 }
 
 KJ_TEST("what the node says instead is told, and so is a link that goes") {

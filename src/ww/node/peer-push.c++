@@ -9,6 +9,9 @@ namespace {
 // The epoch may move between a graft and its use.
 constexpr kj::uint TRIES = 3;
 
+// At how far the node has come, while it is waited for.
+constexpr kj::uint LOOKS = 6;
+
 }  // namespace
 
 void PeerPush::sent(size_t more) {
@@ -42,10 +45,25 @@ kj::Promise<PeerPush::Kept> PeerPush::askOnce(NodeClient& client, const Cid& roo
     kj::throwFatalException(denied("to have a node keep an image takes the right to the node "
                                    "itself; its operator gives it with --allow KEY,node"));
   }
-  auto request = session.getNode().keepImageRequest();
+  auto node = session.getNode();
+  auto request = node.keepImageRequest();
   request.setCid(root.getBytes());
-  auto answer = co_await request.send();
-  co_return Kept{answer.getBlocks(), answer.getBytes()};
+  auto keeping = request.send().then([](auto&& answer) {
+    return Kept{answer.getBlocks(), answer.getBytes()};
+  });
+  co_return co_await keeping.exclusiveJoin(watch(kj::mv(node)));
+}
+
+// Never resolves.
+kj::Promise<PeerPush::Kept> PeerPush::watch(node::Node::Client node) {
+  for (uint64_t last = 0;;) {
+    co_await timer.afterDelay(patience / LOOKS);
+    auto steps = co_await node.keepingRequest().send().then(
+        [](auto&& answer) -> uint64_t { return answer.getSteps(); },
+        [last](kj::Exception&&) { return last; });
+    if (steps != last) moved = timer.now();
+    last = steps;
+  }
 }
 
 // Never resolves.
@@ -55,7 +73,7 @@ kj::Promise<PeerPush::Kept> PeerPush::untilSilent() {
     if (timer.now() >= end) {
       kj::throwFatalException(badInput(kj::str("the node ", bytes == 0
           ? kj::str("asked for no block of the image") : kj::str("took ", bytes, " bytes"),
-          ", and then neither took nor said anything for ", patience)));
+          ", and then neither took anything nor got on with it for ", patience)));
     }
     co_await timer.atTime(end);
   }

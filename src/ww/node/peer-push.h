@@ -18,7 +18,8 @@ class PeerPush final {
     uint64_t blocks = 0, bytes = 0;  // of the image, there
   };
 
-  // `patience`: so long the node may take nothing and say nothing. The timer outlives it.
+  // `patience`: so long the node may take nothing and not get on: it is asked now and then how far
+  // it has come. The timer outlives it.
   PeerPush(kj::Timer& timer, kj::Duration patience): timer(timer), patience(patience) {}
   KJ_DISALLOW_COPY_AND_MOVE(PeerPush);
 
@@ -34,11 +35,12 @@ class PeerPush final {
  private:
   kj::Promise<Kept> keepThere(NodeClient& client, const Cid& root);
   kj::Promise<Kept> askOnce(NodeClient& client, const Cid& root);
+  kj::Promise<Kept> watch(node::Node::Client node);
   kj::Promise<Kept> untilSilent();
 
   kj::Timer& timer;
   const kj::Duration patience;
-  kj::TimePoint moved = kj::origin<kj::TimePoint>();  // when something was taken, or said
+  kj::TimePoint moved = kj::origin<kj::TimePoint>();  // when something was taken, or it got on
   uint64_t bytes = 0;
 };
 
