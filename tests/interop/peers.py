@@ -1,43 +1,16 @@
 """Peers that a test starts and talks to, a line at a time: ours and those of other makes."""
 import os
-import subprocess
-import threading
 import unittest
+
+from told import Told
 
 WW = os.environ["WW"]
 SHELL = os.path.join(os.path.dirname(__file__), "..", "..", "examples", "images", "shell")
 OURS = [os.environ["WW_INTEROP_DRIVER"]]
-LIMIT_S = 120  # after which a peer is ended, and what waits for it fails
 ECHO = "/ww/interop/echo"
 
 
-class Peer:
-    def __init__(self, *command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        encoding="utf-8")
-        self.watchdog = threading.Timer(LIMIT_S, self.process.kill)
-        self.watchdog.start()
-        self.heard = []
-
-    def close(self):
-        self.watchdog.cancel()
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-    def hear(self, *names):
-        """The words of the next line that begins with one of these, or did already."""
-        for line in self.heard:
-            if line.split()[0] in names:
-                self.heard.remove(line)
-                return line.split()
-        for line in self.process.stdout:
-            if line.split()[0] in names:
-                return line.split()
-            self.heard.append(line)
-        raise AssertionError(f"no {names} from {self.process.args}; it said {self.heard}")
-
+class Peer(Told):
     def listening(self, kind=""):
         """An address, with the id at its end."""
         while kind not in (address := self.hear("listening")[1]):
@@ -54,11 +27,6 @@ class Peer:
                 "protect": "protected", "streams": "streams", "grow": "grown",
                 "flood": "flooded", "fill": "filled"}
         return self.hear(done[command.split()[0]], "failed")
-
-    def tell(self, command):
-        """Without waiting for what it says to that."""
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
 
 
 def put_away(process):

@@ -1,42 +1,24 @@
 """The other side: IPFS nodes that do what they are told, and servers that answer as a test says."""
 import base64
 import http.server
+import os
 import sys
-import subprocess
 import threading
 import urllib.error
 import urllib.request
 
-LIMIT_S = 120  # after which a process is ended, and what waits for it fails
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "interop"))
+from told import LIMIT_S, Told  # noqa: E402  pylint: disable=wrong-import-position
+
 HEADER = bytes.fromhex("a265726f6f747381d82a582500")  # of a CAR file with one root, in CBOR
 VERSION = b"gversion\x01"
 
 
-class Foreign:
-    """An IPFS node that does what it is told, a line at a time."""
-
-    def __init__(self, *command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        encoding="utf-8")
-        self.watchdog = threading.Timer(LIMIT_S, self.process.kill)
-        self.watchdog.start()
-
-    def close(self):
-        self.watchdog.cancel()
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-    def hear(self, *names):
-        for line in self.process.stdout:
-            if line.split()[0] in names:
-                return line.split()
-        raise AssertionError(f"no {names} from {self.process.args}")
+class Foreign(Told):
+    """An IPFS node."""
 
     def ask(self, command, answer):
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
+        self.tell(command)
         words = self.hear(answer, "failed")
         if words[0] == "failed":
             raise AssertionError(f"{command}: {' '.join(words)}")
