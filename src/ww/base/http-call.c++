@@ -1,8 +1,35 @@
 #include <ww/base/http-call.h>
 
+#include <kj/compat/url.h>
+#include <strings.h>
 #include <ww/base/error.h>
 
 namespace ww {
+
+ServerUrl ServerUrl::parse(kj::StringPtr text, kj::StringPtr what) {
+  auto refuse = [&](auto&&... why) {
+    kj::throwFatalException(badInput(kj::str(what, why...)));
+  };
+  auto parsed = kj::Url::tryParse(text);
+  KJ_IF_MAYBE(url, parsed) {
+    if (url->scheme != "http" && url->scheme != "https") {
+      refuse(" is reached by http or https, not by ", url->scheme);
+    }
+    if (url->userInfo != nullptr || url->query.size() > 0 || url->fragment != nullptr) {
+      refuse("'s URL is a scheme, a host and a path at most, without a user's name and without "
+             "what follows a ? or # (", url->host, ")");
+    }
+    KJ_IF_MAYBE(problem, findHostProblem(url->host)) {
+      refuse("'s URL ", *problem, ": `", url->host, "`");
+    }
+    url->hasTrailingSlash = false;
+    auto whole = url->toString();
+    while (whole.endsWith("/")) whole = kj::str(whole.slice(0, whole.size() - 1));
+    return {kj::mv(whole), kj::str(url->scheme, "://", url->host), kj::mv(url->host)};
+  }
+  kj::throwFatalException(badInput(kj::str("this is no URL of ", what, ", such as https://HOST or "
+                                           "http://127.0.0.1:8080")));
+}
 
 kj::Promise<HttpOpened> openHttp(kj::HttpClient& client, kj::HttpMethod method, kj::StringPtr url,
                                  const kj::HttpHeaders& headers,
@@ -21,6 +48,9 @@ kj::Promise<HttpOpened> openHttp(kj::HttpClient& client, kj::HttpMethod method, 
   opened.status = response.statusCode;
   opened.type = copy(kj::HttpHeaderId::CONTENT_TYPE);
   opened.location = copy(kj::HttpHeaderId::LOCATION);
+  response.headers->forEach([&](kj::StringPtr name, kj::StringPtr value) {
+    if (strcasecmp(name.cStr(), "Retry-After") == 0) opened.retryAfter = kj::str(value);
+  });
   opened.body = response.body.attach(kj::mv(sent));
   co_return kj::mv(opened);
 }

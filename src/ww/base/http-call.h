@@ -6,6 +6,17 @@
 
 namespace ww {
 
+// Where a server is that an operator named: http or https, a host, and a path at most, which may be
+// a key and is shown to nobody.
+struct ServerUrl {
+  kj::String text;  // without a slash at its end
+  kj::String name;  // scheme, host and port
+  kj::String host;  // and port
+
+  // Throws for what is none. `what` is a word for errors: "a gateway".
+  static ServerUrl parse(kj::StringPtr text, kj::StringPtr what);
+};
+
 struct HttpAnswer {
   kj::uint status = 0;
   kj::Maybe<kj::String> type, location;  // of its header
@@ -15,7 +26,7 @@ struct HttpAnswer {
 // An answer whose body is still to be read. The client outlives it.
 struct HttpOpened {
   kj::uint status = 0;
-  kj::Maybe<kj::String> type, location;  // of its header
+  kj::Maybe<kj::String> type, location, retryAfter;  // of its header
   kj::Own<kj::AsyncInputStream> body;    // ends DISCONNECTED where it is cut off
 };
 

@@ -3,7 +3,8 @@
 //
 // Nothing that a source says is believed: BlockFetcher checks each block against its content id as
 // it arrives. A wrong one names the source that sent it, which is asked no more for this image, and
-// the next source is tried. All live on one event loop.
+// the next source is tried; where it came among others in one answer, that source gives no more of
+// those for this image, and may give single blocks yet. All live on one event loop.
 
 #include <kj/async.h>
 #include <kj/map.h>
@@ -66,8 +67,9 @@ class BlockSource {
 
   // The block and all below it, depth first, each put into `store` as it comes, checked against
   // its content id and for nothing else: what put() throws ends it. Resolves when it says that
-  // this is all. Rejects with UNIMPLEMENTED where it gives none of it so; nothing where it never
-  // does. `store` outlives the promise.
+  // this is all. Rejects with UNIMPLEMENTED where it gives nothing so, with DISCONNECTED where it
+  // just does not, or not to the end; with anything else where what it sends is wrong. Nothing
+  // where it never does. `store` outlives the promise.
   virtual kj::Maybe<kj::Promise<void>> fetchDag(const Cid& root, BlockStore& store) {
     return nullptr;
   }

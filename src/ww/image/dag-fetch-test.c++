@@ -110,6 +110,13 @@ struct Fixture {
     return importer.finish();
   }
 
+  void putFirst(kj::Own<BlockSource> source) {
+    auto gateway = kj::mv(sources[0]);
+    sources.clear();
+    sources.add(kj::mv(source));
+    sources.add(kj::mv(gateway));
+  }
+
   // What is read, or why it is not.
   kj::String read(const Cid& root) { return readFrom(near, sources, root); }
   kj::String there(const Cid& root) { return readFrom(far, nullptr, root); }
@@ -231,7 +238,7 @@ KJ_TEST("what comes behind all that was asked for ends the answer, and costs not
 }
 
 KJ_TEST("a gateway without CAR files is asked for one once") {
-  for (auto status: {200u, 400u, 406u, 500u}) {
+  for (auto status: {200u, 400u, 406u, 415u, 501u}) {
     Fixture f;
     auto root = f.tree();
     f.changeAnswer = [&](FakeAnswer& answer) {
@@ -243,6 +250,29 @@ KJ_TEST("a gateway without CAR files is asked for one once") {
     KJ_EXPECT(f.count("format=car") == 1 && f.count("format=raw") == f.far.getCount());
     KJ_EXPECT(has(f.logged(), "info:") && !has(f.logged(), "warning:"), f.logged());
     KJ_EXPECT(has(f.logged(), status == 200 ? "a page of HTML" : "HTTP "), f.logged());
+  }
+}
+
+KJ_TEST("a gateway that just gives no CAR file is asked for the next one, and not for ever") {
+  for (auto status: {404u, 429u, 500u, 503u}) for (bool always: {false, true}) {
+    Fixture f;
+    auto root = f.tree();
+    f.changeAnswer = [&](FakeAnswer& answer) {
+      if (!always && f.count("format=car") > 1) return;
+      answer.status = status;
+      answer.type = kj::str("text/plain");
+      answer.body = kj::heapArray<kj::byte>("not now"_bytes);
+    };
+    KJ_EXPECT(f.read(root) == f.there(root));
+    auto cars = f.count("format=car"), raws = f.count("format=raw");
+    if (always) {
+      KJ_EXPECT(cars == DagFetch::MAX_CUT && raws == f.far.getCount(), cars, raws);
+      KJ_EXPECT(has(f.logged(), "info:") && has(f.logged(), "is asked for single blocks"));
+    } else {
+      KJ_EXPECT(cars > 1 && cars < 6 && raws == 1, status, cars, raws);
+      KJ_EXPECT(!has(f.logged(), "info:"), f.logged());
+    }
+    KJ_EXPECT(!has(f.logged(), "warning:"), f.logged());
   }
 }
 
@@ -261,17 +291,95 @@ KJ_TEST("a gateway that stalls is waited for so long, before an answer and withi
   }
 }
 
-KJ_TEST("where a gateway stalls another source is asked, and it the last from then on") {
-  struct Other final: public BlockSource {
-    MemoryBlockStore& far;
-    kj::uint asked = 0;
-    explicit Other(MemoryBlockStore& far): far(far) {}
-    kj::StringPtr getName() const override { return "other"; }
-    kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override {
-      ++asked;
-      return KJ_ASSERT_NONNULL(far.find(cid));
+// Peers, who are asked for single blocks.
+struct Other final: public BlockSource {
+  MemoryBlockStore& far;
+  kj::uint asked = 0;
+  explicit Other(MemoryBlockStore& far): far(far) {}
+  kj::StringPtr getName() const override { return "other"; }
+  kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override {
+    ++asked;
+    KJ_IF_MAYBE(block, far.find(cid)) return kj::mv(*block);
+    return KJ_EXCEPTION(FAILED, "none of them has it");
+  }
+};
+
+KJ_TEST("peers before a gateway: who has it gives it, and the rest comes in one answer") {
+  for (bool isMissing: {false, true}) {
+    Fixture f;
+    auto root = f.tree();
+    MemoryBlockStore theirs;
+    if (!isMissing) {
+      f.readFrom(theirs, f.sources, root);
+      f.internet.asked.clear();
     }
-  };
+    auto own = kj::heap<Other>(theirs);
+    auto& other = *own;
+    f.putFirst(kj::mv(own));
+    KJ_EXPECT(f.read(root) == f.there(root));
+    if (isMissing) {
+      KJ_EXPECT(f.internet.asked.size() == 1 && f.count("format=car") == 1, f.internet.asked);
+      KJ_EXPECT(other.asked == 1, other.asked);
+    } else {
+      KJ_EXPECT(f.internet.asked.size() == 0 && other.asked == f.far.getCount());
+    }
+    KJ_EXPECT(f.logged() == "", f.logged());
+  }
+}
+
+// Has none, and says so when it is told to.
+struct Lacker final: public BlockSource {
+  kj::HashMap<Cid, kj::Own<kj::PromiseFulfiller<kj::Array<const kj::byte>>>> asked;
+  kj::StringPtr getName() const override { return "lacker"; }
+  kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override {
+    auto pair = kj::newPromiseAndFulfiller<kj::Array<const kj::byte>>();
+    asked.insert(cid.clone(), kj::mv(pair.fulfiller));
+    return kj::mv(pair.promise);
+  }
+  void lack(const Cid& cid) {
+    KJ_ASSERT_NONNULL(asked.find(cid))->reject(KJ_EXCEPTION(FAILED, "it does not have it"));
+  }
+};
+
+KJ_TEST("what comes while another is asked for it is had, and not waited for to the end of all") {
+  Fixture f;
+  auto root = f.tree();
+  ffi::Node node(KJ_ASSERT_NONNULL(f.far.find(root)));
+  auto child = Cid::fromBytes(node.getParts().links[0].cid);
+  KJ_ASSERT(child.getCodec() == Cid::DAG_PB);
+  auto own = kj::heap<Lacker>();
+  auto& lacker = *own;
+  f.putFirst(kj::mv(own));
+  f.changeAnswer = [](FakeAnswer& answer) { answer.how = FakeAnswer::HALF_AND_SILENCE; };
+  BlockFetcher blocks(f.near, f.sources, f.logger, BlockFetcher::Reads::DAGS);
+  auto first = blocks.get(root), second = blocks.get(child);
+  KJ_EXPECT(!first.poll(f.internet.waitScope) && !second.poll(f.internet.waitScope));
+  lacker.lack(root);
+  KJ_ASSERT(first.poll(f.internet.waitScope));
+  KJ_EXPECT(first.wait(f.internet.waitScope) == KJ_ASSERT_NONNULL(f.far.find(root)));
+  KJ_EXPECT(!second.poll(f.internet.waitScope));
+  lacker.lack(child);
+  KJ_ASSERT(second.poll(f.internet.waitScope));
+  KJ_EXPECT(second.wait(f.internet.waitScope) == KJ_ASSERT_NONNULL(f.far.find(child)));
+  KJ_EXPECT(f.internet.asked.size() == 1 && f.logged() == "", f.logged());
+}
+
+KJ_TEST("that the store takes no more is said to who comes next, where nobody waits") {
+  Fixture f;
+  auto root = f.tree();
+  MemoryBlockStore small(20'000);
+  DagFetch dags(small, f.logger);
+  kj::Vector<kj::String> reasons;
+  auto got = dags.fetch(*f.sources[0], root, reasons).wait(f.internet.waitScope);
+  KJ_EXPECT(got != nullptr);
+  f.internet.waitScope.poll();
+  KJ_EXPECT(!dags.isRunning());
+  auto missing = Cid::of(Cid::DAG_PB, "missing"_bytes);
+  auto why = f.internet.failureOf(dags.fetch(*f.sources[0], missing, reasons).ignoreResult());
+  KJ_EXPECT(has(why, "fits into memory") && f.internet.asked.size() == 1, why);
+}
+
+KJ_TEST("where a gateway stalls another source is asked, and it the last from then on") {
   for (auto how: {FakeAnswer::SILENCE, FakeAnswer::HALF_AND_SILENCE}) {
     Fixture f;
     auto own = kj::heap<Other>(f.far);

@@ -12,9 +12,16 @@ kj::uint& DagFetch::leftOf(BlockSource& source) {
 
 kj::Promise<kj::Maybe<kj::Array<const kj::byte>>> DagFetch::fetch(
     BlockSource& source, const Cid& cid, kj::Vector<kj::String>& reasons) {
-  while (running) {
-    co_await arrival(cid);
+  for (;;) {
+    // It may have come while somebody else was asked for it.
     KJ_IF_MAYBE(block, store.find(cid)) co_return kj::mv(*block);
+    if (!running) break;
+    co_await arrival(cid);
+  }
+  KJ_IF_MAYBE(e, storeFailure) {
+    auto failure = kj::mv(*e);
+    storeFailure = nullptr;
+    kj::throwFatalException(kj::mv(failure));
   }
   // A block of another codec has nothing below it that is read.
   if (cid.getCodec() != Cid::DAG_PB || leftOf(source) == 0) co_return nullptr;
@@ -72,22 +79,32 @@ void DagFetch::end(BlockSource& source, const WantedDag& wanted,
   auto all = kj::mv(waiters);
   waiters = {};
   KJ_IF_MAYBE(e, wanted.findStoreFailure()) {
-    for (auto& waiter: all) waiter.fulfiller->reject(kj::cp(*e));
+    bool isTold = false;
+    for (auto& waiter: all) {
+      isTold = isTold || waiter.fulfiller->isWaiting();
+      waiter.fulfiller->reject(kj::cp(*e));
+    }
+    if (!isTold) storeFailure = kj::cp(*e);
     return;
   }
-  KJ_IF_MAYBE(e, failure) {
-    auto& more = leftOf(source);
-    more = wanted.isEnough() ? more - 1 : 0;
-    lastFailure = kj::str(e->getDescription());
-    if (e->getType() == kj::Exception::Type::OVERLOADED) lateFailure = kj::cp(*e);
-    bool isLack = e->getType() == kj::Exception::Type::UNIMPLEMENTED;
-    auto level = wanted.isEnough() ? LogLevel::DEBUG : isLack ? LogLevel::INFO : LogLevel::WARNING;
-    logger.log(level, wanted.isEnough()
-                   ? "a source sends what is here already, and is asked for what is not"
-                   : "a source does not give a whole DAG, and is asked for single blocks",
-               {{"source", kj::str(source.getName())}, {"cause", kj::str(lastFailure)}});
-  }
+  KJ_IF_MAYBE(e, failure) failed(source, wanted.isEnough(), *e);
   for (auto& waiter: all) waiter.fulfiller->fulfill();
+}
+
+void DagFetch::failed(BlockSource& source, bool isEnough, const kj::Exception& e) {
+  using Type = kj::Exception::Type;
+  bool isCut = isEnough || e.getType() == Type::DISCONNECTED;
+  auto& more = leftOf(source);
+  more = isCut ? more - 1 : 0;
+  lastFailure = kj::str(e.getDescription());
+  if (e.getType() == Type::OVERLOADED) lateFailure = kj::cp(e);
+  bool isWrong = !isCut && e.getType() != Type::UNIMPLEMENTED;
+  auto level = more > 0 ? LogLevel::DEBUG : isWrong ? LogLevel::WARNING : LogLevel::INFO;
+  logger.log(level, isEnough
+                 ? "a source sends what is here already, and is asked for what is not"
+                 : more > 0 ? "a source gave no whole DAG, and is asked for another"
+                            : "a source gave no whole DAG, and is asked for single blocks",
+             {{"source", kj::str(source.getName())}, {"cause", kj::str(lastFailure)}});
 }
 
 }  // namespace ww

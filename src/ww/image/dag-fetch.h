@@ -3,8 +3,9 @@
 // at a time, whose blocks go into the store as they come, and those who wait for one are told of
 // it.
 //
-// Where an answer fails, or has what it should not, the source is named in the log, and is asked
-// for single blocks from then on. For the files of this room only; lives on one event loop.
+// Where an answer has what it should not, or a source says that it gives none, the source is named
+// in the log, and is asked for single blocks from then on; where it just gives none, or not to the
+// end, for this one, up to MAX_CUT times. For the files of this room only; lives on one event loop.
 
 #include <ww/image/wanted-dag.h>
 
@@ -12,7 +13,8 @@ namespace ww {
 
 class DagFetch final {
  public:
-  // Answers of one source that were not read to their end, since the store had much of them.
+  // Answers of one source that were not read to their end: since the store had much of them, or
+  // since they did not begin, or were cut off.
   static constexpr kj::uint MAX_CUT = 16;
 
   // Both outlive it.
@@ -40,6 +42,7 @@ class DagFetch final {
   kj::Promise<void> run(BlockSource& source, Cid root);
   void told(const Cid& cid);
   void end(BlockSource& source, const WantedDag& wanted, kj::Maybe<kj::Exception> failure);
+  void failed(BlockSource& source, bool isEnough, const kj::Exception& exception);
   kj::uint& leftOf(BlockSource& source);
 
   BlockStore& store;
@@ -49,6 +52,7 @@ class DagFetch final {
   kj::Vector<Waiter> waiters;
   kj::String lastFailure;
   kj::Maybe<kj::Exception> lateFailure;
+  kj::Maybe<kj::Exception> storeFailure;       // that nobody has been told of
   bool running = false;
   kj::Promise<void> task = kj::READY_NOW;
 };

@@ -215,6 +215,52 @@ KJ_TEST("a redirect to what is no server is refused") {
   KJ_EXPECT(has(why, "http://nowhere.example: Connection refused"), why);
 }
 
+KJ_TEST("a gateway that asks to be left alone for a while is, within the time of an answer") {
+  constexpr kj::uint SECONDS = HttpEndpoint::TIMEOUT / kj::SECONDS;
+  struct { kj::uint status; kj::StringPtr pause; kj::uint most; bool isWaitedFor; } cases[] = {
+    {429, "3", 10, true}, {503, "29", 2, true}, {429, "0", SECONDS, true}, {429, "30", 1, false},
+    {429, "4000000000", 1, false}, {429, "Fri, 31 Dec 1999 23:59:59 GMT", 1, false},
+    {429, "", 1, false}, {404, "3", 1, false}};
+  for (auto& c: cases) for (bool always: {false, true}) {
+    FakeInternet internet;
+    internet.serve(PUBLIC, true, [&](kj::StringPtr) {
+      if (!always && internet.asked.size() > 1) return answer(HELLO);
+      auto result = answer("slow down", c.status);
+      result.retryAfter = kj::str(c.pause);
+      return result;
+    });
+    GatewaySource gateway(internet.reach(), PUBLIC);
+    auto why = internet.failureOf(gateway.fetch(helloCid()));
+    bool isHad = c.isWaitedFor && !always;
+    KJ_EXPECT(why == (isHad ? kj::str("nothing went wrong")
+                            : kj::str("HTTP ", c.status, ": `slow down`")), why, c.pause);
+    auto asked = internet.asked.size();
+    KJ_EXPECT(asked >= (c.isWaitedFor ? 2 : 1) && asked <= c.most, asked, c.pause);
+    auto waited = internet.timer.now() - kj::origin<kj::TimePoint>();
+    KJ_EXPECT((waited > 0 * kj::SECONDS) == c.isWaitedFor && waited < HttpEndpoint::TIMEOUT,
+              waited, c.pause);
+  }
+}
+
+KJ_TEST("what this process lacks is not the gateway's silence") {
+  using Type = kj::Exception::Type;
+  for (bool isLate: {false, true}) {
+    FakeInternet internet;
+    internet.serve(PUBLIC, true, [&](kj::StringPtr) -> FakeAnswer {
+      kj::throwFatalException(kj::Exception(Type::OVERLOADED, __FILE__, __LINE__, kj::str(
+          isLate ? "connect(): Connection timed out" : "socket(AF_INET): Too many open files")));
+    });
+    GatewaySource gateway(internet.reach(), PUBLIC);
+    auto type = gateway.fetch(helloCid()).then([](auto&&) -> Type { KJ_UNREACHABLE; },
+        [&](kj::Exception&& e) {
+      KJ_EXPECT(e.getDescription() == (isLate ? "Connection timed out"_kj
+          : "it cannot be asked from here: Too many open files"_kj), e.getDescription());
+      return e.getType();
+    }).wait(internet.waitScope);
+    KJ_EXPECT((type == Type::OVERLOADED) == isLate);
+  }
+}
+
 KJ_TEST("what is no URL of a gateway is refused") {
   FakeInternet internet;
   for (auto url: {""_kj, "gateway.example"_kj, "ftp://h"_kj, "http://"_kj, "http://u@h"_kj,
@@ -242,6 +288,9 @@ KJ_TEST("an IPFS node is asked by POST, at a URL or a multiaddr, and redirects a
                   "/ip4/127.0.0.1/tcp/5001/p2p/12D3"_kj, "5001"_kj}) {
     KJ_EXPECT_THROW_MESSAGE("such as http", KuboSource(internet.reach(), bad).getName());
   }
+  auto why = kj::runCatchingExceptions([]() { urlOfMultiaddr("/ip4/10.0.0.1/tcp/5001/x/KEY"); });
+  auto said = kj::str(KJ_ASSERT_NONNULL(why).getDescription());
+  KJ_EXPECT(has(said, "`/ip4/10.0.0.1/tcp/5001/...`") && !has(said, "KEY"), said);
 }
 
 KJ_TEST("a name's record is what an IPFS node has as Base64 among its lines") {

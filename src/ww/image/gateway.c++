@@ -20,6 +20,7 @@ class CountedStore final: public BlockStore {
   CountedStore(BlockStore& inner, kj::TimePoint begin) : inner(inner), begin(begin) {}
 
   kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override { return inner.find(cid); }
+  bool has(const Cid& cid) override { return inner.has(cid); }
   void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override {
     bytes += block.size();
     inner.put(cid, block);
@@ -70,9 +71,10 @@ kj::Promise<void> GatewaySource::readDag(kj::String path, BlockStore& store) {
   call.maxBytes = MAX_ERROR_BYTES;
   auto in = co_await endpoint.open(kj::mv(call)).catch_(
       [](kj::Exception&& e) -> kj::Own<kj::AsyncInputStream> {
-    if (e.getType() == kj::Exception::Type::OVERLOADED) kj::throwFatalException(kj::mv(e));
-    kj::throwFatalException(kj::Exception(kj::Exception::Type::UNIMPLEMENTED, __FILE__, __LINE__,
-                                          kj::str("no CAR file: ", e.getDescription())));
+    using Type = kj::Exception::Type;
+    bool isSaid = e.getType() == Type::OVERLOADED || e.getType() == Type::UNIMPLEMENTED;
+    kj::throwFatalException(kj::Exception(isSaid ? e.getType() : Type::DISCONNECTED, __FILE__,
+                                          __LINE__, kj::str("no CAR file: ", e.getDescription())));
   });
   CountedStore counted(store, reach.timer.now());
   auto reading = readCar(*in, "its CAR file", CarLimits(), counted).ignoreResult();

@@ -3,9 +3,10 @@
 // (`/ipfs/CID?format=car`), and for a name its signed record (`/ipns/NAME?format=ipns-record`).
 // Nothing of what they say is believed.
 //
-// A fetch is bounded as HttpEndpoint bounds a call, by its time and by its size: a block's or a
-// record's. It rejects with the reason and without the gateway's name, which getName() has. Lives
-// on one event loop; dropping a promise gives its fetch up.
+// What fetch() and fetchRecord() give is bounded as HttpEndpoint bounds a call, by its time and by
+// its size: a block's or a record's. A whole DAG has as long as it goes on coming, and no bound but
+// that of who takes it. All reject with the reason and without the gateway's name, which getName()
+// has. Lives on one event loop; dropping a promise gives its fetch up.
 
 #include <ww/image/block.h>
 #include <ww/image/http-endpoint.h>

@@ -1,5 +1,6 @@
 #include <ww/image/http-endpoint.h>
 
+#include <errno.h>
 #include <kj/compat/url.h>
 #include <string.h>
 #include <ww/base/error.h>
@@ -10,7 +11,9 @@ namespace ww {
 namespace {
 
 enum Status: kj::uint {
-  OK = 200, MOVED = 301, FOUND = 302, SEE_OTHER = 303, TEMPORARY = 307, PERMANENT = 308
+  OK = 200, MOVED = 301, FOUND = 302, SEE_OTHER = 303, TEMPORARY = 307, PERMANENT = 308,
+  BAD_REQUEST = 400, NOT_ACCEPTABLE = 406, UNSUPPORTED = 415, TOO_MANY = 429,
+  NOT_IMPLEMENTED = 501, UNAVAILABLE = 503
 };
 
 bool isRedirect(kj::uint status) {
@@ -18,11 +21,32 @@ bool isRedirect(kj::uint status) {
          status == PERMANENT;
 }
 
+// It does not know what it is asked for, and will not.
+bool isNoSuchThing(kj::uint status) {
+  return status == BAD_REQUEST || status == NOT_ACCEPTABLE || status == UNSUPPORTED ||
+         status == NOT_IMPLEMENTED;
+}
+
 bool contains(kj::StringPtr text, kj::StringPtr part) {
   return strstr(text.cStr(), part.cStr()) != nullptr;
 }
 
-[[noreturn]] void refuse(kj::StringPtr why) { kj::throwFatalException(badInput(why)); }
+[[noreturn]] void refuse(kj::StringPtr why,
+                         kj::Exception::Type type = kj::Exception::Type::FAILED) {
+  kj::throwFatalException(kj::Exception(type, __FILE__, __LINE__, kj::str(why)));
+}
+
+// How long it asks not to be asked.
+kj::Maybe<kj::Duration> findPause(const HttpOpened& opened) {
+  constexpr uint32_t LONGEST = 86400;  // no second less than it says, and no overflow
+  if (opened.status != TOO_MANY && opened.status != UNAVAILABLE) return nullptr;
+  KJ_IF_MAYBE(text, opened.retryAfter) {
+    KJ_IF_MAYBE(seconds, text->tryParseAs<uint32_t>()) {
+      return kj::max(kj::min(*seconds, LONGEST), 1u) * kj::SECONDS;
+    }
+  }
+  return nullptr;
+}
 
 // HOST without its port.
 kj::String hostOf(kj::StringPtr host) {
@@ -116,26 +140,10 @@ class HttpEndpoint::Body final: public kj::AsyncInputStream {
 };
 
 HttpEndpoint::HttpEndpoint(HttpReach reach, kj::StringPtr text, kj::StringPtr what): reach(reach) {
-  auto parsed = kj::Url::tryParse(text);
-  KJ_IF_MAYBE(url, parsed) {
-    if (url->scheme != "http" && url->scheme != "https") {
-      refuse(kj::str(what, " is reached by http or https, not by ", url->scheme));
-    }
-    if (url->userInfo != nullptr || url->query.size() > 0 || url->fragment != nullptr) {
-      refuse(kj::str(what, "'s URL is a scheme, a host and a path at most, without a user's name "
-                     "and without what follows a ? or # (", url->host, ")"));
-    }
-    KJ_IF_MAYBE(problem, findHostProblem(url->host)) {
-      refuse(kj::str(what, "'s URL ", *problem, ": `", url->host, "`"));
-    }
-    url->hasTrailingSlash = false;
-    base = url->toString();
-    while (base.endsWith("/")) base = kj::str(base.slice(0, base.size() - 1));
-    name = nameOf(*url);
-    isPrivate = isPrivateHost(url->host);
-    return;
-  }
-  refuse(kj::str("this is no URL of ", what, ", such as https://HOST or http://127.0.0.1:8080"));
+  auto url = ServerUrl::parse(text, what);
+  isPrivate = isPrivateHost(url.host);
+  base = kj::mv(url.text);
+  name = kj::mv(url.name);
 }
 
 template <typename T>
@@ -169,17 +177,27 @@ kj::Promise<HttpEndpoint::Found> HttpEndpoint::find(Call call) {
   kj::HttpHeaders headers(reach.table);
   headers.add("Accept", call.accept);
   headers.add("User-Agent", "wetware");
-  for (kj::uint redirects = 0;; redirects++) {
+  auto end = reach.timer.now() + TIMEOUT;
+  for (kj::uint redirects = 0;;) {
     auto opened = co_await openHttp(clientFor(url), call.method, url, headers, nullptr).catch_(
         [&](kj::Exception&& e) -> HttpOpened { explain(e, url); });
     if (opened.status == OK) {
-      if (isHtml(opened.type)) refuse("it sends a page of HTML, and not what was asked for");
+      if (isHtml(opened.type)) {
+        refuse("it sends a page of HTML, and not what was asked for",
+               kj::Exception::Type::UNIMPLEMENTED);
+      }
       co_return Found{kj::mv(opened), kj::mv(url)};
+    }
+    auto pause = findPause(opened).orDefault(TIMEOUT);
+    if (reach.timer.now() + pause < end) {
+      opened.body = nullptr;
+      co_await reach.timer.afterDelay(pause);
+      continue;
     }
     auto answer = co_await readHttp(kj::mv(opened), call.maxBytes).catch_(
         [&](kj::Exception&& e) -> HttpAnswer { explain(e, url); });
     if (isRedirect(answer.status) && call.followsRedirects) {
-      if (redirects == MAX_REDIRECTS) {
+      if (redirects++ == MAX_REDIRECTS) {
         refuse(kj::str("it redirects more than ", MAX_REDIRECTS, " times"));
       }
       url = follow(url, answer);
@@ -188,7 +206,8 @@ kj::Promise<HttpEndpoint::Found> HttpEndpoint::find(Call call) {
     auto text = kj::heapString(answer.body.asChars());
     auto said = isHtml(answer.type) || text.size() == 0 ? kj::String()
                                                         : kj::str(": `", shorten(text), "`");
-    refuse(kj::str("HTTP ", answer.status, said));
+    refuse(kj::str("HTTP ", answer.status, said), isNoSuchThing(answer.status)
+        ? kj::Exception::Type::UNIMPLEMENTED : kj::Exception::Type::FAILED);
   }
 }
 
@@ -211,19 +230,26 @@ kj::String HttpEndpoint::follow(kj::StringPtr from, const HttpAnswer& answer) {
 }
 
 void HttpEndpoint::explain(const kj::Exception& e, kj::StringPtr url) {
-  if (e.getType() == kj::Exception::Type::OVERLOADED) kj::throwFatalException(kj::cp(e));
+  using Type = kj::Exception::Type;
   auto text = e.getDescription();
-  auto reason = contains(text, "): ") ? systemReason(e) : kj::str(text);
+  bool isSystems = contains(text, "): ");
+  auto reason = isSystems ? systemReason(e) : kj::str(text);
+  auto type = e.getType() == Type::OVERLOADED || e.getType() == Type::DISCONNECTED ? e.getType()
+                                                                                   : Type::FAILED;
+  // Of the same type is what this process lacks: descriptors, memory.
+  if (type == Type::OVERLOADED && isSystems && !contains(reason, strerror(ETIMEDOUT))) {
+    type = Type::FAILED;
+    reason = kj::str("it cannot be asked from here: ", reason);
+  }
   auto where = nameOf(url);
   bool isOther = where != name;
   if (contains(reason, PRIVATE_PEER)) {
     refuse(kj::str("it redirects to ", where, ", which is no public address"));
   }
   auto prefix = isOther ? kj::str("it redirects to ", where, ": ") : kj::String();
-  if (e.getType() == kj::Exception::Type::DISCONNECTED && contains(reason, "EOF")) {
-    refuse(kj::str(prefix, "its answer was cut off"));
-  }
-  refuse(kj::str(prefix, shorten(reason)));
+  bool isCut = type == Type::DISCONNECTED && contains(reason, "EOF");
+  if (isCut) reason = kj::str("its answer was cut off");
+  refuse(kj::str(prefix, shorten(reason)), type);
 }
 
 }  // namespace ww

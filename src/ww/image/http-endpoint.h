@@ -21,7 +21,8 @@ class HttpEndpoint final {
  public:
   static constexpr kj::uint MAX_REDIRECTS = 4;
 
-  // For an answer to begin, redirects and all; and then without a byte of it.
+  // For an answer to begin, redirects and all, and what it asks to be left alone for meanwhile
+  // (Retry-After, in seconds, with 429 or 503); and then without a byte of it.
   static constexpr kj::Duration TIMEOUT = 30 * kj::SECONDS;
   static constexpr uint64_t LEAST_RATE = 4 << 10;  // bytes a second, after that
 
@@ -41,8 +42,9 @@ class HttpEndpoint final {
   };
 
   // The body of an answer with status 200. Rejects, with the reason and without this server's name,
-  // for any other, for HTML, for what is too long or cut; with late() (error.h) for what is. It has
-  // as long as it goes on coming (patience.h). Outlives the promise.
+  // for any other, for HTML, for what is too long or cut: with UNIMPLEMENTED where it has no such
+  // thing to give, ever; with DISCONNECTED where it is not there, or not to the end; with late()
+  // (error.h) for what is. It has as long as it goes on coming (patience.h). Outlives the promise.
   kj::Promise<kj::Array<const kj::byte>> call(Call call);
 
   // The same, of which TIMEOUT is for its beginning, and `maxBytes` for what is no answer with

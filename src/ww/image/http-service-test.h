@@ -13,7 +13,7 @@ struct FakeAnswer {
   kj::uint status = 200;
   kj::String type = kj::str("application/octet-stream");
   kj::Array<kj::byte> body;
-  kj::Maybe<kj::String> location = nullptr;
+  kj::Maybe<kj::String> location = nullptr, retryAfter = nullptr;
   enum { PLAIN, CHUNKED, LONG, SILENCE, HALF_AND_SILENCE } how = PLAIN;
 };
 
@@ -85,6 +85,7 @@ class FakeInternet final {
       KJ_IF_MAYBE(location, answer.location) {
         headers.set(kj::HttpHeaderId::LOCATION, kj::mv(*location));
       }
+      KJ_IF_MAYBE(pause, answer.retryAfter) headers.add("Retry-After", kj::mv(*pause));
       kj::Maybe<uint64_t> size;
       if (answer.how != FakeAnswer::CHUNKED) size = answer.body.size();
       if (answer.how == FakeAnswer::LONG) size = uint64_t(1) << 40;

@@ -70,8 +70,11 @@ kj::String urlOfMultiaddr(kj::StringPtr text) {
               isOneOf(parts[1], {"ip4", "ip6", "dns", "dns4", "dns6"}) &&
               (parts.size() == 5 || isOneOf(parts[5], {"http", "https"}));
   if (!good) {
+    constexpr size_t SHOWN = 5;  // what follows may be a key
+    auto shown = kj::strArray(parts.asPtr().slice(0, kj::min(parts.size(), SHOWN)), "/");
     kj::throwFatalException(badInput(kj::str("this is no address of an IPFS node's RPC: `",
-        shorten(text), "`; it is such as http://127.0.0.1:5001 or /ip4/127.0.0.1/tcp/5001")));
+        shorten(shown), parts.size() > SHOWN ? "/..." : "",
+        "`; it is such as http://127.0.0.1:5001 or /ip4/127.0.0.1/tcp/5001")));
   }
   auto scheme = parts.size() == 6 ? kj::str(parts[5]) : kj::str("http");
   auto host = parts[1] == "ip6" ? kj::str('[', parts[2], ']') : kj::str(parts[2]);

@@ -47,7 +47,8 @@ void WantedDag::descend(const Cid& cid, kj::ArrayPtr<const kj::byte> block) {
   }
 }
 
-// The next, which nobody has to send.
+// The next, which nobody has to send. Where it is another image's, it may go before it is read:
+// then it is asked for again.
 bool WantedDag::passOver(const Cid& cid) {
   KJ_IF_MAYBE(block, cid.findIdentity()) {
     take();

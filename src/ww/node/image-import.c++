@@ -55,6 +55,7 @@ class Way final: public BlockStore {
     inner.put(cid, block);
     cids.add(cid.clone());
   }
+  bool has(const Cid& cid) override { return inner.has(cid); }
 
   kj::Vector<Cid> cids;
 

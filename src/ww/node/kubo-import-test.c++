@@ -131,7 +131,8 @@ KJ_TEST("what a node may answer instead") {
 KJ_TEST("an answer without end is cut") {
   Fixture f;
   f.node.mood = FakeKubo::Mood::ENDLESS;
-  KJ_EXPECT(f.refusal() == kj::str(NAME, ": an answer of more than 1 MiB"));
+  KJ_EXPECT(f.refusal() == kj::str(NAME, ": an answer of more than 1048576 bytes, "
+                                   "which is the limit"));
 }
 
 KJ_TEST("a node that hangs up is told of") {

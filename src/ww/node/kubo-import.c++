@@ -1,6 +1,5 @@
 #include <ww/node/kubo-import.h>
 
-#include <kj/compat/url.h>
 #include <kj/debug.h>
 #include <ww/base/error.h>
 #include <ww/base/http-call.h>
@@ -13,12 +12,6 @@ namespace {
 
 constexpr kj::uint HTTP_OK = 200;
 constexpr size_t MAX_IMPORT_ANSWER = 1 << 20;
-
-// Scheme and host. What else is in a URL, its path, may be a key.
-kj::String nameOf(kj::StringPtr url) {
-  KJ_IF_MAYBE(parsed, kj::Url::tryParse(url)) return kj::str(parsed->scheme, "://", parsed->host);
-  return kj::str("the node");
-}
 
 // What Kubo says where something failed; else what came.
 kj::String messageOf(kj::StringPtr text) {
@@ -61,26 +54,17 @@ bool isRoot(kj::StringPtr text, const Cid& root) {
 
 kj::String readKuboUrl(kj::StringPtr text) {
   // What is wrong with it is not shown: it may hold a key.
-  kj::String whole;
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { whole = urlOfMultiaddr(text); })) (void)e;
-  KJ_IF_MAYBE(url, kj::Url::tryParse(whole)) {
-    bool isHttp = url->scheme == "http" || url->scheme == "https";
-    bool isPlain = url->userInfo == nullptr && url->query.size() == 0 && url->fragment == nullptr;
-    if (isHttp && isPlain && findHostProblem(url->host) == nullptr) {
-      url->hasTrailingSlash = false;
-      auto result = url->toString();
-      while (result.endsWith("/")) result = kj::str(result.slice(0, result.size() - 1));
-      return result;
-    }
-  }
+  kj::Maybe<ServerUrl> url;
+  kj::runCatchingExceptions([&]() { url = ServerUrl::parse(urlOfMultiaddr(text), "a node"); });
+  KJ_IF_MAYBE(found, url) return kj::mv(found->text);
   kj::throwFatalException(badInput("this is no address of a Kubo node's RPC, such as "
       "http://127.0.0.1:5001 or /ip4/127.0.0.1/tcp/5001: a scheme, a host and a path at most"));
 }
 
 KuboImport::KuboImport(kj::HttpClient& client, const kj::HttpHeaderTable& table, kj::Timer& timer,
                        kj::String url, kj::Duration patience)
-    : client(client), table(table), timer(timer), url(kj::mv(url)), name(nameOf(this->url)),
-      patience(patience) {}
+    : client(client), table(table), timer(timer), url(kj::mv(url)),
+      name(ServerUrl::parse(this->url, "a node").name), patience(patience) {}
 
 void KuboImport::fail(kj::StringPtr why) const {
   kj::throwFatalException(badInput(kj::str(name, ": ", why)));
@@ -150,9 +134,12 @@ kj::Promise<void> KuboImport::send(WriteCar writeCar, const Cid& root, uint64_t 
   kj::uint status = 0;
   auto answering = request.response.then([&](kj::HttpClient::Response&& response) {
     status = response.statusCode;
-    auto from = kj::mv(response.body);
-    auto reading = readBody(*from);
-    return reading.attach(kj::mv(from));
+    return readHttp({status, nullptr, nullptr, nullptr, kj::mv(response.body)}, MAX_IMPORT_ANSWER)
+        .then([](HttpAnswer&& answer) { return kj::heapString(answer.body.asChars()); },
+              [this](kj::Exception&& e) -> kj::String {
+      if (e.getType() != kj::Exception::Type::FAILED) kj::throwFatalException(kj::mv(e));
+      fail(e.getDescription());
+    });
   }).catch_([this](kj::Exception&& e) -> kj::String {
     if (e.getDescription().startsWith(name)) kj::throwFatalException(kj::mv(e));
     fail(kj::str("it cannot be reached, or hung up: ", systemReason(e), "; start an IPFS node "
@@ -171,18 +158,6 @@ kj::Promise<void> KuboImport::write(Body& body, kj::StringPtr mark, WriteCar wri
   co_await writeCar(body);
   auto tail = kj::str("\r\n--", mark, "--\r\n");
   co_await body.write(tail.begin(), tail.size());
-}
-
-kj::Promise<kj::String> KuboImport::readBody(kj::AsyncInputStream& body) {
-  kj::Vector<char> text;
-  char buffer[4096];
-  for (;;) {
-    auto n = co_await body.tryRead(buffer, 1, sizeof(buffer));
-    if (n == 0) break;
-    if (text.size() + n > MAX_IMPORT_ANSWER) fail("an answer of more than 1 MiB");
-    text.addAll(buffer, buffer + n);
-  }
-  co_return kj::heapString(text.asPtr());
 }
 
 void KuboImport::requireRoot(kj::StringPtr answer, const Cid& root) const {

@@ -43,7 +43,6 @@ class KuboImport final {
 
   kj::Promise<void> send(WriteCar writeCar, const Cid& root, uint64_t boundary);
   kj::Promise<void> write(Body& body, kj::StringPtr mark, WriteCar writeCar);
-  kj::Promise<kj::String> readBody(kj::AsyncInputStream& body);
   kj::Promise<void> untilSilent();
   void requireRoot(kj::StringPtr answer, const Cid& root) const;
   [[noreturn]] void fail(kj::StringPtr why) const;
