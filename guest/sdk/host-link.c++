@@ -4,12 +4,21 @@
 
 namespace ww {
 
+#ifndef WW_STOCK_NETWORK
+// What the host says is read as often as a guest likes.
+static NetworkLimits hostLimits() {
+  NetworkLimits limits;
+  limits.frame.readings = kj::maxValue;
+  return limits;
+}
+#endif
+
 HostLink::HostLink(EventPort& port)
 #ifdef WW_STOCK_NETWORK
     : stream(kj::heap<HostChannel>(port)),
       network(stream, capnp::rpc::twoparty::Side::CLIENT),
 #else
-    : network(kj::heap<HostChannel>(port), capnp::rpc::twoparty::Side::CLIENT),
+    : network(kj::heap<HostChannel>(port), capnp::rpc::twoparty::Side::CLIENT, hostLimits()),
 #endif
       system(capnp::makeRpcClient(network)) {}
 

@@ -18,6 +18,8 @@ class CapLedger final {
   // A list sent with a message whose end releases it: once each, however often one is in it.
   using Sent = kj::Vector<uint32_t>;
 
+  // Whether its sender keeps it in its table until it is released.
+  static bool isExport(capnp::rpc::CapDescriptor::Reader cap);
   static uint64_t countIn(Descriptors caps);
 
   void add(capnp::rpc::CapDescriptor::Reader cap);
@@ -31,6 +33,24 @@ class CapLedger final {
 
  private:
   kj::HashMap<uint32_t, uint32_t> references;
+};
+
+// Those of them that were sent with questions, until the peer answers.
+class ParamLedger final {
+ public:
+  explicit ParamLedger(CapLedger& exports): exports(exports) {}
+  KJ_DISALLOW_COPY_AND_MOVE(ParamLedger);
+
+  void ask(capnp::rpc::Call::Reader call);
+  void finish(capnp::rpc::Finish::Reader finish);
+
+  // False: the question was given up, and what comes is dropped.
+  bool answer(capnp::rpc::Return::Reader ret);
+
+ private:
+  CapLedger& exports;
+  kj::HashMap<uint32_t, CapLedger::Sent> sent;
+  kj::HashSet<uint32_t> given;  // up
 };
 
 }  // namespace ww

@@ -40,9 +40,9 @@ void FrameGuard::fail(kj::Exception&& exception) {
 
 kj::Maybe<kj::Exception> FrameGuard::take(kj::ArrayPtr<const kj::byte> bytes) {
   auto problem = scan(bytes);
-  KJ_IF_MAYBE(o, observer) {
-    o->onRead(bodyBytesLeft > 0 || headerValuesLeft > 0 || headerValueBytes > 0);
-  }
+  progress.bytes += bytes.size();
+  progress.isMidMessage = bodyBytesLeft > 0 || headerValuesLeft > 0 || headerValueBytes > 0;
+  KJ_IF_MAYBE(o, observer) o->onRead(progress);
   return problem;
 }
 
@@ -51,6 +51,7 @@ kj::Maybe<kj::Exception> FrameGuard::scan(kj::ArrayPtr<const kj::byte> bytes) {
     if (bodyBytesLeft > 0) {
       auto n = kj::min(bodyBytesLeft, uint64_t(bytes.size()));
       bodyBytesLeft -= n;
+      progress.messages += bodyBytesLeft == 0;
       bytes = bytes.slice(n, bytes.size());
       continue;
     }
@@ -88,6 +89,7 @@ kj::Maybe<kj::Exception> FrameGuard::takeHeaderWord(uint32_t value) {
   }
   if (--headerValuesLeft == 0) {
     bodyBytesLeft = bodyWords * 8;
+    progress.messages += bodyBytesLeft == 0;
   }
   return nullptr;
 }

@@ -2,6 +2,7 @@
 // The largest message that a link takes: Cap'n Proto's own limits, on segments and on what is read
 // of a message. A guest learns them from the refusal.
 
+#include <kj/common.h>
 #include <stdint.h>
 
 namespace ww {
@@ -10,6 +11,19 @@ struct FrameLimits {
   uint32_t segments = 512;
   // 64 MiB less a word, the frame's own header included.
   uint64_t words = (uint64_t(64) << 20) / 8 - 1;
+
+  // How often all of a message may be read. A few bytes can say that they are millions: by a list
+  // of structs of no words, each of which counts as one that is read, or by pointers that lead to
+  // the same place. Who means well has it read some six times: by what admits it, by the RPC
+  // system, by the server, and as it is copied to another link. A guest, which believes its host,
+  // has no such limit.
+  uint64_t readings = 16;
+
+  // What may be read of a message of so many words.
+  uint64_t readable(uint64_t own) const {
+    constexpr uint64_t SPARE = 1024;
+    return kj::min(words, own > words / readings ? words : own * readings) + SPARE;
+  }
 };
 
 }  // namespace ww

@@ -6,6 +6,13 @@
 
 namespace ww {
 
+// Of structs that have nothing in them: a few bytes, whatever the count.
+template <typename Struct>
+void initEmptyList(Struct in, kj::uint pointer, kj::uint count) {
+  capnp::AnyStruct::Builder any(kj::mv(in));
+  any.getPointerSection()[pointer].initAsListOfAnyStruct(0, 0, count);
+}
+
 // Messages that are well formed, in an order that is not.
 class Nonsense {
  public:
@@ -41,7 +48,7 @@ class Nonsense {
       case 5: {
         auto resolve = m.initResolve();
         resolve.setPromiseId(id());
-        if (below(8) == 0) return resolve.initException().setReason("no");
+        if (below(8) == 0) return fail(resolve.initException());
         return cap(resolve.initCap());
       }
       case 6: {
@@ -57,12 +64,17 @@ class Nonsense {
         ret.setReleaseParamCaps(below(2) == 0);
         switch (below(4)) {
           case 0: return ret.setCanceled();
-          case 1: return ret.initException().setReason("no");
+          case 1: return fail(ret.initException());
           case 2: return ret.setTakeFromOtherQuestion(id());
           default: return payload(ret.initResults());
         }
       }
-      default: return m.initUnimplemented().initFinish().setQuestionId(id());
+      default: {
+        if (below(2) == 0) return m.initUnimplemented().initFinish().setQuestionId(id());
+        auto provide = m.initProvide();
+        provide.setQuestionId(id());
+        provide.getRecipient().initAs<capnp::Data>(below(2) * 4096);
+      }
     }
   }
 
@@ -74,21 +86,27 @@ class Nonsense {
 
   void target(capnp::rpc::MessageTarget::Builder to) {
     if (below(2) == 0) return to.setImportedCap(id());
-    auto answer = to.initPromisedAnswer();
+    answer(to.initPromisedAnswer());
+  }
+  void answer(capnp::rpc::PromisedAnswer::Builder answer) {
     answer.setQuestionId(id());
+    if (below(40) == 0) return initEmptyList(answer, 0, below(2) == 0 ? 100 : 8'000'000);
     auto steps = answer.initTransform(below(4));
     for (auto step: steps) step.setGetPointerField(below(3));
   }
   void cap(capnp::rpc::CapDescriptor::Builder to) {
-    switch (below(5)) {
+    switch (below(6)) {
       case 0: return to.setSenderHosted(id());
       case 1: return to.setSenderPromise(id());
       case 2: return to.setReceiverHosted(id());
-      case 3: return to.initReceiverAnswer().setQuestionId(id());
+      case 3: return answer(to.initReceiverAnswer());
+      case 4: return to.initThirdPartyHosted().setVineId(id());
       default: return to.setNone();
     }
   }
+  void fail(capnp::rpc::Exception::Builder to) { to.initReason(below(8) == 0 ? 100'000 : 2); }
   void payload(capnp::rpc::Payload::Builder to) {
+    if (below(40) == 0) return initEmptyList(to, 1, below(2) == 0 ? 100 : 8'000'000);
     for (auto one: to.initCapTable(below(4))) cap(one);
     auto content = to.getContent().initAsAnyStruct(0, 1);
     (void)content;

@@ -4,6 +4,8 @@
 #include <kj/debug.h>
 #include <ww/base/error.h>
 #include <ww/link/cap-ledger.h>
+#include <ww/link/message-bounds.h>
+#include <ww/link/peer-question.h>
 #include <ww/link/rpc-message.h>
 #include <ww/link/wait-graph.h>
 
@@ -41,7 +43,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   capnp::rpc::twoparty::VatId::Reader getPeerVatId() override { return inner->getPeerVatId(); }
   kj::Own<capnp::RpcFlowController> newStream() override { return inner->newStream(); }
   LinkUse getUse() const {
-    return {questions.size(), heldBytes, exports.size(), imports.size(), waits.size()};
+    return {questions.size(), held(), exports.size(), imports.size(), waits.size(), embargoes};
   }
   kj::Promise<void> shutdown() override {
     network.watcher.heardLast();
@@ -61,7 +63,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
           isAdmitted = admit(**message);
         })) {
-          end(kj::mv(*e));
+          end(inOwnTerms(kj::mv(*e)));
         }
         if (!isAdmitted) return makeNothing();
       }
@@ -72,23 +74,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   }
 
  private:
-  // One of the peer's questions, until it is answered and finished.
-  struct Question {
-    kj::uint depth = 0;
-    uint64_t bytes = 0;  // that it holds: of the call, then of its answer
-    uint64_t unseen = 0;  // of those: what it is taken to hold of results
-    uint64_t brings = 0;  // capabilities
-    uint64_t named = 0;   // likewise, those of this side too
-    uint64_t waits = 0;   // for so many others
-    bool isLarge = false;
-    bool refused = false;
-    bool unanswerable = false;  // the peer wants no answer, only to pipeline on it
-    bool elsewhere = false;     // its results go to the peer itself
-    bool answered = false;
-    bool finished = false;
-    kj::Maybe<kj::Own<WaitGraph::Node>> node;  // if it waits, or is waited for
-    CapLedger::Sent results;  // with its answer
-  };
+  using Question = PeerQuestion;
 
   // One that the peer has sent and this side not released, if a call was given it or it became
   // something.
@@ -124,13 +110,13 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   kj::uint refused = 0;    // of them
   kj::uint answered = 0;   // likewise, by their callee
   uint64_t heldBytes = 0;  // of those not refused, and of the unheard
+  kj::uint embargoes = 0;  // that the peer wants lifted, and were not yet
   kj::uint large = 0;      // calls that carry components, of those not yet answered
   kj::uint unheard = 0;    // calls that were finished and will never be answered
   kj::uint elsewhere = 0;  // results that the peer has yet to take
   uint64_t sentCaps = 0;   // by the peer, ever
   CapLedger exports, imports;  // sent to the peer, and by it
-  kj::HashMap<uint32_t, CapLedger::Sent> params;  // sent with questions that the peer is to answer
-  kj::HashSet<uint32_t> given;  // such questions that were given up: what comes is dropped
+  ParamLedger params{exports};  // sent with questions that the peer is to answer
   kj::HashMap<uint32_t, Promise> promises;
 
   bool mayGoOn() { return network.watcher.mayGoOn(); }
@@ -143,10 +129,15 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   // False: dealt with here. Throws to end the link.
   bool admit(capnp::IncomingRpcMessage& incoming) {
     auto message = incoming.getBody().getAs<Message>();
+    auto words = incoming.sizeInWords();
+    auto excess = findExcess(message, words, {limits.exports, limits.depth});
+    KJ_IF_MAYBE(limit, excess) {
+      if (!message.isCall()) kj::throwFatalException(overloaded(*limit));
+    }
     switch (message.which()) {
       case Message::BOOTSTRAP: return admitQuestion(message.getBootstrap().getQuestionId(), {});
       case Message::CALL:
-        return admitCall(message.getCall(), incoming.sizeInWords() * sizeof(capnp::word));
+        return admitCall(message.getCall(), words * sizeof(capnp::word), excess);
       case Message::FINISH: {
         auto finished = message.getFinish();
         return finish(finished.getQuestionId(), finished.getReleaseResultCaps());
@@ -163,13 +154,18 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       case Message::UNIMPLEMENTED:
         receiveUnimplemented(message.getUnimplemented());
         return true;
+      case Message::DISEMBARGO:
+        receiveDisembargo(message.getDisembargo());
+        return true;
       default: return true;
     }
   }
 
-  bool admitCall(capnp::rpc::Call::Reader call, uint64_t bytes) {
+  bool admitCall(capnp::rpc::Call::Reader call, uint64_t bytes,
+                 kj::Maybe<kj::StringPtr> excess) {
     Question question;
     question.bytes = bytes;
+    question.excess = excess;
     question.isLarge = bytes > limits.messageBytes;
     bool mayBeLarge = call.getInterfaceId() == limits.largeInterface &&
                       call.getMethodId() == limits.largeMethod && limits.largeInterface != 0;
@@ -184,23 +180,29 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     question.unanswerable = call.getOnlyPromisePipeline() && refusable;
     if (question.unanswerable) question.unseen = UNSEEN_BYTES;
     question.bytes += question.unseen;
+    if (excess == nullptr) countGiven(question, call);
+    bool waitsForAny = question.waits > 0 || call.getTarget().isPromisedAnswer();
+    if (!admitQuestion(call.getQuestionId(), kj::mv(question), refusable)) return false;
+    imports.add(call.getParams().getCapTable());
+    if (waitsForAny) noteWaits(call);
+    return true;
+  }
+
+  // What a call stands on, and what it was given.
+  void countGiven(Question& question, capnp::rpc::Call::Reader call) {
     if (call.getTarget().isPromisedAnswer()) {
       follow(question, call.getTarget().getPromisedAnswer());
     }
     // A call holds what it was given until it ends: a chain of these is freed by recursion too.
     auto caps = call.getParams().getCapTable();
+    if (caps.size() == 0) return;
     for (auto cap: caps) {
       if (cap.isReceiverAnswer()) follow(question, cap.getReceiverAnswer());
       question.waits += cap.isReceiverAnswer() || cap.isSenderPromise();
+      question.bytes += Question::bytesOf(cap);
     }
     question.brings = CapLedger::countIn(caps);
-    question.named = caps.size();
     countCaps(question.brings);
-    bool waitsForAny = question.waits > 0 || call.getTarget().isPromisedAnswer();
-    if (!admitQuestion(call.getQuestionId(), kj::mv(question), refusable)) return false;
-    imports.add(caps);
-    if (waitsForAny) noteWaits(call);
-    return true;
   }
 
   // Of a call that was admitted: what it waits for.
@@ -208,6 +210,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     auto& question = KJ_ASSERT_NONNULL(questions.find(call.getQuestionId()));
     if (call.getTarget().isPromisedAnswer()) {
       auto answer = call.getTarget().getPromisedAnswer();
+      notePath(answer);
       KJ_IF_MAYBE(on, findUnanswered(answer)) waitFor(question, *on, stepsOf(answer));
     }
     for (auto cap: call.getParams().getCapTable()) {
@@ -216,12 +219,24 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       }
       if (!cap.isReceiverAnswer()) continue;
       auto answer = cap.getReceiverAnswer();
+      notePath(answer);
       KJ_IF_MAYBE(on, findUnanswered(answer)) waitFor(question, *on, stepsOf(answer));
     }
   }
 
   static kj::uint stepsOf(capnp::rpc::PromisedAnswer::Reader answer) {
     return answer.getTransform().size() + 1;
+  }
+
+  void notePath(capnp::rpc::PromisedAnswer::Reader answer) {
+    KJ_IF_MAYBE(on, questions.find(answer.getQuestionId())) {
+      if (!on->refused) heldBytes += on->addPath(answer.getTransform());
+    }
+    requireLittleHeld();
+  }
+
+  void notePath(capnp::rpc::CapDescriptor::Reader cap) {
+    if (cap.isReceiverAnswer()) notePath(cap.getReceiverAnswer());
   }
 
   void waitFor(Question& question, WaitGraph::Node& other, kj::uint steps) {
@@ -253,7 +268,22 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     if (sentCaps > limits.sentCaps) kj::throwFatalException(overloaded("sentCaps"));
   }
 
-  // What only the peer can undo.
+  uint64_t held() const { return heldBytes + waits.getHeld(); }
+
+  // What only the peer can undo, as below.
+  void requireLittleHeld(kj::StringPtr limit = "heldBytes") {
+    if (held() > limits.tolerance * limits.heldBytes) kj::throwFatalException(overloaded(limit));
+  }
+
+  // An honest peer asks once for a promise that became one of its own, and is answered at once,
+  // unless that is still on its way.
+  void receiveDisembargo(capnp::rpc::Disembargo::Reader disembargo) {
+    if (!disembargo.getContext().isSenderLoopback()) return;
+    if (++embargoes > limits.embargoes()) kj::throwFatalException(overloaded("promises"));
+    auto target = disembargo.getTarget();
+    if (target.isPromisedAnswer()) notePath(target.getPromisedAnswer());
+  }
+
   void requireFewCaps() {
     auto most = uint64_t(limits.exports) * limits.tolerance;
     if (exports.size() > most || imports.size() > most) {
@@ -262,14 +292,11 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   }
 
   void receiveReturn(capnp::rpc::Return::Reader ret) {
-    KJ_IF_MAYBE(sent, params.find(ret.getAnswerId())) {
-      if (ret.getReleaseParamCaps()) exports.release(*sent);
-      params.erase(ret.getAnswerId());
-    }
-    if (given.eraseMatch(ret.getAnswerId()) || !ret.isResults()) return;
+    if (!params.answer(ret) || !ret.isResults()) return;
     auto caps = ret.getResults().getCapTable();
     countCaps(CapLedger::countIn(caps));
     imports.add(caps);
+    for (auto cap: caps) notePath(cap);
     requireFewCaps();
   }
 
@@ -286,8 +313,9 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   void receiveResolve(capnp::rpc::Resolve::Reader resolve) {
     if (resolve.isCap()) {
       auto cap = resolve.getCap();
-      countCaps(cap.isSenderHosted() || cap.isSenderPromise());
+      countCaps(CapLedger::isExport(cap));
       imports.add(cap);
+      notePath(cap);
       requireFewCaps();
     }
     // Of what was released before it was heard of, only what it became is to be released: unless
@@ -300,6 +328,8 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     if (promise.resolved) kj::throwFatalException(badInput("a promise that is resolved twice"));
     promise.resolved = true;
     if (resolve.isCap()) becomes(kj::addRef(*promise.node), resolve.getCap());
+    if (resolve.isException()) promise.node->hold(reasonBytes(resolve.getException()));
+    requireLittleHeld();
   }
 
   void becomes(kj::Own<WaitGraph::Node> promise, capnp::rpc::CapDescriptor::Reader cap) {
@@ -309,8 +339,6 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       auto answer = cap.getReceiverAnswer();
       KJ_IF_MAYBE(on, findUnanswered(answer)) {
         promise->waitFor(*on, stepsOf(answer), limits.depth);
-      } else if (answer.getTransform().size() > limits.depth) {
-        kj::throwFatalException(overloaded("pipelining"));
       }
     }
   }
@@ -329,33 +357,22 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     // What it stands on is unknown to the RPC system, which breaks it then, and nothing else.
     if (!refusable) question.refused = false;
     auto most = refusable ? limits.calls : limits.calls + limits.refused();
-    if (question.depth > limits.depth) {
-      limit = "pipelining"_kj;
+    auto refuseIf = [&](bool isOver, kj::StringPtr name) {
+      if (!isOver) return;
+      limit = name;
       question.refused = true;
-    }
-    if (!question.isLarge && heldBytes + question.bytes > limits.heldBytes) {
-      limit = "heldBytes"_kj;
-      question.refused = true;
-    }
-    if (answered >= limits.answers) {
-      limit = "answers"_kj;
-      question.refused = true;
-    }
-    if (imports.size() + question.brings > limits.exports || exports.size() >= limits.exports ||
-        question.named > limits.exports) {
-      limit = "exports"_kj;
-      question.refused = true;
-    }
-    if (question.waits > 0 && waits.size() + question.waits > MAX_WAITS) {
-      limit = "promises"_kj;
-      question.refused = true;
-    }
-    if (question.elsewhere && elsewhere >= MAX_ELSEWHERE) {
-      limit = "answers"_kj;
-      question.refused = true;
-    }
+    };
+    bool isApart = question.isLarge && (question.refused || question.bytes == 0);
+    refuseIf(question.depth > limits.depth, "pipelining");
+    refuseIf(!isApart && held() + question.bytes > limits.heldBytes, "heldBytes");
+    refuseIf(answered >= limits.answers, "answers");
+    refuseIf(imports.size() + question.brings > limits.exports || exports.size() >= limits.exports,
+             "exports");
+    refuseIf(question.waits > 0 && waits.size() + question.waits > MAX_WAITS, "promises");
+    refuseIf(question.elsewhere && elsewhere >= MAX_ELSEWHERE, "answers");
+    KJ_IF_MAYBE(name, question.excess) refuseIf(true, *name);
     requireFewCaps();
-    if (heldBytes > limits.tolerance * limits.heldBytes) kj::throwFatalException(overloaded(limit));
+    requireLittleHeld(limit);
     question.refused |= questions.size() - refused - answered >= most;
     question.refused |= question.unanswerable && unheard >= limits.unheard();
     if (question.refused && (!refusable || refused >= limits.refused())) {
@@ -378,14 +395,8 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
 
   void refuse(uint32_t id, kj::StringPtr limit) {
     network.watcher.onHit(limit);
-    auto exception = overloaded(limit);
     auto answer = inner->newOutgoingMessage(32);
-    auto ret = answer->getBody().initAs<Message>().initReturn();
-    ret.setAnswerId(id);
-    ret.setReleaseParamCaps(true);  // nobody here has taken them
-    auto reason = ret.initException();
-    reason.setType(capnp::rpc::Exception::Type::OVERLOADED);
-    reason.setReason(exception.getDescription());
+    fillRefusal(answer->getBody().initAs<Message>().initReturn(), id, overloaded(limit));
     answer->send();
   }
 
@@ -404,7 +415,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       } else if (question->unanswerable) {
         // It may run on, and nothing will tell of its end.
         ++unheard;
-        heldBytes -= question->unseen;
+        heldBytes -= question->unseen + question->pathBytes;
         questions.erase(id);
       } else {
         question->finished = true;
@@ -415,20 +426,11 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
 
   void sending(Message::Reader message, uint64_t words) {
     switch (message.which()) {
-      case Message::CALL: {
-        auto call = message.getCall();
-        auto sent = exports.add(call.getParams().getCapTable());
-        // What nobody answers is released one by one.
-        if (!sent.empty() && !call.getOnlyPromisePipeline()) {
-          params.upsert(call.getQuestionId(), kj::mv(sent));
-        }
+      case Message::CALL:
+        params.ask(message.getCall());
         break;
-      }
       case Message::FINISH:
-        // The RPC system does so only where it has no answer yet, and then drops what comes.
-        if (message.getFinish().getReleaseResultCaps()) {
-          given.upsert(message.getFinish().getQuestionId(), [](auto&, auto&&) {});
-        }
+        params.finish(message.getFinish());
         break;
       case Message::RESOLVE:
         if (message.getResolve().isCap()) exports.add(message.getResolve().getCap());
@@ -438,6 +440,9 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         break;
       case Message::RETURN:
         sendingReturn(message.getReturn(), words);
+        break;
+      case Message::DISEMBARGO:
+        embargoes -= embargoes > 0 && message.getDisembargo().getContext().isReceiverLoopback();
         break;
       default: break;
     }
@@ -462,7 +467,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
         questions.erase(id);
       } else {
         question->answered = true;
-        question->bytes = words * sizeof(capnp::word);
+        question->bytes = words * sizeof(capnp::word) + question->pathBytes;
         heldBytes += question->bytes;
         ++answered;
       }

@@ -19,7 +19,9 @@ namespace ww {
 struct QuotaLimits {
   kj::uint calls = 1000;  // not yet answered
   kj::uint depth = 64;    // unanswered calls and field accesses in one chain of pipelining
-  uint64_t heldBytes = 16 << 20;  // by calls not yet answered, and by answers not yet finished
+  // By calls not yet answered, with the capabilities that they were given; by answers not yet
+  // finished, with what was pipelined on them; by the reasons of promises that failed.
+  uint64_t heldBytes = 16 << 20;
   kj::uint answers = 1000;        // not yet finished
 
   // Above it a call is refused, but for the one that carries components, one at a time, which does
@@ -43,6 +45,10 @@ struct QuotaLimits {
 
   // Refused calls that the peer has not finished: what only it can free ends the link.
   kj::uint refused() const { return 4 * calls; }
+
+  // Disembargoes that were not answered, since what is to be lifted is not known yet; each takes
+  // some 2 KiB. One more ends the link.
+  kj::uint embargoes() const { return 4 * calls; }
 };
 
 // What a link holds now.
@@ -51,6 +57,7 @@ struct LinkUse {
   uint64_t heldBytes = 0;
   size_t exports = 0, imports = 0;  // that the peer, and this side, has yet to release
   size_t waits = 0;  // calls and promises of the peer's in chains, and what each waits for
+  size_t embargoes = 0;  // that the peer wants lifted, and were not yet
 };
 
 class QuotaNetwork final: public capnp::TwoPartyVatNetworkBase {

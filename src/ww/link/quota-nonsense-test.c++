@@ -42,7 +42,7 @@ struct Promises: RawPeer {
     uint32_t id, born;  // its number, and that of the first call that was given it
   };
   std::minstd_rand random;
-  uint32_t boot = bootstrap(), nextPromise = 1;
+  uint32_t boot = bootstrap(), nextPromise = 1, waits = 0;  // what is never answered
   kj::Vector<uint32_t> calls = {};
   kj::Vector<Promise> promises = {};
 
@@ -62,6 +62,39 @@ struct Promises: RawPeer {
                          : promises[random() % promises.size()];
     calls.add(callOn(boot, random() % 4 == 0, promise.id));
   }
+  void fail() {
+    auto promise = take(promises);
+    send([&](Message::Builder m, uint32_t) {
+      auto resolve = m.initResolve();
+      resolve.setPromiseId(promise.id);
+      resolve.initException().initReason(random() % 20'000);
+    });
+  }
+  // By one of many ways into an answer that is not there.
+  void disembargo() {
+    send([&](Message::Builder m, uint32_t id) {
+      auto disembargo = m.initDisembargo();
+      auto target = disembargo.initTarget().initPromisedAnswer();
+      target.setQuestionId(waits);
+      for (auto step: target.initTransform(random() % 64)) step.setGetPointerField(random());
+      disembargo.getContext().setSenderLoopback(id);
+    });
+  }
+  // Capabilities that are none of the node's, and vines.
+  void give() {
+    auto id = send([&](Message::Builder m, uint32_t id) {
+      auto call = m.initCall();
+      call.setQuestionId(id);
+      call.initTarget().initPromisedAnswer().setQuestionId(boot);
+      call.setInterfaceId(capnp::typeId<Host>());
+      call.setMethodId(4);
+      for (auto cap: call.initParams().initCapTable(random() % 100)) {
+        if (random() % 2 == 0) cap.setReceiverHosted(1'000'000);
+        else cap.initThirdPartyHosted().setVineId(1'000'000 + random() % 1000);
+      }
+    });
+    calls.add(id);
+  }
   void resolve() {
     auto promise = take(promises);
     auto on = calls.empty() ? promise.born : calls[random() % calls.size()];
@@ -74,10 +107,14 @@ struct Promises: RawPeer {
     });
   }
   void step() {
-    auto what = random() % 8;
-    if (what < 3) return ask();
-    if (what < 6 && !promises.empty()) return resolve();
-    if (what == 6 && !calls.empty()) finish(take(calls));
+    if (waits == 0) waits = callOn(boot);
+    auto what = random() % 16;
+    if (what < 6) return ask();
+    if (what < 10 && !promises.empty()) return resolve();
+    if (what < 12 && !promises.empty()) return fail();
+    if (what < 14 && !calls.empty()) return finish(take(calls));
+    if (what == 14) return give();
+    if (random() % 4 == 0) disembargo();
   }
 };
 
@@ -94,7 +131,8 @@ KJ_TEST("what a link holds is what it says that it holds") {
       if (i % 100 != 99) continue;
       peer.waitScope.poll();
       auto use = link.getUse();
-      auto said = use.heldBytes + EACH * (use.calls + use.imports + use.exports + use.waits);
+      auto things = use.calls + use.imports + use.exports + use.waits + use.embargoes;
+      auto said = use.heldBytes + EACH * things;
       auto held = kj::max(before, size_t(mallinfo2().uordblks)) - before;
       KJ_EXPECT(held < said + (1 << 20), seed, i, held, said);
     }

@@ -1,12 +1,21 @@
 #pragma once
 // Who wants to know how a link's messages come in.
 
+#include <stdint.h>
+
 namespace ww {
+
+// Of all that was read so far.
+struct ReadProgress {
+  uint64_t bytes = 0;
+  uint64_t messages = 0;  // that are here in full
+  bool isMidMessage = false;  // of the last one there is more to come
+};
 
 class ReadObserver {
  public:
-  // All that was there was read. `midMessage`: of the last message there is more to come.
-  virtual void onRead(bool midMessage) = 0;
+  // All that was there was read.
+  virtual void onRead(const ReadProgress& progress) = 0;
 };
 
 }  // namespace ww

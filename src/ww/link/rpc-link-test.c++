@@ -120,6 +120,37 @@ KJ_TEST("a message that was begun and does not go on ends the link, saying so") 
   }
 }
 
+KJ_TEST("so does one that goes on too slowly to mean it") {
+  auto bytes = message(4 << 20);
+  for (size_t each: {1ul, 8'000ul, 50'000ul}) {
+    RawBytes raw;
+    size_t sent = 1 << 20;
+    raw.send(bytes.slice(0, sent));
+    for (int i = 0; i < 20; i++) {
+      raw.pass(5 * kj::SECONDS);
+      if (raw.isOver()) break;
+      raw.send(bytes.slice(sent, sent + each));
+      sent += each;
+    }
+    KJ_EXPECT(raw.isOver() == (each < 20'000), each);
+  }
+}
+
+KJ_TEST("small messages that come in pieces, however slowly one after the other, are not stalled") {
+  RawBytes raw;
+  capnp::MallocMessageBuilder builder;
+  builder.initRoot<capnp::rpc::Message>().initFinish();
+  auto words = capnp::messageToFlatArray(builder);
+  auto bytes = words.asBytes();
+  raw.send(bytes.slice(0, 20));
+  for (int i = 0; i < 20; i++) {
+    raw.pass(6 * kj::SECONDS);
+    raw.send(bytes.slice(20, bytes.size()));
+    raw.send(bytes.slice(0, 20));
+  }
+  KJ_EXPECT(!raw.isOver());
+}
+
 KJ_TEST("what breaks the protocol is told nothing of this process's insides") {
   RawBytes raw;
   capnp::MallocMessageBuilder first, builder;
@@ -151,15 +182,16 @@ KJ_TEST("nor is who sends what no message is") {
             kj::encodeCEscape(heard));
 }
 
-KJ_TEST("one that goes on is waited for, however slowly, and ends nothing") {
+KJ_TEST("one that goes on is waited for, at the least rate, and ends nothing") {
   RawBytes raw;
-  auto bytes = message(200'000);
-  raw.send(bytes.slice(0, 100));
-  for (size_t i = 100; i < 140; i++) {
+  auto bytes = message(2'000'000);
+  size_t sent = 100, each = 40'960;
+  raw.send(bytes.slice(0, sent));
+  for (; sent + each < bytes.size(); sent += each) {
     raw.pass(9 * kj::SECONDS);
-    raw.send(bytes.slice(i, i + 1));
+    raw.send(bytes.slice(sent, sent + each));
   }
-  raw.send(bytes.slice(140, bytes.size()));
+  raw.send(bytes.slice(sent, bytes.size()));
   raw.pass(60 * kj::SECONDS);
   KJ_EXPECT(!raw.isOver());
   raw.send(bytes.slice(0, 3));

@@ -4,6 +4,7 @@
 #include <capnp/serialize-async.h>
 #include <kj/debug.h>
 #include <ww/base/error.h>
+#include <ww/link/bounded-messages.h>
 #include <ww/link/frame-guard.h>
 #include <ww/link/stall-watch.h>
 #include <ww/link/two-party-network.h>
@@ -54,9 +55,9 @@ class RpcLink::OverChannel final: public Impl, private ReadObserver {
  private:
   // Whoever waits for bytes has accepted the one connection that there is; what would wait for
   // another takes 3 KiB.
-  void onRead(bool midMessage) override {
+  void onRead(const ReadProgress& progress) override {
     accepting = nullptr;
-    watch.onRead(midMessage);
+    watch.onRead(progress);
   }
 
   StallWatch watch;
@@ -73,7 +74,8 @@ class RpcLink::OverStream final: public Impl {
       : watch(timer, limits.patience, [this](kj::Exception&& e) { stream.fail(kj::mv(e)); }),
         stream(kj::mv(raw), limits.frame, watch),
         messages(stream, capnp::IncomingRpcMessage::getShortLivedCallback()),
-        network(messages, Side::SERVER, readerOptions(limits)),
+        bounded(messages, limits.frame),
+        network(bounded, Side::SERVER, readerOptions(limits)),
         unsentBytes(limits.unsentBytes), counted(network, limits.quota, asWatcher()),
         system(capnp::makeRpcServer(counted, kj::mv(bootstrap))) {}
 
@@ -118,6 +120,7 @@ class RpcLink::OverStream final: public Impl {
   StallWatch watch;
   FrameGuard stream;
   capnp::BufferedMessageStream messages;
+  BoundedMessages bounded;
   capnp::TwoPartyVatNetwork network;
   size_t unsentBytes;
   kj::PromiseFulfillerPair<void> overflowed = kj::newPromiseAndFulfiller<void>();

@@ -2,6 +2,7 @@
 
 #include <capnp/message.h>
 #include <string.h>
+#include <ww/base/error.h>
 
 namespace ww {
 namespace {
@@ -25,6 +26,22 @@ class Nothing final: public capnp::IncomingRpcMessage {
 }  // namespace
 
 kj::Own<capnp::IncomingRpcMessage> makeNothing() { return kj::heap<Nothing>(); }
+
+kj::Exception inOwnTerms(kj::Exception&& exception) {
+  if (!exception.getDescription().startsWith("Exceeded message traversal limit")) {
+    return kj::mv(exception);
+  }
+  return overloaded("message: it says that it is many times what it has");
+}
+
+void fillRefusal(capnp::rpc::Return::Builder ret, uint32_t question,
+                 const kj::Exception& exception) {
+  ret.setAnswerId(question);
+  ret.setReleaseParamCaps(true);
+  auto reason = ret.initException();
+  reason.setType(capnp::rpc::Exception::Type::OVERLOADED);
+  reason.setReason(exception.getDescription());
+}
 
 void hideInsides(capnp::rpc::Message::Builder message) {
   constexpr auto INSTEAD = "a message that breaks the protocol"_kj;

@@ -1,7 +1,8 @@
 #pragma once
-// Notices a peer that begins a message and does not go on: nothing of it comes for `patience`,
-// which is told after that at the earliest and twice that at the latest. A link that is idle
-// between messages costs nothing here.
+// Notices a peer that begins a message and does not go on, or goes on so slowly that what it has
+// sent is held for nothing: less than LEAST_RATE comes of it over `patience`, which is told after
+// that at the earliest and twice that at the latest. A link that is idle between messages costs
+// nothing here.
 //
 // One event loop. `timer` outlives it.
 
@@ -14,11 +15,13 @@ namespace ww {
 
 class StallWatch final: public ReadObserver {
  public:
+  static constexpr uint64_t LEAST_RATE = 4 << 10;  // bytes a second
+
   // `onStall` is called once, from an event of the loop, with what the peer is to be told.
   StallWatch(kj::Timer& timer, kj::Duration patience, kj::Function<void(kj::Exception&&)> onStall);
   KJ_DISALLOW_COPY_AND_MOVE(StallWatch);
 
-  void onRead(bool midMessage) override;
+  void onRead(const ReadProgress& progress) override;
 
  private:
   kj::Promise<void> watch();
@@ -26,8 +29,7 @@ class StallWatch final: public ReadObserver {
   kj::Timer& timer;
   const kj::Duration patience;
   kj::Function<void(kj::Exception&&)> onStall;
-  uint64_t reads = 0;
-  bool isMid = false;
+  ReadProgress now;
   bool isWatching = false;
   kj::Promise<void> watching = nullptr;
 };

@@ -119,6 +119,7 @@ kj::ArrayPtr<kj::byte> TwoPartyNetwork::Inbox::space() {
 
 void TwoPartyNetwork::Inbox::filled(size_t bytes) {
   end += bytes;
+  bytesRead += bytes;
   filledMost = kj::max(filledMost, end);
 }
 
@@ -173,7 +174,8 @@ kj::Maybe<TwoPartyNetwork::Message> TwoPartyNetwork::Inbox::next() {
   auto at = words.begin() + begin / sizeof(word);
 
   capnp::ReaderOptions options;
-  options.traversalLimitInWords = limits.words;
+  options.traversalLimitInWords = limits.readable(size / sizeof(word));
+  ++messagesRead;
   auto frame = kj::arrayPtr(at, size / sizeof(word));
   bool isLarge = words.size() > BUSY_INBOX_WORDS;
   if (isLarge && begin == 0 && have == size && frame.size() == words.size()) {
@@ -368,7 +370,7 @@ void TwoPartyNetwork::onReadable() {
     for (;;) {
       KJ_IF_MAYBE(waiting, receiver) {
         if (readMore(*waiting)) continue;
-        KJ_IF_MAYBE(o, observer) o->onRead(!inbox.isEmpty());
+        KJ_IF_MAYBE(o, observer) o->onRead(inbox.getProgress());
         inbox.rest();
         return;
       } else {

@@ -62,6 +62,7 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
     kj::Maybe<Message> next();
 
     bool isEmpty() const { return begin == end; }
+    ReadProgress getProgress() const { return {bytesRead, messagesRead, !isEmpty()}; }
 
     // Gives its buffer back, if it is empty.
     void rest();
@@ -79,6 +80,7 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
     size_t begin = 0, end = 0;  // bytes
     size_t filledMost = 0;      // of this buffer
     bool isBusy = false;        // the last one that it gave back was a small one's worth
+    uint64_t bytesRead = 0, messagesRead = 0;
   };
 
   // Frames that are written and not yet sent.

@@ -7,6 +7,7 @@
 
 #include <kj/refcount.h>
 #include <kj/vector.h>
+#include <stdint.h>
 
 namespace ww {
 
@@ -16,11 +17,21 @@ class WaitGraph final {
   class Node final: public kj::Refcounted {
    public:
     explicit Node(WaitGraph& graph): graph(graph) { ++graph.entries; }
-    ~Node() noexcept(false) { settle(); --graph.entries; }
+    ~Node() noexcept(false) {
+      settle();
+      --graph.entries;
+      graph.heldBytes -= heldBytes;
+    }
     KJ_DISALLOW_COPY_AND_MOVE(Node);
 
     // Throws to end the link: the chain comes back to this, or has more than `most` steps.
     void waitFor(Node& other, kj::uint steps, kj::uint most);
+
+    // Until its end, so many bytes more.
+    void hold(uint64_t bytes) {
+      heldBytes += bytes;
+      graph.heldBytes += bytes;
+    }
 
     // It waits for nothing any more.
     void settle();
@@ -31,6 +42,7 @@ class WaitGraph final {
       kj::uint steps;
     };
     WaitGraph& graph;
+    uint64_t heldBytes = 0;
     kj::uint above = 0;  // steps of the longest chain that has ever waited for it
     kj::Vector<Edge> on;
   };
@@ -43,8 +55,11 @@ class WaitGraph final {
   // All that is kept: calls and promises, and for how many each waits.
   size_t size() const { return entries; }
 
+  uint64_t getHeld() const { return heldBytes; }
+
  private:
   size_t entries = 0;
+  uint64_t heldBytes = 0;
 };
 
 }  // namespace ww
