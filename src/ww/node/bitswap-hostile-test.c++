@@ -161,25 +161,84 @@ KJ_TEST("who asks more than its part of a second is read later, over a new strea
   KJ_EXPECT(greedy.say(a, message));
 }
 
-KJ_TEST("who has a stream and says nothing makes room for others in the end") {
+// A crowd of peers that have a stream of their own, as many as are served.
+struct Crowd {
+  World& world;
+  TestNode& node;
+  kj::Vector<kj::Own<RawPeer>> peers;
+
+  Crowd(World& world, TestNode& node): world(world), node(node) { more(Bitswap::MAX_SERVED); }
+  void more(kj::uint count) {
+    for (auto i: kj::zeroTo(count)) {
+      (void)i;
+      auto& peer = *peers.add(kj::heap<RawPeer>(world));
+      node.meet(peer.swarm);
+      KJ_ASSERT(peer.say(node, nullptr));
+    }
+  }
+  bool isServed(RawPeer& peer) {
+    return !KJ_ASSERT_NONNULL(peer.own)->whenWriteDisconnected().poll(world.waitScope);
+  }
+  kj::uint countServed() {
+    kj::uint count = 0;
+    for (auto& peer: peers) count += isServed(*peer);
+    return count;
+  }
+};
+
+KJ_TEST("who has been silent longest makes room for who comes, and in the end for nobody") {
   World world;
   TestNode a(world);
   a.addImage(block(1));
-  kj::Vector<kj::Own<RawPeer>> silent;
-  auto connect = [&](RawPeer& peer) {
-    a.meet(peer.swarm);
-    peer.own = peer.swarm.open(a.swarm.getPeerId(), BITSWAP).wait(world.waitScope);
-    return !KJ_ASSERT_NONNULL(peer.own)->whenWriteDisconnected().poll(world.waitScope);
-  };
-  for (kj::uint i = 0; i < Bitswap::MAX_SERVED; i++) {
-    KJ_ASSERT(connect(*silent.add(kj::heap<RawPeer>(world))));
-  }
+  Crowd crowd(world, a);
   RawPeer honest(world);
-  KJ_EXPECT(!connect(honest));
-  world.pass(Bitswap::SILENT_TIME);
-  honest.own = nullptr;
+  a.meet(honest.swarm);
+  KJ_EXPECT(crowd.countServed() == Bitswap::MAX_SERVED);
+  KJ_ASSERT(crowd.peers[0]->say(a, wantlistOf(1, cidOf(1).getBytes(), true)));
   honest.want(a, cidOf(1), true);
   KJ_EXPECT(honest.next().blocks[0].bytes == block(1));
+  KJ_EXPECT(crowd.isServed(*crowd.peers[0]) && !crowd.isServed(*crowd.peers[1]));
+  KJ_EXPECT(crowd.countServed() == Bitswap::MAX_SERVED - 1);
+  crowd.peers[1]->own = nullptr;
+  crowd.peers[1]->want(a, cidOf(1), true);
+  KJ_EXPECT(crowd.peers[1]->next().blocks[0].bytes == block(1));
+  KJ_EXPECT(!crowd.isServed(*crowd.peers[2]));
+  world.pass(Bitswap::SILENT_TIME);
+  KJ_EXPECT(crowd.countServed() == 0);
+}
+
+KJ_TEST("who was asked for something is heard, however many others there are") {
+  World world;
+  TestNode b(world);
+  RawPeer slow(world);
+  b.meet(slow.swarm);
+  Crowd crowd(world, b);
+  auto fetched = b.source->fetch(cidOf(2));
+  slow.next();
+  KJ_ASSERT(slow.say(b, nullptr));  // the answer is to come
+  crowd.more(2 * Bitswap::MAX_SERVED);
+  KJ_EXPECT(crowd.isServed(slow) && !crowd.isServed(*crowd.peers[Bitswap::MAX_SERVED]));
+  KJ_EXPECT(crowd.countServed() == Bitswap::MAX_SERVED + Bitswap::MAX_ASKED - 1);
+  slow.tell(b, cidOf(2), true);
+  slow.next();
+  slow.give(b, cidOf(2), block(2));
+  KJ_ASSERT(fetched.poll(world.waitScope));
+  KJ_EXPECT(fetched.wait(world.waitScope) == block(2));
+  crowd.more(Bitswap::MAX_SERVED);
+  KJ_EXPECT(crowd.countServed() == Bitswap::MAX_SERVED && !crowd.isServed(slow));
+}
+
+KJ_TEST("one among more than are served gives what it has") {
+  World world;
+  TestNode a(world), b(world);
+  a.addImage(block(1));
+  kj::Vector<kj::Own<TestNode>> without;
+  for (auto i: kj::zeroTo(Bitswap::MAX_SERVED + 8)) {
+    (void)i;
+    b.meet(without.add(kj::heap<TestNode>(world))->swarm);
+  }
+  b.meet(a.swarm);
+  KJ_EXPECT(b.gets(1));
 }
 
 KJ_TEST("of many wrong blocks one is looked at") {

@@ -1,6 +1,7 @@
 #pragma once
 // What Bitswap knows of a peer, and of a block that it waits for. Private to it.
 
+#include <kj/debug.h>
 #include <kj/one-of.h>
 #include <ww/image/patience.h>
 #include <ww/node/bitswap.h>
@@ -15,6 +16,9 @@ struct Bitswap::PeerState {
   const PeerId id;
   const kj::String name;
   kj::uint streams = 0;        // that it has open
+  uint64_t lastHeard = 0;      // the latest on these, by Bitswap::heard
+  kj::Own<kj::PromiseFulfiller<void>> leave;  // ends those; null once it did
+  kj::Maybe<kj::ForkedPromise<void>> onLeave;
   std::deque<Item> outbox;
   bool isSending = false;
   kj::Own<kj::PromiseFulfiller<void>> more;  // wakes who sends
@@ -34,6 +38,7 @@ struct Bitswap::PeerState {
 
   bool isUsable() const { return !isDistrusted && !speaksNot && timesLate <= MAX_LATE; }
   bool isWanted() const { return !inFlight.empty(); }
+  bool isServed() const { return streams > 0 && leave.get() != nullptr; }
   bool isIdle() const { return streams == 0 && !isSending && users == 0; }
 
   // Whether there is anything about it that is to be remembered.
@@ -44,6 +49,20 @@ struct Bitswap::PeerState {
   // Whether a block may still come that it was asked for, late or not.
   bool mayGive(kj::TimePoint now) const {
     return lastAsked.map([&](kj::TimePoint t) { return now < t + LATE_TIME; }).orDefault(false);
+  }
+
+  // Until its streams are to end.
+  kj::Promise<void> beServed() {
+    if (!isServed()) {
+      auto pair = kj::newPromiseAndFulfiller<void>();
+      leave = kj::mv(pair.fulfiller);
+      onLeave = pair.promise.fork();
+    }
+    return KJ_ASSERT_NONNULL(onLeave).addBranch();
+  }
+  void endStreams() {
+    leave->fulfill();
+    leave = nullptr;
   }
 
   void hear(uint64_t bytes, kj::TimePoint now) {

@@ -50,41 +50,13 @@ Bitswap::~Bitswap() noexcept(false) { link->bitswap = nullptr; }
 
 kj::Own<BlockSource> Bitswap::makeSource() { return kj::heap<Source>(*this); }
 
-kj::Maybe<Bitswap::PeerState&> Bitswap::findState(kj::StringPtr peer) {
-  return peers.find(peer).map([](kj::Own<PeerState>& state) -> PeerState& { return *state; });
-}
-
-Bitswap::PeerState& Bitswap::stateOf(const PeerId& id) {
-  auto& state = peers.findOrCreate(id.toText(), [&]() {
-    return decltype(peers)::Entry{id.toText(), kj::heap<PeerState>(id, timer.now())};
-  });
-  return *state;
-}
-
-void Bitswap::dropIfIdle(kj::StringPtr peer) {
-  KJ_IF_MAYBE(state, findState(peer)) {
-    if (!state->isIdle()) return;
-    if (state->isPlain(timer.now()) || !swarm.isConnected(state->id)) peers.erase(state->name);
-  }
-}
-
-// What is known of a peer holds while it is connected.
-void Bitswap::dropStrangers() {
-  auto names = KJ_MAP(entry, peers) { return kj::str(entry.key); };
-  for (auto& name: names) dropIfIdle(name);
-}
-
 void Bitswap::welcome(PeerStream stream) {
   auto name = stream.peer.toText();
-  auto isServed = [&]() {
-    size_t others = 0;
-    for (auto& entry: peers) others += entry.value->streams > 0 && entry.key != name;
-    return others < MAX_SERVED;
-  };
-  if (!isServed()) return;  // its stream ends
   auto& peer = stateOf(stream.peer);
-  if (peer.streams >= MAX_STREAMS) return;
+  if (peer.streams >= MAX_STREAMS) return;  // the stream ends
+  if (!peer.isServed()) makeRoom(isAwaited(name) ? MAX_SERVED : MAX_SERVED - 1);
   ++peer.streams;
+  peer.lastHeard = ++heard;
   charge(peer, STREAM_BYTES);
   tasks.add(listen(kj::mv(name), kj::mv(stream.stream)));
 }
@@ -95,9 +67,13 @@ kj::Promise<void> Bitswap::listen(kj::String name, kj::Own<kj::AsyncIoStream> st
     --peer.streams;
     dropIfIdle(name);
   });
+  co_await takeAll(peer, *stream).exclusiveJoin(peer.beServed());
+}
+
+kj::Promise<void> Bitswap::takeAll(PeerState& peer, kj::AsyncIoStream& stream) {
   for (;;) {
     co_await untilAllowed(peer);
-    auto bytes = co_await readNext(peer, *stream);
+    auto bytes = co_await readNext(peer, stream);
     KJ_IF_MAYBE(message, bytes) {
       if (!peer.isWanted()) charge(peer, message->size());
       take(peer, BitswapMessage::decode(*message));
@@ -116,6 +92,7 @@ kj::Promise<kj::Maybe<kj::Array<kj::byte>>> Bitswap::readNext(PeerState& peer,
     return peer.mayGive(timer.now()) ? MAX_BITSWAP_BYTES : MAX_WANTS_BYTES;
   }, [&](size_t bytes) {
     patience.hear(bytes, timer.now());
+    peer.lastHeard = ++heard;
     peer.hear(bytes, timer.now());
   });
   auto silence = [](kj::Timer& timer, Patience& patience) -> MaybeMessage {

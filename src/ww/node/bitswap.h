@@ -18,7 +18,9 @@
 // what of one is looked at (MAX_BITSWAP_ENTRIES), streams that a peer may have open and for how
 // long without a word, what waits to be sent to it, how long it may take to read that, how many
 // peers are served at once, and what each and all together may ask in a second: who asks more is
-// read, and answered, later. A message that is none ends its stream. Lives on the event loop of its
+// read, and answered, later. Where more come than are served, who has been silent longest makes
+// room; those who were asked for something and have not answered come in beside that number, and
+// make room for nobody. A message that is none ends its stream. Lives on the event loop of its
 // swarm.
 //
 // Tests: bitswap-test.c++, bitswap-hostile-test.c++, fuzz/bitswap.c++.
@@ -47,7 +49,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   static constexpr kj::Duration SILENT_TIME = 30 * kj::SECONDS; // and then one of a peer's
   static constexpr size_t MAX_WANTS_BYTES = 128 << 10;
   static constexpr kj::uint MAX_STREAMS = 4;   // that one peer has open here
-  static constexpr kj::uint MAX_SERVED = 64;   // peers at a time
+  static constexpr kj::uint MAX_SERVED = 64;   // peers at a time, but those that are awaited
   static constexpr size_t MAX_WAITING = 2048;  // answers and questions, to one peer
   static constexpr kj::uint MAX_ASKED = 32;    // peers at a time, of one block
   static constexpr kj::uint MAX_IN_FLIGHT = 3; // blocks, of one peer
@@ -94,7 +96,10 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   using Item = kj::OneOf<BitswapMessage::Want, BitswapMessage::Presence, Cid>;
 
   void welcome(PeerStream stream);
+  bool isAwaited(kj::StringPtr peer) const;
+  void makeRoom(size_t most);
   kj::Promise<void> listen(kj::String peer, kj::Own<kj::AsyncIoStream> stream);
+  kj::Promise<void> takeAll(PeerState& peer, kj::AsyncIoStream& stream);
   kj::Promise<kj::Maybe<kj::Array<kj::byte>>> readNext(PeerState& peer, kj::AsyncIoStream& stream);
   kj::Promise<void> untilAllowed(PeerState& peer);
   void charge(PeerState& peer, uint64_t bytes);
@@ -132,6 +137,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   kj::Timer& timer;
   Logger& logger;
   const DialScope scope;
+  uint64_t heard = 0;                                 // how often anything was, of anybody
   kj::Own<Link> link;                                 // by which the swarm's handler finds this
   kj::HashMap<kj::String, kj::Own<PeerState>> peers;  // by id: those of whom something is known
   ByteAllowance allowance;                            // of what all ask for
