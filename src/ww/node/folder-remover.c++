@@ -12,10 +12,9 @@ namespace {
 
 constexpr int OPEN_FOLDER = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-}  // namespace
-
-kj::Vector<kj::String> listNames(int folder) {
-  kj::Vector<kj::String> names;
+// Calls `each` with the names in a folder, without `.` and `..`, until it says that it is enough.
+template <typename Each>
+void readNames(int folder, Each&& each) {
   int copy;
   KJ_SYSCALL(copy = openat(folder, ".", OPEN_FOLDER));
   DIR* dir = fdopendir(copy);
@@ -27,9 +26,19 @@ kj::Vector<kj::String> listNames(int folder) {
     auto entry = readdir(dir);
     if (entry == nullptr) break;
     kj::StringPtr name = entry->d_name;
-    if (name != "." && name != "..") names.add(kj::str(name));
+    if (name != "." && name != ".." && !each(name)) return;
   }
   if (errno != 0) KJ_FAIL_SYSCALL("readdir", errno);
+}
+
+}  // namespace
+
+kj::Vector<kj::String> listNames(int folder) {
+  kj::Vector<kj::String> names;
+  readNames(folder, [&](kj::StringPtr name) {
+    names.add(kj::str(name));
+    return true;
+  });
   return names;
 }
 
@@ -38,10 +47,13 @@ FolderRemover::~FolderRemover() noexcept(false) {
   state.lockExclusive()->isEnding = true;
 }
 
-void FolderRemover::remove(kj::String name) {
+void FolderRemover::remove(kj::String name) { add(&State::names, kj::mv(name)); }
+void FolderRemover::removeLeftover(kj::String name) { add(&State::leftovers, kj::mv(name)); }
+
+void FolderRemover::add(kj::Vector<kj::String> State::*to, kj::String name) {
   {
     auto lock = state.lockExclusive();
-    lock->names.add(kj::mv(name));
+    ((*lock).*to).add(kj::mv(name));
     lock->isBusy = true;
   }
   if (thread == nullptr) thread = kj::heap<kj::Thread>([this]() { run(); });
@@ -57,32 +69,40 @@ void FolderRemover::run() noexcept {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, nullptr);
   for (;;) {
-    kj::Vector<kj::String> names;
+    kj::String name;
     {
       auto lock = state.lockExclusive();
-      lock->isBusy = !lock->names.empty();
-      lock.wait([](const State& now) { return !now.names.empty() || now.isEnding; });
-      if (lock->names.empty()) return;
-      names = kj::mv(lock->names);
-      lock->names = {};
+      lock->isBusy = !lock->isDone();
+      lock.wait([](const State& now) { return !now.isDone() || now.isEnding; });
+      if (lock->isDone()) return;
+      isLeftover = lock->names.empty();
+      auto& from = isLeftover ? lock->leftovers : lock->names;
+      name = kj::mv(from.back());
+      from.removeLast();
     }
-    for (auto& name: names) removeAll(folder, name);
+    removeAll(folder, name);
   }
 }
 
 void FolderRemover::removeAll(int in, kj::StringPtr name) {
-  if (isAtAnEnd()) return;
+  if (isAtItsEnd()) return;
+  if (isEnding) ++last;
   if (unlinkat(in, name.cStr(), 0) == 0) return;
   int fd = openat(in, name.cStr(), OPEN_FOLDER);
   if (fd >= 0) {
     kj::AutoCloseFd inner(fd);
     kj::runCatchingExceptions([&]() {
-      for (auto& each: listNames(inner)) removeAll(inner, each);
+      readNames(inner, [&](kj::StringPtr each) {
+        removeAll(inner, each);
+        return !isAtItsEnd();
+      });
     });
   }
   unlinkat(in, name.cStr(), AT_REMOVEDIR);
 }
 
-bool FolderRemover::isAtAnEnd() { return isEnding && last++ >= LAST_ENTRIES; }
+bool FolderRemover::isAtItsEnd() const {
+  return isEnding && (isLeftover || last >= LAST_ENTRIES);
+}
 
 }  // namespace ww

@@ -39,7 +39,7 @@ TreeFolder::TreeFolder(kj::StringPtr path)
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { names = listNames(folder); })) {
     kj::throwFatalException(badInput(kj::str(path, ": cannot be read (", systemReason(*e), ")")));
   }
-  for (auto& name: names) remove(name);
+  for (auto& name: names) remover->removeLeftover(setAside(name));
 }
 
 TreeFolder::~TreeFolder() noexcept(false) {}
@@ -79,11 +79,13 @@ kj::Maybe<std::array<kj::byte, 32>> TreeFolder::link(const Cid& cid, uint64_t by
   return nullptr;
 }
 
-// By way of a name that nothing else has, so that the tree's is free at once.
-void TreeFolder::remove(kj::StringPtr name) noexcept {
+void TreeFolder::remove(kj::StringPtr name) noexcept { remover->remove(setAside(name)); }
+
+// Under a name that nothing else has, so that the tree's is free at once.
+kj::String TreeFolder::setAside(kj::StringPtr name) {
   auto part = newPartName();
   bool isGone = renameat(folder, name.cStr(), folder, part.cStr()) == 0;
-  remover->remove(isGone ? kj::mv(part) : kj::str(name));
+  return isGone ? kj::mv(part) : kj::str(name);
 }
 
 void TreeFolder::removeFrom(int tree, kj::StringPtr inner) {

@@ -41,8 +41,8 @@ using TreeContents = kj::HashMap<Cid, TreeFile>;
 // The trees of a data folder, which is this process's alone.
 class TreeFolder final {
  public:
-  // Makes the folder where there is none, and has what is in it removed. Throws as
-  // openPrivateFolder() does.
+  // Makes the folder where there is none, and has what is in it removed while this lives: of what
+  // takes longer, the rest stays for the next process. Throws as openPrivateFolder() does.
   explicit TreeFolder(kj::StringPtr path);
 
   // What is still to be removed is, if it is little; else some of it stays for the next process.
@@ -75,6 +75,7 @@ class TreeFolder final {
   kj::Maybe<std::array<kj::byte, 32>> link(const Cid& cid, uint64_t bytes, bool executable,
                                            int part, kj::StringPtr path);
   void remove(kj::StringPtr name) noexcept;  // as far as it goes
+  kj::String setAside(kj::StringPtr name);
   void removeFrom(int tree, kj::StringPtr path);
 
   const kj::String path;
