@@ -135,6 +135,12 @@ class ImageTest(unittest.TestCase):
         said = self.refused("--allow-file", allowed, "-v", f"{self.path('keys')}:/x", FILES,
                             code=125)
         self.assertIn("to itself", said)
+        key = self.write("network/swarm.key", "/key/swarm/psk/1.0.0/\n/base16/\n" + "07" * 32)
+        for with_network in ([], ["--no-network"]):
+            said = self.refused("--private-network", key, *with_network, "--listen",
+                                "/ip4/127.0.0.1/tcp/0", "-v", f"{self.path('network')}:/x", FILES,
+                                code=125)
+            self.assertIn(f"keeps something to itself in it: {key}", said)
         # Before anything is fetched, too.
         for image in (FILES, "/ipfs/bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354"):
             self.assertIn("cannot be opened as a folder",

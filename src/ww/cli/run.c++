@@ -91,6 +91,7 @@ kj::Vector<CellFolder> volumesOf(const RunOptions& options, const DataDir& data)
   kept.add(trees);
   kept.add(images);
   KJ_IF_MAYBE(file, options.allowFile) kept.add(*file);
+  KJ_IF_MAYBE(file, options.network.privateNetwork) kept.add(*file);
   return openVolumes(options.volumes, kept);
 }
 
