@@ -106,7 +106,8 @@ struct CellInfo {
 
   memoryBytes @10 :UInt64;
   memoryPeakBytes @11 :UInt64;
-  # Of its linear memories, and what its instances have beside them above 64 KiB, now and at most;
+  # Of its linear memories, and what its instances, its arguments and its variables have beside them
+  # above 64 KiB, now and at most;
   # what its children have is not in it, though it counts against its limit.
 
   cpuNs @12 :UInt64;

@@ -144,6 +144,31 @@ KJ_TEST("arguments and variables, as many as may be, and more") {
   KJ_EXPECT(hits(LimitKind::ARGS) == 1 && hits(LimitKind::ENV) == 1);
 }
 
+KJ_TEST("arguments and variables are the cell's memory") {
+  auto large = kj::heapString(1'000'000);
+  memset(large.begin(), '=', large.size());
+  uint64_t none, most;
+  {
+    TestNode node;
+    auto peakWith = [&](Words args, Words env) {
+      auto process = node.run("bare-ok", args, env);
+      process.waitRequest().send().wait(node.waitScope);
+      return process.infoRequest().send().wait(node.waitScope).getInfo().getMemoryPeakBytes();
+    };
+    none = peakWith({"bare-ok"}, {});
+    KJ_EXPECT(peakWith({"bare-ok", "a few", "more"}, {"A=B"}) == none);
+    most = peakWith({large}, {large});
+    KJ_EXPECT(most > none + 1'900'000 && most < none + 2'100'000, none, most);
+  }
+  NodeOptions options;
+  options.cell.memoryBytes = none + 1'500'000;
+  TestNode small(options);
+  small.run("bare-ok", {large}, {});
+  auto why = failureOf([&]() { small.run("bare-ok", {large}, {large}); });
+  KJ_EXPECT(contains(why, "exceeds memory limits"), why);
+  KJ_EXPECT(small.node.getHits().count(LimitKind::MEMORY) == 1);
+}
+
 KJ_TEST("more cells than the engine has room for are refused, and counted") {
   NodeOptions options;
   options.engine.maxGuests = 3;

@@ -30,7 +30,7 @@ pub struct CellOptions {
     pub resources: usize, // of WASI; a handle of each may stand on either side
     pub hostcall_bytes: usize,
     pub random_bytes: u64,
-    pub footprint: usize, // of the component's instances, as shape::check() tells it
+    pub instances: usize, // what the component's take, as shape::check() tells it
     pub parent: Option<Arc<Budget>>,
     pub files: Given,
 }
@@ -46,6 +46,15 @@ pub enum Outcome {
     Refused {
         cause: String,
     },
+}
+
+impl CellOptions {
+    /// What the cell has beside its memories and tables from its start on: its instances, and its
+    /// arguments and variables, which the host keeps for it.
+    fn footprint(&self) -> usize {
+        let texts = self.args.iter().chain(self.env.iter().flat_map(|(name, value)| [name, value]));
+        self.instances + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
+    }
 }
 
 type Run = Pin<Box<dyn Future<Output = wasmtime::Result<i32>> + Send>>;
@@ -91,7 +100,7 @@ impl Cell {
         let files = runtime.as_ref().map(|_| Box::new(Files::new(given, &budget)));
         let state = new_state(&options, &pipes, deadline.clone(), limiter, files);
         let store = new_store(shared, state, &options, ticks.clone(), progress.clone());
-        let run = run(store, runnable.clone(), options.footprint, progress.clone());
+        let run = run(store, runnable.clone(), options.footprint(), progress.clone());
         let run = Box::pin(run);
         ticks.on_cell_begun();
         let cell_waker = Arc::new(waker);

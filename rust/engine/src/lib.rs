@@ -374,7 +374,7 @@ impl WwCellOptions {
             resources: self.resources as usize,
             hostcall_bytes: self.hostcall_bytes as usize,
             random_bytes: self.random_bytes,
-            footprint: self.footprint as usize,
+            instances: self.footprint as usize,
             parent: unsafe { self.parent.as_ref() }.map(|budget| budget.0.clone()),
             files: unsafe { self.read_files() }?,
         })

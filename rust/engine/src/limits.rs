@@ -24,8 +24,7 @@ impl FurtherMemories {
     }
 }
 
-/// So much of what a cell's instances take beside their memories goes unaccounted, as the rest of a
-/// cell does.
+/// So much of what a cell takes beside its memories goes unaccounted, as the rest of it does.
 const FREE_FOOTPRINT: usize = 64 << 10;
 
 /// So many a cell may have.
@@ -49,11 +48,11 @@ impl CellLimiter {
         CellLimiter { budget, memory: 0, table_elements: 0, most, memories: 0, further }
     }
 
-    /// What its instances take beside their memories and tables. It is memory like theirs.
+    /// What it takes beside its memories and tables, as long as it lives. It is memory like theirs.
     pub fn take_footprint(&mut self, bytes: usize) -> Result<()> {
         let bytes = bytes.saturating_sub(FREE_FOOTPRINT);
         if !self.budget.take_memory(bytes) {
-            bail!("overloaded: memory: its instances have {bytes} bytes at their start");
+            bail!("overloaded: memory: its instances, arguments and variables take {bytes} bytes");
         }
         self.memory += bytes;
         Ok(())
