@@ -73,6 +73,16 @@ class PeerTest(PushCase):
             self.assertEqual(image and image["pinned"], False if command == "unpin" else None)
         self.assertIsNone(node.poll())
 
+    def test_one_key_pushes_again_and_again(self):
+        _, address = self.node("--allow", f"{self.key},node")
+        for i in range(3):
+            folder = self.path(str(i))
+            shutil.copytree(CHOIR, folder)
+            with open(os.path.join(folder, "data"), "wb") as file:
+                file.write(os.urandom(3 << 20))
+            cid = self.pushed(self.push(address, image=folder))
+            self.assertTrue(self.images(self.there)[cid]["pinned"])
+
     def test_a_node_gives_peers_half_of_its_store_to_pin(self):
         other = self.keygen("other.key")
         _, address = self.node("--allow", f"{self.key},node", "--allow", f"{other},node",

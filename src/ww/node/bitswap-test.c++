@@ -196,6 +196,28 @@ KJ_TEST("what is wanted is answered by kind; a cancel takes back what was not se
   KJ_EXPECT(blocks.size() == 1 && blocks[0].bytes == block(3) && peer.hearsNothing());
 }
 
+KJ_TEST("one that went and came anew is asked over a stream of its own") {
+  World world;
+  TestNode b(world);
+  RawPeer peer(world);
+  b.meet(peer.swarm);
+  for (kj::byte i = 1; i < 4; i++) {
+    auto fetched = b.source->fetch(cidOf(i));
+    KJ_ASSERT(!fetched.poll(world.waitScope), i);
+    KJ_ASSERT(peer.opened.size() == 1, i);
+    if (i == 1) {
+      peer.next();
+      peer.tell(b, cidOf(i), true);
+    }
+    KJ_EXPECT(peer.asksFor(cidOf(i)), i);
+    peer.give(b, cidOf(i), block(i));
+    KJ_ASSERT(fetched.poll(world.waitScope), i);
+    KJ_EXPECT(fetched.wait(world.waitScope) == block(i));
+    peer.opened.clear();
+    world.waitScope.poll();
+  }
+}
+
 KJ_TEST("where no peer that is connected has it, those are dialled that say so in the DHT") {
   World world;
   TestNode a(world), gone(world);

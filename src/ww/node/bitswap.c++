@@ -206,28 +206,42 @@ kj::Promise<void> Bitswap::sendAll(kj::String name) {
     }
     dropIfIdle(name);
   });
-  auto failed = [&](kj::Exception&& e) {
-    KJ_IF_MAYBE(peer, findState(name)) {
-      peer->speaksNot = e.getType() == kj::Exception::Type::UNIMPLEMENTED;
+  for (Sending sending;;) {
+    kj::Maybe<kj::Exception> failure;
+    co_await openAndSend(name, sending).catch_([&](kj::Exception&& e) { failure = kj::mv(e); });
+    KJ_IF_MAYBE(e, failure) {
+      // A stream that it took something by may be of a process that ended, and is there anew.
+      if (sending.taken > 0 && sending.message != nullptr) continue;
+      KJ_IF_MAYBE(peer, findState(name)) {
+        peer->speaksNot = e->getType() == kj::Exception::Type::UNIMPLEMENTED;
+      }
+      sayNot(name);
     }
-    sayNot(name);
-  };
-  auto opening = swarm.open(KJ_ASSERT_NONNULL(findState(name)).id, BITSWAP);
-  co_await timer.timeoutAfter(SEND_TIME, kj::mv(opening))
-      .then([&](kj::Own<kj::AsyncIoStream> stream) {
-    auto sending = sendWhileAny(kj::str(name), *stream);
-    return sending.attach(kj::mv(stream));
-  }).catch_(failed);
+    co_return;
+  }
 }
 
-kj::Promise<void> Bitswap::sendWhileAny(kj::String name, kj::AsyncIoStream& stream) {
+kj::Promise<void> Bitswap::openAndSend(kj::StringPtr name, Sending& sending) {
+  sending.taken = 0;
+  auto opening = swarm.open(KJ_ASSERT_NONNULL(findState(name)).id, BITSWAP);
+  auto stream = co_await timer.timeoutAfter(SEND_TIME, kj::mv(opening));
+  co_await sendWhileAny(name, sending, *stream);
+}
+
+kj::Promise<void> Bitswap::sendWhileAny(kj::StringPtr name, Sending& sending,
+                                        kj::AsyncIoStream& stream) {
   auto& peer = KJ_ASSERT_NONNULL(findState(name));  // which stays while it is being sent to
   for (;;) {
-    while (!peer.outbox.empty()) {
-      if (peer.outbox.front().is<Cid>()) co_await untilAllowed(peer);
-      if (peer.outbox.empty()) break;  // it was taken back
-      auto bytes = nextMessage(peer).encode();
-      co_await timer.timeoutAfter(SEND_TIME, stream.write(bytes.begin(), bytes.size()));
+    while (sending.message != nullptr || !peer.outbox.empty()) {
+      if (sending.message == nullptr) {
+        if (peer.outbox.front().is<Cid>()) co_await untilAllowed(peer);
+        if (peer.outbox.empty()) break;  // it was taken back
+        sending.message = nextMessage(peer).encode();
+      }
+      co_await timer.timeoutAfter(SEND_TIME, stream.write(sending.message.begin(),
+                                                          sending.message.size()));
+      sending.message = nullptr;
+      ++sending.taken;
       co_await Breath::take();
     }
     auto pair = kj::newPromiseAndFulfiller<void>();

@@ -115,8 +115,13 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   void dropStrangers();
 
   void send(PeerState& peer, Item item);
+  struct Sending {
+    kj::Array<kj::byte> message;  // that was not taken; empty: none
+    kj::uint taken = 0;           // by the stream
+  };
   kj::Promise<void> sendAll(kj::String peer);
-  kj::Promise<void> sendWhileAny(kj::String peer, kj::AsyncIoStream& stream);
+  kj::Promise<void> openAndSend(kj::StringPtr peer, Sending& sending);
+  kj::Promise<void> sendWhileAny(kj::StringPtr peer, Sending& sending, kj::AsyncIoStream& stream);
   BitswapMessage nextMessage(PeerState& peer);
 
   kj::Promise<kj::Array<const kj::byte>> fetch(Cid root, Cid cid);
