@@ -61,7 +61,7 @@ interface Executor {
 }
 
 interface Cells {
-  # Some of a node's cells: those that run, and those among the last 64 that ended.
+  # Some of a node's cells: those that run, and those among the last 64 of each loop that ended.
 
   list @0 () -> (cells :List(CellInfo));
   # By number.

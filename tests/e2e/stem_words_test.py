@@ -76,7 +76,7 @@ class WrongWordsTest(StemCase):
                                               "--rpc-url", url), f"--rpc-url.*{said}")
         said = self.refused("--stem", ADDRESS,
                             env={**os.environ, "WW_RPC_URL": f"ftp://host/{SECRET}"})
-        self.assertIn("--rpc-url: ", said)
+        self.assertIn("--rpc-url, number 1: ", said)
         self.assertIn("Taken from the environment: WW_RPC_URL", said)
 
     def test_urls_that_lead_nowhere_are_not_asked_for_ever(self):

@@ -239,7 +239,7 @@ class StoreTest(IpfsCase):
         self.image("export", "other", self.path("x.car"))
         self.image("unpin", "other")
         gone = json.loads(self.image("gc", "-o", "json"))
-        self.assertEqual((gone["images"], gone["left"]), (1, 0))
+        self.assertEqual((gone["images"], gone["bytesLeft"]), (1, 0))
         self.complaint("rm", "other", code=127)
         self.assertEqual(self.image("add", self.path("x.car"), "--no-pin"), root)
         self.assertEqual(self.image("rm", root), root)

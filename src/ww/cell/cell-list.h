@@ -116,7 +116,7 @@ class CellList final {
     kj::MutexGuarded<State> state;
   };
 
-  // All of it as it is at one moment: no cell starts or ends meanwhile.
+  // All of it: no record comes or goes meanwhile.
   class Snapshot {
    public:
     explicit Snapshot(const CellList& list);

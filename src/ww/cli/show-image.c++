@@ -50,7 +50,7 @@ kj::String showImage(const StoredImage& image, bool json) {
 kj::String showCollected(const Collected& collected, uint64_t left, bool json) {
   if (json) {
     return kj::str(JsonObject().add("images", collected.images).add("blocks", collected.blocks)
-                       .add("bytes", collected.bytes).add("left", left).toText(), '\n');
+                       .add("bytes", collected.bytes).add("bytesLeft", left).toText(), '\n');
   }
   return kj::str("removed ", countText(collected.images, "image"), ", ",
                  countText(collected.blocks, "block"), " of ", showSize(collected.bytes), "; ",

@@ -48,8 +48,8 @@ class Component final: public kj::AtomicRefcounted {
 
   kj::Own<const Component> addRef() const { return kj::atomicAddRef(*this); }
 
-  // The same, with a count of its own: for a loop that starts many guests of it while others do.
-  // Two processors that count in one place by turns wait for it.
+  // The same, with a count of its own, but for what the engine counts: for a loop that starts many
+  // guests of it while others do. Two processors that count in one place by turns wait for it.
   kj::Own<const Component> makeTwin() const;
 
   WwComponent* getRaw() const { return raw; }

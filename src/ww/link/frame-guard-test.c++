@@ -88,6 +88,18 @@ KJ_TEST("a claim of many segments is refused before they come") {
   KJ_EXPECT(reason.startsWith("overloaded: segments: a message of 4294967296 segments"), reason);
 }
 
+KJ_TEST("what is behind an empty segment is refused before it comes; a last one may be empty") {
+  uint32_t hiding[] = {2, 1, 0, 100};
+  uint32_t last[] = {1, 1, 0, 0, 0, 0};
+  auto send = [](kj::ArrayPtr<const uint32_t> words) {
+    Fixture f({});
+    return f.send(header(words), 1);
+  };
+  auto reason = send(hiding);
+  KJ_EXPECT(reason == "overloaded: segments: an empty one is before another", reason);
+  KJ_EXPECT(send(last) == "24");
+}
+
 KJ_TEST("a claim of a huge body is refused before it comes") {
   uint32_t hugeBody[] = {2, 0xffffffff, 0xffffffff, 0xffffffff};
   Fixture f({});

@@ -77,9 +77,12 @@ kj::Maybe<kj::Exception> FrameGuard::takeHeaderWord(uint32_t value) {
     headerValuesLeft = segmentsLeft | 1;
     headerWords = (1 + headerValuesLeft) / 2;
     bodyWords = 0;
+    isLastEmpty = false;
     return nullptr;
   }
   if (segmentsLeft > 0) {
+    if (value > 0 && isLastEmpty) return overloaded(EMPTY_SEGMENT);
+    isLastEmpty = value == 0;
     --segmentsLeft;
     bodyWords += value;
     if (headerWords + bodyWords > limits.words) {

@@ -56,6 +56,7 @@ class FrameGuard final: public kj::AsyncIoStream {
   uint64_t segmentsLeft = 0;     // whose sizes are still to come; what follows them is padding
   uint64_t headerWords = 0;
   uint64_t bodyWords = 0;
+  bool isLastEmpty = false;      // the segment before the next
   ReadProgress progress;
 };
 

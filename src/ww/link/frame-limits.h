@@ -2,10 +2,14 @@
 // The largest message that a link takes: Cap'n Proto's own limits, on segments and on what is read
 // of a message. A guest learns them from the refusal.
 
-#include <kj/common.h>
+#include <kj/string.h>
 #include <stdint.h>
 
 namespace ww {
+
+// What is behind an empty segment is not seen by who counts a message's words, the RPC system's own
+// way among them: a frame that has anything there is no message.
+constexpr kj::StringPtr EMPTY_SEGMENT = "segments: an empty one is before another"_kj;
 
 struct FrameLimits {
   uint32_t segments = 512;
@@ -16,7 +20,7 @@ struct FrameLimits {
   // of structs of no words, each of which counts as one that is read, or by pointers that lead to
   // the same place. Who means well has it read some six times: by what admits it, by the RPC
   // system, by the server, and as it is copied to another link. A guest, which believes its host,
-  // has no such limit.
+  // has no such limit but that of the largest message.
   uint64_t readings = 16;
 
   // What may be read of a message of so many words.

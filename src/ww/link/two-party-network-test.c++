@@ -215,6 +215,19 @@ KJ_TEST("a frame over a limit ends the link with the limit's name, before its bo
   }
 }
 
+KJ_TEST("so does one that has words behind an empty segment, which nobody would count") {
+  for (uint32_t hidden: {0u, 100u}) {
+    Raw raw;
+    bootstrap(raw);
+    uint32_t header[] = {2, 1, 0, hidden};
+    raw.feed(kj::ArrayPtr<const uint32_t>(header).asBytes());
+    KJ_EXPECT(raw.isOver() == (hidden > 0), hidden);
+    if (hidden == 0) continue;
+    KJ_EXPECT(raw.abortReason() == "overloaded: segments: an empty one is before another",
+              raw.abortReason());
+  }
+}
+
 KJ_TEST("the largest frame within the limits is awaited") {
   Raw raw;
   uint32_t header[] = {0, 8 * MIB - 2};

@@ -153,7 +153,12 @@ uint64_t TwoPartyNetwork::Inbox::frameBytes() const {
   }
   auto total = uint64_t(headerWords(segments));
   if (have < total * sizeof(word)) return total * sizeof(word);
-  for (uint64_t i = 0; i < segments; i++) total += table[1 + i];
+  for (uint64_t i = 0; i < segments; i++) {
+    total += table[1 + i];
+    if (i > 0 && table[i] == 0 && table[1 + i] > 0) {
+      kj::throwFatalException(KJ_EXCEPTION(OVERLOADED, kj::str("overloaded: ", EMPTY_SEGMENT)));
+    }
+  }
   if (total > limits.words) {
     kj::throwFatalException(overLimit("message", total * sizeof(word),
                                       limits.words * sizeof(word)));

@@ -215,8 +215,8 @@ void ImageStore::addToBatch(uint64_t image, const Cid& cid, kj::ArrayPtr<const k
 
 // Without waiting for other processes.
 kj::Maybe<kj::Exception> ImageStore::tryNow(kj::FunctionParam<void()> action) {
-  db->file.setBusyTimeout(SHORT_WAIT_MS);
-  KJ_DEFER(db->file.setBusyTimeout(LONG_WAIT_MS));
+  auto before = db->file.setBusyTimeout(SHORT_WAIT_MS);
+  KJ_DEFER(db->file.setBusyTimeout(before));
   return kj::runCatchingExceptions([&]() { action(); });
 }
 

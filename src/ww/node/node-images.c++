@@ -83,7 +83,8 @@ kj::Promise<kj::Own<MergedTree>> NodeImages::merge(kj::ArrayPtr<const kj::String
 }
 
 kj::Promise<EpochImage> NodeImages::fetch(kj::ArrayPtr<const kj::byte> head) {
-  return fetchTree(head).catch_([](kj::Exception&& e) -> EpochImage {
+  return fetchTree(head).catch_([this](kj::Exception&& e) -> EpochImage {
+    last = nullptr;  // perhaps the disk has no room for both
     // Of content there is no other layer that could make an image of it.
     if (!isNoImage(e)) kj::throwFatalException(kj::mv(e));
     kj::throwFatalException(contentProblem(e.getDescription().slice(NOT_AN_IMAGE.size())));
@@ -113,16 +114,25 @@ kj::Promise<StoredImage> NodeImages::keepImage(Cid root, Asker asker) {
   }
   ++keeping;
   KJ_DEFER(--keeping);
-  requirePinRoom(root);
+  auto beside = pinnedBeside(root);
   auto first = asker.peer.map([&](const PeerId& id) { return bitswap.askFirst(root, id); });
   auto name = root.toText();
   MainCheck check(name);
-  WatchedSink watched(check, [&](uint64_t, uint64_t) { asker.onStep(); });
+  uint64_t own = 0;
+  KJ_DEFER(keepingBytes -= own);
+  WatchedSink watched(check, [&](uint64_t, uint64_t bytes) {
+    keepingBytes += bytes - own;
+    own = bytes;
+    KJ_IF_MAYBE(others, beside) requirePinRoom(*others + keepingBytes);
+    asker.onStep();
+  });
   auto added = co_await import.add(IpfsRef{kj::mv(root), kj::String()}, watched);
   KJ_IF_MAYBE(problem, check.findProblem(false)) kj::throwFatalException(badInput(*problem));
+  KJ_IF_MAYBE(others, pinnedBeside(added.root)) {
+    requirePinRoom(*others + KJ_ASSERT_NONNULL(store.findImage(name)).bytes);
+  }
   co_await store.whenFree(sources.getTimer(), [&]() {
     asker.check();
-    requirePinRoom(added.root);
     store.setPinned(added.root, true);
   });
   asker.check();
@@ -130,13 +140,18 @@ kj::Promise<StoredImage> NodeImages::keepImage(Cid root, Asker asker) {
   co_return KJ_ASSERT_NONNULL(store.findImage(name));
 }
 
-void NodeImages::requirePinRoom(const Cid& root) {
+// Bytes of the images that are pinned; nothing where this is one of them.
+kj::Maybe<uint64_t> NodeImages::pinnedBeside(const Cid& root) {
   uint64_t bytes = 0;
   for (auto& image: store.list()) {
-    bool isIt = image.cid == root;
-    if (isIt && image.pinned) return;
-    if (isIt || image.pinned) bytes += image.bytes;
+    if (!image.pinned) continue;
+    if (image.cid == root) return nullptr;
+    bytes += image.bytes;
   }
+  return bytes;
+}
+
+void NodeImages::requirePinRoom(uint64_t bytes) const {
   if (bytes <= maxPinned) return;
   kj::throwFatalException(badInput(kj::str("with this one the images that are pinned there have ",
       bytes, " bytes, and peers may pin up to ", maxPinned, ", half of the node's store; its "

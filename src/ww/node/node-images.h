@@ -58,10 +58,12 @@ class NodeImages final: public ImageFetcher, public ImageKeeper {
 
  private:
   kj::Promise<EpochImage> fetchTree(kj::ArrayPtr<const kj::byte> head);
-  void requirePinRoom(const Cid& root);
+  kj::Maybe<uint64_t> pinnedBeside(const Cid& root);
+  void requirePinRoom(uint64_t bytes) const;
 
   const uint64_t maxPinned;
   kj::uint keeping = 0;
+  uint64_t keepingBytes = 0;  // of files that came so far
   TreeFolder& trees;
   ImageStore store;
   Bitswap bitswap;

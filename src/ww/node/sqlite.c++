@@ -7,7 +7,8 @@
 namespace ww {
 
 SqliteFile::SqliteFile(kj::StringPtr path, SqliteOptions options)
-    : path(kj::str(path)), advice(options.advice), busy(options.busy) {
+    : path(kj::str(path)), advice(options.advice), busy(options.busy),
+      busyTimeout(options.busyTimeoutMs) {
   sqlite3* raw = nullptr;
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
   if (options.create) flags |= SQLITE_OPEN_CREATE;
@@ -16,7 +17,7 @@ SqliteFile::SqliteFile(kj::StringPtr path, SqliteOptions options)
   if (code != SQLITE_OK) fail(code);
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_limit(raw, SQLITE_LIMIT_LENGTH, options.maxValueBytes);
-  sqlite3_busy_timeout(raw, options.busyTimeoutMs);
+  sqlite3_busy_timeout(raw, busyTimeout);
 }
 
 void SqliteFile::run(kj::StringPtr sql) {

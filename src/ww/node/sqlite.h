@@ -9,6 +9,7 @@
 #include <memory>
 #include <sqlite3.h>
 #include <stdint.h>
+#include <utility>
 
 namespace ww {
 
@@ -41,8 +42,11 @@ class SqliteFile {
   // Gives up a transaction that may or may not be open. Never fails.
   void rollBack() { tryRun("ROLLBACK"); }
 
-  // So long another process is waited for from now on, on this thread.
-  void setBusyTimeout(int ms) { sqlite3_busy_timeout(db.get(), ms); }
+  // So long another process is waited for from now on, on this thread. Returns what it was.
+  int setBusyTimeout(int ms) {
+    sqlite3_busy_timeout(db.get(), ms);
+    return std::exchange(busyTimeout, ms);
+  }
 
   // The first column of the first row, as text; nothing without a row.
   kj::Maybe<kj::String> ask(kj::StringPtr sql);
@@ -62,6 +66,7 @@ class SqliteFile {
   kj::String path;
   kj::StringPtr advice, busy;
   std::unique_ptr<sqlite3, Close> db;
+  int busyTimeout;
 };
 
 // Writes all or nothing. One at a time.

@@ -217,12 +217,10 @@ void StemFollower::takeLatest(Member& member, const BlockRef& block, kj::Maybe<S
   KJ_IF_MAYBE(latest, head) {
     if (latest->seq > final) member.hints.add(HeadLog{kj::mv(*latest), block, 0, false});
   }
+  // The same head of a later block stands for that one: the first may have been taken back.
   bool isAny = !member.hints.empty();
-  if (isAny && !before.empty() && before[0].head == member.hints[0].head) {
-    member.hints = kj::mv(before);
-  } else if (isAny || !before.empty()) {
-    announceHint();
-  }
+  bool isSame = isAny && !before.empty() && before[0].head == member.hints[0].head;
+  if (!isSame && (isAny || !before.empty())) announceHint();
 }
 
 void StemFollower::announceHint() {
