@@ -370,6 +370,10 @@ size_t countOwn(kj::ArrayPtr<const kj::StringPtr> words) {
   return own;
 }
 
+Ending wrong(CLI::App& app, kj::StringPtr mistake) {
+  return Ending{USAGE_EXIT, nullptr, kj::str(mistake, '\n', namesOfVariables(app).c_str())};
+}
+
 }  // namespace
 
 Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
@@ -419,10 +423,10 @@ Command parseOptions(kj::ArrayPtr<const kj::StringPtr> words) {
     return Ending{code == 0 ? 0 : USAGE_EXIT, str(out.str()), str(err.str())};
   }
   KJ_IF_MAYBE(mistake, findMistake(run, raw, exec, execRaw)) {
-    return Ending{USAGE_EXIT, nullptr, kj::str(*mistake, '\n')};
+    return wrong(app, *mistake);
   }
   KJ_IF_MAYBE(mistake, makes.findMistake()) {
-    return Ending{USAGE_EXIT, nullptr, kj::str(*mistake, '\n')};
+    return wrong(app, *mistake);
   }
   if (exec.parsed()) return makeExecOptions(execRaw, args);
   KJ_IF_MAYBE(options, asks.findParsed()) return kj::mv(*options);
