@@ -1,17 +1,14 @@
 #include <ww/link/peer-question.h>
 
-#include <kj/debug.h>
-
 namespace ww {
 
 uint64_t PeerQuestion::addPath(capnp::List<capnp::rpc::PromisedAnswer::Op>::Reader steps) {
   auto path = KJ_MAP(step, steps) -> uint32_t {
     return step.isGetPointerField() ? step.getGetPointerField() : uint32_t(kj::maxValue);
   };
-  if (paths == nullptr) paths.emplace();
-  auto& known = KJ_ASSERT_NONNULL(paths);
-  if (known.contains(path)) return 0;
-  known.insert(kj::mv(path));
+  if (paths.get() == nullptr) paths = kj::heap<kj::HashSet<Path>>();
+  if (paths->contains(path)) return 0;
+  paths->insert(kj::mv(path));
   bytes += PATH_BYTES;
   pathBytes += PATH_BYTES;
   return PATH_BYTES;

@@ -38,7 +38,7 @@ struct PeerQuestion {
   bool finished = false;
   kj::Maybe<kj::Own<WaitGraph::Node>> node = nullptr;  // if it waits, or is waited for
   CapLedger::Sent results = {};                        // with its answer
-  kj::Maybe<kj::HashSet<Path>> paths = nullptr;        // into its answer
+  kj::Own<kj::HashSet<Path>> paths = {};               // into its answer; null: none
 
   // That way is taken into it. How many bytes that holds more: none, if it was before.
   uint64_t addPath(capnp::List<capnp::rpc::PromisedAnswer::Op>::Reader steps);

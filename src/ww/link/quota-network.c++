@@ -130,14 +130,12 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   bool admit(capnp::IncomingRpcMessage& incoming) {
     auto message = incoming.getBody().getAs<Message>();
     auto words = incoming.sizeInWords();
-    auto excess = findExcess(message, words, {limits.exports, limits.depth});
-    KJ_IF_MAYBE(limit, excess) {
-      if (!message.isCall()) kj::throwFatalException(overloaded(*limit));
+    if (message.isCall()) return admitCall(message, words);
+    KJ_IF_MAYBE(limit, findExcess(message, words, {limits.exports, limits.depth})) {
+      kj::throwFatalException(overloaded(*limit));
     }
     switch (message.which()) {
       case Message::BOOTSTRAP: return admitQuestion(message.getBootstrap().getQuestionId(), {});
-      case Message::CALL:
-        return admitCall(message.getCall(), words * sizeof(capnp::word), excess);
       case Message::FINISH: {
         auto finished = message.getFinish();
         return finish(finished.getQuestionId(), finished.getReleaseResultCaps());
@@ -161,12 +159,15 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     }
   }
 
-  bool admitCall(capnp::rpc::Call::Reader call, uint64_t bytes,
-                 kj::Maybe<kj::StringPtr> excess) {
+  bool admitCall(Message::Reader message, uint64_t words) {
+    auto call = message.getCall();
+    // Most are to what the peer has in its hand, and bring nothing: there is nothing to be walked.
+    bool isPlain = !call.getTarget().isPromisedAnswer() &&
+                   call.getParams().getCapTable().size() == 0;
     Question question;
-    question.bytes = bytes;
-    question.excess = excess;
-    question.isLarge = bytes > limits.messageBytes;
+    question.bytes = words * sizeof(capnp::word);
+    if (!isPlain) question.excess = findExcess(message, words, {limits.exports, limits.depth});
+    question.isLarge = question.bytes > limits.messageBytes;
     bool mayBeLarge = call.getInterfaceId() == limits.largeInterface &&
                       call.getMethodId() == limits.largeMethod && limits.largeInterface != 0;
     if (question.isLarge && mayBeLarge && large == 0) {
@@ -180,9 +181,10 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     question.unanswerable = call.getOnlyPromisePipeline() && refusable;
     if (question.unanswerable) question.unseen = UNSEEN_BYTES;
     question.bytes += question.unseen;
-    if (excess == nullptr) countGiven(question, call);
+    if (!isPlain && question.excess == nullptr) countGiven(question, call);
     bool waitsForAny = question.waits > 0 || call.getTarget().isPromisedAnswer();
     if (!admitQuestion(call.getQuestionId(), kj::mv(question), refusable)) return false;
+    if (isPlain) return true;
     imports.add(call.getParams().getCapTable());
     if (waitsForAny) noteWaits(call);
     return true;
@@ -195,7 +197,6 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     }
     // A call holds what it was given until it ends: a chain of these is freed by recursion too.
     auto caps = call.getParams().getCapTable();
-    if (caps.size() == 0) return;
     for (auto cap: caps) {
       if (cap.isReceiverAnswer()) follow(question, cap.getReceiverAnswer());
       question.waits += cap.isReceiverAnswer() || cap.isSenderPromise();
@@ -487,8 +488,7 @@ kj::Own<QuotaNetwork::Connection> QuotaNetwork::counted(kj::Own<Connection> conn
 
 kj::Maybe<kj::Own<QuotaNetwork::Connection>> QuotaNetwork::connect(
     capnp::rpc::twoparty::VatId::Reader ref) {
-  return inner.connect(ref).map(
-      [this](kj::Own<Connection>&& c) { return counted(kj::mv(c)); });
+  return inner.connect(ref).map([this](kj::Own<Connection>&& c) { return counted(kj::mv(c)); });
 }
 
 kj::Promise<kj::Own<QuotaNetwork::Connection>> QuotaNetwork::accept() {
