@@ -182,7 +182,7 @@ KJ_TEST("what a collection took, and what a check found") {
   KJ_EXPECT(showCollected({1, 1, 1}, 0, false) ==
             "removed 1 image, 1 block of 1 B; 0 B are left\n");
   KJ_EXPECT(showCollected({2, 7, 1536}, 9, true) ==
-            "{\"images\":2,\"blocks\":7,\"bytes\":1536,\"left\":9}\n");
+            "{\"images\":2,\"blocks\":7,\"bytes\":1536,\"bytesLeft\":9}\n");
   StoreCheck check;
   check.blocks = 3;
   check.bytes = 4096;
