@@ -18,12 +18,12 @@ pub const HIT_SHARED: u32 = 256; // memory that several have a part of
 pub const HIT_NODE: u32 = 512; // memory of all cells
 
 pub struct Budget {
-    memory: AtomicUsize, // bytes that are left
+    memory: AtomicUsize,         // bytes that are left
     tables: Option<AtomicUsize>, // elements that are left; any number
-    used: AtomicUsize,   // bytes, by this cell alone
-    peak: AtomicUsize,   // of those
-    hits: AtomicU32,     // since somebody asked
-    memory_hit: u32,     // what it is that has no memory left
+    used: AtomicUsize,           // bytes, by this cell alone
+    peak: AtomicUsize,           // of those
+    hits: AtomicU32,             // since somebody asked
+    memory_hit: u32,             // what it is that has no memory left
     parent: Option<Arc<Budget>>,
 }
 

@@ -5,7 +5,7 @@ use crate::clock::{self, Deadline};
 use crate::component::Runnable;
 use crate::files::{self, Files, Given};
 use crate::limits::{self, CellLimiter, Most};
-use crate::pipe::Pipe;
+use crate::pipe::PipeRef;
 use crate::streams::{Pipes, Streams, new_table};
 use crate::ticker::TickClock;
 use crate::waker::CellWaker;
@@ -72,7 +72,7 @@ pub struct Cell {
     run: Option<Run>, // None once it has ended
     waker: Waker,
     cell_waker: Arc<CellWaker>,
-    pipes: [Arc<Pipe>; 5], // in the order of WwPipeKind
+    pipes: [PipeRef; 5], // in the order of WwPipeKind
     deadline: Deadline,
     ticks: TickClock,
     progress: Arc<Progress>,
@@ -88,8 +88,8 @@ impl Cell {
         waker: CellWaker,
     ) -> Result<Self, Failure> {
         let (shared, ticks) = (&engine.shared, engine.ticks.clone());
-        let pipes: [Arc<Pipe>; 5] =
-            std::array::from_fn(|_| Arc::new(Pipe::new(options.pipe_capacity, shared.hooks)));
+        let pipes: [PipeRef; 5] =
+            std::array::from_fn(|_| PipeRef::new(options.pipe_capacity, shared.hooks));
         let deadline = Deadline::new();
         let progress = Arc::<Progress>::default();
         let budget =
@@ -166,7 +166,7 @@ impl Cell {
         self.progress.yielded.load(Relaxed)
     }
 
-    pub fn pipe(&self, which: usize) -> Option<&Arc<Pipe>> {
+    pub fn pipe(&self, which: usize) -> Option<&PipeRef> {
         self.pipes.get(which)
     }
 
@@ -199,7 +199,7 @@ impl Drop for Cell {
 /// No socket, no name lookup, and of files what it was given: the rest answers "denied".
 fn new_state(
     options: &CellOptions,
-    pipes: &[Arc<Pipe>; 5],
+    pipes: &[PipeRef; 5],
     deadline: Deadline,
     limiter: CellLimiter,
     files: Option<Box<Files>>,

@@ -1,10 +1,9 @@
 //! The host's end of a cell's pipes, as C functions. Nothing here waits.
 
-use crate::pipe::{Moved, Pipe};
+use crate::pipe::{Moved, Pipe, PipeRef};
 use crate::{WwCell, WwSlice, unheard};
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::Arc;
 use ww_fence::guard;
 
 /// A counted reference to one of the cell's pipes, given back with `ww_pipe_drop`.
@@ -13,9 +12,7 @@ use ww_fence::guard;
 /// `cell` lives; `which` is one of WwPipeKind.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_cell_pipe(cell: *const WwCell, which: u32) -> *const Pipe {
-    unsafe { &(*cell).0 }
-        .pipe(which as usize)
-        .map_or(ptr::null(), |pipe| Arc::into_raw(pipe.clone()))
+    unsafe { &(*cell).0 }.pipe(which as usize).map_or(ptr::null(), |pipe| pipe.clone().into_raw())
 }
 
 fn moved(moved: Moved) -> isize {
@@ -128,5 +125,5 @@ pub unsafe extern "C" fn ww_pipe_total(pipe: *const Pipe) -> u64 {
 /// Given back once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ww_pipe_drop(pipe: *const Pipe) {
-    unheard(|| drop(unsafe { Arc::from_raw(pipe) }));
+    unheard(|| drop(unsafe { PipeRef::from_raw(pipe) }));
 }

@@ -11,6 +11,8 @@ use std::ffi::c_void;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+pub use counted::PipeRef;
+
 /// Writes below this are gathered, so that a queue holds few chunks however small its writes are.
 const SMALL: usize = 8 << 10;
 
@@ -408,5 +410,6 @@ impl Inner {
     }
 }
 
+mod counted;
 #[cfg(test)]
 mod tests;

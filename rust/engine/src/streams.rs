@@ -8,11 +8,10 @@ use crate::State;
 use crate::clock::Deadline;
 use crate::moves;
 use crate::nudge::Nudge;
-use crate::pipe::{Moved, Pipe};
+use crate::pipe::{Moved, PipeRef};
 use bytes::Bytes;
 use std::collections::HashSet;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::Poll;
 use wasmtime::component::{Linker, Resource, ResourceTable, ResourceType};
 use wasmtime::{StoreContextMut, format_err};
@@ -27,11 +26,11 @@ use wasmtime_wasi::p2::{
 
 /// A cell's pipes, by what they are to the guest.
 pub struct Pipes {
-    pub connection_in: Arc<Pipe>,
-    pub connection_out: Arc<Pipe>,
-    pub stdin: Arc<Pipe>,
-    pub stdout: Arc<Pipe>,
-    pub stderr: Arc<Pipe>,
+    pub connection_in: PipeRef,
+    pub connection_out: PipeRef,
+    pub stdin: PipeRef,
+    pub stdout: PipeRef,
+    pub stderr: PipeRef,
 }
 
 /// What the store keeps of the streams that it handed to its guest.
@@ -57,7 +56,10 @@ impl Streams {
     }
 }
 
-/// Streams of ours in the resource table, by number. Sorted: a cell has five of them, as a rule.
+/// Streams of ours that a cell has, as a rule: with room for more, idle ones would take it.
+const USUAL: usize = 5;
+
+/// Streams of ours in the resource table, by number. Sorted.
 #[derive(Default)]
 pub struct Ours(Vec<(u32, Source)>);
 
@@ -73,7 +75,12 @@ impl Ours {
     fn insert(&mut self, rep: u32, source: Source) {
         match self.find(rep) {
             Ok(at) => self.0[at].1 = source,
-            Err(at) => self.0.insert(at, (rep, source)),
+            Err(at) => {
+                if self.0.is_empty() {
+                    self.0.reserve_exact(USUAL);
+                }
+                self.0.insert(at, (rep, source));
+            }
         }
     }
 
@@ -87,7 +94,7 @@ impl Ours {
 /// What a stream of ours reads from or writes to.
 #[derive(Clone)]
 pub struct Source {
-    pub pipe: Arc<Pipe>,
+    pub pipe: PipeRef,
     direction: Direction,
     nudge: Option<Nudge>, // the connection's
 }
@@ -358,7 +365,7 @@ fn add_poll(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn source(pipe: &Arc<Pipe>, direction: Direction, nudge: Option<Nudge>) -> Source {
+fn source(pipe: &PipeRef, direction: Direction, nudge: Option<Nudge>) -> Source {
     Source { pipe: pipe.clone(), direction, nudge }
 }
 

@@ -5,6 +5,7 @@
 #include <kj/async-io.h>
 #include <kj/function.h>
 #include <kj/refcount.h>
+#include <ww/base/recycled.h>
 #include <ww/cell/turnstile.h>
 #include <ww/epoch/lease.h>
 #include <ww/ffi/pipe-stream.h>
@@ -17,7 +18,7 @@ constexpr uint32_t MAX_READ_BYTES = 64 * 1024;
 // Reads of one stream that may wait.
 constexpr kj::uint MAX_PENDING_READS = 16;
 
-class PipeEnd final: public kj::Refcounted {
+class PipeEnd final: public kj::Refcounted, public Recycled<PipeEnd> {
  public:
   enum class Direction { TO_CELL, FROM_CELL };
 

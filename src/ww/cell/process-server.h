@@ -4,12 +4,13 @@
 // handle is gone reads the end of its stdin.
 
 #include <peer.capnp.h>
+#include <ww/base/recycled.h>
 #include <ww/cell/cell.h>
 #include <ww/epoch/session-bound.h>
 
 namespace ww {
 
-class ProcessServer final: public SessionBound<peer::Process> {
+class ProcessServer final: public SessionBound<peer::Process>, public Recycled<ProcessServer> {
  public:
   ProcessServer(Lease& lease, kj::Own<Cell> cell);
 
@@ -27,7 +28,8 @@ class ProcessServer final: public SessionBound<peer::Process> {
   kj::Maybe<kj::Own<PipeEnd::Holder>> stdinHold;
 };
 
-class ByteStreamServer final: public SessionBound<peer::ByteStream> {
+class ByteStreamServer final: public SessionBound<peer::ByteStream>,
+                              public Recycled<ByteStreamServer> {
  public:
   ByteStreamServer(Lease& lease, PipeEnd& pipe);
 

@@ -4,6 +4,7 @@
 
 #include <kj/async.h>
 #include <ww/base/byte-channel.h>
+#include <ww/base/recycled.h>
 #include <ww/ffi/pipe-listener.h>
 #include <ww/ffi/run-queue.h>
 
@@ -11,7 +12,7 @@ struct WwPipe;
 
 namespace ww::ffi {
 
-class PipeChannel final: public ByteChannel {
+class PipeChannel final: public ByteChannel, public Recycled<PipeChannel> {
  public:
   // Takes the references over. Writes wait for their turn in `queue`.
   PipeChannel(RunQueue& queue, WwPipe* toGuest, WwPipe* fromGuest);

@@ -6,13 +6,14 @@
 
 #include <kj/async-io.h>
 #include <sys/types.h>
+#include <ww/base/recycled.h>
 #include <ww/ffi/pipe-listener.h>
 
 struct WwPipe;
 
 namespace ww::ffi {
 
-class PipeStream final: public kj::AsyncIoStream {
+class PipeStream final: public kj::AsyncIoStream, public Recycled<PipeStream> {
  public:
   // Takes the references over; either may be null, and then that direction must not be used.
   PipeStream(WwPipe* toGuest, WwPipe* fromGuest);

@@ -4,6 +4,7 @@
 #include <capnp/serialize-async.h>
 #include <kj/debug.h>
 #include <ww/base/error.h>
+#include <ww/base/recycled.h>
 #include <ww/link/bounded-messages.h>
 #include <ww/link/frame-guard.h>
 #include <ww/link/stall-watch.h>
@@ -40,7 +41,7 @@ class RpcLink::Impl: private QuotaNetwork::Watcher {
   void onHit(kj::StringPtr limit) override { tell(limit); }
 };
 
-class RpcLink::OverChannel final: public Impl, private ReadObserver {
+class RpcLink::OverChannel final: public Impl, private ReadObserver, public Recycled<OverChannel> {
  public:
   OverChannel(kj::Own<ByteChannel> channel, capnp::Capability::Client bootstrap, kj::Timer& timer,
               LinkLimits limits)

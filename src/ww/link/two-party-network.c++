@@ -4,6 +4,7 @@
 #include <kj/debug.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ww/base/recycled.h>
 #include <ww/link/spare-blocks.h>
 
 namespace ww {
@@ -33,7 +34,7 @@ size_t headerWords(size_t segments) { return segments / 2 + 1; }
 
 // ------------------------------------------------------------------------------------ messages
 
-class TwoPartyNetwork::Outgoing final: public capnp::OutgoingRpcMessage {
+class TwoPartyNetwork::Outgoing final: public capnp::OutgoingRpcMessage, public Recycled<Outgoing> {
  public:
   Outgoing(TwoPartyNetwork& network, kj::uint firstSegmentWords)
       : network(network) {
@@ -62,7 +63,7 @@ class TwoPartyNetwork::Outgoing final: public capnp::OutgoingRpcMessage {
   kj::Maybe<capnp::MallocMessageBuilder> message;
 };
 
-class TwoPartyNetwork::Incoming final: public capnp::IncomingRpcMessage {
+class TwoPartyNetwork::Incoming final: public capnp::IncomingRpcMessage, public Recycled<Incoming> {
  public:
   // Copies.
   Incoming(kj::ArrayPtr<const word> frame, capnp::ReaderOptions options)
@@ -89,6 +90,8 @@ class TwoPartyNetwork::Incoming final: public capnp::IncomingRpcMessage {
 };
 
 // --------------------------------------------------------------------------------------- inbox
+
+TwoPartyNetwork::Inbox::~Inbox() noexcept(false) { SpareBlocks::give(kj::mv(words)); }
 
 kj::ArrayPtr<kj::byte> TwoPartyNetwork::Inbox::space() {
   if (words.size() == 0) words = SpareBlocks::take(isBusy ? BUSY_INBOX_WORDS : INBOX_WORDS);
@@ -193,6 +196,8 @@ kj::Maybe<TwoPartyNetwork::Message> TwoPartyNetwork::Inbox::next() {
 }
 
 // -------------------------------------------------------------------------------------- outbox
+
+TwoPartyNetwork::Outbox::Chunk::~Chunk() noexcept(false) { SpareBlocks::give(kj::mv(words)); }
 
 kj::byte* TwoPartyNetwork::Outbox::extend(size_t bytes) {
   if (chunks.empty() || chunks.back().words.size() * sizeof(word) - chunks.back().end < bytes) {

@@ -53,6 +53,8 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
   class Inbox {
    public:
     explicit Inbox(FrameLimits limits): limits(limits) {}
+    ~Inbox() noexcept(false);
+    KJ_DISALLOW_COPY_AND_MOVE(Inbox);
 
     // Where to read to; never empty.
     kj::ArrayPtr<kj::byte> space();
@@ -94,6 +96,10 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
 
    private:
     struct Chunk {
+      Chunk() {}
+      ~Chunk() noexcept(false);
+      KJ_DISALLOW_COPY_AND_MOVE(Chunk);
+
       kj::Array<capnp::word> words;
       size_t begin = 0, end = 0;  // bytes
     };

@@ -11,7 +11,7 @@ extern "C" fn count(end: *mut c_void) {
     unsafe { &*(end as *const AtomicUsize) }.fetch_add(1, Ordering::Relaxed);
 }
 
-const HOOKS: WwHooks = WwHooks {
+pub(super) const HOOKS: WwHooks = WwHooks {
     wake_local: no_task,
     wake_remote: no_remote,
     hub_ref: no_task,

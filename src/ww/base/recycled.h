@@ -1,0 +1,63 @@
+#pragma once
+// Memory of objects that come and go with every message and every cell: what one leaves is the next
+// one's of its kind, on the thread where it was dropped. `class Foo: public Recycled<Foo>`, made by
+// kj::heap() or kj::refcounted(); what is derived from a Foo is the heap's, as is what is dropped
+// when MOST of them lie unused. Under the address sanitizer all is the heap's, which sees what is
+// used too late; and a guest's own heap is made of such lists.
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <array>
+#include <new>
+
+namespace ww {
+
+#if defined(__wasm__) || defined(__SANITIZE_ADDRESS__)
+#define WW_NOTHING_RECYCLED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WW_NOTHING_RECYCLED 1
+#endif
+#endif
+
+#ifdef WW_NOTHING_RECYCLED
+template <typename T, size_t MOST = 32>
+class Recycled {};
+#else
+template <typename T, size_t MOST = 32>
+class Recycled {
+ public:
+  static void* operator new(size_t size) {
+    static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+    if (size == sizeof(T) && spare.count > 0) return spare.places[--spare.count];
+    return ::operator new(size);
+  }
+  static void operator delete(void* place, size_t size) {
+    if (size == sizeof(T) && spare.count < spare.most) {
+      if (spare.count == 0) cleaner.isNeeded = true;
+      spare.places[spare.count++] = place;
+    } else {
+      ::operator delete(place, size);
+    }
+  }
+
+ private:
+  // Has no destructor: what is dropped while its thread ends finds it.
+  struct Spare {
+    std::array<void*, MOST> places;
+    size_t count, most;
+  };
+  struct Cleaner {
+    ~Cleaner() {
+      spare.most = 0;
+      while (spare.count > 0) ::operator delete(spare.places[--spare.count], sizeof(T));
+    }
+    bool isNeeded = false;  // being written makes the thread have one
+  };
+  static inline thread_local constinit Spare spare{{}, 0, MOST};
+  static inline thread_local Cleaner cleaner;
+};
+#endif
+
+}  // namespace ww
