@@ -1,6 +1,7 @@
 // A guest that speaks to its host through the SDK; its bootstrap capability is a Host.
 //
 //   echo TEXT         prints the answer
+//   reread            reads one long answer a hundred times
 //   leave             exits with 5 while calls are outstanding
 //   trap              traps while a call is outstanding
 //   fail              lets a refused call's failure through
@@ -38,6 +39,14 @@ kj::Promise<kj::String> echo(Executor::Client executor, kj::StringPtr text) {
   request.setMessage(text);
   auto response = co_await request.send();
   co_return kj::str(response.getResponse());
+}
+
+kj::Promise<void> reread(Executor::Client executor) {
+  constexpr kj::uint BYTES = 100'000;
+  auto request = executor.echoRequest();
+  request.initMessage(BYTES);
+  auto response = co_await request.send();
+  for (int i = 0; i < 100; i++) KJ_ASSERT(response.getResponse().size() > BYTES);
 }
 
 kj::Promise<void> leave(ww::Guest& guest, Executor::Client executor, bool trap) {
@@ -278,6 +287,8 @@ WW_GUEST_MAIN(guest) {
   auto executor = host.executorRequest().send().getExecutor();
   if (mode == "echo") {
     ww::print(kj::str(co_await echo(executor, guest.args()[1]), '\n'));
+  } else if (mode == "reread") {
+    co_await reread(executor);
   } else if (mode == "leave" || mode == "trap") {
     co_await leave(guest, executor, mode == "trap");
   } else if (mode == "fail") {

@@ -206,6 +206,12 @@ KJ_TEST("a guest's calls: answered, outstanding at its exit, outstanding when it
   KJ_EXPECT(node.answers());
 }
 
+KJ_TEST("a guest may read what its host says again and again") {
+  TestNode node;
+  auto outcome = node.runToEnd("cell-rpc", {"reread"});
+  KJ_EXPECT(outcome.code == 0, outcome.err);
+}
+
 KJ_TEST("a guest's uncaught failure is a line on stderr and exit code 1") {
   TestNode node;
   auto outcome = node.runToEnd("cell-rpc", {"fail"});

@@ -6,7 +6,7 @@
 #include <capnp/serialize-async.h>
 #include <kj/test.h>
 #include <peer.capnp.h>
-#include <ww/link/rpc-link.h>
+#include "wire-test.h"
 
 namespace ww {
 
@@ -37,16 +37,20 @@ struct Fixture {
   kj::ForkedPromise<void> gate = paf.promise.fork();
   kj::uint calls = 0;  // that arrived
   kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
-  kj::TwoWayPipe pipe = kj::newTwoWayPipe();
-  kj::Maybe<kj::Own<RpcLink>> link =
-      kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Gated>(gate, calls), timer);
+  Wire wire;
+  kj::Maybe<kj::Own<RpcLink>> link;
 
+  explicit Fixture(Over over = Over::STREAM, kj::Own<capnp::Capability::Server> server = {})
+      : wire(over) {
+    if (server.get() == nullptr) server = kj::heap<Gated>(gate, calls);
+    link = wire.makeLink(kj::mv(server), timer);
+  }
   void open() { paf.fulfiller->fulfill(); }
 };
 
 // With Cap'n Proto's own client at the other end.
 struct Peer: Fixture {
-  capnp::TwoPartyVatNetwork network{*pipe.ends[1], capnp::rpc::twoparty::Side::CLIENT};
+  capnp::TwoPartyVatNetwork network{*wire, capnp::rpc::twoparty::Side::CLIENT};
   capnp::RpcSystem<capnp::rpc::twoparty::VatId> system = capnp::makeRpcClient(network);
   Host::Client host = bootstrap();
 
@@ -89,15 +93,16 @@ inline Host::Client onAnswerOf(Host::Client client) {
 // ---- a peer that speaks for itself
 
 struct RawPeer: Fixture {
+  using Fixture::Fixture;
   uint32_t next = 0;
   kj::Promise<void> reading =
-      pipe.ends[1]->readAllBytes().ignoreResult().eagerlyEvaluate([](kj::Exception&&) {});
+      wire->readAllBytes().ignoreResult().eagerlyEvaluate([](kj::Exception&&) {});
 
   template <typename Fill>
   uint32_t send(Fill&& fill) {
     capnp::MallocMessageBuilder message;
     fill(message.initRoot<Message>(), next);
-    capnp::writeMessage(*pipe.ends[1], message).wait(waitScope);
+    capnp::writeMessage(*wire, message).wait(waitScope);
     return next++;
   }
   uint32_t bootstrap() {

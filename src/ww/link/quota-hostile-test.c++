@@ -12,6 +12,7 @@ namespace {
 constexpr kj::uint MANY = 8'000'000;
 
 struct Attacker: RawPeer {
+  using RawPeer::RawPeer;
   uint32_t boot = bootstrap();
 
   RpcLink& rpc() { return *KJ_ASSERT_NONNULL(link); }
@@ -112,34 +113,41 @@ KJ_TEST("those of an honest peer are answered, however many there are over time"
   KJ_EXPECT(calls == 400 && link.getUse().embargoes == 0, calls, link.getUse().embargoes);
 }
 
-KJ_TEST("a list of nothing, however long, is not walked") {
-  {
-    Attacker peer;
-    auto waits = peer.callOn(peer.boot);
-    kj::String hit;
-    peer.rpc().onHits([&](kj::StringPtr limit) { hit = kj::str(limit); });
-    peer.disembargo([&](auto target) {
-      target.setQuestionId(waits);
-      initEmptyList(target, 0, MANY);
-    });
-    peer.untilOver();
-    KJ_EXPECT(hit == "message", hit);
-  }
-  {
-    Attacker peer;
-    peer.callWith([](auto call) { initEmptyList(call.getParams(), 1, MANY); });
-    peer.untilOver();
-  }
-  {
-    Attacker peer;
-    peer.callWith([](auto call) {
-      initEmptyList(call.getTarget().getPromisedAnswer(), 0, MANY);
-    });
-    peer.untilOver();
-  }
-  Attacker peer;
-  peer.answerBootstrap([](auto ret) { initEmptyList(ret.initResults(), 1, MANY); });
+// The limit that ends the link of a peer that does this.
+kj::String endOf(Over over, kj::FunctionParam<void(Attacker&)> attack) {
+  Attacker peer(over);
+  kj::String hit;
+  peer.rpc().onHits([&](kj::StringPtr limit) { hit = kj::str(limit); });
+  attack(peer);
   peer.untilOver();
+  return hit;
+}
+
+KJ_TEST("a list of nothing, however long, is not walked, over a stream or a channel") {
+  for (auto over: {Over::STREAM, Over::CHANNEL}) {
+    auto lifting = endOf(over, [](Attacker& peer) {
+      auto waits = peer.callOn(peer.boot);
+      peer.disembargo([&](auto target) {
+        target.setQuestionId(waits);
+        initEmptyList(target, 0, MANY);
+      });
+    });
+    auto giving = endOf(over, [](Attacker& peer) {
+      peer.callWith([](auto call) { initEmptyList(call.getParams(), 1, MANY); });
+    });
+    auto stepping = endOf(over, [](Attacker& peer) {
+      peer.callWith([](auto call) {
+        initEmptyList(call.getTarget().getPromisedAnswer(), 0, MANY);
+      });
+    });
+    for (auto& end: {&lifting, &giving, &stepping}) {
+      KJ_EXPECT(*end == "message", *end, over == Over::CHANNEL);
+    }
+  }
+  auto answering = endOf(Over::STREAM, [](Attacker& peer) {
+    peer.answerBootstrap([](auto ret) { initEmptyList(ret.initResults(), 1, MANY); });
+  });
+  KJ_EXPECT(answering == "message", answering);
 }
 
 KJ_TEST("steps above the limit: a call is refused, of anything else the link ends") {

@@ -417,7 +417,7 @@ KJ_TEST("it is told at once that a peer is no longer heard, though it is yet to 
   peer.finish(peer.bootstrap());
   auto ended = KJ_ASSERT_NONNULL(peer.link)->onEnd();
   KJ_EXPECT(!ended.poll(peer.waitScope));
-  peer.pipe.ends[1]->shutdownWrite();
+  peer.wire->shutdownWrite();
   KJ_EXPECT(ended.poll(peer.waitScope) && !peer.isOver());
 }
 

@@ -17,15 +17,9 @@ class Talker final: public peer::ByteStream::Server {
 enum class To { PEER, ITSELF, NOBODY };
 
 struct Reader: RawPeer {
-  kj::TwoWayPipe wire = kj::newTwoWayPipe();
-  uint32_t boot;
+  uint32_t boot = bootstrap();
 
-  Reader() {
-    link = kj::heap<RpcLink>(kj::mv(wire.ends[0]), kj::heap<Talker>(), timer);
-    pipe.ends[1] = kj::mv(wire.ends[1]);
-    reading = pipe.ends[1]->readAllBytes().ignoreResult().eagerlyEvaluate([](kj::Exception&&) {});
-    boot = bootstrap();
-  }
+  Reader(): RawPeer(Over::STREAM, kj::heap<Talker>()) {}
   uint32_t read(To to) {
     auto id = send([&](Message::Builder m, uint32_t id) {
       auto call = m.initCall();

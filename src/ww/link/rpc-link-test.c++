@@ -2,11 +2,12 @@
 
 #include <capnp/rpc-twoparty.h>
 #include <capnp/rpc.capnp.h>
+#include <capnp/serialize-async.h>
 #include <capnp/serialize.h>
 #include <kj/encoding.h>
 #include <kj/test.h>
 #include <peer.capnp.h>
-#include <ww/link/memory-channel.h>
+#include "wire-test.h"
 
 namespace ww {
 namespace {
@@ -79,20 +80,25 @@ struct RawBytes {
   kj::EventLoop loop;
   kj::WaitScope waitScope{loop};
   kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
-  kj::TwoWayPipe pipe = kj::newTwoWayPipe();
-  RpcLink link{kj::mv(pipe.ends[0]), kj::heap<Sizes>(), timer};
-  kj::Promise<kj::String> heard = pipe.ends[1]->readAllText().eagerlyEvaluate(nullptr);
+  Wire wire;
+  kj::Own<RpcLink> link = wire.makeLink(kj::heap<Sizes>(), timer);
+  kj::Promise<kj::String> heard = wire->readAllText().eagerlyEvaluate(nullptr);
+
+  explicit RawBytes(Over over): wire(over) {}
 
   void send(kj::ArrayPtr<const kj::byte> bytes) {
-    pipe.ends[1]->write(bytes.begin(), bytes.size()).wait(waitScope);
+    wire->write(bytes.begin(), bytes.size()).wait(waitScope);
     waitScope.poll();
   }
   void pass(kj::Duration time) {
     timer.advanceTo(timer.now() + time);
     waitScope.poll();
   }
-  bool isOver() { return link.onDisconnect().poll(waitScope); }
+  bool isOver() { return link->onDisconnect().poll(waitScope); }
 };
+
+// Whether it is a stream or a channel that is under the link makes no difference.
+constexpr Over EITHER[] = {Over::STREAM, Over::CHANNEL};
 
 kj::Array<const kj::byte> message(size_t bytes) {
   capnp::MallocMessageBuilder message;
@@ -103,8 +109,8 @@ kj::Array<const kj::byte> message(size_t bytes) {
 }
 
 KJ_TEST("a message that was begun and does not go on ends the link, saying so") {
-  for (size_t part: {1ul, 4ul, 8ul, 20ul, 100'000ul}) {
-    RawBytes raw;
+  for (auto over: EITHER) for (size_t part: {1ul, 4ul, 8ul, 20ul, 100'000ul}) {
+    RawBytes raw(over);
     auto bytes = message(200'000);
     raw.send(bytes);
     raw.pass(60 * kj::SECONDS);
@@ -122,8 +128,8 @@ KJ_TEST("a message that was begun and does not go on ends the link, saying so") 
 
 KJ_TEST("so does one that goes on too slowly to mean it") {
   auto bytes = message(4 << 20);
-  for (size_t each: {1ul, 8'000ul, 50'000ul}) {
-    RawBytes raw;
+  for (auto over: EITHER) for (size_t each: {1ul, 8'000ul, 50'000ul}) {
+    RawBytes raw(over);
     size_t sent = 1 << 20;
     raw.send(bytes.slice(0, sent));
     for (int i = 0; i < 20; i++) {
@@ -137,103 +143,135 @@ KJ_TEST("so does one that goes on too slowly to mean it") {
 }
 
 KJ_TEST("small messages that come in pieces, however slowly one after the other, are not stalled") {
-  RawBytes raw;
-  capnp::MallocMessageBuilder builder;
-  builder.initRoot<capnp::rpc::Message>().initFinish();
-  auto words = capnp::messageToFlatArray(builder);
-  auto bytes = words.asBytes();
-  raw.send(bytes.slice(0, 20));
-  for (int i = 0; i < 20; i++) {
-    raw.pass(6 * kj::SECONDS);
-    raw.send(bytes.slice(20, bytes.size()));
+  for (auto over: EITHER) {
+    RawBytes raw(over);
+    capnp::MallocMessageBuilder builder;
+    builder.initRoot<capnp::rpc::Message>().initFinish();
+    auto words = capnp::messageToFlatArray(builder);
+    auto bytes = words.asBytes();
     raw.send(bytes.slice(0, 20));
+    for (int i = 0; i < 20; i++) {
+      raw.pass(6 * kj::SECONDS);
+      raw.send(bytes.slice(20, bytes.size()));
+      raw.send(bytes.slice(0, 20));
+    }
+    KJ_EXPECT(!raw.isOver());
   }
-  KJ_EXPECT(!raw.isOver());
 }
 
 KJ_TEST("what breaks the protocol is told nothing of this process's insides") {
-  RawBytes raw;
-  capnp::MallocMessageBuilder first, builder;
-  first.initRoot<capnp::rpc::Message>().initBootstrap();
-  raw.send(capnp::messageToFlatArray(first).asBytes());
-  auto disembargo = builder.initRoot<capnp::rpc::Message>().initDisembargo();
-  disembargo.initTarget().setImportedCap(0);
-  disembargo.getContext().setSenderLoopback(0);
-  raw.send(capnp::messageToFlatArray(builder).asBytes());
-  KJ_EXPECT(raw.isOver());
-  auto heard = raw.heard.wait(raw.waitScope);
-  auto says = [&](kj::StringPtr text) {
-    return memmem(heard.begin(), heard.size(), text.begin(), text.size()) != nullptr;
-  };
-  KJ_EXPECT(says("a message that breaks the protocol") && !says("expected ") && !says(" == "),
-            kj::encodeCEscape(heard));
+  for (auto over: EITHER) {
+    RawBytes raw(over);
+    capnp::MallocMessageBuilder first, builder;
+    first.initRoot<capnp::rpc::Message>().initBootstrap();
+    raw.send(capnp::messageToFlatArray(first).asBytes());
+    auto disembargo = builder.initRoot<capnp::rpc::Message>().initDisembargo();
+    disembargo.initTarget().setImportedCap(0);
+    disembargo.getContext().setSenderLoopback(0);
+    raw.send(capnp::messageToFlatArray(builder).asBytes());
+    KJ_EXPECT(raw.isOver());
+    auto heard = raw.heard.wait(raw.waitScope);
+    auto says = [&](kj::StringPtr text) {
+      return memmem(heard.begin(), heard.size(), text.begin(), text.size()) != nullptr;
+    };
+    KJ_EXPECT(says("a message that breaks the protocol") && !says("expected ") && !says(" == "),
+              kj::encodeCEscape(heard));
+  }
 }
 
 KJ_TEST("nor is who sends what no message is") {
-  RawBytes raw;
-  constexpr uint32_t NULL_ROOT[] = {0, 1, 0, 0};
-  raw.send(kj::arrayPtr(NULL_ROOT, 4).asBytes());
-  KJ_EXPECT(raw.isOver());
-  auto heard = raw.heard.wait(raw.waitScope);
-  auto says = [&](kj::StringPtr text) {
-    return memmem(heard.begin(), heard.size(), text.begin(), text.size()) != nullptr;
-  };
-  KJ_EXPECT(says("required RPC message type") && !says("which") && !says(" = "),
-            kj::encodeCEscape(heard));
+  for (auto over: EITHER) {
+    RawBytes raw(over);
+    constexpr uint32_t NULL_ROOT[] = {0, 1, 0, 0};
+    raw.send(kj::arrayPtr(NULL_ROOT, 4).asBytes());
+    KJ_EXPECT(raw.isOver());
+    auto heard = raw.heard.wait(raw.waitScope);
+    auto says = [&](kj::StringPtr text) {
+      return memmem(heard.begin(), heard.size(), text.begin(), text.size()) != nullptr;
+    };
+    KJ_EXPECT(says("required RPC message type") && !says("which") && !says(" = "),
+              kj::encodeCEscape(heard));
+  }
 }
 
 KJ_TEST("one that goes on is waited for, at the least rate, and ends nothing") {
-  RawBytes raw;
-  auto bytes = message(2'000'000);
-  size_t sent = 100, each = 40'960;
-  raw.send(bytes.slice(0, sent));
-  for (; sent + each < bytes.size(); sent += each) {
-    raw.pass(9 * kj::SECONDS);
-    raw.send(bytes.slice(sent, sent + each));
+  for (auto over: EITHER) {
+    RawBytes raw(over);
+    auto bytes = message(2'000'000);
+    size_t sent = 100, each = 40'960;
+    raw.send(bytes.slice(0, sent));
+    for (; sent + each < bytes.size(); sent += each) {
+      raw.pass(9 * kj::SECONDS);
+      raw.send(bytes.slice(sent, sent + each));
+    }
+    raw.send(bytes.slice(sent, bytes.size()));
+    raw.pass(60 * kj::SECONDS);
+    KJ_EXPECT(!raw.isOver());
+    raw.send(bytes.slice(0, 3));
+    raw.pass(10 * kj::SECONDS);
+    raw.pass(10 * kj::SECONDS);
+    KJ_EXPECT(raw.isOver());
   }
-  raw.send(bytes.slice(sent, bytes.size()));
-  raw.pass(60 * kj::SECONDS);
-  KJ_EXPECT(!raw.isOver());
-  raw.send(bytes.slice(0, 3));
-  raw.pass(10 * kj::SECONDS);
-  raw.pass(10 * kj::SECONDS);
-  KJ_EXPECT(raw.isOver());
 }
 
-KJ_TEST("a peer that does not read has hit a limit, and once, over a stream or a channel") {
-  for (bool isChannel: {false, true}) {
+KJ_TEST("a peer that does not read has hit a limit, and once") {
+  for (auto over: EITHER) {
     kj::EventLoop loop;
     kj::WaitScope waitScope(loop);
     kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
-    auto pipe = kj::newTwoWayPipe();
-    MemoryPipe in, out;
-    auto channel = kj::heap<MemoryChannel>(in, out, kj::maxValue);
-    auto& end = *channel;
-    out.capacity = 1000;
+    Wire wire(over);
     LinkLimits limits;
     limits.unsentBytes = 16 * 1024;
-    auto link = isChannel
-        ? kj::heap<RpcLink>(kj::mv(channel), kj::heap<Sizes>(), timer, limits)
-        : kj::heap<RpcLink>(kj::mv(pipe.ends[0]), kj::heap<Sizes>(), timer, limits);
+    auto link = wire.makeLink(kj::heap<Sizes>(), timer, limits);
     kj::Vector<kj::String> hits;
     link->onHits([&](kj::StringPtr limit) { hits.add(kj::str(limit)); });
-    for (kj::uint i = 0; i < 2000 && !link->onDisconnect().poll(waitScope); i++) {
+    for (kj::uint i = 0; i < 4000 && !link->onDisconnect().poll(waitScope); i++) {
       // A peer that has what it says answered, and never finishes.
       capnp::MallocMessageBuilder message;
       message.initRoot<capnp::rpc::Message>().initBootstrap().setQuestionId(i);
-      auto words = capnp::messageToFlatArray(message);
-      auto piece = words.asBytes();
-      if (isChannel) {
-        in.bytes.append(reinterpret_cast<const char*>(piece.begin()), piece.size());
-        end.wakeReader();
-      } else {
-        pipe.ends[1]->write(piece.begin(), piece.size()).wait(waitScope);
-      }
+      capnp::writeMessage(*wire, message).wait(waitScope);
       waitScope.poll();
     }
-    KJ_EXPECT(kj::strArray(hits, ",") == "unsentBytes", isChannel, hits);
+    KJ_EXPECT(kj::strArray(hits, ",") == "unsentBytes", over == Over::CHANNEL, hits);
     link = nullptr;
     waitScope.poll();
+  }
+}
+
+// Reads what it is sent as often as it can, and says how often that was.
+class Rereader final: public peer::Executor::Server {
+ public:
+  kj::Promise<void> echo(EchoContext context) override {
+    kj::uint times = 0;
+    while (kj::runCatchingExceptions([&]() { context.getParams().getMessage(); }) == nullptr) {
+      ++times;
+    }
+    context.getResults().setResponse(kj::str(times));
+    return kj::READY_NOW;
+  }
+};
+
+KJ_TEST("a message is read some sixteen times, and a large one as often as 64 MiB are") {
+  for (auto over: EITHER) {
+    kj::EventLoop loop;
+    kj::WaitScope waitScope(loop);
+    kj::TimerImpl timer{kj::origin<kj::TimePoint>()};
+    Wire wire(over);
+    auto link = wire.makeLink(kj::heap<Rereader>(), timer);
+    capnp::TwoPartyClient client(*wire);
+    auto executor = client.bootstrap().castAs<peer::Executor>();
+    auto timesRead = [&](size_t bytes) {
+      auto request = executor.echoRequest();
+      request.initMessage(bytes);
+      return kj::str(request.send().wait(waitScope).getResponse()).parseAs<kj::uint>();
+    };
+    // Once less is what admits it, and what it is dispatched by.
+    for (size_t bytes: {size_t(200'000), 2 * MIB}) {
+      auto times = timesRead(bytes);
+      KJ_EXPECT(times == 15 || times == 16, times, bytes, over == Over::CHANNEL);
+    }
+    auto times = timesRead(7 * MIB);
+    KJ_EXPECT(times == 9, times, over == Over::CHANNEL);
   }
 }
 

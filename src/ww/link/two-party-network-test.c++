@@ -41,14 +41,16 @@ struct Both {
   kj::Maybe<kj::Own<RpcLink>> link;
   kj::Maybe<capnp::RpcSystem<capnp::rpc::twoparty::VatId>> system;
 
-  explicit Both(size_t step, capnp::Capability::Client server = kj::heap<Echo>()): step(step) {
+  explicit Both(size_t step, capnp::Capability::Client server = kj::heap<Echo>(),
+                NetworkLimits clientLimits = {})
+      : step(step) {
     auto there = kj::heap<MemoryChannel>(up, down, step);
     auto client = kj::heap<MemoryChannel>(down, up, step);
     there->setPeer(*client);
     client->setPeer(*there);
     link = kj::heap<RpcLink>(kj::mv(there), kj::mv(server), timer);
     auto& network = *clientNetwork.emplace(kj::heap<TwoPartyNetwork>(
-        kj::mv(client), capnp::rpc::twoparty::Side::CLIENT));
+        kj::mv(client), capnp::rpc::twoparty::Side::CLIENT, clientLimits));
     system.emplace(capnp::makeRpcClient(network));
   }
   ~Both() {
@@ -160,6 +162,23 @@ KJ_TEST("many calls in flight are answered in order") {
     }));
   }
   kj::joinPromises(answers.releaseAsArray()).wait(both.waitScope);
+}
+
+KJ_TEST("who believes its peer may read what it says again and again, as a guest does") {
+  for (uint64_t readings: {NetworkLimits().frame.readings, uint64_t(kj::maxValue)}) {
+    NetworkLimits limits;
+    limits.frame.readings = readings;
+    Both both(64 * 1024, kj::heap<Echo>(), limits);
+    auto request = both.bootstrap().echoRequest();
+    request.initMessage(200'000);
+    auto response = request.send().wait(both.waitScope);
+    kj::uint times = 0;
+    auto end = kj::runCatchingExceptions([&]() {
+      for (; times < 200; times++) response.getResponse();
+    });
+    KJ_EXPECT(times == (end == nullptr ? 200 : 16), times);
+    KJ_EXPECT((end == nullptr) == (readings == kj::maxValue));
+  }
 }
 
 KJ_TEST("when one end goes, calls in flight at the other fail, and so do later ones") {
