@@ -41,7 +41,6 @@ void FrameGuard::fail(kj::Exception&& exception) {
 kj::Maybe<kj::Exception> FrameGuard::take(kj::ArrayPtr<const kj::byte> bytes) {
   auto problem = scan(bytes);
   progress.bytes += bytes.size();
-  progress.isMidMessage = bodyBytesLeft > 0 || headerValuesLeft > 0 || headerValueBytes > 0;
   KJ_IF_MAYBE(o, observer) o->onRead(progress);
   return problem;
 }
@@ -51,12 +50,14 @@ kj::Maybe<kj::Exception> FrameGuard::scan(kj::ArrayPtr<const kj::byte> bytes) {
     if (bodyBytesLeft > 0) {
       auto n = kj::min(bodyBytesLeft, uint64_t(bytes.size()));
       bodyBytesLeft -= n;
-      progress.messages += bodyBytesLeft == 0;
+      progress.unfinished += n;
+      if (bodyBytesLeft == 0) finishMessage();
       bytes = bytes.slice(n, bytes.size());
       continue;
     }
     headerValue |= uint32_t(bytes[0]) << (8 * headerValueBytes);
     bytes = bytes.slice(1, bytes.size());
+    ++progress.unfinished;
     if (++headerValueBytes < sizeof(uint32_t)) continue;
     auto value = headerValue;
     headerValue = 0;
@@ -92,9 +93,14 @@ kj::Maybe<kj::Exception> FrameGuard::takeHeaderWord(uint32_t value) {
   }
   if (--headerValuesLeft == 0) {
     bodyBytesLeft = bodyWords * 8;
-    progress.messages += bodyBytesLeft == 0;
+    if (bodyBytesLeft == 0) finishMessage();
   }
   return nullptr;
+}
+
+void FrameGuard::finishMessage() {
+  ++progress.messages;
+  progress.unfinished = 0;
 }
 
 kj::Promise<void> FrameGuard::write(const void* buffer, size_t size) {

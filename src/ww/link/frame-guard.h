@@ -40,6 +40,7 @@ class FrameGuard final: public kj::AsyncIoStream {
   // Follows the frames' boundaries; the reason why the link must end, if there is one.
   kj::Maybe<kj::Exception> scan(kj::ArrayPtr<const kj::byte> bytes);
   kj::Maybe<kj::Exception> takeHeaderWord(uint32_t value);
+  void finishMessage();
   kj::Maybe<kj::Exception> take(kj::ArrayPtr<const kj::byte> bytes);
   kj::Promise<size_t> readRest(kj::byte* to, size_t have, size_t least, size_t most);
 

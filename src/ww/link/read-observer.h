@@ -8,8 +8,8 @@ namespace ww {
 // Of all that was read so far.
 struct ReadProgress {
   uint64_t bytes = 0;
-  uint64_t messages = 0;  // that are here in full
-  bool isMidMessage = false;  // of the last one there is more to come
+  uint64_t messages = 0;    // that are here in full
+  uint64_t unfinished = 0;  // bytes of the one that there is more to come of; 0: there is none
 };
 
 class ReadObserver {

@@ -126,19 +126,30 @@ KJ_TEST("a message that was begun and does not go on ends the link, saying so") 
   }
 }
 
-KJ_TEST("so does one that goes on too slowly to mean it") {
-  auto bytes = message(4 << 20);
-  for (auto over: EITHER) for (size_t each: {1ul, 8'000ul, 50'000ul}) {
-    RawBytes raw(over);
-    size_t sent = 1 << 20;
-    raw.send(bytes.slice(0, sent));
-    for (int i = 0; i < 20; i++) {
-      raw.pass(5 * kj::SECONDS);
-      if (raw.isOver()) break;
-      raw.send(bytes.slice(sent, sent + each));
-      sent += each;
+// Whether a peer that has sent `begin` bytes of a message, and so many more every five seconds, is
+// heard for a minute.
+bool isHeard(Over over, size_t begin, size_t each) {
+  RawBytes raw(over);
+  auto bytes = message(16 * MIB);
+  auto sent = begin;
+  raw.send(bytes.slice(0, sent));
+  for (int i = 0; i < 12; i++) {
+    raw.pass(5 * kj::SECONDS);
+    if (raw.isOver()) break;
+    raw.send(bytes.slice(sent, sent + each));
+    sent += each;
+  }
+  return !raw.isOver();
+}
+
+KJ_TEST("so does one that goes on too slowly to mean it: the more is held, the sooner") {
+  for (auto over: EITHER) {
+    for (size_t each: {1ul, 8'000ul, 30'000ul}) {
+      KJ_EXPECT(isHeard(over, 100'000, each) == (each > 20'480), each, over == Over::CHANNEL);
     }
-    KJ_EXPECT(raw.isOver() == (each < 20'000), each);
+    for (size_t each: {30'000ul, 250'000ul}) {
+      KJ_EXPECT(isHeard(over, 2 * MIB, each) == (each == 250'000), each, over == Over::CHANNEL);
+    }
   }
 }
 
@@ -197,7 +208,7 @@ KJ_TEST("nor is who sends what no message is") {
 KJ_TEST("one that goes on is waited for, at the least rate, and ends nothing") {
   for (auto over: EITHER) {
     RawBytes raw(over);
-    auto bytes = message(2'000'000);
+    auto bytes = message(480'000);
     size_t sent = 100, each = 40'960;
     raw.send(bytes.slice(0, sent));
     for (; sent + each < bytes.size(); sent += each) {

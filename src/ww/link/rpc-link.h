@@ -25,7 +25,7 @@ struct LinkLimits {
   // which is less than as much again.
   size_t unsentBytes = size_t(32) << 20;
 
-  // Of a message that was begun less than StallWatch::LEAST_RATE comes for so long: the link ends.
+  // A message that was begun goes on more slowly than StallWatch says for so long: the link ends.
   kj::Duration patience = 10 * kj::SECONDS;
 };
 

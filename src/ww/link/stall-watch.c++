@@ -10,18 +10,23 @@ StallWatch::StallWatch(kj::Timer& timer, kj::Duration patience,
 
 void StallWatch::onRead(const ReadProgress& progress) {
   now = progress;
-  if (!now.isMidMessage || isWatching) return;
+  if (now.unfinished == 0 || isWatching) return;
   isWatching = true;
   watching = watch().eagerlyEvaluate(nullptr);
 }
 
+uint64_t StallWatch::leastWith(uint64_t held) const {
+  auto rate = kj::max(LEAST_RATE, held / (DOUBLING / kj::SECONDS));
+  return kj::max(rate * (patience / kj::MILLISECONDS) / 1000, uint64_t(1));
+}
+
 kj::Promise<void> StallWatch::watch() {
-  const uint64_t least = kj::max(LEAST_RATE * (patience / kj::SECONDS), uint64_t(1));
-  while (now.isMidMessage) {
+  while (now.unfinished > 0) {
     auto before = now;
+    auto least = leastWith(before.unfinished);
     co_await timer.afterDelay(patience);
     auto came = now.bytes - before.bytes;
-    if (!now.isMidMessage || now.messages != before.messages || came >= least) continue;
+    if (now.unfinished == 0 || now.messages != before.messages || came >= least) continue;
     onStall(overloaded(kj::str("stalled: ", came, " bytes of a message that was begun came in ",
                                patience, "; the link's least is ", least)));
     co_return;  // and never watches again

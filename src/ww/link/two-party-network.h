@@ -63,8 +63,7 @@ class TwoPartyNetwork final: public capnp::TwoPartyVatNetworkBase,
     // The next whole message, if it is here. Throws for a frame over the limits.
     kj::Maybe<Message> next();
 
-    bool isEmpty() const { return begin == end; }
-    ReadProgress getProgress() const { return {bytesRead, messagesRead, !isEmpty()}; }
+    ReadProgress getProgress() const { return {bytesRead, messagesRead, end - begin}; }
 
     // Gives its buffer back, if it is empty.
     void rest();
