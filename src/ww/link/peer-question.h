@@ -17,6 +17,10 @@ struct PeerQuestion {
   // name it: an import, or the exception that stands for one that is not there.
   static constexpr uint64_t DESCRIPTOR_BYTES = 512;
 
+  // What the results are taken for that the peer does not want to have, and that stay until it
+  // finishes: nobody is told how large they are.
+  static constexpr uint64_t UNSEEN_BYTES = 128 << 10;
+
   static uint64_t bytesOf(capnp::rpc::CapDescriptor::Reader cap) {
     return cap.isReceiverAnswer() ? PATH_BYTES : DESCRIPTOR_BYTES;
   }
@@ -27,6 +31,7 @@ struct PeerQuestion {
   uint64_t bytes = 0;      // that it holds: of the call, then of its answer, and of its paths
   uint64_t pathBytes = 0;  // of those: the paths
   uint64_t unseen = 0;     // likewise, what it is taken to hold of results
+  uint64_t given = 0;      // likewise, its capabilities
   uint64_t brings = 0;     // capabilities
   uint64_t waits = 0;      // for so many others
   kj::Maybe<kj::StringPtr> excess = nullptr;  // the limit that the call is over by itself
@@ -39,6 +44,16 @@ struct PeerQuestion {
   kj::Maybe<kj::Own<WaitGraph::Node>> node = nullptr;  // if it waits, or is waited for
   CapLedger::Sent results = {};                        // with its answer
   kj::Own<kj::HashSet<Path>> paths = {};               // into its answer; null: none
+
+  // Of one that is unanswerable: what does not count any more once it is finished. The rest counts
+  // for good, also of many capabilities what is above the worth of a way.
+  uint64_t bytesUntilFinish() const { return unseen + pathBytes + kj::min(given, PATH_BYTES); }
+
+  // By a call that is not answered. One that is not, and is finished, is canceled or has ended.
+  bool isWaitedFor() const {
+    KJ_IF_MAYBE(n, node) return (*n)->isShared();
+    return false;
+  }
 
   // That way is taken into it. How many bytes that holds more: none, if it was before.
   uint64_t addPath(capnp::List<capnp::rpc::PromisedAnswer::Op>::Reader steps);

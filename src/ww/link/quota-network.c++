@@ -22,10 +22,6 @@ constexpr size_t MAX_WAITS = 10'000;
 // are. It takes them as it asks: there is one at a time.
 constexpr kj::uint MAX_ELSEWHERE = 4;
 
-// Nor of results that the peer does not want to have, which stay until it finishes: each counts as
-// so much until then.
-constexpr uint64_t UNSEEN_BYTES = 128 << 10;
-
 // Words to begin a message with whose size nobody knows. The default is 8 KiB, used or not.
 constexpr kj::uint UNHINTED = 64;
 
@@ -179,7 +175,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     bool refusable = call.getSendResultsTo().isCaller();
     question.elsewhere = !refusable;
     question.unanswerable = call.getOnlyPromisePipeline() && refusable;
-    if (question.unanswerable) question.unseen = UNSEEN_BYTES;
+    if (question.unanswerable) question.unseen = Question::UNSEEN_BYTES;
     question.bytes += question.unseen;
     if (!isPlain && question.excess == nullptr) countGiven(question, call);
     bool waitsForAny = question.waits > 0 || call.getTarget().isPromisedAnswer();
@@ -200,8 +196,9 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     for (auto cap: caps) {
       if (cap.isReceiverAnswer()) follow(question, cap.getReceiverAnswer());
       question.waits += cap.isReceiverAnswer() || cap.isSenderPromise();
-      question.bytes += Question::bytesOf(cap);
+      question.given += Question::bytesOf(cap);
     }
+    question.bytes += question.given;
     question.brings = CapLedger::countIn(caps);
     countCaps(question.brings);
   }
@@ -210,19 +207,19 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
   void noteWaits(capnp::rpc::Call::Reader call) {
     auto& question = KJ_ASSERT_NONNULL(questions.find(call.getQuestionId()));
     if (call.getTarget().isPromisedAnswer()) {
-      auto answer = call.getTarget().getPromisedAnswer();
-      notePath(answer);
-      KJ_IF_MAYBE(on, findUnanswered(answer)) waitFor(question, *on, stepsOf(answer));
+      waitForAnswer(question, call.getTarget().getPromisedAnswer());
     }
     for (auto cap: call.getParams().getCapTable()) {
+      if (cap.isReceiverAnswer()) waitForAnswer(question, cap.getReceiverAnswer());
       if (cap.isSenderPromise()) {
         waitFor(question, *getPromise(cap.getSenderPromise()).node, 0);
       }
-      if (!cap.isReceiverAnswer()) continue;
-      auto answer = cap.getReceiverAnswer();
-      notePath(answer);
-      KJ_IF_MAYBE(on, findUnanswered(answer)) waitFor(question, *on, stepsOf(answer));
     }
+  }
+
+  void waitForAnswer(Question& question, capnp::rpc::PromisedAnswer::Reader answer) {
+    notePath(answer);
+    KJ_IF_MAYBE(on, findUnanswered(answer)) waitFor(question, *on, stepsOf(answer));
   }
 
   static kj::uint stepsOf(capnp::rpc::PromisedAnswer::Reader answer) {
@@ -416,7 +413,8 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       } else if (question->unanswerable) {
         // It may run on, and nothing will tell of its end.
         ++unheard;
-        heldBytes -= question->unseen + question->pathBytes;
+        heldBytes -= question->bytesUntilFinish();
+        if (!question->isWaitedFor()) large -= question->isLarge;
         questions.erase(id);
       } else {
         question->finished = true;

@@ -40,7 +40,8 @@ struct QuotaLimits {
   kj::uint sentCaps = kj::maxValue;  // by the peer, ever; one more ends the link
 
   // Calls, over a link's life, that the peer sent for pipelining only and has finished: they may
-  // run on, and nothing tells of their end, so they and their bytes count for good.
+  // run on, and nothing tells of their end, so they and the bytes of their messages count for good,
+  // and so do many capabilities.
   kj::uint unheard() const { return 10 * calls; }
 
   // Refused calls that the peer has not finished: what only it can free ends the link.
