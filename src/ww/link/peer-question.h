@@ -21,6 +21,8 @@ struct PeerQuestion {
   // finishes: nobody is told how large they are.
   static constexpr uint64_t UNSEEN_BYTES = 128 << 10;
 
+  // An answer's counts with the call and, as a way, with the question: either may end first, and
+  // the other still holds it.
   static uint64_t bytesOf(capnp::rpc::CapDescriptor::Reader cap) {
     return cap.isReceiverAnswer() ? PATH_BYTES : DESCRIPTOR_BYTES;
   }
@@ -32,6 +34,7 @@ struct PeerQuestion {
   uint64_t pathBytes = 0;  // of those: the paths
   uint64_t unseen = 0;     // likewise, what it is taken to hold of results
   uint64_t given = 0;      // likewise, its capabilities
+  uint64_t ways = 0;       // not of those: what others hold at most for its ways into their answers
   uint64_t brings = 0;     // capabilities
   uint64_t waits = 0;      // for so many others
   kj::Maybe<kj::StringPtr> excess = nullptr;  // the limit that the call is over by itself

@@ -244,6 +244,71 @@ KJ_TEST("ways into an answer count as what they take, for as long as its questio
   KJ_EXPECT(peer.isOver() && i > LIMITS.tolerance * 2000, i);
 }
 
+KJ_TEST("a call whose way into an answer would be too much is refused, and nothing ends") {
+  LinkLimits limits;  // those of a client that has not grafted
+  limits.quota.heldBytes = 1 << 20;
+  limits.quota.tolerance = 1;
+  for (bool isGiven: {false, true}) for (kj::uint size = 50'000; size < 66'000; size += 500) {
+    Attacker peer;
+    peer.rpc().setLimits(limits);
+    auto waits = peer.callOn(peer.boot);
+    for (uint16_t i = 0; i < 30; i++) {
+      peer.callWith([&](auto call) {
+        call.getParams().getContent().template initAs<capnp::Data>(size);
+        auto target = call.getTarget().getPromisedAnswer();
+        auto answer = isGiven ? call.getParams().initCapTable(1)[0].initReceiverAnswer() : target;
+        answer.setQuestionId(waits);
+        answer.initTransform(1)[0].setGetPointerField(i);
+      });
+    }
+    auto held = peer.use().heldBytes;
+    KJ_EXPECT(held <= 1 << 20 && !peer.isOver(), isGiven, size, held);
+    KJ_EXPECT(held > (1 << 20) - 100'000, isGiven, size, held);
+  }
+}
+
+// Answers each call when it is told to.
+class OneByOne final: public Host::Server {
+ public:
+  explicit OneByOne(kj::Vector<kj::Own<kj::PromiseFulfiller<void>>>& waiting): waiting(waiting) {}
+  kj::Promise<void> executor(ExecutorContext) override {
+    auto paf = kj::newPromiseAndFulfiller<void>();
+    waiting.add(kj::mv(paf.fulfiller));
+    return kj::mv(paf.promise);
+  }
+
+ private:
+  kj::Vector<kj::Own<kj::PromiseFulfiller<void>>>& waiting;
+};
+
+KJ_TEST("ways that calls were given count with them, when the question has gone") {
+  kj::Vector<kj::Own<kj::PromiseFulfiller<void>>> waiting;
+  Attacker peer(Over::STREAM, kj::heap<OneByOne>(waiting));
+  auto answers = peer.callOn(peer.boot);
+  auto before = peer.use().heldBytes;
+  auto memory = mallinfo2().uordblks;
+  for (uint16_t way = 0; way < 1000;) {
+    peer.callWith([&](auto call) {
+      for (auto cap: call.getParams().initCapTable(100)) {
+        auto answer = cap.initReceiverAnswer();
+        answer.setQuestionId(answers);
+        for (auto step: answer.initTransform(LIMITS.depth / 2)) step.setGetPointerField(way);
+        ++way;
+      }
+    });
+  }
+  auto expectCounted = [&]() {
+    auto held = peer.use().heldBytes - before;
+    auto taken = mallinfo2().uordblks - memory;
+    KJ_EXPECT(waiting.size() == 11 && taken < held * 5 / 4, held, taken);
+  };
+  expectCounted();
+  waiting[0]->fulfill();
+  peer.waitScope.poll();
+  peer.finish(answers);
+  expectCounted();
+}
+
 KJ_TEST("they go with the question") {
   Attacker peer;
   auto waits = peer.callOn(peer.boot);

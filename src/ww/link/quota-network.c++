@@ -345,6 +345,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     kj::uint depth = answer.getTransform().size();
     KJ_IF_MAYBE(on, questions.find(answer.getQuestionId())) {
       question.refused |= on->refused;
+      question.ways += Question::PATH_BYTES;
       if (!on->answered) depth += on->depth + 1;
     }
     question.depth = kj::max(question.depth, depth);
@@ -360,9 +361,10 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
       limit = name;
       question.refused = true;
     };
-    bool isApart = question.isLarge && (question.refused || question.bytes == 0);
+    auto more = question.bytes + question.ways;
+    bool isApart = question.isLarge && (question.refused || more == 0);
     refuseIf(question.depth > limits.depth, "pipelining");
-    refuseIf(!isApart && held() + question.bytes > limits.heldBytes, "heldBytes");
+    refuseIf(!isApart && held() + more > limits.heldBytes, "heldBytes");
     refuseIf(answered >= limits.answers, "answers");
     refuseIf(imports.size() + question.brings > limits.exports || exports.size() >= limits.exports,
              "exports");
