@@ -5,7 +5,7 @@
 namespace ww {
 
 #ifndef WW_STOCK_NETWORK
-// What the host says is read as often as a guest likes.
+// Of what the host says, however short, a guest reads as much as of the largest message.
 static NetworkLimits hostLimits() {
   NetworkLimits limits;
   limits.frame.readings = kj::maxValue;

@@ -116,7 +116,7 @@ class CellList final {
     kj::MutexGuarded<State> state;
   };
 
-  // All of it: no record comes or goes meanwhile.
+  // All of it: no record comes or goes meanwhile. What one says of its cell may change: it ends.
   class Snapshot {
    public:
     explicit Snapshot(const CellList& list);
