@@ -41,11 +41,11 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::get(const Cid& cid) {
   return fetch(cid.clone());
 }
 
-kj::Vector<BlockFetcher::Source*> BlockFetcher::inOrder() {
-  kj::Vector<Source*> order;
+kj::Vector<BlockFetcher::Turn> BlockFetcher::inOrder() {
+  kj::Vector<Turn> order;
   for (bool last: {false, true}) {
     for (auto& source: sources) {
-      if (source.isLast() == last) order.add(&source);
+      if (source.isLast() == last) order.add(Turn { &source, source.wasLate });
     }
   }
   return order;
@@ -76,7 +76,8 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
   }
   auto order = inOrder();
   for (size_t i = 0; i < order.size(); i++) {
-    auto& from = *order[i];
+    auto turn = order[i];
+    auto& from = *turn.source;
     auto name = from.source.getName();
     if (from.sentWrong) {
       reasons.add(kj::str(name, ": it sent a wrong block before"));
@@ -87,9 +88,9 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
         from.lacked = 0;
         co_return kj::mv(*block);
       }
-      KJ_IF_MAYBE(e, (*whole)->takeLate()) {
-        failed(from, *e);
-        order.add(&from);  // for the block alone, where no other has it
+      KJ_IF_MAYBE(e, (*whole)->takeLate(from.source)) failed(from, *e);
+      if (from.wasLate && !turn.wasLate) {
+        order.add(Turn { &from, true });  // for the block alone, where no other has it
         continue;
       }
     }

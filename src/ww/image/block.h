@@ -107,7 +107,12 @@ class BlockFetcher final {
 
     bool isLast() const { return wasLate || lacked >= MAX_LACKED; }
   };
-  kj::Vector<Source*> inOrder();
+  // One of those who are asked for a block, and what was known of it when its place was chosen.
+  struct Turn {
+    Source* source;
+    bool wasLate;
+  };
+  kj::Vector<Turn> inOrder();
   void failed(Source& source, const kj::Exception& exception);
   kj::Promise<kj::Array<const kj::byte>> fetch(Cid cid);
   kj::Maybe<kj::String> whyNot(Source& from, const Cid& cid, kj::ArrayPtr<const kj::byte> block);

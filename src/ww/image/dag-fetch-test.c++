@@ -43,11 +43,16 @@ class Sender {
     add(root);
     return kj::mv(sections);
   }
+  kj::Vector<Cid> list(const Cid& root) {
+    add(root);
+    return kj::mv(order);
+  }
 
  private:
   void add(const Cid& cid) {
     if (!dups && sent.contains(cid)) return;
     sent.upsert(cid.clone(), [](Cid&, Cid&&) {});
+    order.add(cid.clone());
     auto block = KJ_ASSERT_NONNULL(far.find(cid));
     sections.add(sectionOf(cid.getBytes(), block));
     if (cid.getCodec() != Cid::DAG_PB) return;
@@ -58,6 +63,7 @@ class Sender {
   MemoryBlockStore& far;
   const bool dups;
   Sections sections;
+  kj::Vector<Cid> order;
   kj::HashSet<Cid> sent;
 };
 
@@ -391,6 +397,33 @@ KJ_TEST("where a gateway stalls another source is asked, and it the last from th
     KJ_EXPECT(f.count("format=car") == 1 && f.count("format=raw") == 0, f.internet.asked);
     KJ_EXPECT(other.asked > 0);
     KJ_EXPECT(has(f.logged(), "does not answer in time, and is asked last"), f.logged());
+  }
+}
+
+KJ_TEST("of those who wait as a CAR file stalls none asks its gateway again where another has it") {
+  for (bool isNobodyFirst: {false, true}) {
+    Fixture f;
+    MemoryBlockStore nothing;
+    if (isNobodyFirst) f.putFirst(kj::heap<Other>(nothing));
+    f.sources.add(kj::heap<Other>(f.far));
+    auto root = f.tree();
+    f.changeAnswer = [](FakeAnswer& answer) { answer.how = FakeAnswer::HALF_AND_SILENCE; };
+    BlockFetcher blocks(f.near, f.sources, f.logger, BlockFetcher::Reads::DAGS);
+    blocks.get(root).wait(f.internet.waitScope);
+    f.internet.waitScope.poll();
+    KJ_EXPECT(f.near.getCount() < f.far.getCount());
+    kj::Vector<kj::Promise<void>> waiting;
+    for (auto& cid: Sender(f.far, false).list(root)) {
+      if (f.near.has(cid)) continue;
+      waiting.add(blocks.get(cid).then([&far = f.far, cid = cid.clone()](auto&& block) {
+        KJ_EXPECT(block == KJ_ASSERT_NONNULL(far.find(cid)));
+      }));
+    }
+    KJ_EXPECT(waiting.size() > 10);
+    auto why = f.internet.failureOf(kj::joinPromises(waiting.releaseAsArray()));
+    KJ_EXPECT(why == "nothing went wrong", why);
+    KJ_EXPECT(f.count("format=car") == 1 && f.count("format=raw") == 0, f.internet.asked);
+    KJ_EXPECT(!has(f.logged(), "source=other"), f.logged());
   }
 }
 

@@ -4,9 +4,9 @@
 
 namespace ww {
 
-kj::uint& DagFetch::leftOf(BlockSource& source) {
-  return tries.findOrCreate(&source, [&]() {
-    return kj::HashMap<BlockSource*, kj::uint>::Entry { &source, MAX_CUT };
+DagFetch::Source& DagFetch::of(BlockSource& source) {
+  return sources.findOrCreate(&source, [&]() {
+    return kj::HashMap<BlockSource*, Source>::Entry { &source, Source() };
   });
 }
 
@@ -24,10 +24,9 @@ kj::Promise<kj::Maybe<kj::Array<const kj::byte>>> DagFetch::fetch(
     kj::throwFatalException(kj::mv(failure));
   }
   // A block of another codec has nothing below it that is read.
-  if (cid.getCodec() != Cid::DAG_PB || leftOf(source) == 0) co_return nullptr;
+  if (cid.getCodec() != Cid::DAG_PB || of(source).triesLeft == 0) co_return nullptr;
   running = true;
   lastFailure = nullptr;
-  lateFailure = nullptr;
   task = run(source, cid.clone()).eagerlyEvaluate([this](kj::Exception&& e) {
     running = false;
     auto all = kj::mv(waiters);
@@ -68,7 +67,7 @@ kj::Promise<void> DagFetch::run(BlockSource& source, Cid root) {
       return nullptr;
     }).catch_([](kj::Exception&& e) -> kj::Maybe<kj::Exception> { return kj::mv(e); });
   } else {
-    leftOf(source) = 0;
+    of(source).triesLeft = 0;
   }
   end(source, wanted, kj::mv(failure));
 }
@@ -94,10 +93,10 @@ void DagFetch::end(BlockSource& source, const WantedDag& wanted,
 void DagFetch::failed(BlockSource& source, bool isEnough, const kj::Exception& e) {
   using Type = kj::Exception::Type;
   bool isCut = isEnough || e.getType() == Type::DISCONNECTED;
-  auto& more = leftOf(source);
+  auto& more = of(source).triesLeft;
   more = isCut ? more - 1 : 0;
   lastFailure = kj::str(e.getDescription());
-  if (e.getType() == Type::OVERLOADED) lateFailure = kj::cp(e);
+  if (e.getType() == Type::OVERLOADED) of(source).late = kj::cp(e);
   bool isWrong = !isCut && e.getType() != Type::UNIMPLEMENTED;
   auto level = more > 0 ? LogLevel::DEBUG : isWrong ? LogLevel::WARNING : LogLevel::INFO;
   logger.log(level, isEnough

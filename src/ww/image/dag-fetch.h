@@ -31,28 +31,31 @@ class DagFetch final {
   kj::Promise<void> arrival(const Cid& cid);
   bool isRunning() const { return running; }
 
-  // Once: how the answer that was begun last came too late, if it did.
-  kj::Maybe<kj::Exception> takeLate() { return kj::mv(lateFailure); }
+  // Once: how the source's answer came too late, if one did.
+  kj::Maybe<kj::Exception> takeLate(BlockSource& source) { return kj::mv(of(source).late); }
 
  private:
   struct Waiter {
     Cid cid;
     kj::Own<kj::PromiseFulfiller<void>> fulfiller;
   };
+  struct Source {
+    kj::uint triesLeft = MAX_CUT;
+    kj::Maybe<kj::Exception> late;
+  };
   kj::Promise<void> run(BlockSource& source, Cid root);
   void told(const Cid& cid);
   void end(BlockSource& source, const WantedDag& wanted, kj::Maybe<kj::Exception> failure);
   void failed(BlockSource& source, bool isEnough, const kj::Exception& exception);
-  kj::uint& leftOf(BlockSource& source);
+  Source& of(BlockSource& source);
 
   BlockStore& store;
   Logger& logger;
-  CarLimits left;                              // of all answers
-  kj::HashMap<BlockSource*, kj::uint> tries;   // that are left to each
+  CarLimits left;                         // of all answers
+  kj::HashMap<BlockSource*, Source> sources;
   kj::Vector<Waiter> waiters;
   kj::String lastFailure;
-  kj::Maybe<kj::Exception> lateFailure;
-  kj::Maybe<kj::Exception> storeFailure;       // that nobody has been told of
+  kj::Maybe<kj::Exception> storeFailure;  // that nobody has been told of
   bool running = false;
   kj::Promise<void> task = kj::READY_NOW;
 };
