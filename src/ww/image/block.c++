@@ -45,7 +45,7 @@ kj::Vector<BlockFetcher::Turn> BlockFetcher::inOrder() {
   kj::Vector<Turn> order;
   for (bool last: {false, true}) {
     for (auto& source: sources) {
-      if (source.isLast() == last) order.add(Turn { &source, source.wasLate });
+      if (source.isLast() == last) order.add(Turn { &source, source.wasLate, false });
     }
   }
   return order;
@@ -66,50 +66,22 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
     store.put(cid, nullptr);
     co_return nullptr;
   }
-  using Answer = kj::OneOf<kj::Array<const kj::byte>, kj::Exception>;
-  kj::Vector<kj::String> reasons;
   KJ_IF_MAYBE(coming, dags) {
     while ((*coming)->isRunning()) {
       co_await (*coming)->arrival(cid);
       KJ_IF_MAYBE(block, store.find(cid)) co_return kj::mv(*block);
     }
   }
+  kj::Vector<kj::String> reasons;
   auto order = inOrder();
   for (size_t i = 0; i < order.size(); i++) {
     auto turn = order[i];
-    auto& from = *turn.source;
-    auto name = from.source.getName();
-    if (from.sentWrong) {
-      reasons.add(kj::str(name, ": it sent a wrong block before"));
+    if (turn.from->sentWrong) {
+      reasons.add(kj::str(turn.from->source.getName(), ": it sent a wrong block before"));
       continue;
     }
-    KJ_IF_MAYBE(whole, dags) {
-      KJ_IF_MAYBE(block, co_await (*whole)->fetch(from.source, cid, reasons)) {
-        from.lacked = 0;
-        co_return kj::mv(*block);
-      }
-      KJ_IF_MAYBE(e, (*whole)->takeLate(from.source)) failed(from, *e);
-      if (from.wasLate && !turn.wasLate) {
-        order.add(Turn { &from, true });  // for the block alone, where no other has it
-        continue;
-      }
-    }
-    auto answer = co_await from.source.fetchOf(KJ_ASSERT_NONNULL(root), cid).then(
-        [](kj::Array<const kj::byte>&& block) -> Answer { return kj::mv(block); },
-        [](kj::Exception&& e) -> Answer { return kj::mv(e); });
-    KJ_IF_MAYBE(e, answer.tryGet<kj::Exception>()) {
-      failed(from, *e);
-      reasons.add(kj::str(name, ": ", e->getDescription()));
-      continue;
-    }
-    auto& block = answer.get<kj::Array<const kj::byte>>();
-    KJ_IF_MAYBE(why, whyNot(from, cid, block)) {
-      reasons.add(kj::str(name, ": ", *why));
-      continue;
-    }
-    from.lacked = 0;
-    store.put(cid, block);
-    co_return kj::mv(block);
+    KJ_IF_MAYBE(block, co_await ask(turn, cid, reasons)) co_return kj::mv(*block);
+    if (turn.isPutOff) order.add(Turn { turn.from, true, true });
   }
   if (reasons.empty()) {
     reasons.add(kj::str("it is not here, and nobody is named who may have it: --gateway URL, "
@@ -117,6 +89,49 @@ kj::Promise<kj::Array<const kj::byte>> BlockFetcher::fetch(Cid cid) {
   }
   kj::throwFatalException(badInput(kj::str(
       "block ", cid.toText(), " cannot be had: ", kj::strArray(reasons, "; "))));
+}
+
+kj::Promise<kj::Maybe<kj::Array<const kj::byte>>> BlockFetcher::ask(
+    Turn& turn, const Cid& cid, kj::Vector<kj::String>& reasons) {
+  auto& from = *turn.from;
+  bool isLast = turn.isPutOff;
+  auto putOff = [&]() {
+    turn.isPutOff = !isLast && (from.source.isResting() || (from.wasLate && !turn.wasLate));
+    return turn.isPutOff;
+  };
+  if (putOff()) co_return nullptr;
+  if (dags != nullptr && !from.source.isResting()) {
+    auto& whole = *KJ_ASSERT_NONNULL(dags);
+    KJ_IF_MAYBE(block, co_await whole.fetch(from.source, cid, reasons)) {
+      from.lacked = 0;
+      co_return kj::mv(*block);
+    }
+    KJ_IF_MAYBE(e, whole.takeLate(from.source)) failed(from, *e);
+    if (putOff()) co_return nullptr;  // for the block alone, where no other has it
+  }
+  using Answer = kj::OneOf<kj::Array<const kj::byte>, kj::Exception>;
+  Answer answer;
+  for (bool isRest = true; isRest;) {
+    bool wasResting = from.source.isResting();
+    answer = co_await from.source.fetchOf(KJ_ASSERT_NONNULL(root), cid).then(
+        [](kj::Array<const kj::byte>&& block) -> Answer { return kj::mv(block); },
+        [](kj::Exception&& e) -> Answer { return kj::mv(e); });
+    isRest = answer.is<kj::Exception>() && !wasResting && from.source.isResting();
+    if (isRest && putOff()) co_return nullptr;
+  }
+  KJ_IF_MAYBE(e, answer.tryGet<kj::Exception>()) {
+    failed(from, *e);
+    reasons.add(kj::str(from.source.getName(), ": ", e->getDescription()));
+    co_return nullptr;
+  }
+  auto& block = answer.get<kj::Array<const kj::byte>>();
+  KJ_IF_MAYBE(why, whyNot(from, cid, block)) {
+    reasons.add(kj::str(from.source.getName(), ": ", *why));
+    co_return nullptr;
+  }
+  from.lacked = 0;
+  store.put(cid, block);
+  co_return kj::mv(block);
 }
 
 kj::Maybe<kj::String> BlockFetcher::whyNot(Source& from, const Cid& cid,

@@ -59,6 +59,10 @@ class BlockSource {
   // Dropping the promise ends it.
   virtual kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) = 0;
 
+  // Whether it asked to be left alone for a while that is not over. fetch() waits for its end then;
+  // where it learns of it, it rejects, so that others can be asked meanwhile.
+  virtual bool isResting() { return false; }
+
   // The same, of a block of the DAG of `root`: who looks for others that have it looks for the
   // root's.
   virtual kj::Promise<kj::Array<const kj::byte>> fetchOf(const Cid& root, const Cid& cid) {
@@ -80,6 +84,7 @@ class DagFetch;
 // The store first, then each source in the order given, each block verified. What was fetched is
 // put into the store. A source that was late, or has lacked so many blocks in a row as MAX_LACKED
 // says, is asked after the others from then on: it costs its time once, and not with each block.
+// One that asks to be left alone is, until no other has the block.
 // The first block that is asked for is the root of what is fetched.
 class BlockFetcher final {
  public:
@@ -107,14 +112,17 @@ class BlockFetcher final {
 
     bool isLast() const { return wasLate || lacked >= MAX_LACKED; }
   };
-  // One of those who are asked for a block, and what was known of it when its place was chosen.
+  // One of those who are asked for a block.
   struct Turn {
-    Source* source;
-    bool wasLate;
+    Source* from;
+    bool wasLate;   // when the order was chosen
+    bool isPutOff;  // to be asked once all others were; then once it was
   };
   kj::Vector<Turn> inOrder();
   void failed(Source& source, const kj::Exception& exception);
   kj::Promise<kj::Array<const kj::byte>> fetch(Cid cid);
+  kj::Promise<kj::Maybe<kj::Array<const kj::byte>>> ask(Turn& turn, const Cid& cid,
+                                                        kj::Vector<kj::String>& reasons);
   kj::Maybe<kj::String> whyNot(Source& from, const Cid& cid, kj::ArrayPtr<const kj::byte> block);
 
   BlockStore& store;

@@ -3,6 +3,7 @@
 #include <ww/image/dag-fetch.h>
 
 #include <kj/test.h>
+#include <ww/image/car-sections-test.h>
 #include <ww/image/dag-fixture-test.h>
 #include <ww/image/gateway.h>
 #include <ww/image/http-service-test.h>
@@ -11,61 +12,6 @@ namespace ww {
 namespace {
 
 constexpr auto GATEWAY = "https://gateway.example"_kj;
-
-// A CAR file as a list: its header, then blocks with what is before each.
-using Sections = kj::Vector<kj::Array<kj::byte>>;
-
-kj::Array<kj::byte> join(kj::ArrayPtr<const kj::Array<kj::byte>> parts) {
-  kj::Vector<kj::byte> all;
-  for (auto& part: parts) all.addAll(part);
-  return all.releaseAsArray();
-}
-
-kj::Array<kj::byte> sectionOf(kj::ArrayPtr<const kj::byte> cid,
-                              kj::ArrayPtr<const kj::byte> block) {
-  kj::Vector<kj::byte> bytes;
-  auto size = cid.size() + block.size();
-  for (; size >= 0x80; size >>= 7) bytes.add(kj::byte(size) | 0x80);
-  bytes.add(kj::byte(size));
-  bytes.addAll(cid);
-  bytes.addAll(block);
-  return bytes.releaseAsArray();
-}
-
-// All that is below `root` in `far`, depth first, as a gateway sends it.
-class Sender {
- public:
-  Sender(MemoryBlockStore& far, bool dups) : far(far), dups(dups) {}
-
-  Sections send(const Cid& root) {
-    kj::ArrayPtr<const kj::byte> roots[] = { root.getBytes() };
-    sections.add(sectionOf(ffi::encodeCarHeader(roots), nullptr));
-    add(root);
-    return kj::mv(sections);
-  }
-  kj::Vector<Cid> list(const Cid& root) {
-    add(root);
-    return kj::mv(order);
-  }
-
- private:
-  void add(const Cid& cid) {
-    if (!dups && sent.contains(cid)) return;
-    sent.upsert(cid.clone(), [](Cid&, Cid&&) {});
-    order.add(cid.clone());
-    auto block = KJ_ASSERT_NONNULL(far.find(cid));
-    sections.add(sectionOf(cid.getBytes(), block));
-    if (cid.getCodec() != Cid::DAG_PB) return;
-    ffi::Node node(kj::mv(block));
-    for (auto& link: node.getParts().links) add(Cid::fromBytes(link.cid));
-  }
-
-  MemoryBlockStore& far;
-  const bool dups;
-  Sections sections;
-  kj::Vector<Cid> order;
-  kj::HashSet<Cid> sent;
-};
 
 // A gateway that has `far`; a tree that is read from there into `near`.
 struct Fixture {
@@ -280,6 +226,21 @@ KJ_TEST("a gateway that just gives no CAR file is asked for the next one, and no
     }
     KJ_EXPECT(!has(f.logged(), "warning:"), f.logged());
   }
+}
+
+KJ_TEST("a gateway that wants no CAR file for a while is asked for another after that") {
+  Fixture f;
+  auto root = f.tree();
+  f.changeAnswer = [&](FakeAnswer& answer) {
+    if (f.count("format=car") > 1) return;
+    answer.status = 429;
+    answer.retryAfter = kj::str("5");
+  };
+  KJ_EXPECT(f.read(root) == f.there(root));
+  auto cars = f.count("format=car"), raws = f.count("format=raw");
+  KJ_EXPECT(cars > 1 && cars < 6 && raws == 1, cars, raws);
+  auto waited = f.internet.timer.now() - kj::origin<kj::TimePoint>();
+  KJ_EXPECT(waited == 5 * kj::SECONDS, waited);
 }
 
 KJ_TEST("a gateway that stalls is waited for so long, before an answer and within it") {

@@ -230,16 +230,78 @@ KJ_TEST("a gateway that asks to be left alone for a while is, within the time of
       return result;
     });
     GatewaySource gateway(internet.reach(), PUBLIC);
-    auto why = internet.failureOf(gateway.fetch(helloCid()));
+    MemoryLogger logger;
+    MemoryBlockStore store;
+    kj::Vector<kj::Own<BlockSource>> sources;
+    sources.add(kj::Own<BlockSource>(&gateway, kj::NullDisposer::instance));
+    BlockFetcher fetcher(store, sources, logger);
+    auto why = internet.failureOf(fetcher.get(helloCid()));
     bool isHad = c.isWaitedFor && !always;
-    KJ_EXPECT(why == (isHad ? kj::str("nothing went wrong")
-                            : kj::str("HTTP ", c.status, ": `slow down`")), why, c.pause);
+    auto expected = isHad ? kj::str("nothing went wrong")
+        : kj::str("block ", helloCid().toText(), " cannot be had: gateway ", PUBLIC, ": HTTP ",
+                  c.status, ": `slow down`");
+    KJ_EXPECT(why == expected, why, c.pause);
     auto asked = internet.asked.size();
     KJ_EXPECT(asked >= (c.isWaitedFor ? 2 : 1) && asked <= c.most, asked, c.pause);
     auto waited = internet.timer.now() - kj::origin<kj::TimePoint>();
     KJ_EXPECT((waited > 0 * kj::SECONDS) == c.isWaitedFor && waited < HttpEndpoint::TIMEOUT,
               waited, c.pause);
   }
+}
+
+KJ_TEST("who asks to be left alone costs no time where another has the block") {
+  FakeInternet internet;
+  kj::uint busy = 0;
+  bool isBusy = true;
+  internet.serve(PUBLIC, true, [&](kj::StringPtr) {
+    if (!isBusy) return answer(HELLO);
+    ++busy;
+    auto result = answer("slow down", 429);
+    result.retryAfter = kj::str("25");
+    return result;
+  });
+  bool hasIt = true;
+  internet.serve("https://other.example", true, [&](kj::StringPtr path) {
+    if (!hasIt || !has(path, helloCid().toText())) return answer("none", 404);
+    return answer(HELLO);
+  });
+  MemoryLogger logger;
+  MemoryBlockStore store;
+  kj::Vector<kj::Own<BlockSource>> sources;
+  for (auto url: {PUBLIC, "https://other.example"_kj}) {
+    sources.add(kj::heap<GatewaySource>(internet.reach(), url));
+  }
+  for (auto reads: {BlockFetcher::Reads::BLOCKS, BlockFetcher::Reads::DAGS}) {
+    BlockFetcher fetcher(store, sources, logger, reads);
+    for (int i = 0; i < 3; i++) {
+      auto got = fetcher.get(helloCid());
+      KJ_ASSERT(got.poll(internet.waitScope));
+      KJ_EXPECT(got.wait(internet.waitScope) == HELLO.asBytes());
+      KJ_EXPECT(busy == 1, busy, "it is left alone");
+      store.remove(helloCid());
+    }
+  }
+  hasIt = false;
+  BlockFetcher fetcher(store, sources, logger);
+  auto got = fetcher.get(helloCid());
+  KJ_EXPECT(!got.poll(internet.waitScope) && busy == 1);
+  isBusy = false;
+  internet.timer.advanceTo(internet.timer.now() + 25 * kj::SECONDS);
+  KJ_ASSERT(got.poll(internet.waitScope));
+  KJ_EXPECT(got.wait(internet.waitScope) == HELLO.asBytes());
+}
+
+KJ_TEST("a name's record is waited for, as nobody else has that one's") {
+  FakeInternet internet;
+  internet.serve(PUBLIC, true, [&](kj::StringPtr) {
+    auto result = answer("slow down", internet.asked.size() > 1 ? 200 : 503);
+    result.retryAfter = kj::str("3");
+    return result;
+  });
+  GatewaySource gateway(internet.reach(), PUBLIC);
+  auto name = IpnsName::of(SecretKey::generate().getPublicKey());
+  KJ_EXPECT(internet.failureOf(gateway.fetchRecord(name)) == "nothing went wrong");
+  KJ_EXPECT(internet.asked.size() == 2);
 }
 
 KJ_TEST("what this process lacks is not the gateway's silence") {

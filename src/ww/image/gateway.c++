@@ -56,6 +56,7 @@ kj::Promise<kj::Array<const kj::byte>> GatewaySource::fetch(const Cid& cid) {
   call.path = kj::str("/ipfs/", cid.toText(), "?format=raw");
   call.accept = RAW;
   call.maxBytes = MAX_BLOCK_BYTES;
+  call.waits = isResting();
   return endpoint.call(kj::mv(call));
 }
 
@@ -69,6 +70,7 @@ kj::Promise<void> GatewaySource::readDag(kj::String path, BlockStore& store) {
   call.path = kj::mv(path);
   call.accept = CAR;
   call.maxBytes = MAX_ERROR_BYTES;
+  call.waits = isResting();
   auto in = co_await endpoint.open(kj::mv(call)).catch_(
       [](kj::Exception&& e) -> kj::Own<kj::AsyncInputStream> {
     using Type = kj::Exception::Type;

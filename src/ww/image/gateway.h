@@ -21,6 +21,7 @@ class GatewaySource final: public BlockSource, public IpnsSource {
 
   kj::StringPtr getName() const override { return name; }
   kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override;
+  bool isResting() override { return endpoint.isResting(); }
 
   // Each block in HttpEndpoint::TIMEOUT, or twice that, after the one before.
   kj::Maybe<kj::Promise<void>> fetchDag(const Cid& root, BlockStore& store) override;

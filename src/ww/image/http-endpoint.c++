@@ -178,6 +178,7 @@ kj::Promise<HttpEndpoint::Found> HttpEndpoint::find(Call call) {
   headers.add("Accept", call.accept);
   headers.add("User-Agent", "wetware");
   auto end = reach.timer.now() + TIMEOUT;
+  if (call.waits && isResting()) co_await reach.timer.atTime(restEnd);
   for (kj::uint redirects = 0;;) {
     auto opened = co_await openHttp(clientFor(url), call.method, url, headers, nullptr).catch_(
         [&](kj::Exception&& e) -> HttpOpened { explain(e, url); });
@@ -188,11 +189,14 @@ kj::Promise<HttpEndpoint::Found> HttpEndpoint::find(Call call) {
       }
       co_return Found{kj::mv(opened), kj::mv(url)};
     }
-    auto pause = findPause(opened).orDefault(TIMEOUT);
-    if (reach.timer.now() + pause < end) {
-      opened.body = nullptr;
-      co_await reach.timer.afterDelay(pause);
-      continue;
+    auto rest = reach.timer.now() + findPause(opened).orDefault(TIMEOUT);
+    if (rest < end) {
+      restEnd = kj::max(restEnd, rest);
+      if (call.waits) {
+        opened.body = nullptr;
+        co_await reach.timer.atTime(rest);
+        continue;
+      }
     }
     auto answer = co_await readHttp(kj::mv(opened), call.maxBytes).catch_(
         [&](kj::Exception&& e) -> HttpAnswer { explain(e, url); });

@@ -39,7 +39,11 @@ class HttpEndpoint final {
     kj::StringPtr accept;        // a literal
     size_t maxBytes = 0;
     bool followsRedirects = true;
+    bool waits = true;           // where it asks to be left alone; else it rejects
   };
+
+  // Whether it asked to be left alone for a while that is not over: a call that waits begins then.
+  bool isResting() const { return reach.timer.now() < restEnd; }
 
   // The body of an answer with status 200. Rejects, with the reason and without this server's name,
   // for any other, for HTML, for what is too long or cut: with UNIMPLEMENTED where it has no such
@@ -68,6 +72,7 @@ class HttpEndpoint final {
   const HttpReach reach;
   kj::String base;  // without a slash at its end
   kj::String name;
+  kj::TimePoint restEnd = kj::origin<kj::TimePoint>();
   bool isPrivate;   // its host is one of the operator's own network, as it is written
 };
 

@@ -91,6 +91,7 @@ kj::Promise<kj::Array<const kj::byte>> KuboSource::fetch(const Cid& cid) {
   call.path = kj::str("/api/v0/block/get?arg=", cid.toText());
   call.accept = ANY;
   call.maxBytes = MAX_BLOCK_BYTES;
+  call.waits = isResting();
   call.followsRedirects = false;
   return endpoint.call(kj::mv(call));
 }

@@ -22,6 +22,7 @@ class KuboSource final: public BlockSource, public IpnsSource {
 
   kj::StringPtr getName() const override { return name; }
   kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override;
+  bool isResting() override { return endpoint.isResting(); }
   kj::Promise<kj::Array<const kj::byte>> fetchRecord(const IpnsName& name) override;
 
  private:
