@@ -207,6 +207,26 @@ KJ_TEST("who has been silent longest makes room for who comes, and in the end fo
   KJ_EXPECT(crowd.countServed() == 0);
 }
 
+KJ_TEST("who is not read for now is not who is silent, but where all are") {
+  World world;
+  TestNode a(world);
+  Crowd crowd(world, a);
+  constexpr size_t QUESTIONS = 1000;
+  auto message = wantlistOf(QUESTIONS, cidOf(1).getBytes(), true);
+  auto hold = [&](RawPeer& peer) {
+    for (int i = 0; peer.say(a, message); i++) KJ_ASSERT(i < 100);
+  };
+  auto& busy = *crowd.peers[0];
+  hold(busy);
+  for (auto& peer: crowd.peers.slice(1, crowd.peers.size())) {
+    KJ_ASSERT(peer->say(a, wantlistOf(1, cidOf(1).getBytes(), true)));
+  }
+  crowd.more(Bitswap::MAX_SERVED - 1);
+  KJ_EXPECT(crowd.isServed(busy) && crowd.countServed() == Bitswap::MAX_SERVED);
+  crowd.more(1);
+  KJ_EXPECT(crowd.isServed(busy) && crowd.countServed() == Bitswap::MAX_SERVED);
+}
+
 KJ_TEST("who was asked for something is heard, however many others there are") {
   World world;
   TestNode b(world);

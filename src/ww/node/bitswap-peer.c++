@@ -35,17 +35,19 @@ bool Bitswap::isAwaited(kj::StringPtr peer) const {
   return false;
 }
 
-// So that so many are served at most, but those that are awaited.
+// So that so many are served at most, but those that are awaited. Who waits for its turn is silent
+// since it is not read.
 void Bitswap::makeRoom(size_t most) {
   for (;;) {
+    auto rank = [](PeerState& peer) { return std::pair(peer.held > 0, peer.lastHeard); };
     kj::Maybe<PeerState&> silent;
     size_t served = 0;
     for (auto& entry: peers) {
       auto& peer = *entry.value;
       if (!peer.isServed() || isAwaited(peer.name)) continue;
       ++served;
-      auto last = silent.map([](PeerState& other) { return other.lastHeard; });
-      if (peer.lastHeard < last.orDefault(kj::maxValue)) silent = peer;
+      auto isNext = silent.map([&](PeerState& other) { return rank(peer) < rank(other); });
+      if (isNext.orDefault(true)) silent = peer;
     }
     if (served <= most) return;
     KJ_ASSERT_NONNULL(silent).endStreams();

@@ -20,6 +20,7 @@ struct Bitswap::PeerState {
   kj::Own<kj::PromiseFulfiller<void>> leave;  // ends those; null once it did
   kj::Maybe<kj::ForkedPromise<void>> onLeave;
   std::deque<Item> outbox;
+  kj::uint held = 0;           // how often it waits, since it asked for more than it may
   bool isSending = false;
   kj::Own<kj::PromiseFulfiller<void>> more;  // wakes who sends
   bool isDistrusted = false;

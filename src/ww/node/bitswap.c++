@@ -108,6 +108,8 @@ kj::Promise<void> Bitswap::untilAllowed(PeerState& peer) {
     auto next = peer.allowance.getNext();
     if (!peer.isWanted()) next = kj::max(next, allowance.getNext());
     if (next <= timer.now()) co_return;
+    ++peer.held;
+    KJ_DEFER(--peer.held);
     co_await timer.atTime(next);
   }
 }

@@ -19,9 +19,9 @@
 // long without a word, what waits to be sent to it, how long it may take to read that, how many
 // peers are served at once, and what each and all together may ask in a second: who asks more is
 // read, and answered, later. Where more come than are served, who has been silent longest makes
-// room; those who were asked for something and have not answered come in beside that number, and
-// make room for nobody. A message that is none ends its stream. Lives on the event loop of its
-// swarm.
+// room, and before those whom it is this node that does not read; those who were asked for
+// something and have not answered come in beside that number, and make room for nobody. A message
+// that is none ends its stream. Lives on the event loop of its swarm.
 //
 // Tests: bitswap-test.c++, bitswap-hostile-test.c++, fuzz/bitswap.c++.
 
