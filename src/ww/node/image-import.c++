@@ -108,15 +108,16 @@ kj::Own<kj::AsyncInputStream> openFileToRead(kj::StringPtr path) {
   return kj::heap<FileInput>(kj::mv(file), kj::str(path));
 }
 
-kj::Promise<ImageImport::Added> ImageImport::add(ImageRef ref, TreeSink& sink) {
+kj::Promise<ImageImport::Added> ImageImport::add(ImageRef ref, TreeSink& sink,
+                                                  TreeLimits limits) {
   KJ_SWITCH_ONEOF(ref) {
-    KJ_CASE_ONEOF(car, CarRef) { co_return co_await addCar(car.file, sink); }
-    KJ_CASE_ONEOF(path, PathRef) { co_return co_await addPath(path.path, sink); }
+    KJ_CASE_ONEOF(car, CarRef) { co_return co_await addCar(car.file, sink, limits); }
+    KJ_CASE_ONEOF(path, PathRef) { co_return co_await addPath(path.path, sink, limits); }
     KJ_CASE_ONEOF_DEFAULT {}
   }
   Way way(store);
   auto root = co_await resolve(kj::mv(ref), way);
-  co_return co_await walk(kj::mv(root), sink, way.cids);
+  co_return co_await walk(kj::mv(root), sink, limits, way.cids);
 }
 
 kj::Promise<Cid> ImageImport::resolve(ImageRef ref) { return resolve(kj::mv(ref), store); }
@@ -139,7 +140,8 @@ kj::Promise<kj::Own<ImageStore::Kept>> ImageImport::begin() {
   co_return kj::mv(draft);
 }
 
-kj::Promise<ImageImport::Added> ImageImport::addCar(kj::StringPtr file, TreeSink& sink) {
+kj::Promise<ImageImport::Added> ImageImport::addCar(kj::StringPtr file, TreeSink& sink,
+                                                     TreeLimits limits) {
   auto in = openFileToRead(file);
   auto draft = co_await begin();
   auto summary = co_await readCar(*in, file, CarLimits(), *draft);
@@ -147,21 +149,22 @@ kj::Promise<ImageImport::Added> ImageImport::addCar(kj::StringPtr file, TreeSink
     kj::throwFatalException(badInput(kj::str(file, ": this file names no root: which of its blocks "
                                              "is the image is not known")));
   }
-  co_return co_await walk(summary.roots[0].clone(), sink).catch_(
+  co_return co_await walk(summary.roots[0].clone(), sink, limits).catch_(
       [file](kj::Exception&& e) -> kj::Promise<Added> {
         if (!isNoImage(e)) e.setDescription(kj::str(file, ": ", e.getDescription()));
         return kj::mv(e);
       });
 }
 
-kj::Promise<ImageImport::Added> ImageImport::addPath(kj::StringPtr path, TreeSink& sink) {
+kj::Promise<ImageImport::Added> ImageImport::addPath(kj::StringPtr path, TreeSink& sink,
+                                                      TreeLimits limits) {
   auto draft = co_await begin();
   Importer importer(*draft);
-  readHostLayer(path, TreeLimits(), importer);
-  co_return co_await walk(importer.finish(), sink);
+  readHostLayer(path, limits, importer);
+  co_return co_await walk(importer.finish(), sink, limits);
 }
 
-kj::Promise<ImageImport::Added> ImageImport::walk(Cid root, TreeSink& sink,
+kj::Promise<ImageImport::Added> ImageImport::walk(Cid root, TreeSink& sink, TreeLimits limits,
                                                    kj::ArrayPtr<const Cid> way) {
   kj::Own<ImageStore::Kept> kept;
   co_await store.whenFree(sources.getTimer(), [&]() { kept = store.keep(root); });
@@ -169,7 +172,7 @@ kj::Promise<ImageImport::Added> ImageImport::walk(Cid root, TreeSink& sink,
     KJ_IF_MAYBE(block, store.find(cid)) kept->put(cid, *block);
   }
   BlockFetcher fetcher(*kept, sources.getBlocks(), logger, BlockFetcher::Reads::DAGS);
-  co_await readTree(fetcher, root, TreeLimits(), sink);
+  co_await readTree(fetcher, root, limits, sink);
   // As it is now: a block may have rotted, and come again.
   if (!kept->isWhole()) {
     co_await store.whenFree(sources.getTimer(), [&]() { kept->finish(); });

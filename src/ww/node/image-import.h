@@ -74,7 +74,7 @@ class ImageImport final {
   // that is a path, is kept with it: the same is here again without anybody's help. isNoImage()
   // holds for why it rejects where a path of the host is to blame, isContentProblem() where it is
   // what the content is. What is on the host is read in one turn.
-  kj::Promise<Added> add(ImageRef ref, TreeSink& sink);
+  kj::Promise<Added> add(ImageRef ref, TreeSink& sink, TreeLimits limits = {});
 
   // Its blocks, as many as `maxBytes` holds and there is room for that nothing has to go for; then
   // it rejects. They are nobody's image, and the first to go once what this resolves with is
@@ -85,10 +85,11 @@ class ImageImport final {
   kj::Promise<Cid> resolve(ImageRef ref);
 
  private:
-  kj::Promise<Added> addCar(kj::StringPtr file, TreeSink& sink);
-  kj::Promise<Added> addPath(kj::StringPtr path, TreeSink& sink);
+  kj::Promise<Added> addCar(kj::StringPtr file, TreeSink& sink, TreeLimits limits);
+  kj::Promise<Added> addPath(kj::StringPtr path, TreeSink& sink, TreeLimits limits);
   kj::Promise<Cid> resolve(ImageRef ref, BlockStore& store);
-  kj::Promise<Added> walk(Cid root, TreeSink& sink, kj::ArrayPtr<const Cid> way = nullptr);
+  kj::Promise<Added> walk(Cid root, TreeSink& sink, TreeLimits limits,
+                          kj::ArrayPtr<const Cid> way = nullptr);
   kj::Promise<kj::Own<ImageStore::Kept>> begin();
 
   ImageStore& store;

@@ -253,6 +253,16 @@ KJ_TEST("peers have half of the store pinned, and what is pinned already") {
   KJ_EXPECT(f.keep(one) == "it is pinned");
 }
 
+KJ_TEST("what is no file's counts as well, as it comes") {
+  Fixture f(8 << 20);
+  f.folder.write("names/main.wasm", COMPONENT);
+  auto rest = kj::str(kj::repeat('n', 240));
+  for (int i = 0; i < 25'000; i++) f.folder.write(kj::str("names/", i, rest), "");
+  auto names = f.add("names");
+  auto why = f.keep(names);
+  KJ_EXPECT(has(why, "bytes of blocks") && !f.isPinned(names), why);
+}
+
 KJ_TEST("what nothing comes of leaves nothing") {
   Fixture f;
   auto gone = Cid::of(Cid::DAG_PB, "nobody's"_kj.asBytes());

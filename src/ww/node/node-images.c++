@@ -126,7 +126,15 @@ kj::Promise<StoredImage> NodeImages::keepImage(Cid root, Asker asker) {
     KJ_IF_MAYBE(others, beside) requirePinRoom(*others + keepingBytes);
     asker.onStep();
   });
-  auto added = co_await import.add(IpfsRef{kj::mv(root), kj::String()}, watched);
+  // Beside what its files have it is directories and what leads to them: a block of them is more
+  // than those of most images.
+  TreeLimits limits;
+  KJ_IF_MAYBE(others, beside) {
+    auto taken = *others + keepingBytes;
+    auto room = maxPinned > taken ? maxPinned - taken : 0;
+    limits.blockBytes = kj::min(limits.blockBytes, room + MAX_BLOCK_BYTES);
+  }
+  auto added = co_await import.add(IpfsRef{kj::mv(root), kj::String()}, watched, limits);
   KJ_IF_MAYBE(problem, check.findProblem(false)) kj::throwFatalException(badInput(*problem));
   KJ_IF_MAYBE(others, pinnedBeside(added.root)) {
     requirePinRoom(*others + KJ_ASSERT_NONNULL(store.findImage(name)).bytes);
