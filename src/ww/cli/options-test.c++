@@ -351,5 +351,15 @@ KJ_TEST("an empty image, and arguments that are no text, are refused") {
   KJ_EXPECT(refused({{"run"_kj, "x"_kj, "--"_kj, "a"_kj, "\xff"_kj}}).startsWith("argument 1 "));
 }
 
+KJ_TEST("an option whose value is empty takes no other word for it") {
+  for (Words words: {Words{"image", "pin", "app", "--name=", "--data-dir", "/there"},
+                     Words{"image", "ls", "--log-level=", "--data-dir", "/there"},
+                     Words{"run", "--data-dir=", "app"}}) {
+    auto ending = end(words);
+    KJ_EXPECT(ending.exitCode == 125 && has(ending.toStderr, "= has no value"), ending.toStderr);
+  }
+  KJ_EXPECT(image(parse({"run", "app", "--env=A=", "--", "--name="})) == "app");
+}
+
 }  // namespace
 }  // namespace ww

@@ -337,6 +337,13 @@ ExecOptions makeExecOptions(const Raw& raw, kj::ArrayPtr<const kj::StringPtr> ar
 kj::Maybe<kj::String> findMistake(CLI::App& app, kj::ArrayPtr<const kj::StringPtr> words,
                                   kj::ArrayPtr<const kj::StringPtr> args) {
   KJ_IF_MAYBE(problem, findUnknown(app, words)) return str(*problem);
+  for (auto word: words) {
+    // The next word would be its value, though that be another option.
+    KJ_IF_MAYBE(at, word.findFirst('=')) {
+      if (!word.startsWith("--") || *at + 1 < word.size()) continue;
+      return kj::str(word, " has no value: write one behind the =, or leave the option out\n");
+    }
+  }
   for (size_t i = 0; i < args.size(); i++) {
     if (isUtf8(args[i].asBytes())) continue;
     return kj::str("argument ", i, " for the image is not valid UTF-8\n");

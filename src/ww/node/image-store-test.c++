@@ -51,7 +51,7 @@ KJ_TEST("a name is a short word, and no content id") {
   auto tooLong = kj::strArray(kj::repeat('a', 101), "");
   auto cid = cidOf(1).toText();
   for (kj::StringPtr bad: {""_kj, "-a"_kj, ".a"_kj, "a/b"_kj, "a b"_kj, "a\n"_kj, "ä"_kj,
-                           kj::StringPtr(tooLong), kj::StringPtr(cid)}) {
+                           "app.car"_kj, kj::StringPtr(tooLong), kj::StringPtr(cid)}) {
     KJ_EXPECT(has(failure([&]() { requireImageName(bad); }), "name"), bad);
   }
 }

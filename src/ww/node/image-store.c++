@@ -56,6 +56,10 @@ void requireImageName(kj::StringPtr name) {
     kj::throwFatalException(badInput(kj::str("`", shorten(name),
                                              "` is a content id, and no name for an image")));
   }
+  if (name.endsWith(".car")) {
+    kj::throwFatalException(badInput(kj::str("`", name, "` is no image's name: what ends in .car "
+                                             "is a file wherever an image is named")));
+  }
 }
 
 // Keeps its image by a shared lock on a file.
