@@ -82,7 +82,7 @@ def section(subject, each, found):
         layers[layer] = layers.get(layer, 0) + number
         key = "(all)" if layer == "guests' code" else brief(entry)
         functions[(layer, key)] = functions.get((layer, key), 0) + number
-    yield f"**{subject}**: {each:.2f} us each while it was watched, which slows it."
+    yield f"**{subject}**: {each:.2f} us each while it was watched."
     yield ""
     yield "| layer | share | us | most of it |"
     yield "| --- | --- | --- | --- |"
