@@ -6,7 +6,6 @@
 // used too late; and a guest's own heap is made of such lists.
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include <array>
 #include <new>

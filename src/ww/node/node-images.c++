@@ -126,8 +126,8 @@ kj::Promise<StoredImage> NodeImages::keepImage(Cid root, Asker asker) {
     KJ_IF_MAYBE(others, beside) requirePinRoom(*others + keepingBytes);
     asker.onStep();
   });
-  // Beside what its files have it is directories and what leads to them: a block of them is more
-  // than those of most images.
+  // Its directories take room, too. By one block more than there is, so that files that are too
+  // much are refused in words of their own, above.
   TreeLimits limits;
   KJ_IF_MAYBE(others, beside) {
     auto taken = *others + keepingBytes;
