@@ -34,11 +34,11 @@ namespace {
 
 using ww::peer::Executor;
 
-kj::Promise<kj::String> echo(Executor::Client executor, kj::StringPtr text) {
+kj::Promise<void> echo(Executor::Client executor, kj::StringPtr text) {
   auto request = executor.echoRequest();
   request.setMessage(text);
   auto response = co_await request.send();
-  co_return kj::str(response.getResponse());
+  ww::print(kj::str(response.getResponse(), '\n'));
 }
 
 kj::Promise<void> reread(Executor::Client executor) {
@@ -275,48 +275,39 @@ kj::Promise<void> benchSpawn(ww::Guest& guest, Executor::Client executor) {
   co_await guest.onDisconnect();
 }
 
+kj::Promise<void> idle(ww::Guest& guest, ww::peer::Host::Client host,
+                       Executor::Client executor) {
+  co_await executor.echoRequest().send();
+  ww::print("idle\n");
+  co_await guest.onDisconnect();
+}
+
+// Not a coroutine: its frame would have room for whatever any of them waits for.
+kj::Promise<void> run(kj::StringPtr mode, ww::Guest& guest) {
+  if (mode == "wrong-interface") return wrongInterface(guest);
+  auto host = guest.bootstrap<ww::peer::Host>();
+  auto executor = host.executorRequest().send().getExecutor();
+  if (mode == "echo") return echo(executor, guest.args()[1]);
+  if (mode == "reread") return reread(executor);
+  if (mode == "leave" || mode == "trap") return leave(guest, executor, mode == "trap");
+  if (mode == "fail") return executor.runBytesRequest().send().ignoreResult();
+  if (mode == "tree") return tree(guest, executor, guest.args()[1].parseAs<int>());
+  if (mode == "orphan") return orphan(guest, executor);
+  if (mode == "big") return big(guest, executor);
+  if (mode == "flood") return flood(guest, executor);
+  if (mode == "fork") return fork(guest, executor);
+  if (mode == "bench-echo") return benchEcho(guest, executor);
+  if (mode == "bench-spawn") return benchSpawn(guest, executor);
+  if (mode == "late-timer") return lateTimer(guest);
+  if (mode == "hold-host") return holdHost(guest, host, executor);
+  if (mode == "idle") return idle(guest, host, executor);
+  ww::printError("no such mode\n");
+  guest.exitWith(2);
+  return kj::READY_NOW;
+}
+
 }  // namespace
 
 WW_GUEST_MAIN(guest) {
-  auto mode = guest.args().size() > 0 ? guest.args()[0] : ""_kj;
-  if (mode == "wrong-interface") {
-    co_await wrongInterface(guest);
-    co_return;
-  }
-  auto host = guest.bootstrap<ww::peer::Host>();
-  auto executor = host.executorRequest().send().getExecutor();
-  if (mode == "echo") {
-    ww::print(kj::str(co_await echo(executor, guest.args()[1]), '\n'));
-  } else if (mode == "reread") {
-    co_await reread(executor);
-  } else if (mode == "leave" || mode == "trap") {
-    co_await leave(guest, executor, mode == "trap");
-  } else if (mode == "fail") {
-    co_await executor.runBytesRequest().send();
-  } else if (mode == "tree") {
-    co_await tree(guest, executor, guest.args()[1].parseAs<int>());
-  } else if (mode == "orphan") {
-    co_await orphan(guest, executor);
-  } else if (mode == "big") {
-    co_await big(guest, executor);
-  } else if (mode == "flood") {
-    co_await flood(guest, executor);
-  } else if (mode == "fork") {
-    co_await fork(guest, executor);
-  } else if (mode == "bench-echo") {
-    co_await benchEcho(guest, executor);
-  } else if (mode == "bench-spawn") {
-    co_await benchSpawn(guest, executor);
-  } else if (mode == "late-timer") {
-    co_await lateTimer(guest);
-  } else if (mode == "hold-host") {
-    co_await holdHost(guest, host, executor);
-  } else if (mode == "idle") {
-    co_await executor.echoRequest().send();
-    ww::print("idle\n");
-    co_await guest.onDisconnect();
-  } else {
-    ww::printError("no such mode\n");
-    guest.exitWith(2);
-  }
+  return run(guest.args().size() > 0 ? guest.args()[0] : ""_kj, guest);
 }

@@ -3,9 +3,8 @@
 // it back when they are gone: an idle link has none, and busy ones share those that lie in the
 // caches.
 
-#include <array>
 #include <capnp/common.h>
-#include <kj/array.h>
+#include <kj/vector.h>
 #include <string.h>
 
 namespace ww {
@@ -52,16 +51,18 @@ class SpareBlocks {
   class Stack {
    public:
     kj::Array<capnp::word> take(size_t words) {
-      return count > 0 ? kj::mv(blocks[--count]) : kj::heapArray<capnp::word>(words);
+      if (blocks.empty()) return kj::heapArray<capnp::word>(words);
+      auto block = kj::mv(blocks.back());
+      blocks.removeLast();
+      return block;
     }
-    bool isEmpty() const { return count == 0; }
+    bool isEmpty() const { return blocks.empty(); }
     void give(kj::Array<capnp::word> block) {
-      if (count < MOST) blocks[count++] = kj::mv(block);
+      if (blocks.size() < MOST) blocks.add(kj::mv(block));
     }
 
    private:
-    std::array<kj::Array<capnp::word>, MOST> blocks;
-    size_t count = 0;
+    kj::Vector<kj::Array<capnp::word>> blocks;
   };
 
   SpareBlocks() {}
