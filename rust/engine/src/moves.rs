@@ -27,7 +27,7 @@ pub fn add_to(streams: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
         |mut cx, (stream, size): (Resource<DynInputStream>, u64)| {
             let state = cx.data_mut();
             let result = match state.streams.ours.get(&stream.rep()) {
-                Some(source) => source.read(usize::try_from(size).unwrap_or(usize::MAX)),
+                Some(source) => source.read(at_most(size)),
                 None => wasi_streams::HostInputStream::read(&mut state.table, stream, size),
             };
             answer(state, result)
@@ -58,7 +58,32 @@ pub fn add_to(streams: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
             answer(cx.data_mut(), result)
         },
     )?;
+    add_blocking_read(streams)?;
     add_blocking_write(streams)
+}
+
+fn at_most(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+/// What a guest of the SDK waits in that waits for its connection and for nothing else.
+fn add_blocking_read(streams: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    streams.func_wrap_async(
+        "[method]input-stream.blocking-read",
+        |mut cx: StoreContextMut<'_, State>, (stream, size): (Resource<DynInputStream>, u64)| {
+            Box::new(async move {
+                let ours = cx.data().streams.ours.get(&stream.rep()).cloned();
+                let result = match ours {
+                    Some(source) => source.blocking_read(at_most(size)).await,
+                    None => {
+                        let table = &mut cx.data_mut().table;
+                        wasi_streams::HostInputStream::blocking_read(table, stream, size).await
+                    }
+                };
+                answer(cx.data_mut(), result)
+            })
+        },
+    )
 }
 
 /// What a C library's write() calls, 4 KiB at a time.

@@ -131,6 +131,17 @@ impl Source {
         Ok(bytes)
     }
 
+    /// Some bytes, at most `size`: another reader may be faster, of stdin.
+    pub async fn blocking_read(&self, size: usize) -> StreamResult<Vec<u8>> {
+        loop {
+            self.ready().await;
+            let bytes = self.read(size)?;
+            if !bytes.is_empty() || size == 0 {
+                return Ok(bytes);
+            }
+        }
+    }
+
     pub fn room(&self) -> StreamResult<usize> {
         self.pipe.guest_room().ok_or(StreamError::Closed)
     }

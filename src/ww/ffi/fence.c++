@@ -18,9 +18,9 @@ kj::StringPtr prefix(uint32_t kind) {
 }  // namespace
 
 kj::String takeText(WwBytes bytes) {
-  auto text = kj::heapString(reinterpret_cast<const char*>(bytes.ptr), bytes.len);
-  ww_bytes_drop(bytes);
-  return text;
+  KJ_DEFER(ww_bytes_drop(bytes));
+  if (bytes.len == 0) return nullptr;  // as after most polls
+  return kj::heapString(reinterpret_cast<const char*>(bytes.ptr), bytes.len);
 }
 
 kj::Exception takeError(WwError& error) {
