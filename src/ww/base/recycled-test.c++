@@ -5,6 +5,7 @@
 #include <kj/test.h>
 #include <kj/thread.h>
 #include <kj/vector.h>
+#include <stdint.h>
 #include <string.h>
 
 namespace ww {
@@ -23,6 +24,10 @@ struct Larger: public Small {
 };
 struct Counted: public kj::Refcounted, public Recycled<Counted> {
   kj::byte bytes[3000];
+};
+
+struct alignas(128) Aligned: public kj::AtomicRefcounted, public Recycled<Aligned> {
+  kj::byte bytes[300];
 };
 
 #ifdef WW_NOTHING_RECYCLED
@@ -58,6 +63,19 @@ KJ_TEST("what an object leaves is the next one's, through a base and by count to
   other = nullptr;
   auto bytes = kj::heapArray<kj::byte>(sizeof(Counted));
   KJ_EXPECT((kj::refcounted<Counted>().get() == place) == RECYCLED);
+}
+
+KJ_TEST("what is aligned more than the heap aligns is so again") {
+  auto isAligned = [](const Aligned& object) { return uintptr_t(&object) % 128 == 0; };
+  auto first = kj::atomicRefcounted<Aligned>();
+  const void* at = first.get();
+  KJ_EXPECT(isAligned(*first));
+  first = nullptr;
+  auto between = kj::heapArray<kj::byte>(sizeof(Aligned) + 128);
+  auto second = kj::atomicRefcounted<Aligned>();
+  auto third = kj::atomicRefcounted<Aligned>();
+  KJ_EXPECT(isAligned(*second) && isAligned(*third));
+  KJ_EXPECT((second.get() == at) == RECYCLED);
 }
 
 KJ_TEST("what is derived has room of its own size") {

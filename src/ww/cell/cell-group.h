@@ -10,6 +10,7 @@
 #include <kj/map.h>
 #include <kj/refcount.h>
 #include <kj/vector.h>
+#include <ww/base/recycled.h>
 #include <ww/cell/cell-count.h>
 #include <ww/cell/far-cell.h>
 #include <ww/cell/limit-hits.h>
@@ -58,7 +59,9 @@ struct CellTerms {
   CellTerms ofChildren(uint64_t cell, const ffi::GuestBudget& budget) const;
 };
 
-class CellGroup final: public kj::Refcounted, private kj::TaskSet::ErrorHandler {
+class CellGroup final: public kj::Refcounted,
+                       public Recycled<CellGroup>,
+                       private kj::TaskSet::ErrorHandler {
  public:
   // Of cells that no other cell started; they have a part of `budget`.
   explicit CellGroup(kj::Maybe<kj::Own<const ffi::GuestBudget>> budget = nullptr);

@@ -7,6 +7,7 @@
 // (loop-loads.h); its Process is then served there, and handed out here.
 
 #include <peer.capnp.h>
+#include <ww/base/recycled.h>
 #include <ww/cell/cell-builder.h>
 #include <ww/epoch/session-bound.h>
 
@@ -42,7 +43,8 @@ class ChildBootstrap: public kj::Refcounted {
   virtual kj::Own<const BootstrapSeed> makeSeed(Lease& lease) = 0;
 };
 
-class ExecutorServer final: public SessionBound<peer::Executor> {
+class ExecutorServer final: public SessionBound<peer::Executor>,
+                            public Recycled<ExecutorServer> {
  public:
   ExecutorServer(Lease& lease, CellParts parts, CellGroup& group, ChildBootstrap& bootstrap);
 

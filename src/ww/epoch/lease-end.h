@@ -11,13 +11,14 @@
 #include <kj/refcount.h>
 #include <kj/vector.h>
 #include <ww/base/inbox.h>
+#include <ww/base/recycled.h>
 
 namespace ww {
 
 class LeaseList;
 
 // Read at each call: in a cache line of its own, and the one that is fetched with it.
-class alignas(128) LeaseEnd final: public kj::AtomicRefcounted {
+class alignas(128) LeaseEnd final: public kj::AtomicRefcounted, public Recycled<LeaseEnd> {
  public:
   LeaseEnd() {}
   KJ_DISALLOW_COPY_AND_MOVE(LeaseEnd);

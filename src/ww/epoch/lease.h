@@ -19,6 +19,7 @@
 #include <kj/list.h>
 #include <kj/refcount.h>
 #include <kj/vector.h>
+#include <ww/base/recycled.h>
 #include <ww/epoch/epoch.h>
 #include <ww/epoch/lease-end.h>
 
@@ -41,7 +42,7 @@ struct LeaseShare {
   kj::Own<const LeaseEnd> end;
 };
 
-class Lease final: public kj::Refcounted {
+class Lease final: public kj::Refcounted, public Recycled<Lease> {
  public:
   // For LeaseList.
   Lease(LeaseList& list, kj::Own<const HeadSeq> current, Epoch issued,

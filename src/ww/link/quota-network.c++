@@ -3,6 +3,7 @@
 #include <capnp/rpc.capnp.h>
 #include <kj/debug.h>
 #include <ww/base/error.h>
+#include <ww/base/recycled.h>
 #include <ww/link/cap-ledger.h>
 #include <ww/link/message-bounds.h>
 #include <ww/link/peer-question.h>
@@ -18,8 +19,7 @@ using Message = capnp::rpc::Message;
 // something ends the link at `tolerance` times so many.
 constexpr size_t MAX_WAITS = 10'000;
 
-// Calls whose results go to the peer itself, until it has taken them: nobody is told how large they
-// are. It takes them as it asks: there is one at a time.
+// Calls whose results go to the peer itself, until it takes them, one at a time, of any size.
 constexpr kj::uint MAX_ELSEWHERE = 4;
 
 // Words to begin a message with whose size nobody knows. The default is 8 KiB, used or not.
@@ -79,7 +79,7 @@ class QuotaNetwork::CountedConnection final: public Connection, public kj::Refco
     bool resolved = false;
   };
 
-  class Outgoing final: public capnp::OutgoingRpcMessage {
+  class Outgoing final: public capnp::OutgoingRpcMessage, public Recycled<Outgoing> {
    public:
     Outgoing(CountedConnection& connection, kj::Own<capnp::OutgoingRpcMessage> inner)
         : connection(connection), inner(kj::mv(inner)) {}

@@ -12,11 +12,14 @@
 // Lives on one event loop.
 
 #include <capnp/membrane.h>
+#include <ww/base/recycled.h>
 #include <ww/epoch/lease.h>
 
 namespace ww {
 
-class EpochPolicy final: public capnp::MembranePolicy, public kj::Refcounted {
+class EpochPolicy final: public capnp::MembranePolicy,
+                         public kj::Refcounted,
+                         public Recycled<EpochPolicy> {
  public:
   explicit EpochPolicy(kj::Own<Lease> lease): lease(kj::mv(lease)) {}
 

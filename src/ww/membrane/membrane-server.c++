@@ -1,3 +1,4 @@
+#include <ww/base/recycled.h>
 #include <ww/membrane/membrane-server.h>
 
 #include <kj/list.h>
@@ -11,7 +12,7 @@ namespace ww {
 class MembraneServer::Register final: public kj::Refcounted {
  public:
   // One session's place, which its lease keeps.
-  class Entry {
+  class Entry: public Recycled<Entry> {
    public:
     Entry(kj::Own<Register> owner, const Lease& lease): owner(kj::mv(owner)), lease(lease) {
       this->owner->entries.add(*this);

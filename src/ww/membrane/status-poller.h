@@ -2,11 +2,13 @@
 // Answers `ok` for as long as the session's lease stands; after that SessionBound refuses.
 
 #include <stem.capnp.h>
+#include <ww/base/recycled.h>
 #include <ww/epoch/session-bound.h>
 
 namespace ww {
 
-class StatusPollerServer final: public SessionBound<stem::StatusPoller> {
+class StatusPollerServer final: public SessionBound<stem::StatusPoller>,
+                                public Recycled<StatusPollerServer> {
  public:
   using SessionBound::SessionBound;
 

@@ -5,6 +5,7 @@
 #include <kj/function.h>
 #include <kj/timer.h>
 #include <peer.capnp.h>
+#include <ww/base/recycled.h>
 #include <ww/net/cell-host.h>
 #include <ww/net/swarm.h>
 
@@ -40,7 +41,7 @@ class DialCount final: public kj::Refcounted {
   kj::TimePoint minute = kj::origin<kj::TimePoint>();
 };
 
-class HostServer final: public CellHost {
+class HostServer final: public CellHost, public Recycled<HostServer> {
  public:
   // `swarm` outlives it; `executor` is what executor() gives.
   HostServer(Lease& lease, Swarm& swarm, DialCount& dials, peer::Executor::Client executor);

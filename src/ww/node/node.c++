@@ -1,3 +1,4 @@
+#include <ww/base/recycled.h>
 #include <ww/node/node.h>
 
 #include <kj/encoding.h>
@@ -14,7 +15,7 @@ constexpr kj::StringPtr LINK_GONE = "the link of this session is gone"_kj;
 }  // namespace
 
 // One session's making of things: its Host and Executor, and those of the cells that it starts.
-class Node::Session final: public ChildBootstrap {
+class Node::Session final: public ChildBootstrap, public Recycled<Session> {
  public:
   Session(Node& node, DialCount& dials, const CellOrigin& origin)
       : node(node), dials(kj::addRef(dials)), origin(kj::atomicAddRef(origin)) {}
@@ -240,8 +241,8 @@ Node::KeyUse& Node::useOf(const AllowedKey& key, const Holder& holder) {
 }
 
 SessionOffer Node::offer(Lease& lease, kj::Maybe<const AllowedKey&> key, Holder& holder) {
-  SessionList::Facts facts{holder.kind, nullptr, kj::str(holder.from),
-                           holder.kind == HolderKind::OWNER};
+  SessionList::Facts facts{holder.kind, nullptr, nullptr, holder.kind == HolderKind::OWNER};
+  if (holder.from.size() > 0) facts.from = kj::str(holder.from);
   DialCount* dials = holder.dials;
   kj::Maybe<const CellAccount&> account;
   kj::Maybe<PeerId> caller;

@@ -6,6 +6,7 @@
 
 #include <kj/list.h>
 #include <node.capnp.h>
+#include <ww/base/recycled.h>
 #include <ww/cell/cell-list.h>
 #include <ww/cell/cell-group.h>
 #include <ww/epoch/lease.h>
@@ -25,7 +26,7 @@ class SessionList final: public kj::Refcounted {
     bool hasNode = false;
   };
 
-  class Entry {
+  class Entry: public Recycled<Entry> {
    public:
     Entry(kj::Own<SessionList> list, Lease& lease, kj::Own<CellGroup> group, uint64_t id,
           Facts facts);
