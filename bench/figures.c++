@@ -50,8 +50,9 @@ kj::Maybe<double> partOf(const Figure& figure) {
   KJ_IF_MAYBE(part, figure.part) return *part;
   KJ_IF_MAYBE(ceiling, figure.ceiling) {
     if (ceiling->unit != figure.unit) return nullptr;
-    return isMoreBetter(figure.unit) ? figure.value / ceiling->value
-                                     : ceiling->value / figure.value;
+    auto part = isMoreBetter(figure.unit) ? figure.value / ceiling->value
+                                          : ceiling->value / figure.value;
+    if (isfinite(part)) return part;  // not of nothing
   }
   return nullptr;
 }
