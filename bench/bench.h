@@ -146,11 +146,13 @@ Again again(kj::FunctionParam<kj::uint()> turn);
 // The one thing with that name, again and again; prints how often. False: there is none.
 bool profile(kj::StringPtr name);
 
-// Has a node of so many loops, and a cell on each that does what `args` say whenever a line comes;
-// answers with how many a second, of all together: as it was, and if each had a core of its own.
-void serveLoops(kj::uint count, kj::ArrayPtr<const kj::StringPtr> args);  // threads.c++
+// Has a node of so many loops, and a cell on each that does what the words after the first say
+// whenever a line comes, with the component that the first names on its stdin; answers with how many
+// a second, of all together: as it was, and if each had a core of its own.
+void serveLoops(kj::uint count, kj::ArrayPtr<const kj::StringPtr> words);  // threads.c++
 
 Again repeatSpawns(kj::uint inFlight);  // spawn.c++
+Again repeatBareEchoes(kj::uint inFlight);  // echo.c++
 Again repeatGrafts();                   // guests.c++
 Again repeatPipeOut();                  // streams.c++: pieces of 64 KiB
 Again repeatSpawnsOnAll();              // threads.c++: on as many loops as there are cores

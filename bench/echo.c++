@@ -30,6 +30,9 @@ constexpr Shape SHAPES[] = {{1, 0, 20000}, {64, 0, 40000}, {1, 1024, 20000}, {64
 
 class EchoBench {
  public:
+  // The guest says how many seconds a call took it.
+  double bareEcho(Shape shape);
+
   void run(Shape shape, Report& report) {
     auto native = [&](auto echo) {
       return [this, shape, echo]() {
@@ -52,12 +55,10 @@ class EchoBench {
   kj::Own<const ffi::Component> guest = ffi::Component::compile(
       node.node.getEngine().getHandle(), component("cell-rpc"));
 
-  double bareEcho(Shape shape);
   double cellEcho(Shape shape);
   void add(const Rounds& rounds, Shape shape, Report& report);
 };
 
-// What the guest says is nanoseconds a call.
 double EchoBench::bareEcho(Shape shape) {
   auto words = kj::arr(kj::str(shape.calls), kj::str(shape.inFlight), kj::str(shape.bytes));
   kj::StringPtr args[] = {"bench-echo"_kj, words[0], words[1], words[2]};
@@ -100,6 +101,8 @@ void EchoBench::add(const Rounds& rounds, Shape shape, Report& report) {
     report.add(rate(kj::str(name, ", ", how), rounds.median(which, OWN),
                     "native, our network at both ends", own));
   };
+  report.add(rate(kj::str(name, ": native, our network at both ends"),
+                  rounds.median(OWN, STOCK), "stock native two-party"));
   addTwo(BARE, "bare", target(0.90, 1.10), target(0.55, 0.75));
   addTwo(ON, "everything on", target(0.80, 0.95), {});
   report.add(rate(kj::str(name, ", everything on"), rounds.median(ON, CALL),
@@ -107,6 +110,15 @@ void EchoBench::add(const Rounds& rounds, Shape shape, Report& report) {
 }
 
 }  // namespace
+
+Again repeatBareEchoes(kj::uint inFlight) {
+  constexpr kj::uint CALLS = 100'000;
+  EchoBench bench;
+  return again([&]() {
+    bench.bareEcho({inFlight, 0, CALLS});
+    return CALLS;
+  });
+}
 
 void benchEcho(Report& report) {
   EchoBench bench;

@@ -33,7 +33,7 @@ void setUp() {
 
 // ww-bench [--json FILE] [PART...]: the parts named, or all. FILE is added to.
 // ww-bench --profile SUBJECT: that alone, over and over, for bench/profile.py.
-// ww-bench --loops COUNT ARG...: a node of a process of its own, for the part `threads`.
+// ww-bench --loops COUNT COMPONENT ARG...: a node of a process of its own, for the part `threads`.
 int main(int argc, char** argv) {
   using namespace ww::bench;
   setUp();
@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
     KJ_REQUIRE(profile(argv[2]), "there is no such subject", argv[2]);
     return 0;
   }
-  if (argc > 2 && argv[1] == "--loops"_kj) {
+  if (argc > 4 && argv[1] == "--loops"_kj) {
     for (int i = 3; i < argc; i++) wanted.add(argv[i]);
     serveLoops(kj::StringPtr(argv[2]).parseAs<kj::uint>(), wanted);
     return 0;

@@ -20,12 +20,16 @@ Again echoes(kj::StringPtr inFlight) {
   });
 }
 
-Again nativeEchoes(kj::uint inFlight) {
+double stockEcho(kj::WaitScope& waitScope, kj::uint calls, kj::uint inFlight, size_t bytes) {
+  return nativeEcho(waitScope, calls, inFlight, bytes);
+}
+
+Again nativeEchoes(kj::uint inFlight, decltype(ownEcho)& echo = stockEcho) {
   constexpr kj::uint CALLS = 100'000;
   kj::EventLoop loop;
   kj::WaitScope waitScope(loop);
   return again([&]() {
-    nativeEcho(waitScope, CALLS, inFlight, 0);
+    echo(waitScope, CALLS, inFlight, 0);
     return CALLS;
   });
 }
@@ -38,8 +42,11 @@ struct Subject {
 constexpr Subject SUBJECTS[] = {
   {"echo"_kj, []() { return echoes("1"); }},
   {"echo-64"_kj, []() { return echoes("64"); }},
+  {"bare-echo"_kj, []() { return repeatBareEchoes(1); }},
+  {"bare-echo-64"_kj, []() { return repeatBareEchoes(64); }},
   {"native-echo"_kj, []() { return nativeEchoes(1); }},
   {"native-echo-64"_kj, []() { return nativeEchoes(64); }},
+  {"own-echo-64"_kj, []() { return nativeEchoes(64, ownEcho); }},
   {"graft"_kj, repeatGrafts},
   {"spawn"_kj, []() { return repeatSpawns(1); }},
   {"spawn-32"_kj, []() { return repeatSpawns(32); }},

@@ -20,7 +20,10 @@ HEAP = re.compile(r"^_?_?(libc_)?(malloc|free|calloc|realloc|cfree|_int_|int_|un
 ENGINE = re.compile(r"wasmtime|cranelift|wiggle|cap_std|tokio|futures|hashbrown|indexmap|"
                     r"alloc::|core::|<alloc|<core|std::|<std|__rust|bytes::|<bytes")
 
-CAPNP = re.compile(r"((non-)?virtual thunk to |void )*capnp::")
+# C++'s containers among it, which Cap'n Proto is the one to use; Rust's std:: has other names.
+CAPNP = re.compile(r"((non-)?virtual thunk to |void )*(capnp::|std::(_[A-Z]|__detail|vector|"
+                   r"unordered_map|priority_queue|uncaught_exceptions|tuple|pair))")
+PIPE = re.compile(r"AsyncPipe|AsyncInputStream|AsyncOutputStream|AsyncIoStream")
 
 # Where perf finds what an engine has made.
 CODE = ("[JIT]", "//anon", "anon", "memfd:", "perf-", "[anon", "[unknown]")
@@ -32,8 +35,9 @@ LAYERS = [
     ("moving bytes", lambda o, s: bool(COPYING.search(s))),
     ("the heap", lambda o, s: bool(HEAP.search(s))),
     ("our Rust", lambda o, s: "ww_" in s),
-    ("the engine", lambda o, s: bool(ENGINE.search(s))),
     ("Cap'n Proto", lambda o, s: bool(CAPNP.match(s))),
+    ("KJ's pipe", lambda o, s: "kj::" in s and bool(PIPE.search(s))),
+    ("the engine", lambda o, s: bool(ENGINE.search(s))),
     ("our C++", lambda o, s: s.startswith(("ww::", "non-virtual thunk to ww"))),
     ("KJ", lambda o, s: "kj::" in s),
     ("other", lambda o, s: True),

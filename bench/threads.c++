@@ -41,7 +41,7 @@ class Loops {
  public:
   explicit Loops(kj::uint count): count(count), node(optionsFor(count)) {}
 
-  // Each cell says how many nanoseconds one took it.
+  // Each cell has `input` on its stdin, and says how many nanoseconds one took it.
   Rates run(kj::ArrayPtr<const kj::byte> input, kj::ArrayPtr<const kj::StringPtr> args) {
     auto calls = count * strtod(args[1].cStr(), nullptr);
     auto wasm = component("cell-rpc");
@@ -164,7 +164,7 @@ void addRates(Report& report, kj::String what, kj::StringPtr of, Target target,
 }
 
 // On one and on all, in turn; and on one loop in as many processes, at once.
-void compareLoops(Report& report, kj::StringPtr what,
+void compareLoops(Report& report, kj::StringPtr what, Target target,
                   kj::ArrayPtr<const kj::StringPtr> args) {
   auto all = cores();
   LoopsProcess one(1, args), many(all, args);
@@ -182,8 +182,7 @@ void compareLoops(Report& report, kj::StringPtr what,
     }
     aparts.add(sum);
   }
-  addRates(report, kj::str(what, ", ", all, " loops"), "loop", {Target::Of::PART, 1.85}, manys,
-           ones);
+  addRates(report, kj::str(what, ", ", all, " loops"), "loop", target, manys, ones);
   addRates(report, kj::str(what, ", ", all, " processes"), "loop", {}, aparts, ones);
 }
 
@@ -208,12 +207,13 @@ Again repeatSpawnsOnAll() {
   });
 }
 
-void serveLoops(kj::uint count, kj::ArrayPtr<const kj::StringPtr> args) {
-  auto bare = component("bare-ok");
+void serveLoops(kj::uint count, kj::ArrayPtr<const kj::StringPtr> words) {
+  auto input = component(words[0]);
+  auto args = words.slice(1, words.size());
   Loops loops(count);
   char line[8];
   while (fgets(line, sizeof(line), stdin) != nullptr) {
-    auto rates = loops.run(bare, args);
+    auto rates = loops.run(input, args);
     printf("%f %f\n", rates.told, rates.free);
     fflush(stdout);
   }
@@ -222,10 +222,17 @@ void serveLoops(kj::uint count, kj::ArrayPtr<const kj::StringPtr> args) {
 void benchThreads(Report& report) {
   report.add(Figure{kj::str("a word from core to core"), Unit::SECONDS, best(coreToCore)});
   compareThreads(report);
-  compareLoops(report, "guest -> host echo, 1 in flight", {"bench-echo", "100000", "1", "16"});
-  compareLoops(report, "guest -> host echo, 64 in flight", {"bench-echo", "150000", "64", "16"});
-  compareLoops(report, "spawn -> exit, 1 at a time", {"bench-spawn", "10000", "1"});
-  compareLoops(report, "spawn -> exit, 8 at a time", {"bench-spawn", "10000", "8"});
+  constexpr Target TARGET{Target::Of::PART, 1.85};
+  compareLoops(report, "guest -> host echo, 1 in flight", TARGET,
+               {"bare-ok", "bench-echo", "100000", "1", "16"});
+  compareLoops(report, "guest -> host echo, 64 in flight", TARGET,
+               {"bare-ok", "bench-echo", "150000", "64", "16"});
+  compareLoops(report, "spawn -> exit, 1 at a time", TARGET,
+               {"bare-ok", "bench-spawn", "10000", "1"});
+  compareLoops(report, "spawn -> exit, 8 at a time", TARGET,
+               {"bare-ok", "bench-spawn", "10000", "8"});
+  compareLoops(report, "spawn -> calls -> exit, 8 at a time", {},
+               {"child-echo", "bench-spawn", "2000", "8"});
   report.add(Figure{kj::str("a word from core to core, afterwards"), Unit::SECONDS,
                     best(coreToCore)});
 }
