@@ -21,13 +21,25 @@ struct Times {
   double first = 0, exit = 0;  // seconds
 };
 
+// Lends the bytes and does not copy them: they outlive what comes of it.
+capnp::RemotePromise<peer::Executor::RunBytesResults> start(peer::Executor::Client executor,
+                                                            Bytes wasm, Words args) {
+  auto request = executor.runBytesRequest(capnp::MessageSize{64, 0});
+  auto orphanage = capnp::Orphanage::getForMessageContaining(
+      peer::Executor::RunBytesParams::Builder(request));
+  request.adoptWasm(orphanage.referenceExternalData(wasm));
+  auto list = request.initArgs(args.size());
+  for (kj::uint i = 0; i < args.size(); i++) list.set(i, args.begin()[i]);
+  return request.send();
+}
+
 // One: `first` when it has said the answer to its first call.
 Times spawn(TestNode& node, Bytes wasm) {
   Times times;
   times.exit = timed([&]() {
     Process::Client process = nullptr;
     times.first = timed([&]() {
-      process = node.run(wasm, {"hello"});
+      process = start(node.executor, wasm, {"hello"}).getProcess();
       KJ_ASSERT(node.read(node.stdout(process), 64).size() > 0);
     });
     KJ_ASSERT(node.wait(process) == 0);
@@ -50,11 +62,7 @@ kj::Promise<void> spawnInTurn(peer::Executor::Client executor, Bytes wasm, Words
                               kj::uint& left) {
   while (left > 0) {
     --left;
-    auto request = executor.runBytesRequest(capnp::MessageSize{wasm.size() / 8 + 64, 0});
-    request.setWasm(wasm);
-    auto list = request.initArgs(args.size());
-    for (kj::uint i = 0; i < args.size(); i++) list.set(i, args.begin()[i]);
-    auto response = co_await request.send().getProcess().waitRequest().send();
+    auto response = co_await start(executor, wasm, args).getProcess().waitRequest().send();
     KJ_ASSERT(response.getExitCode() == 0);
   }
 }
