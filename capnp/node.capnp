@@ -25,11 +25,11 @@ interface Node {
   # Has the node fetch the image with this content id, in its binary form, and pin it: from its
   # store, from the caller, where that is a peer with bitswap, and then from whoever the node would
   # ask for any. Returns once all of it is on the disk: what is kept of it. Fails where it is no
-  # image that could be run, where the node's pinned images would then take more than half of its
-  # store (what several share counts for each), where it keeps none, and with `overloaded: images`
-  # while another call of this session, or several of others, are at it. No call takes it back: who
-  # runs the node unpins and removes images there (`ww image unpin`, `ww image rm`), while it runs
-  # too.
+  # image that could be run, where the node's pinned images and those that are being kept would
+  # take more than half of its store (what several that are pinned share counts once), where it
+  # keeps none, and with `overloaded: images` while another call of this session, or several of
+  # others, are at it. No call takes it back: who runs the node unpins and removes images there
+  # (`ww image unpin`, `ww image rm`), while it runs too.
 
   keeping @5 () -> (steps :UInt64);
   # How far this session's keepImage() has come. It is another number as long as the node gets on

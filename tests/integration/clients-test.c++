@@ -363,11 +363,11 @@ KJ_TEST("a key sees and reaches its own cells alone; with the right to the node,
 // An image is kept when the test says so.
 struct SlowKeeper final: public ImageKeeper {
   kj::Maybe<Asker> asker;
-  kj::Own<kj::PromiseFulfiller<StoredImage>> done;
+  kj::Own<kj::PromiseFulfiller<Kept>> done;
 
-  kj::Promise<StoredImage> keepImage(Cid, Asker by) override {
+  kj::Promise<Kept> keepImage(Cid, Asker by) override {
     asker = kj::mv(by);
-    auto pair = kj::newPromiseAndFulfiller<StoredImage>();
+    auto pair = kj::newPromiseAndFulfiller<Kept>();
     done = kj::mv(pair.fulfiller);
     return kj::mv(pair.promise);
   }
@@ -407,7 +407,7 @@ KJ_TEST("one image at a time is kept for a session, which sees it get on, until 
       KJ_EXPECT_THROW_MESSAGE("revoked: ", asker.check());  // at once
       KJ_EXPECT(contains(f.failure(kj::mv(keeping)), "revoked: "));
     } else {
-      keeper.done->fulfill(StoredImage{cid.clone()});
+      keeper.done->fulfill(ImageKeeper::Kept());
       keeping.wait(f.node.waitScope);
       KJ_EXPECT(steps() == 0);
     }

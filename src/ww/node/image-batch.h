@@ -30,6 +30,12 @@ class ImageStore::Batch {
     }
     return false;
   }
+  bool has(uint64_t image, const Cid& cid) const {
+    for (auto& member: members) {
+      if (member.image == image && member.cid == cid) return true;
+    }
+    return false;
+  }
   uint64_t getNewBytes() const { return newBytes; }
 
   kj::Maybe<kj::ArrayPtr<const kj::byte>> find(const Cid& cid) {

@@ -44,14 +44,18 @@ constexpr kj::StringPtr NAMES =
     "CREATE TABLE IF NOT EXISTS name (key BLOB PRIMARY KEY, sequence BLOB NOT NULL, "
     "until INTEGER NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID"_kj;
 
-SqliteFile openFile(kj::StringPtr path) {
+SqliteOptions optionsOf(bool create, int busyTimeoutMs) {
   SqliteOptions options;
-  options.create = true;
+  options.create = create;
   options.maxValueBytes = MAX_BLOCK_BYTES + (1 << 16);
-  options.busyTimeoutMs = LONG_WAIT_MS;
+  options.busyTimeoutMs = busyTimeoutMs;
   options.busy = BUSY;
   options.advice = ADVICE;
-  SqliteFile file(path, options);
+  return options;
+}
+
+SqliteFile openFile(kj::StringPtr path) {
+  SqliteFile file(path, optionsOf(true, LONG_WAIT_MS));
   auto ask = [&](kj::StringPtr sql) { return file.ask(sql).orDefault(kj::String()); };
   auto version = ask("PRAGMA user_version"), id = ask("PRAGMA application_id");
   if (version == "0" && id == "0" && ask("SELECT count(*) FROM sqlite_schema") == "0") {
@@ -105,6 +109,12 @@ kj::Own<ImageStore::Database> ImageStore::Database::open(int folder, kj::StringP
   return kj::heap<Database>(name);
 }
 
+SqliteFile ImageStore::Database::openBeside(kj::StringPtr path) {
+  SqliteFile file(kj::str(path, "/", FILE_NAME), optionsOf(false, SHORT_WAIT_MS));
+  file.run("PRAGMA query_only=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON");
+  return file;
+}
+
 ImageStore::Database::Database(kj::StringPtr path)
     : file(openFile(path)),
       total(file, "SELECT bytes FROM total"),
@@ -129,6 +139,12 @@ ImageStore::Database::Database(kj::StringPtr path)
       orphanSize(file, "SELECT size FROM block WHERE id = ? AND NOT EXISTS "
                        "(SELECT 1 FROM member WHERE block = block.id)"),
       sum(file, "SELECT coalesce(sum(size), 0) FROM block"),
+      isPinned(file, "SELECT pinned FROM image WHERE cid = ?"),
+      // Of those that have it no more are looked at: it is asked for each block that comes.
+      isCounted(file, "SELECT 1 FROM block WHERE cid = ?1 AND (EXISTS (SELECT 1 FROM member "
+                      "WHERE image = ?2 AND block = block.id) OR EXISTS (SELECT 1 FROM image "
+                      "WHERE pinned = 1 AND id IN "
+                      "(SELECT image FROM member WHERE block = block.id LIMIT 64)))"),
       byCid(file, "SELECT cid, id, size, used FROM block WHERE cid = ?"),
       byId(file, "SELECT cid, id, size, used FROM block WHERE id > ? ORDER BY id LIMIT 1"),
       content(file, "SELECT bytes FROM content WHERE block = ?"),
@@ -148,6 +164,8 @@ ImageStore::Database::Database(kj::StringPtr path)
                         "ON block = block.id WHERE image = ?"),
       images(file, "SELECT id FROM image WHERE substr(cid, 1, 4) != x'01550010' "
                    "ORDER BY added, id"),
+      wholes(file, "SELECT cid FROM image WHERE whole = 1 AND substr(cid, 1, 4) != x'01550010' "
+                   "ORDER BY added, id LIMIT ?"),
       unpinned(file, "SELECT id FROM image WHERE pinned = 0 "
                      "ORDER BY substr(cid, 1, 4) != x'01550010', used, id"),
       orphanRows(file, "SELECT id FROM block WHERE NOT EXISTS "
@@ -215,6 +233,12 @@ kj::Array<uint64_t> ImageStore::Database::numbers(SqliteQuery& query, const Valu
 
 kj::Array<uint64_t> ImageStore::Database::imageIds() { return numbers(images); }
 kj::Array<uint64_t> ImageStore::Database::unpinnedIds() { return numbers(unpinned); }
+
+kj::Array<Cid> ImageStore::Database::wholeRoots(uint64_t most) {
+  kj::Vector<Cid> roots;
+  wholes.ask([&](SqliteStatement& row) { roots.add(Cid::fromBytes(row.getBytes(0))); }, most);
+  return roots.releaseAsArray();
+}
 
 kj::Array<uint64_t> ImageStore::Database::orphans() { return numbers(orphanRows, MAX_ORPHANS); }
 kj::Array<uint64_t> ImageStore::Database::members(uint64_t image) {

@@ -55,6 +55,7 @@ class ImageStore::Database {
 
   // `folder` is that at `path`. One process at a time makes what is not there.
   static kj::Own<Database> open(int folder, kj::StringPtr path);
+  static SqliteFile openBeside(kj::StringPtr path);  // once it is open; to read, on any thread
   explicit Database(kj::StringPtr path);
 
   kj::Maybe<Block> findBlock(const Cid& cid);
@@ -62,6 +63,7 @@ class ImageStore::Database {
   kj::Maybe<kj::Array<const kj::byte>> read(uint64_t block);
   kj::Maybe<StoredImage> readImage(uint64_t image);
   kj::Array<uint64_t> imageIds();     // without drafts
+  kj::Array<Cid> wholeRoots(uint64_t most);
   kj::Array<uint64_t> unpinnedIds();  // drafts, and then the longest unused first
   // Blocks of no image, the longest unused first: MAX_ORPHANS or all that there are.
   kj::Array<uint64_t> orphans();
@@ -106,11 +108,12 @@ class ImageStore::Database {
   SqliteQuery total, blockCount, setUsed, addMember, sharedSize, isWhole, setWhole;
   SqliteQuery addImage, imageByCid, imageByName, setImageUsed, nameImage, dropName, setPinned;
   SqliteQuery dropMember, orphanSize, sum;  // of a block, while it is of no image; of all blocks
+  SqliteQuery isPinned, isCounted;          // the latter as ImageStore::Gate is not asked
 
  private:
   SqliteQuery byCid, byId, content, addBlock, addContent, addTotal, subtractTotal, dropBlock;
   SqliteQuery dropContent, dropMembers, dropMembersOfImage, dropRow, spoil;
-  SqliteQuery image, imageCounts, images, unpinned, orphanRows, memberRows;
+  SqliteQuery image, imageCounts, images, wholes, unpinned, orphanRows, memberRows;
   SqliteQuery nameByKey, putName, nameCount, dropNames;
 };
 

@@ -108,16 +108,15 @@ kj::Own<kj::AsyncInputStream> openFileToRead(kj::StringPtr path) {
   return kj::heap<FileInput>(kj::mv(file), kj::str(path));
 }
 
-kj::Promise<ImageImport::Added> ImageImport::add(ImageRef ref, TreeSink& sink,
-                                                  TreeLimits limits) {
+kj::Promise<ImageImport::Added> ImageImport::add(ImageRef ref, TreeSink& sink, Gate gate) {
   KJ_SWITCH_ONEOF(ref) {
-    KJ_CASE_ONEOF(car, CarRef) { co_return co_await addCar(car.file, sink, limits); }
-    KJ_CASE_ONEOF(path, PathRef) { co_return co_await addPath(path.path, sink, limits); }
+    KJ_CASE_ONEOF(car, CarRef) { co_return co_await addCar(car.file, sink, gate); }
+    KJ_CASE_ONEOF(path, PathRef) { co_return co_await addPath(path.path, sink, gate); }
     KJ_CASE_ONEOF_DEFAULT {}
   }
   Way way(store);
   auto root = co_await resolve(kj::mv(ref), way);
-  co_return co_await walk(kj::mv(root), sink, limits, way.cids);
+  co_return co_await walk(kj::mv(root), sink, gate, way.cids);
 }
 
 kj::Promise<Cid> ImageImport::resolve(ImageRef ref) { return resolve(kj::mv(ref), store); }
@@ -141,7 +140,7 @@ kj::Promise<kj::Own<ImageStore::Kept>> ImageImport::begin() {
 }
 
 kj::Promise<ImageImport::Added> ImageImport::addCar(kj::StringPtr file, TreeSink& sink,
-                                                     TreeLimits limits) {
+                                                     Gate gate) {
   auto in = openFileToRead(file);
   auto draft = co_await begin();
   auto summary = co_await readCar(*in, file, CarLimits(), *draft);
@@ -149,7 +148,7 @@ kj::Promise<ImageImport::Added> ImageImport::addCar(kj::StringPtr file, TreeSink
     kj::throwFatalException(badInput(kj::str(file, ": this file names no root: which of its blocks "
                                              "is the image is not known")));
   }
-  co_return co_await walk(summary.roots[0].clone(), sink, limits).catch_(
+  co_return co_await walk(summary.roots[0].clone(), sink, gate).catch_(
       [file](kj::Exception&& e) -> kj::Promise<Added> {
         if (!isNoImage(e)) e.setDescription(kj::str(file, ": ", e.getDescription()));
         return kj::mv(e);
@@ -157,22 +156,22 @@ kj::Promise<ImageImport::Added> ImageImport::addCar(kj::StringPtr file, TreeSink
 }
 
 kj::Promise<ImageImport::Added> ImageImport::addPath(kj::StringPtr path, TreeSink& sink,
-                                                      TreeLimits limits) {
+                                                      Gate gate) {
   auto draft = co_await begin();
   Importer importer(*draft);
-  readHostLayer(path, limits, importer);
-  co_return co_await walk(importer.finish(), sink, limits);
+  readHostLayer(path, TreeLimits(), importer);
+  co_return co_await walk(importer.finish(), sink, gate);
 }
 
-kj::Promise<ImageImport::Added> ImageImport::walk(Cid root, TreeSink& sink, TreeLimits limits,
+kj::Promise<ImageImport::Added> ImageImport::walk(Cid root, TreeSink& sink, Gate gate,
                                                    kj::ArrayPtr<const Cid> way) {
   kj::Own<ImageStore::Kept> kept;
-  co_await store.whenFree(sources.getTimer(), [&]() { kept = store.keep(root); });
+  co_await store.whenFree(sources.getTimer(), [&]() { kept = store.keep(root, gate); });
   for (auto& cid: way) {
     KJ_IF_MAYBE(block, store.find(cid)) kept->put(cid, *block);
   }
   BlockFetcher fetcher(*kept, sources.getBlocks(), logger, BlockFetcher::Reads::DAGS);
-  co_await readTree(fetcher, root, limits, sink);
+  co_await readTree(fetcher, root, TreeLimits(), sink);
   // As it is now: a block may have rotted, and come again.
   if (!kept->isWhole()) {
     co_await store.whenFree(sources.getTimer(), [&]() { kept->finish(); });

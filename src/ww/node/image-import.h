@@ -64,6 +64,8 @@ class ImageImport final {
   ImageImport(ImageStore& store, ImageSources& sources, const kj::Clock& clock, Logger& logger)
       : store(store), sources(sources), clock(clock), logger(logger) {}
 
+  using Gate = kj::Maybe<ImageStore::Gate&>;
+
   // An image that is in the store as a whole, and is kept there while this is held.
   struct Added {
     Cid root;
@@ -73,8 +75,8 @@ class ImageImport final {
   // Brings it there, as far as it is not, and hands all of it to `sink`. What leads to it, where
   // that is a path, is kept with it: the same is here again without anybody's help. isNoImage()
   // holds for why it rejects where a path of the host is to blame, isContentProblem() where it is
-  // what the content is. What is on the host is read in one turn.
-  kj::Promise<Added> add(ImageRef ref, TreeSink& sink, TreeLimits limits = {});
+  // what the content is. What is on the host is read in one turn. `gate` outlives what is kept.
+  kj::Promise<Added> add(ImageRef ref, TreeSink& sink, Gate gate = nullptr);
 
   // Its blocks, as many as `maxBytes` holds and there is room for that nothing has to go for; then
   // it rejects. They are nobody's image, and the first to go once what this resolves with is
@@ -85,10 +87,10 @@ class ImageImport final {
   kj::Promise<Cid> resolve(ImageRef ref);
 
  private:
-  kj::Promise<Added> addCar(kj::StringPtr file, TreeSink& sink, TreeLimits limits);
-  kj::Promise<Added> addPath(kj::StringPtr path, TreeSink& sink, TreeLimits limits);
+  kj::Promise<Added> addCar(kj::StringPtr file, TreeSink& sink, Gate gate);
+  kj::Promise<Added> addPath(kj::StringPtr path, TreeSink& sink, Gate gate);
   kj::Promise<Cid> resolve(ImageRef ref, BlockStore& store);
-  kj::Promise<Added> walk(Cid root, TreeSink& sink, TreeLimits limits,
+  kj::Promise<Added> walk(Cid root, TreeSink& sink, Gate gate,
                           kj::ArrayPtr<const Cid> way = nullptr);
   kj::Promise<kj::Own<ImageStore::Kept>> begin();
 

@@ -16,11 +16,15 @@ class ImageKeeper {
     kj::Function<void()> onStep; // it gets on
   };
 
+  struct Kept {
+    uint64_t blocks = 0, bytes = 0;  // of the image
+  };
+
   // Fetches it, and pins it: what is on the disk then. Rejects with each source's reason; where it
   // is no image that could be run, or there is no room for another that is pinned; and with
   // `overloaded: images` where it is asked to keep too many at once. Dropping the promise gives it
   // up; what came of it stays until room is needed.
-  virtual kj::Promise<StoredImage> keepImage(Cid root, Asker asker) = 0;
+  virtual kj::Promise<Kept> keepImage(Cid root, Asker asker) = 0;
 };
 
 }  // namespace ww

@@ -1,8 +1,11 @@
-// What ImageStore has room for, and what goes to make it.
+// What ImageStore has room for, what goes to make it, and what is pinned and stays.
 #include <ww/node/image-store.h>
 
 #include <fcntl.h>
+#include <atomic>
 #include <kj/debug.h>
+#include <kj/thread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -16,7 +19,79 @@ namespace {
 // So much of the bound is made free at once: not for every block anew.
 constexpr uint64_t SLACK_PART = 16;
 
+// Of a block.
+constexpr kj::StringPtr IS_PINNED = "EXISTS (SELECT 1 FROM member CROSS JOIN image "
+    "ON image.id = member.image WHERE member.block = block.id AND pinned = 1)"_kj;
+
 }  // namespace
+
+// Counts what pinned images have, on a thread that this waits for, and ends, as it goes.
+class ImageStore::PinCount final {
+ public:
+  PinCount(kj::StringPtr folder, const Cid& root)
+      : folder(kj::str(folder)), root(root.clone()),
+        counted(kj::newPromiseAndCrossThreadFulfiller<PinnedBytes>()),
+        thread([this]() noexcept { run(); }) {}
+  ~PinCount() noexcept(false) { isEnough = true; }
+  KJ_DISALLOW_COPY_AND_MOVE(PinCount);
+
+  kj::Promise<PinnedBytes> take() { return kj::mv(counted.promise); }
+
+ private:
+  const kj::String folder;
+  const Cid root;
+  std::atomic<bool> isEnough = false;
+  kj::PromiseCrossThreadFulfillerPair<PinnedBytes> counted;
+  kj::Thread thread;  // the last: it uses the others
+
+  void run() {
+    // Signals are for the threads that have a loop.
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, nullptr);
+    counted.fulfiller->rejectIfThrows([this]() { counted.fulfiller->fulfill(count()); });
+  }
+
+  PinnedBytes count() {
+    auto file = Database::openBeside(folder);
+    file.stopWhen(isEnough);
+    SqliteSnapshot snapshot(file);
+    PinnedBytes result;
+    SqliteQuery pinned(file, kj::str("SELECT coalesce(sum(size), 0) FROM block WHERE ",
+                                     IS_PINNED));
+    SqliteQuery image(file, kj::str("SELECT count(*), coalesce(sum(size), 0), coalesce(sum(CASE "
+        "WHEN ", IS_PINNED, " THEN 0 ELSE size END), 0) FROM member JOIN block "
+        "ON block.id = member.block WHERE image = (SELECT id FROM image WHERE cid = ?)"));
+    result.pinned = pinned.askNumber().orDefault(0);
+    image.ask([&](SqliteStatement& row) {
+      result.blocks = row.getNumber(0);
+      result.bytes = row.getNumber(1);
+      result.more = row.getNumber(2);
+    }, root.getBytes());
+    return result;
+  }
+};
+
+void ImageStore::setPinned(const Cid& root, bool pinned) {
+  auto lock = requireStays(root);
+  tryNow([this]() { writeBatch(); });  // that others' blocks cannot be written is for them to know
+  db->commitDurably([&](Database& db) { db.setPinned.run(pinned, requireImage(root)); });
+}
+
+bool ImageStore::isPinned(const Cid& root) {
+  return db->isPinned.askNumber(root.getBytes()).orDefault(0) > 0;
+}
+
+bool ImageStore::isCounted(uint64_t image, const Cid& cid) {
+  return batch->has(image, cid) || db->isCounted.askNumber(cid.getBytes(), image) != nullptr;
+}
+
+kj::Promise<ImageStore::PinnedBytes> ImageStore::countPinned(const Cid& root) {
+  tryNow([this]() { writeBatch(); });
+  auto count = kj::heap<PinCount>(folderPath, root);
+  auto counted = count->take();
+  return counted.attach(kj::mv(count));
+}
 
 // What the file may yet take, of the disk's and of its own free pages.
 uint64_t ImageStore::getDiskRoom() {

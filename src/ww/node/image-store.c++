@@ -65,8 +65,9 @@ void requireImageName(kj::StringPtr name) {
 // Keeps its image by a shared lock on a file.
 class ImageStore::KeptImage final: public Kept {
  public:
-  KeptImage(ImageStore& store, uint64_t image, kj::AutoCloseFd lock, bool whole)
-      : store(store), image(image), lock(kj::mv(lock)), whole(whole) {
+  KeptImage(ImageStore& store, uint64_t image, kj::AutoCloseFd lock, bool whole,
+            kj::Maybe<Gate&> gate)
+      : store(store), image(image), lock(kj::mv(lock)), gate(gate), whole(whole) {
     ++store.keepers.findOrCreate(image, [&]() { return Keepers::Entry{image, 0}; });
   }
   ~KeptImage() noexcept(false) {
@@ -75,9 +76,18 @@ class ImageStore::KeptImage final: public Kept {
   }
 
   kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override {
-    return store.findFor(whole ? NO_IMAGE : image, cid);
+    if (whole) return store.findFor(NO_IMAGE, cid);
+    bool isNew = gate != nullptr && !store.isCounted(image, cid);
+    auto found = store.findFor(image, cid);
+    KJ_IF_MAYBE(block, found) {
+      if (isNew) KJ_ASSERT_NONNULL(gate).take(block->size());
+    }
+    return found;
   }
   void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override {
+    KJ_IF_MAYBE(asked, gate) {
+      if (!store.isCounted(image, cid)) asked->take(block.size());
+    }
     store.putFor(image, cid, block);
   }
   bool has(const Cid& cid) override { return store.has(cid); }
@@ -94,6 +104,7 @@ class ImageStore::KeptImage final: public Kept {
   ImageStore& store;
   const uint64_t image;
   const kj::AutoCloseFd lock;
+  kj::Maybe<Gate&> gate;
   bool whole;
 };
 
@@ -311,7 +322,10 @@ bool ImageStore::isKept(uint64_t image) {
   return fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-kj::Own<ImageStore::Kept> ImageStore::keep(const Cid& root) { return keepRow(root); }
+kj::Own<ImageStore::Kept> ImageStore::keep(const Cid& root, kj::Maybe<Gate&> gate) {
+  return keepRow(root, gate);
+}
+
 
 // Under the content id of random bytes: that of no directory.
 kj::Own<ImageStore::Kept> ImageStore::begin() {
@@ -319,7 +333,7 @@ kj::Own<ImageStore::Kept> ImageStore::begin() {
   memcpy(bytes, DRAFT_PREFIX.begin(), DRAFT_PREFIX.size());
   KJ_SYSCALL(getrandom(bytes + DRAFT_PREFIX.size(), 16, 0));
   auto cid = Cid::fromBytes(bytes);
-  auto kept = keepRow(cid);
+  auto kept = keepRow(cid, nullptr);
   return kj::heap<Draft>(*this, requireImage(cid), kj::mv(kept));
 }
 
@@ -344,7 +358,7 @@ kj::Maybe<kj::AutoCloseFd> ImageStore::lockKnown(uint64_t image, const Cid& root
   return nullptr;
 }
 
-kj::Own<ImageStore::Kept> ImageStore::keepRow(const Cid& root) {
+kj::Own<ImageStore::Kept> ImageStore::keepRow(const Cid& root, kj::Maybe<Gate&> gate) {
   auto image = db->imageByCid.askNumber(root.getBytes()).orDefault(NO_IMAGE);
   kj::Maybe<kj::AutoCloseFd> lock;
   if (image != NO_IMAGE) lock = lockKnown(image, root);
@@ -358,7 +372,7 @@ kj::Own<ImageStore::Kept> ImageStore::keepRow(const Cid& root) {
   KJ_IF_MAYBE(held, lock) {
     tryNow([&]() { db->setImageUsed.run(now(), image); });  // as in noteUsed()
     bool whole = db->isWhole.askNumber(image).orDefault(0) > 0;
-    return kj::heap<KeptImage>(*this, image, kj::mv(*held), whole);
+    return kj::heap<KeptImage>(*this, image, kj::mv(*held), whole, gate);
   }
   failRemoved(root);
 }
@@ -420,11 +434,7 @@ void ImageStore::setName(const Cid& root, kj::StringPtr name) {
   transaction.commit();
 }
 
-void ImageStore::setPinned(const Cid& root, bool pinned) {
-  auto lock = requireStays(root);
-  tryNow([this]() { writeBatch(); });  // that others' blocks cannot be written is for them to know
-  db->commitDurably([&](Database& db) { db.setPinned.run(pinned, requireImage(root)); });
-}
+kj::Array<Cid> ImageStore::wholeRoots(size_t most) { return db->wholeRoots(most); }
 
 void ImageStore::setRest(Rest newRest) { rest = kj::mv(newRest); }
 

@@ -26,7 +26,8 @@
 // an image that is not whole as put() does, once too much waits. Where another does not end,
 // exceptions are of type OVERLOADED. What may wait longer than an event loop should: whenFree().
 //
-// Tests: image-store-test.c++, image-store-busy-test.c++, image-store-kill-test.c++.
+// Tests: image-store-test.c++, image-store-busy-test.c++, image-store-kill-test.c++,
+// image-store-pins-test.c++.
 
 #include <kj/function.h>
 #include <kj/io.h>
@@ -95,7 +96,14 @@ class ImageStore final: public BlockStore {
     virtual bool isWhole() = 0;  // until a block of it is found to be damaged
     virtual void finish() = 0;   // all of it is there: on the disk once this returns
   };
-  kj::Own<Kept> keep(const Cid& root);
+
+  // Is asked before a block is an image's that neither this image nor a pinned one has, and throws
+  // to refuse it. May be asked for one that a pinned image has, where very many images do.
+  class Gate {
+   public:
+    virtual void take(size_t bytes) = 0;
+  };
+  kj::Own<Kept> keep(const Cid& root, kj::Maybe<Gate&> gate = nullptr);  // which outlives it
 
   // Has `action`, which may be done in part and then again, wait its turn among the processes that
   // write without keeping this loop. As long as it would wait by itself. Not to outlive the store.
@@ -109,11 +117,23 @@ class ImageStore final: public BlockStore {
   // By name, or by the text of a content id.
   kj::Maybe<StoredImage> findImage(kj::StringPtr nameOrCid);
   kj::Array<StoredImage> list();
+  kj::Array<Cid> wholeRoots(size_t most);  // the first of them, as list() has them
 
   // Of images that are there. A name that another image has moves. Throws for what is no name:
   // requireImageName().
   void setName(const Cid& root, kj::StringPtr name);
   void setPinned(const Cid& root, bool pinned);
+  bool isPinned(const Cid& root);
+
+  // What pinned images take, and what of an image is here; each block counts once, whichever images
+  // share it. As it is at one moment. Looks at all blocks, on a thread of its own; dropping the
+  // promise ends that.
+  struct PinnedBytes {
+    uint64_t pinned = 0;             // of all pinned images
+    uint64_t more = 0;               // of the image, that no pinned one has
+    uint64_t blocks = 0, bytes = 0;  // of the image
+  };
+  kj::Promise<PinnedBytes> countPinned(const Cid& root);
 
   // Its blocks go as well, where no other image has them. Throws while a process keeps it.
   Collected remove(const Cid& root);
@@ -152,7 +172,8 @@ class ImageStore final: public BlockStore {
   kj::Maybe<kj::AutoCloseFd> lockImage(uint64_t image, Lock how);
   kj::Maybe<kj::AutoCloseFd> lockKnown(uint64_t image, const Cid& root);
   bool isKept(uint64_t image);
-  kj::Own<Kept> keepRow(const Cid& root);
+  bool isCounted(uint64_t image, const Cid& cid);
+  kj::Own<Kept> keepRow(const Cid& root, kj::Maybe<Gate&> gate);
   void dropDraft(uint64_t image);
   void dropIfNothing(uint64_t image, int lock);
   void addToBatch(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block,
@@ -168,6 +189,7 @@ class ImageStore final: public BlockStore {
   uint64_t requireImage(const Cid& root);
   kj::Maybe<StoredImage> findById(uint64_t image);
   class Removal;
+  class PinCount;
   uint64_t getDiskRoom();
   void makeDiskRoom(uint64_t bytes);
   [[noreturn]] void failRemoved(const Cid& root);

@@ -38,8 +38,10 @@ struct Fixture {
   const uint64_t storeBytes;
   int met = 0;
   bool meetsNobody = false;  // and waits for that
+  kj::PromiseFulfillerPair<void> asked = kj::newPromiseAndFulfiller<void>();
   NodeImages images{NodeImages::Parts{store, storeBytes, nobody, true, [this]() {
     ++met;
+    asked.fulfiller->fulfill();
     return meetsNobody ? kj::Promise<void>(kj::NEVER_DONE) : kj::Promise<void>(kj::READY_NOW);
   }, DialScope::ANYWHERE, swarm, *io.provider, trees, logger}};
 
@@ -77,14 +79,44 @@ struct Fixture {
     return add(name);
   }
 
-  // Whether it is pinned, or why not.
+  // With what fills so many blocks of their own, at the least.
+  Cid addBlocks(kj::StringPtr name, size_t count) { return addImage(name, (count - 1) << 20 | 1); }
+
+  void change(kj::StringPtr sql, const Cid& cid) {
+    SqliteFile file(folder.at("images/blocks.db"));
+    SqliteStatement statement(file, sql);
+    statement.bind(1, cid.getBytes());
+    statement.step();
+  }
+  // Its blocks are in the store, and no image's.
+  void forget(const Cid& root) {
+    change("DELETE FROM member WHERE image = (SELECT id FROM image WHERE cid = ?)", root);
+    change("DELETE FROM image WHERE cid = ?", root);
+  }
+  // The first of a file's blocks is in the store, and wrong.
+  void damage(kj::StringPtr path) {
+    auto bytes = folder.read(path);
+    change("UPDATE content SET bytes = x'00' WHERE block = (SELECT id FROM block WHERE cid = ?)",
+           Cid::of(Cid::RAW, bytes.slice(0, 1 << 20).asBytes()));
+  }
+  uint64_t bytesOf(const Cid& cid) {
+    return KJ_ASSERT_NONNULL(other.findImage(cid.toText())).bytes;
+  }
+
   uint64_t steps = 0;
+  kj::Promise<ImageKeeper::Kept> begin(const Cid& cid, kj::Function<void()> check = []() {}) {
+    return images.keepImage(cid.clone(), ImageKeeper::Asker{nullptr, kj::mv(check),
+                                                            [this]() { ++steps; }});
+  }
+
+  // Whether it is pinned, or why not.
   kj::String keep(const Cid& cid, kj::Function<void()> check = []() {}) {
-    auto keeping = images.keepImage(cid.clone(), ImageKeeper::Asker{
-        nullptr, kj::mv(check), [this]() { ++steps; }});
+    auto keeping = begin(cid, kj::mv(check));
     KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
-      auto image = keeping.wait(io.waitScope);
-      KJ_EXPECT(image.pinned && image.whole && image.cid == cid);
+      auto kept = keeping.wait(io.waitScope);
+      auto image = KJ_ASSERT_NONNULL(other.findImage(cid.toText()));
+      KJ_EXPECT(image.pinned && image.whole);
+      KJ_EXPECT(kept.blocks == image.blocks && kept.bytes == image.bytes);
     })) {
       return kj::str(e->getDescription());
     }
@@ -259,8 +291,54 @@ KJ_TEST("what is no file's counts as well, as it comes") {
   auto rest = kj::str(kj::repeat('n', 240));
   for (int i = 0; i < 25'000; i++) f.folder.write(kj::str("names/", i, rest), "");
   auto names = f.add("names");
+  f.forget(names);
   auto why = f.keep(names);
-  KJ_EXPECT(has(why, "bytes of blocks") && !f.isPinned(names), why);
+  KJ_EXPECT(has(why, "peers may pin up to 4194304") && !f.isPinned(names), why);
+  KJ_EXPECT(f.bytesOf(names) < (4 << 20) + 2 * MAX_BLOCK_BYTES);
+}
+
+KJ_TEST("what an image shares with a pinned one takes no room, be it here or yet to come") {
+  for (bool isHere: {true, false}) {
+    Fixture f(8 << 20);
+    auto one = f.addBlocks("one", 3);
+    KJ_EXPECT(f.keep(one) == "it is pinned");
+    f.folder.write("one/data2", "more");
+    auto two = f.add("one");
+    if (!isHere) f.forget(two);
+    KJ_EXPECT(f.keep(two) == "it is pinned");
+    auto other = f.addBlocks("else", 3);
+    if (!isHere) f.forget(other);
+    auto why = f.keep(other);
+    KJ_EXPECT(has(why, "peers may pin") && !f.isPinned(other), why);
+  }
+}
+
+KJ_TEST("an image that has a file twice takes its room once, be it here or yet to come") {
+  for (bool isHere: {true, false}) {
+    Fixture f(8 << 20);
+    f.addImage("twice", 3 << 20);
+    f.folder.write("twice/again", f.folder.read("twice/data"));
+    auto twice = f.add("twice");
+    if (!isHere) f.forget(twice);
+    KJ_EXPECT(f.keep(twice) == "it is pinned");
+  }
+}
+
+KJ_TEST("what is being kept has one bound, however many come at once") {
+  Fixture f(8 << 20);
+  f.meetsNobody = true;
+  auto one = f.addBlocks("one", 3), two = f.addBlocks("two", 3);
+  f.damage("one/data");
+  auto first = f.begin(one);
+  f.asked.promise.wait(f.io.waitScope);
+  auto why = f.keep(two);
+  KJ_EXPECT(has(why, "or are being kept") && !f.isPinned(two), why);
+  auto again = f.begin(one);  // what two have kept takes its room once
+  KJ_EXPECT(!again.poll(f.io.waitScope));
+  first = nullptr;
+  KJ_EXPECT(has(f.keep(two), "or are being kept"));
+  again = nullptr;
+  KJ_EXPECT(f.keep(two) == "it is pinned");
 }
 
 KJ_TEST("what nothing comes of leaves nothing") {
@@ -281,9 +359,9 @@ KJ_TEST("so many images are kept at a time") {
   Fixture f;
   f.meetsNobody = true;
   auto gone = Cid::of(Cid::DAG_PB, "nobody's"_kj.asBytes());
-  kj::Vector<kj::Promise<StoredImage>> all;
+  kj::Vector<kj::Promise<ImageKeeper::Kept>> all;
   auto begin = [&](const Cid& cid) {
-    all.add(f.images.keepImage(cid.clone(), {nullptr, []() {}, []() {}}));
+    all.add(f.begin(cid));
     return !all.back().poll(f.io.waitScope);
   };
   for (kj::uint i = 0; i < NodeImages::MAX_KEEPING; i++) {

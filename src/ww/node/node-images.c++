@@ -51,16 +51,13 @@ Cid cidOfHead(kj::ArrayPtr<const kj::byte> head) {
 }  // namespace
 
 NodeImages::NodeImages(Parts parts)
-    : maxPinned(parts.storeBytes / PINNED_PART), trees(parts.trees),
+    : pins(parts.storeBytes / PINNED_PART), trees(parts.trees),
       store(parts.folder, parts.storeBytes, kj::systemCoarseCalendarClock(), parts.logger),
       bitswap(parts.swarm, store, parts.io.getTimer(), parts.logger, parts.providers),
       sources(parts.sources, parts.io, peersOf(bitswap, parts)),
       import(store, sources, kj::systemCoarseCalendarClock(), parts.logger) {
   if (!parts.hasPeers) return;
-  size_t provided = 0;
-  for (auto& image: store.list()) {
-    if (image.whole && provided++ < MAX_PROVIDED) bitswap.provide(image.cid);
-  }
+  for (auto& root: store.wholeRoots(MAX_PROVIDED)) bitswap.provide(root);
 }
 
 bool NodeImages::isFor(kj::StringPtr layer) { return !parseImageRef(layer).is<PathRef>(); }
@@ -108,62 +105,35 @@ kj::Promise<kj::Own<void>> NodeImages::prefetch(kj::ArrayPtr<const kj::byte> hea
   co_return co_await import.prefetch(cidOfHead(head), MAX_AHEAD_BYTES);
 }
 
-kj::Promise<StoredImage> NodeImages::keepImage(Cid root, Asker asker) {
+kj::Promise<ImageKeeper::Kept> NodeImages::keepImage(Cid root, Asker asker) {
   if (keeping == MAX_KEEPING) {
     kj::throwFatalException(overloaded(kj::str("images: ", keeping, " are being kept")));
   }
   ++keeping;
   KJ_DEFER(--keeping);
-  auto beside = pinnedBeside(root);
+  PinRoom::Claim claim(pins, root);
+  ImageImport::Gate gate;
+  if (!store.isPinned(root)) {
+    co_await claim.count(store, false);
+    claim.requireRoom();
+    gate = claim;
+  }
   auto first = asker.peer.map([&](const PeerId& id) { return bitswap.askFirst(root, id); });
   auto name = root.toText();
   MainCheck check(name);
-  uint64_t own = 0;
-  KJ_DEFER(keepingBytes -= own);
-  WatchedSink watched(check, [&](uint64_t, uint64_t bytes) {
-    keepingBytes += bytes - own;
-    own = bytes;
-    KJ_IF_MAYBE(others, beside) requirePinRoom(*others + keepingBytes);
-    asker.onStep();
-  });
-  // Its directories take room, too. By one block more than there is, so that files that are too
-  // much are refused in words of their own, above.
-  TreeLimits limits;
-  KJ_IF_MAYBE(others, beside) {
-    auto taken = *others + keepingBytes;
-    auto room = maxPinned > taken ? maxPinned - taken : 0;
-    limits.blockBytes = kj::min(limits.blockBytes, room + MAX_BLOCK_BYTES);
-  }
-  auto added = co_await import.add(IpfsRef{kj::mv(root), kj::String()}, watched, limits);
+  WatchedSink watched(check, [&](uint64_t, uint64_t) { asker.onStep(); });
+  auto added = co_await import.add(IpfsRef{root.clone(), kj::String()}, watched, gate);
   KJ_IF_MAYBE(problem, check.findProblem(false)) kj::throwFatalException(badInput(*problem));
-  KJ_IF_MAYBE(others, pinnedBeside(added.root)) {
-    requirePinRoom(*others + KJ_ASSERT_NONNULL(store.findImage(name)).bytes);
-  }
+  auto kept = co_await claim.count(store, true);
+  if (!store.isPinned(root)) claim.requireRoom();
   co_await store.whenFree(sources.getTimer(), [&]() {
     asker.check();
-    store.setPinned(added.root, true);
+    store.setPinned(root, true);
+    claim.setPinned();
   });
   asker.check();
-  bitswap.provide(added.root);
-  co_return KJ_ASSERT_NONNULL(store.findImage(name));
-}
-
-// Bytes of the images that are pinned; nothing where this is one of them.
-kj::Maybe<uint64_t> NodeImages::pinnedBeside(const Cid& root) {
-  uint64_t bytes = 0;
-  for (auto& image: store.list()) {
-    if (!image.pinned) continue;
-    if (image.cid == root) return nullptr;
-    bytes += image.bytes;
-  }
-  return bytes;
-}
-
-void NodeImages::requirePinRoom(uint64_t bytes) const {
-  if (bytes <= maxPinned) return;
-  kj::throwFatalException(badInput(kj::str("with this one the images that are pinned there have ",
-      bytes, " bytes, and peers may pin up to ", maxPinned, ", half of the node's store; its "
-      "operator makes room with `ww image unpin`, or by a larger --store-size")));
+  bitswap.provide(root);
+  co_return Kept{kept.blocks, kept.bytes};
 }
 
 }  // namespace ww

@@ -10,6 +10,7 @@
 #include <ww/node/image-import.h>
 #include <ww/node/image-keeper.h>
 #include <ww/node/image-tree.h>
+#include <ww/node/pin-room.h>
 
 namespace ww {
 
@@ -33,8 +34,8 @@ class NodeImages final: public ImageFetcher, public ImageKeeper {
   static constexpr size_t MAX_PROVIDED = 256;  // images of whose roots the DHT is told at the start
   static constexpr kj::uint MAX_KEEPING = 4;   // keepImage()s at a time
 
-  // Peers have images pinned as long as what is pinned, by whomever, takes no more than this part
-  // of the store: room stays for what the node is to run.
+  // Peers have images pinned as long as what is pinned, by whomever, and what is being kept takes
+  // no more than this part of the store: room stays for what the node is to run.
   static constexpr kj::uint PINNED_PART = 2;
 
   // Peers are served from now on, and hear of what is here: before the loop turns for the first
@@ -54,16 +55,13 @@ class NodeImages final: public ImageFetcher, public ImageKeeper {
   kj::Promise<EpochImage> fetch(kj::ArrayPtr<const kj::byte> head) override;
   kj::Promise<kj::Own<void>> prefetch(kj::ArrayPtr<const kj::byte> head) override;
 
-  kj::Promise<StoredImage> keepImage(Cid root, Asker asker) override;
+  kj::Promise<Kept> keepImage(Cid root, Asker asker) override;
 
  private:
   kj::Promise<EpochImage> fetchTree(kj::ArrayPtr<const kj::byte> head);
-  kj::Maybe<uint64_t> pinnedBeside(const Cid& root);
-  void requirePinRoom(uint64_t bytes) const;
 
-  const uint64_t maxPinned;
+  PinRoom pins;
   kj::uint keeping = 0;
-  uint64_t keepingBytes = 0;  // of files that came so far
   TreeFolder& trees;
   ImageStore store;
   Bitswap bitswap;

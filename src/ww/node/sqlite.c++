@@ -29,6 +29,13 @@ void SqliteFile::tryRun(kj::StringPtr sql) {
   sqlite3_exec(db.get(), sql.cStr(), nullptr, nullptr, nullptr);
 }
 
+void SqliteFile::stopWhen(const std::atomic<bool>& isEnough) {
+  constexpr int STEPS = 1000;  // of SQLite's virtual machine: a moment
+  sqlite3_progress_handler(db.get(), STEPS, [](void* flag) {
+    return static_cast<const std::atomic<bool>*>(flag)->load() ? 1 : 0;
+  }, const_cast<std::atomic<bool>*>(&isEnough));
+}
+
 kj::Maybe<kj::String> SqliteFile::ask(kj::StringPtr sql) {
   SqliteStatement statement(*this, sql);
   if (!statement.step()) return nullptr;

@@ -4,6 +4,7 @@
 //
 // Blocks; lives on one thread. Numbers are SQLite's less their sign: 63 bits.
 
+#include <atomic>
 #include <kj/array.h>
 #include <kj/string.h>
 #include <memory>
@@ -47,6 +48,9 @@ class SqliteFile {
     sqlite3_busy_timeout(db.get(), ms);
     return std::exchange(busyTimeout, ms);
   }
+
+  // What it reads fails from when that is so, whatever thread made it so; it outlives this.
+  void stopWhen(const std::atomic<bool>& isEnough);
 
   // The first column of the first row, as text; nothing without a row.
   kj::Maybe<kj::String> ask(kj::StringPtr sql);
