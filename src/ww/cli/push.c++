@@ -71,7 +71,7 @@ Sent send(kj::AsyncIoContext& io, const PushOptions& options, kj::StringPtr to,
 
 // What the node then has of the image.
 PeerPush::Kept sendToPeer(kj::AsyncIoContext& io, const PushOptions& options, kj::StringPtr to,
-                          ImageStore& store, const Cid& root, Logger& logger) {
+                          ImageStore& store, const Cid& root, uint64_t steps, Logger& logger) {
   TargetOptions target;
   target.on = kj::str(to);
   KJ_IF_MAYBE(file, options.identity) target.identity = kj::str(*file);
@@ -80,14 +80,14 @@ PeerPush::Kept sendToPeer(kj::AsyncIoContext& io, const PushOptions& options, kj
   auto all = KJ_ASSERT_NONNULL(store.findImage(root.toText())).bytes;
   PeerPush push(io.provider->getTimer(), options.patience);
   Progress progress;
-  OfferedImages offered{store, [&](const Cid&, size_t bytes) {
-    push.sent(bytes);
+  OfferedImages offered{store, [&](const Cid& cid, size_t bytes) {
+    push.sent(cid, bytes);
     progress.show(kj::str(push.getSent() >> 20, " of ", all >> 20, " MiB"), push.getSent());
   }};
   kj::Maybe<PeerPush::Kept> kept;
   KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
     auto client = connectTo(io, target, logger, kj::mv(offered)).wait(io.waitScope);
-    kept = push.push(*client, root).wait(io.waitScope);
+    kept = push.push(*client, root, steps).wait(io.waitScope);
   })) {
     auto why = explain(*e);
     bool isNamed = strstr(why.cStr(), shorten(to).cStr()) != nullptr;
@@ -109,7 +109,9 @@ void push(const PushOptions& options, Logger& logger) {
   ImageSources sources(options.sources, *io.provider);
   ImageImport import(store, sources, clock, logger);
   MainCheck check(options.image);
-  auto added = import.add(parseImageRef(image), check).wait(io.waitScope);
+  uint64_t steps = 0;
+  WatchedSink watched(check, [&](uint64_t, uint64_t) { ++steps; });
+  auto added = import.add(parseImageRef(image), watched).wait(io.waitScope);
   auto& root = added.root;
   KJ_IF_MAYBE(problem, check.findProblem(false)) kj::throwFatalException(badInput(*problem));
   auto cid = root.toText();
@@ -122,7 +124,7 @@ void push(const PushOptions& options, Logger& logger) {
     object.add("to", sent.to).add("bytes", sent.bytes);
   } else if (options.peer != nullptr) {
     auto& to = KJ_ASSERT_NONNULL(options.peer);
-    auto kept = sendToPeer(io, options, to, store, root, logger);
+    auto kept = sendToPeer(io, options, to, store, root, steps, logger);
     logger.log(LogLevel::INFO, "the image is kept and pinned there",
                {{"image", kj::str(cid)}, {"to", kj::str(to)}, {"bytes", kj::str(kept.bytes)}});
     object.add("to", to).add("blocks", kept.blocks).add("bytes", kept.bytes);

@@ -69,6 +69,12 @@ struct World {
   PeerPush push{timer, 10 * kj::SECONDS};
   Cid root = Cid::of(Cid::RAW, kj::StringPtr("image").asBytes());
 
+  kj::Promise<PeerPush::Kept> begin(uint64_t steps = 1000) {
+    return push.push(client, root, steps);
+  }
+  void send(int number, size_t bytes = 100) {
+    push.sent(Cid::of(Cid::RAW, kj::str(number).asBytes()), bytes);
+  }
   void pass(kj::Duration time) { timer.advanceTo(timer.now() + time); }
   kj::String whyNot(kj::Promise<PeerPush::Kept> pushing) {
     KJ_ASSERT(pushing.poll(waitScope));
@@ -89,7 +95,7 @@ KJ_TEST("an image is kept once the node says so") {
     results.setBytes(1000);
     return kj::Promise<void>(kj::READY_NOW);
   });
-  auto kept = w.push.push(w.client, w.root).wait(w.waitScope);
+  auto kept = w.begin().wait(w.waitScope);
   KJ_EXPECT(kept.blocks == 3 && kept.bytes == 1000);
   KJ_EXPECT(asked.size() == 1 && asked[0] == w.root.getBytes());
 }
@@ -97,7 +103,7 @@ KJ_TEST("an image is kept once the node says so") {
 KJ_TEST("a node that takes blocks is waited for; one that never asks, or asks no more, is not") {
   World w;
   w.client.keep = Keep([](auto) { return kj::Promise<void>(kj::NEVER_DONE); });
-  auto never = w.push.push(w.client, w.root);
+  auto never = w.begin();
   KJ_EXPECT(!never.poll(w.waitScope));
   w.pass(9 * kj::SECONDS);
   KJ_EXPECT(!never.poll(w.waitScope));
@@ -105,11 +111,11 @@ KJ_TEST("a node that takes blocks is waited for; one that never asks, or asks no
   auto why = w.whyNot(kj::mv(never));
   KJ_EXPECT(has(why, "asked for no block of the image") && has(why, "10s"), why);
 
-  auto slow = w.push.push(w.client, w.root);
+  auto slow = w.begin();
   for (int i = 0; i < 4; i++) {
     KJ_EXPECT(!slow.poll(w.waitScope));
     w.pass(9 * kj::SECONDS);
-    w.push.sent(100);
+    w.send(i);
   }
   KJ_EXPECT(!slow.poll(w.waitScope) && w.push.getSent() == 400);
   w.pass(10 * kj::SECONDS);
@@ -125,7 +131,7 @@ KJ_TEST("a node that has much of it already is waited for as long as it gets on"
     context.getResults().setSteps(steps);
     return kj::READY_NOW;
   };
-  auto pushing = w.push.push(w.client, w.root);
+  auto pushing = w.begin();
   for (int i = 0; i < 100; i++) {
     KJ_ASSERT(!pushing.poll(w.waitScope));
     ++steps;
@@ -136,10 +142,53 @@ KJ_TEST("a node that has much of it already is waited for as long as it gets on"
   KJ_EXPECT(has(why, "asked for no block of the image, and then neither"), why);
 }
 
+KJ_TEST("a node that asks for the same again and again is given it so often, and no more") {
+  World w;
+  w.client.keep = Keep([](auto) { return kj::Promise<void>(kj::NEVER_DONE); });
+  auto pushing = w.begin();
+  auto isWaitedFor = [&]() {
+    w.pass(1 * kj::SECONDS);
+    return !pushing.poll(w.waitScope);
+  };
+  // New ones among them, it may take its time.
+  for (int i = 0; i < 5; i++) {
+    for (kj::uint j = 0; j < PeerPush::MAX_AGAIN; j++) {
+      w.send(i);
+      KJ_ASSERT(isWaitedFor());
+    }
+  }
+  w.send(5);
+  for (kj::uint j = 0; j < PeerPush::MAX_AGAIN; j++) {
+    KJ_ASSERT(isWaitedFor());
+    w.send(j % 6);
+  }
+  auto why = w.whyNot(kj::mv(pushing));
+  KJ_EXPECT(has(why, "asked 64 times in a row for what it was given before"), why);
+  pushing = w.begin();  // which is another matter
+  w.send(0);
+  KJ_EXPECT(isWaitedFor());
+}
+
+KJ_TEST("how often a node says that it gets on is bounded by what there is to do") {
+  World w;
+  w.client.keep = Keep([](auto) { return kj::Promise<void>(kj::NEVER_DONE); });
+  uint64_t steps = 0;
+  w.client.keeping = [&](KeepingContext context) -> kj::Promise<void> {
+    context.getResults().setSteps(++steps);
+    return kj::READY_NOW;
+  };
+  auto pushing = w.begin(20);
+  int seconds = 0;
+  for (; seconds < 200 && !pushing.poll(w.waitScope); seconds += 2) w.pass(2 * kj::SECONDS);
+  auto why = w.whyNot(kj::mv(pushing));
+  KJ_EXPECT(has(why, "nor got on with it for 10s"), why);
+  KJ_EXPECT(seconds > 40 && steps > 20, seconds, steps);
+}
+
 KJ_TEST("that a node answers is not that it gets on, and it is asked no more than now and then") {
   World w;
   w.client.keep = Keep([](auto) { return kj::Promise<void>(kj::NEVER_DONE); });
-  auto pushing = w.push.push(w.client, w.root);
+  auto pushing = w.begin();
   for (int i = 0; i < 100; i++) {
     KJ_ASSERT(!pushing.poll(w.waitScope));
     w.pass(99 * kj::MILLISECONDS);
@@ -154,12 +203,12 @@ KJ_TEST("that a node answers is not that it gets on, and it is asked no more tha
       if (answers) return KJ_EXCEPTION(UNIMPLEMENTED, "no such method");
       return kj::NEVER_DONE;
     };
-    auto other = w.push.push(w.client, w.root);
+    auto other = w.begin();
     for (int i = 0; i < 9; i++) {
       KJ_ASSERT(!other.poll(w.waitScope));
       w.pass(1 * kj::SECONDS);
     }
-    w.push.sent(1);
+    w.send(0, 1);
     w.pass(9 * kj::SECONDS);
     KJ_ASSERT(!other.poll(w.waitScope));
     w.pass(1 * kj::SECONDS);
@@ -169,15 +218,15 @@ KJ_TEST("that a node answers is not that it gets on, and it is asked no more tha
 
 KJ_TEST("what the node says instead is told, and so is a link that goes") {
   World w;
-  auto why = w.whyNot(w.push.push(w.client, w.root));
+  auto why = w.whyNot(w.begin());
   KJ_EXPECT(has(why, "the right to the node itself") && has(why, "--allow KEY,node"), why);
 
   w.client.keep = Keep([](auto) -> kj::Promise<void> { return badInput("the store is full"); });
-  why = w.whyNot(w.push.push(w.client, w.root));
+  why = w.whyNot(w.begin());
   KJ_EXPECT(has(why, "the store is full"), why);
 
   w.client.keep = Keep([](auto) { return kj::Promise<void>(kj::NEVER_DONE); });
-  auto pushing = w.push.push(w.client, w.root);
+  auto pushing = w.begin();
   KJ_EXPECT(!pushing.poll(w.waitScope));
   w.client.gone.fulfiller->fulfill();
   why = w.whyNot(kj::mv(pushing));
@@ -191,10 +240,10 @@ KJ_TEST("where the epoch moves meanwhile the node is asked again, a few times") 
     if (left-- > 0) return badInput("staleEpoch: issued 1, current 2");
     return kj::READY_NOW;
   });
-  w.push.push(w.client, w.root).wait(w.waitScope);
+  w.begin().wait(w.waitScope);
   KJ_EXPECT(w.client.grafts == 3);
   left = 100;
-  auto why = w.whyNot(w.push.push(w.client, w.root));
+  auto why = w.whyNot(w.begin());
   KJ_EXPECT(has(why, "staleEpoch:") && w.client.grafts == 6, why, w.client.grafts);
 }
 

@@ -14,21 +14,37 @@ constexpr kj::uint LOOKS = 6;
 
 }  // namespace
 
-void PeerPush::sent(size_t more) {
+void PeerPush::sent(const Cid& cid, size_t more) {
   bytes += more;
   moved = timer.now();
+  uint64_t key = 0;
+  auto name = cid.getBytes();
+  memcpy(&key, name.end() - kj::min(sizeof(key), name.size()), kj::min(sizeof(key), name.size()));
+  bool isNew = true;
+  given.upsert(key, [&](uint64_t&, uint64_t&&) { isNew = false; });
+  again = isNew ? 0 : again + 1;
+  if (again < MAX_AGAIN || enough.get() == nullptr) return;
+  enough->reject(badInput(kj::str("the node asked ", again, " times in a row for what it was given "
+      "before, and for nothing else: it does not keep what it is sent; see what its log says, and "
+      "to its disk, or push to another node")));
 }
 
-kj::Promise<PeerPush::Kept> PeerPush::push(NodeClient& client, const Cid& root) {
+kj::Promise<PeerPush::Kept> PeerPush::push(NodeClient& client, const Cid& root, uint64_t steps) {
   bytes = 0;
+  again = 0;
+  given.clear();
   moved = timer.now();
-  return client.untilGone(keepThere(client, root)).exclusiveJoin(untilSilent());
+  auto tooMuch = kj::newPromiseAndFulfiller<Kept>();
+  enough = kj::mv(tooMuch.fulfiller);
+  return client.untilGone(keepThere(client, root, steps)).exclusiveJoin(untilSilent())
+      .exclusiveJoin(kj::mv(tooMuch.promise));
 }
 
-kj::Promise<PeerPush::Kept> PeerPush::keepThere(NodeClient& client, const Cid& root) {
+kj::Promise<PeerPush::Kept> PeerPush::keepThere(NodeClient& client, const Cid& root,
+                                                uint64_t steps) {
   for (kj::uint tries = 1;; tries++) {
     bool isStale = false;
-    auto kept = co_await askOnce(client, root).catch_([&](kj::Exception&& e) {
+    auto kept = co_await askOnce(client, root, steps).catch_([&](kj::Exception&& e) {
       isStale = strstr(e.getDescription().cStr(), "staleEpoch:") != nullptr;
       if (!isStale || tries == TRIES) kj::throwFatalException(kj::mv(e));
       return Kept{};
@@ -37,7 +53,8 @@ kj::Promise<PeerPush::Kept> PeerPush::keepThere(NodeClient& client, const Cid& r
   }
 }
 
-kj::Promise<PeerPush::Kept> PeerPush::askOnce(NodeClient& client, const Cid& root) {
+kj::Promise<PeerPush::Kept> PeerPush::askOnce(NodeClient& client, const Cid& root,
+                                              uint64_t steps) {
   auto graft = co_await client.graftRequest().send();
   moved = timer.now();
   auto session = graft.getSession().getExtension();
@@ -51,18 +68,21 @@ kj::Promise<PeerPush::Kept> PeerPush::askOnce(NodeClient& client, const Cid& roo
   auto keeping = request.send().then([](auto&& answer) {
     return Kept{answer.getBlocks(), answer.getBytes()};
   });
-  co_return co_await keeping.exclusiveJoin(watch(kj::mv(node)));
+  co_return co_await keeping.exclusiveJoin(watch(kj::mv(node), steps));
 }
 
 // Never resolves.
-kj::Promise<PeerPush::Kept> PeerPush::watch(node::Node::Client node) {
+kj::Promise<PeerPush::Kept> PeerPush::watch(node::Node::Client node, uint64_t steps) {
   for (uint64_t last = 0;;) {
     co_await timer.afterDelay(patience / LOOKS);
-    auto steps = co_await node.keepingRequest().send().then(
+    auto now = co_await node.keepingRequest().send().then(
         [](auto&& answer) -> uint64_t { return answer.getSteps(); },
         [last](kj::Exception&&) { return last; });
-    if (steps != last) moved = timer.now();
-    last = steps;
+    if (now != last && steps > 0) {
+      --steps;
+      moved = timer.now();
+    }
+    last = now;
   }
 }
 
