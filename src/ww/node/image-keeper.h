@@ -12,7 +12,7 @@ class ImageKeeper {
 
   struct Asker {
     kj::Maybe<PeerId> peer;      // that is asked first, if it is connected
-    kj::Function<void()> check;  // throws once it may not have this done any more
+    kj::Function<void()> check;  // throws once it may not have this done: asked as it is pinned
     kj::Function<void()> onStep; // it gets on
   };
 

@@ -337,7 +337,9 @@ kj::Own<ImageStore::Kept> ImageStore::begin() {
   return kj::heap<Draft>(*this, requireImage(cid), kj::mv(kept));
 }
 
-// Best effort: the next collection takes what is left.
+// Best effort: the next collection takes what is left. The file goes first: after a kill between a
+// row that is left is one more draft to collect, and a file would be nobody's. Where somebody else
+// may keep an image it is the other way round (lockKnown()); nobody else knows a draft.
 void ImageStore::dropDraft(uint64_t image) {
   tryNow([&]() {
     SqliteTransaction transaction(db->file);

@@ -256,6 +256,17 @@ KJ_TEST("who may not any more has nothing pinned, however far it has come") {
   KJ_EXPECT(f.swarm.findProviders(app.getMultihash()).wait(f.io.waitScope).size() == 0);
 }
 
+KJ_TEST("who may have it pinned as it is pinned hears that it is, and so do others") {
+  Fixture f;
+  auto app = f.addImage("app", 1000);
+  int asked = 0;
+  KJ_EXPECT(f.keep(app, [&]() {
+    if (asked++ > 0) kj::throwFatalException(badInput("revoked: a moment after it was pinned"));
+  }) == "it is pinned");
+  KJ_EXPECT(f.isPinned(app) && asked == 1, asked);
+  KJ_EXPECT(f.swarm.findProviders(app.getMultihash()).wait(f.io.waitScope).size() == 1);
+}
+
 KJ_TEST("what nobody could run is not pinned for a peer") {
   Fixture f;
   f.folder.write("data/file", "text");

@@ -130,9 +130,8 @@ kj::Promise<ImageKeeper::Kept> NodeImages::keepImage(Cid root, Asker asker) {
     asker.check();
     store.setPinned(root, true);
     claim.setPinned();
+    bitswap.provide(root);
   });
-  asker.check();
-  bitswap.provide(root);
   co_return Kept{kept.blocks, kept.bytes};
 }
 
