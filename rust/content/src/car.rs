@@ -21,8 +21,10 @@ fn decode(bytes: &[u8]) -> Result<(u64, Vec<u8>), Failure> {
     if bytes.len() > MAX_HEADER {
         return wrong(format_args!("its header is larger than {MAX_HEADER} bytes"));
     }
-    let header: Header = serde_ipld_dagcbor::from_slice(bytes)
-        .map_err(|e| failure(format_args!("its header cannot be read: {e}")))?;
+    // What the decoder says is about its own types.
+    let Ok(header) = serde_ipld_dagcbor::from_slice::<Header>(bytes) else {
+        return wrong("its header is none of a CAR file, which has a version and roots");
+    };
     match (header.version, header.roots) {
         (1, None) => wrong("its header has no roots"),
         (1, Some(roots)) => {
@@ -130,6 +132,14 @@ mod tests {
                     rest = &rest[id::read(rest).unwrap().1..];
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused_without_the_decoders_words() {
+        for bytes in [&b""[..], b"<html>", b"\x01", b"\xa1\x67version\x61x", b"\xa1\x61a\x01"] {
+            let Err(e) = decode(bytes) else { panic!("{bytes:?} is a header") };
+            assert_eq!(e.text, "its header is none of a CAR file, which has a version and roots");
         }
     }
 

@@ -1,10 +1,20 @@
 #include <ww/base/http-call.h>
 
 #include <kj/compat/url.h>
+#include <string.h>
 #include <strings.h>
 #include <ww/base/error.h>
 
 namespace ww {
+namespace {
+
+constexpr kj::StringPtr CUT = "its answer was cut off"_kj;
+
+bool isOfHttp(const kj::Exception& e) {
+  return kj::StringPtr(e.getFile()).endsWith("compat/http.c++");
+}
+
+}  // namespace
 
 ServerUrl ServerUrl::parse(kj::StringPtr text, kj::StringPtr what) {
   auto refuse = [&](auto&&... why) {
@@ -31,6 +41,12 @@ ServerUrl ServerUrl::parse(kj::StringPtr text, kj::StringPtr what) {
                                            "http://127.0.0.1:8080")));
 }
 
+void requireStatus(kj::uint status) {
+  constexpr kj::uint LEAST = 100, MOST = 999;
+  if (status >= LEAST && status <= MOST) return;
+  kj::throwFatalException(badInput("its answer has a status that HTTP does not know"));
+}
+
 kj::Promise<HttpOpened> openHttp(kj::HttpClient& client, kj::HttpMethod method, kj::StringPtr url,
                                  const kj::HttpHeaders& headers,
                                  kj::ArrayPtr<const kj::byte> body) {
@@ -44,6 +60,7 @@ kj::Promise<HttpOpened> openHttp(kj::HttpClient& client, kj::HttpMethod method, 
   auto copy = [&](kj::HttpHeaderId id) {
     return response.headers->get(id).map([](kj::StringPtr value) { return kj::str(value); });
   };
+  requireStatus(response.statusCode);
   HttpOpened opened;
   opened.status = response.statusCode;
   opened.type = copy(kj::HttpHeaderId::CONTENT_TYPE);
@@ -53,6 +70,27 @@ kj::Promise<HttpOpened> openHttp(kj::HttpClient& client, kj::HttpMethod method, 
   });
   opened.body = response.body.attach(kj::mv(sent));
   co_return kj::mv(opened);
+}
+
+// By where it was thrown: the library's words are for who programs with it.
+kj::String httpReason(const kj::Exception& e) {
+  constexpr kj::StringPtr REASON = "reason = "_kj;
+  kj::StringPtr file = e.getFile(), text = e.getDescription();
+  bool isCut = e.getType() == kj::Exception::Type::DISCONNECTED;
+  auto contains = [&](kj::StringPtr part) { return strstr(text.cStr(), part.cStr()) != nullptr; };
+  if (contains("DNS lookup failed")) return kj::str("its host's name is not known: check its URL");
+  if (contains("stream disconnected prematurely")) return kj::str(CUT);
+  if (isOfHttp(e)) {
+    return isCut ? kj::str(CUT) : kj::str("what it answers is no HTTP: check its URL");
+  }
+  if (file.endsWith("compat/tls.c++")) {
+    auto reason = strstr(text.cStr(), REASON.cStr());
+    if (contains("certificate is not trusted") && reason != nullptr) {
+      return kj::str("its certificate is not trusted: ", reason + REASON.size());
+    }
+    return isCut ? kj::str(CUT) : kj::str("it speaks no TLS that is known here: check its URL");
+  }
+  return contains("): ") ? systemReason(e) : kj::str(text);
 }
 
 kj::Promise<HttpAnswer> readHttp(HttpOpened opened, size_t maxBytes) {
@@ -69,6 +107,7 @@ kj::Promise<HttpAnswer> readHttp(HttpOpened opened, size_t maxBytes) {
   answer.body = co_await opened.body->readAllBytes(maxBytes).catch_(
       [maxBytes](kj::Exception&& e) -> kj::Array<kj::byte> {
     if (e.getType() != kj::Exception::Type::FAILED) kj::throwFatalException(kj::mv(e));
+    if (isOfHttp(e)) kj::throwFatalException(badInput(httpReason(e)));
     kj::throwFatalException(badInput(kj::str("an answer of more than ", maxBytes,
                                              " bytes, which is the limit")));
   });

@@ -30,10 +30,16 @@ struct HttpOpened {
   kj::Own<kj::AsyncInputStream> body;    // ends DISCONNECTED where it is cut off
 };
 
-// Rejects where there is no answer. Sets no limit of time. `body` lives until all is read, the
-// client longer; `url` and `headers` are done with when this returns.
+void requireStatus(kj::uint status);  // throws for one that is none
+
+// Rejects where there is no answer, or its status is none. Sets no limit of time. `body` lives
+// until all is read, the client longer; `url` and `headers` are done with when this returns.
 kj::Promise<HttpOpened> openHttp(kj::HttpClient& client, kj::HttpMethod method, kj::StringPtr url,
                                  const kj::HttpHeaders& headers, kj::ArrayPtr<const kj::byte> body);
+
+// Why there was no answer, or not to its end, for a person: `e` is what the above rejected with, or
+// what its body did.
+kj::String httpReason(const kj::Exception& e);
 
 // The rest of one. What its body rejects with is passed on where it is DISCONNECTED or OVERLOADED.
 kj::Promise<HttpAnswer> readHttp(HttpOpened opened, size_t maxBytes);

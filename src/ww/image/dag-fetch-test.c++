@@ -25,6 +25,7 @@ struct Fixture {
   kj::Function<void(FakeAnswer&)> changeAnswer = [](FakeAnswer&) {};
 
   Fixture() {
+    internet.serve("http://10.0.0.7", false, [](kj::StringPtr) { return FakeAnswer(); });
     internet.serve(GATEWAY, true, [this](kj::StringPtr path) { return answer(path); });
     sources.add(kj::heap<GatewaySource>(internet.reach(), GATEWAY));
   }
@@ -189,24 +190,26 @@ KJ_TEST("what comes behind all that was asked for ends the answer, and costs not
   KJ_EXPECT(f.near.getCount() == f.far.getCount());
 }
 
-KJ_TEST("a gateway without CAR files is asked for one once") {
-  for (auto status: {200u, 400u, 406u, 415u, 501u}) {
+KJ_TEST("a gateway that gives no CAR files, and will not, is asked for one once") {
+  for (auto status: {200u, 302u, 400u, 401u, 403u, 404u, 406u, 410u, 415u, 451u, 501u}) {
     Fixture f;
     auto root = f.tree();
     f.changeAnswer = [&](FakeAnswer& answer) {
       answer.status = status;
       answer.type = kj::str(status == 200 ? "text/html" : "text/plain");
       answer.body = kj::heapArray<kj::byte>("no such format"_bytes);
+      if (status == 302) answer.location = kj::str("http://10.0.0.7/");
     };
     KJ_EXPECT(f.read(root) == f.there(root));
     KJ_EXPECT(f.count("format=car") == 1 && f.count("format=raw") == f.far.getCount());
     KJ_EXPECT(has(f.logged(), "info:") && !has(f.logged(), "warning:"), f.logged());
-    KJ_EXPECT(has(f.logged(), status == 200 ? "a page of HTML" : "HTTP "), f.logged());
+    KJ_EXPECT(has(f.logged(), status == 200 ? "a page of HTML" : status == 302
+        ? "which is no public address" : "HTTP "), f.logged());
   }
 }
 
 KJ_TEST("a gateway that just gives no CAR file is asked for the next one, and not for ever") {
-  for (auto status: {404u, 429u, 500u, 503u}) for (bool always: {false, true}) {
+  for (auto status: {408u, 429u, 500u, 503u}) for (bool always: {false, true}) {
     Fixture f;
     auto root = f.tree();
     f.changeAnswer = [&](FakeAnswer& answer) {

@@ -4,8 +4,9 @@
 // it.
 //
 // Where an answer has what it should not, or a source says that it gives none, the source is named
-// in the log, and is asked for single blocks from then on; where it just gives none, or not to the
-// end, for this one, up to MAX_CUT times. For the files of this room only; lives on one event loop.
+// in the log, and is asked for single blocks from then on; where it just gives none now, or not to
+// the end, for this one, up to MAX_CUT times. For the files of this room only; lives on one event
+// loop.
 
 #include <ww/image/wanted-dag.h>
 

@@ -150,6 +150,35 @@ KJ_TEST("an answer that ends before its end is not taken for a block") {
   KJ_EXPECT(why == "its answer was cut off", why);
 }
 
+KJ_TEST("what is no answer of HTTP is told of in words that a person knows") {
+  constexpr auto NONE = "what it answers is no HTTP: check its URL"_kj;
+  constexpr auto CUT = "its answer was cut off"_kj;
+  constexpr auto STATUS = "its answer has a status that HTTP does not know"_kj;
+  struct { kj::StringPtr sent, why; } cases[] = {
+    {"", CUT}, {"SSH-2.0-OpenSSH_9.9\r\n", CUT}, {"SSH-2.0-OpenSSH_9.9\r\n\r\n", NONE},
+    {"HTTP/1.1 OK\r\n\r\n", NONE}, {"HTTP/1.1 200 OK\r\nno header\r\n\r\n", NONE},
+    {"HTTP/1.1 200 OK\r\nContent-Length: much\r\n\r\n", NONE},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: odd\r\n\r\n", NONE},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n", NONE},
+    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", CUT},
+    {"HTTP/1.1 1000 OK\r\nContent-Length: 0\r\n\r\n", STATUS},
+    {"HTTP/1.1 99 OK\r\nContent-Length: 0\r\n\r\n", STATUS}};
+  for (auto& c: cases) {
+    FakeInternet internet;
+    auto pipe = kj::newTwoWayPipe();
+    auto client = kj::newHttpClient(internet.table, *pipe.ends[0]);
+    GatewaySource gateway({*client, *client, internet.table, internet.timer}, PUBLIC);
+    auto block = gateway.fetch(helloCid());
+    kj::byte buffer[1024];
+    pipe.ends[1]->tryRead(buffer, 1, sizeof(buffer)).wait(internet.waitScope);
+    auto writing = pipe.ends[1]->write(c.sent.begin(), c.sent.size()).then([&]() {
+      pipe.ends[1]->shutdownWrite();
+    }).eagerlyEvaluate([](kj::Exception&&) {});
+    auto why = internet.failureOf(kj::mv(block));
+    KJ_EXPECT(why == c.why, why, c.sent);
+  }
+}
+
 KJ_TEST("redirects are followed, so many") {
   for (kj::uint count: {HttpEndpoint::MAX_REDIRECTS, HttpEndpoint::MAX_REDIRECTS + 1}) {
     FakeInternet internet;

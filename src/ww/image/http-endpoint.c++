@@ -12,8 +12,9 @@ namespace {
 
 enum Status: kj::uint {
   OK = 200, MOVED = 301, FOUND = 302, SEE_OTHER = 303, TEMPORARY = 307, PERMANENT = 308,
-  BAD_REQUEST = 400, NOT_ACCEPTABLE = 406, UNSUPPORTED = 415, TOO_MANY = 429,
-  NOT_IMPLEMENTED = 501, UNAVAILABLE = 503
+  BAD_REQUEST = 400, UNAUTHORIZED = 401, FORBIDDEN = 403, NOT_FOUND = 404, NOT_ACCEPTABLE = 406,
+  GONE = 410, UNSUPPORTED = 415, TOO_MANY = 429, ILLEGAL = 451, NOT_IMPLEMENTED = 501,
+  UNAVAILABLE = 503
 };
 
 bool isRedirect(kj::uint status) {
@@ -21,18 +22,23 @@ bool isRedirect(kj::uint status) {
          status == PERMANENT;
 }
 
-// It does not know what it is asked for, and will not.
-bool isNoSuchThing(kj::uint status) {
-  return status == BAD_REQUEST || status == NOT_ACCEPTABLE || status == UNSUPPORTED ||
-         status == NOT_IMPLEMENTED;
+// It does not give what it is asked for, and will not.
+bool isForGood(kj::uint status) {
+  switch (status) {
+    case BAD_REQUEST: case UNAUTHORIZED: case FORBIDDEN: case NOT_FOUND: case NOT_ACCEPTABLE:
+    case GONE: case UNSUPPORTED: case ILLEGAL: case NOT_IMPLEMENTED: return true;
+    default: return false;
+  }
 }
 
 bool contains(kj::StringPtr text, kj::StringPtr part) {
   return strstr(text.cStr(), part.cStr()) != nullptr;
 }
 
-[[noreturn]] void refuse(kj::StringPtr why,
-                         kj::Exception::Type type = kj::Exception::Type::FAILED) {
+// It would at every other time.
+constexpr auto FOR_GOOD = kj::Exception::Type::UNIMPLEMENTED;
+
+[[noreturn]] void refuse(kj::StringPtr why, kj::Exception::Type type) {
   kj::throwFatalException(kj::Exception(type, __FILE__, __LINE__, kj::str(why)));
 }
 
@@ -184,8 +190,7 @@ kj::Promise<HttpEndpoint::Found> HttpEndpoint::find(Call call) {
         [&](kj::Exception&& e) -> HttpOpened { explain(e, url); });
     if (opened.status == OK) {
       if (isHtml(opened.type)) {
-        refuse("it sends a page of HTML, and not what was asked for",
-               kj::Exception::Type::UNIMPLEMENTED);
+        refuse("it sends a page of HTML, and not what was asked for", FOR_GOOD);
       }
       co_return Found{kj::mv(opened), kj::mv(url)};
     }
@@ -202,7 +207,7 @@ kj::Promise<HttpEndpoint::Found> HttpEndpoint::find(Call call) {
         [&](kj::Exception&& e) -> HttpAnswer { explain(e, url); });
     if (isRedirect(answer.status) && call.followsRedirects) {
       if (redirects++ == MAX_REDIRECTS) {
-        refuse(kj::str("it redirects more than ", MAX_REDIRECTS, " times"));
+        refuse(kj::str("it redirects more than ", MAX_REDIRECTS, " times"), FOR_GOOD);
       }
       url = follow(url, answer);
       continue;
@@ -210,8 +215,8 @@ kj::Promise<HttpEndpoint::Found> HttpEndpoint::find(Call call) {
     auto text = kj::heapString(answer.body.asChars());
     auto said = isHtml(answer.type) || text.size() == 0 ? kj::String()
                                                         : kj::str(": `", shorten(text), "`");
-    refuse(kj::str("HTTP ", answer.status, said), isNoSuchThing(answer.status)
-        ? kj::Exception::Type::UNIMPLEMENTED : kj::Exception::Type::FAILED);
+    refuse(kj::str("HTTP ", answer.status, said),
+           isForGood(answer.status) ? FOR_GOOD : kj::Exception::Type::FAILED);
   }
 }
 
@@ -228,16 +233,15 @@ kj::String HttpEndpoint::follow(kj::StringPtr from, const HttpAnswer& answer) {
         return url->toString();
       }
     }
-    refuse(kj::str("it redirects to what is no server: `", shorten(*location), "`"));
+    refuse(kj::str("it redirects to what is no server: `", shorten(*location), "`"), FOR_GOOD);
   }
-  refuse("it redirects, and does not say where to");
+  refuse("it redirects, and does not say where to", FOR_GOOD);
 }
 
 void HttpEndpoint::explain(const kj::Exception& e, kj::StringPtr url) {
   using Type = kj::Exception::Type;
-  auto text = e.getDescription();
-  bool isSystems = contains(text, "): ");
-  auto reason = isSystems ? systemReason(e) : kj::str(text);
+  bool isSystems = contains(e.getDescription(), "): ");
+  auto reason = httpReason(e);
   auto type = e.getType() == Type::OVERLOADED || e.getType() == Type::DISCONNECTED ? e.getType()
                                                                                    : Type::FAILED;
   // Of the same type is what this process lacks: descriptors, memory.
@@ -248,11 +252,9 @@ void HttpEndpoint::explain(const kj::Exception& e, kj::StringPtr url) {
   auto where = nameOf(url);
   bool isOther = where != name;
   if (contains(reason, PRIVATE_PEER)) {
-    refuse(kj::str("it redirects to ", where, ", which is no public address"));
+    refuse(kj::str("it redirects to ", where, ", which is no public address"), FOR_GOOD);
   }
   auto prefix = isOther ? kj::str("it redirects to ", where, ": ") : kj::String();
-  bool isCut = type == Type::DISCONNECTED && contains(reason, "EOF");
-  if (isCut) reason = kj::str("its answer was cut off");
   refuse(kj::str(prefix, shorten(reason)), type);
 }
 

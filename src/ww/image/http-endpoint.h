@@ -46,9 +46,10 @@ class HttpEndpoint final {
   bool isResting() const { return reach.timer.now() < restEnd; }
 
   // The body of an answer with status 200. Rejects, with the reason and without this server's name,
-  // for any other, for HTML, for what is too long or cut: with UNIMPLEMENTED where it has no such
-  // thing to give, ever; with DISCONNECTED where it is not there, or not to the end; with late()
-  // (error.h) for what is. It has as long as it goes on coming (patience.h). Outlives the promise.
+  // for any other, for HTML, for what is too long or cut: with UNIMPLEMENTED where it does not
+  // give such a thing, and will not (its status says so, or its redirects are refused); with
+  // DISCONNECTED where it is not there, or not to the end; with late() (error.h) for what is. It
+  // has as long as it goes on coming (patience.h). Outlives the promise.
   kj::Promise<kj::Array<const kj::byte>> call(Call call);
 
   // The same, of which TIMEOUT is for its beginning, and `maxBytes` for what is no answer with

@@ -134,6 +134,7 @@ kj::Promise<void> KuboImport::send(WriteCar writeCar, const Cid& root, uint64_t 
   kj::uint status = 0;
   auto answering = request.response.then([&](kj::HttpClient::Response&& response) {
     status = response.statusCode;
+    requireStatus(status);
     return readHttp({status, nullptr, nullptr, nullptr, kj::mv(response.body)}, MAX_IMPORT_ANSWER)
         .then([](HttpAnswer&& answer) { return kj::heapString(answer.body.asChars()); },
               [this](kj::Exception&& e) -> kj::String {
@@ -142,7 +143,7 @@ kj::Promise<void> KuboImport::send(WriteCar writeCar, const Cid& root, uint64_t 
     });
   }).catch_([this](kj::Exception&& e) -> kj::String {
     if (e.getDescription().startsWith(name)) kj::throwFatalException(kj::mv(e));
-    fail(kj::str("it cannot be reached, or hung up: ", systemReason(e), "; start an IPFS node "
+    fail(kj::str("it cannot be reached, or hung up: ", httpReason(e), "; start an IPFS node "
                  "there, or name another one (--to URL)"));
   });
   auto text = co_await answering.exclusiveJoin(kj::mv(unwritten.promise));

@@ -30,8 +30,8 @@ class PeerPush final {
   KJ_DISALLOW_COPY_AND_MOVE(PeerPush);
 
   // Resolves once all of the image is on that node's disk, and pinned. Rejects with what it said
-  // instead, if it said anything in time. `steps`: so often may it have got on with what it need not
-  // take from here, which is as often as anybody does who reads all of the image. So it ends,
+  // instead, if it said anything in time. `steps`: so often may it have got on with what it need
+  // not take from here, which is as often as anybody does who reads all of the image. So it ends,
   // whatever the node says. Client and root outlive the promise. Once at a time.
   kj::Promise<Kept> push(NodeClient& client, const Cid& root, uint64_t steps);
 
