@@ -1,11 +1,11 @@
-// Files in WASI preview1, as libc calls them, over wasi:filesystem 0.2. Symbolic and hard links,
-// and times to be set, are left out.
+// Files in WASI preview1, as libc calls them, over wasi:filesystem 0.2.
 
 #include <algorithm>
 #include <stdlib.h>
 #include <string.h>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 #include "ww/preview1.h"
 #include "ww/wasi-files.h"
@@ -265,6 +265,26 @@ int32_t at(int fd, Call&& call) {
   return errorOf(result);
 }
 
+struct NewTime {
+  int32_t how = TIME_SAME;
+  uint64_t seconds = 0;
+  uint32_t nanoseconds = 0;
+};
+
+struct NewTimes {
+  NewTime access, change;
+
+  NewTimes(uint64_t atim, uint64_t mtim, int32_t flags)
+      : access(make(atim, flags, __WASI_FSTFLAGS_ATIM, __WASI_FSTFLAGS_ATIM_NOW)),
+        change(make(mtim, flags, __WASI_FSTFLAGS_MTIM, __WASI_FSTFLAGS_MTIM_NOW)) {}
+
+  static NewTime make(uint64_t time, int32_t flags, int32_t given, int32_t now) {
+    if ((flags & now) != 0) return {TIME_NOW};
+    if ((flags & given) == 0) return {};
+    return {TIME_GIVEN, time / 1'000'000'000, uint32_t(time % 1'000'000'000)};
+  }
+};
+
 }  // namespace
 
 extern "C" {
@@ -391,6 +411,64 @@ int32_t P1(path_rename)(int fd, const char* path, size_t len, int newFd, const c
   return at(fd, [&](Handle folder, FileResult* ret) {
     ww_file_rename_at(folder, path, len, target->handle, newPath, newLen, ret);
   });
+}
+
+int32_t P1(path_link)(int fd, int32_t lookup, const char* path, size_t len, int newFd,
+                      const char* newPath, size_t newLen) {
+  auto target = find(newFd);
+  if (target == nullptr) return __WASI_ERRNO_BADF;
+  return at(fd, [&](Handle folder, FileResult* ret) {
+    ww_file_link_at(folder, lookup & PATH_SYMLINK_FOLLOW, path, len, target->handle, newPath,
+                    newLen, ret);
+  });
+}
+
+int32_t P1(path_symlink)(const char* target, size_t targetLen, int fd, const char* path,
+                         size_t len) {
+  return at(fd, [&](Handle folder, FileResult* ret) {
+    ww_file_symlink_at(folder, target, targetLen, path, len, ret);
+  });
+}
+
+int32_t P1(path_readlink)(int fd, const char* path, size_t len, char* buffer, size_t size,
+                          size_t* used) {
+  auto folder = find(fd);
+  if (folder == nullptr) return __WASI_ERRNO_BADF;
+  FileTextResult result{};
+  ww_file_readlink_at(folder->handle, path, len, &result);
+  if (result.isErr) return errorOf(result.error);
+  *used = std::min(size, result.ok.len);
+  memcpy(buffer, result.ok.ptr, *used);
+  if (result.ok.len > 0) free(result.ok.ptr);
+  return 0;
+}
+
+int32_t P1(fd_filestat_set_times)(int fd, uint64_t atim, uint64_t mtim, int32_t flags) {
+  NewTimes to(atim, mtim, flags);
+  return at(fd, [&](Handle file, FileResult* ret) {
+    ww_file_set_times(file, to.access.how, to.access.seconds, to.access.nanoseconds,
+                      to.change.how, to.change.seconds, to.change.nanoseconds, ret);
+  });
+}
+
+int32_t P1(path_filestat_set_times)(int fd, int32_t lookup, const char* path, size_t len,
+                                    uint64_t atim, uint64_t mtim, int32_t flags) {
+  NewTimes to(atim, mtim, flags);
+  return at(fd, [&](Handle folder, FileResult* ret) {
+    ww_file_set_times_at(folder, lookup & PATH_SYMLINK_FOLLOW, path, len, to.access.how,
+                         to.access.seconds, to.access.nanoseconds, to.change.how,
+                         to.change.seconds, to.change.nanoseconds, ret);
+  });
+}
+
+// In the place of one that is open, which is closed.
+int32_t P1(fd_renumber)(int fd, int to) {
+  auto file = find(fd), target = find(to);
+  if (file == nullptr || target == nullptr) return __WASI_ERRNO_BADF;
+  if (file == target) return 0;
+  ww_file_drop(target->handle);
+  *target = std::exchange(*file, File());
+  return 0;
 }
 
 // What does not fit is cut off: libc asks for it again, by its cookie, which is its number.

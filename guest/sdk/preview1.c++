@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <algorithm>
+#include <vector>
 #include "ww/preview1.h"
 #include "ww/wasi.h"
 
@@ -66,6 +68,52 @@ Handle input() {
   static Handle stream = ww::wasi::ww_get_stdin();
   return stream;
 }
+
+uint64_t nanosecondsOf(const ww::wasi::DateTime& time) {
+  return time.seconds * 1'000'000'000 + time.nanoseconds;
+}
+
+using ReadClock = uint64_t (*)();
+
+ReadClock clockOf(int32_t id) {
+  if (id == __WASI_CLOCKID_MONOTONIC) return ww::wasi::ww_monotonic_now;
+  if (id != __WASI_CLOCKID_REALTIME) return nullptr;
+  return [] {
+    ww::wasi::DateTime now{};
+    ww::wasi::ww_wall_now(&now);
+    return nanosecondsOf(now);
+  };
+}
+
+// What a program waits for: a pollable, which is ready at once where nothing is to be waited for.
+struct Awaited {
+  ww::wasi::Owned<ww::wasi::ww_pollable_drop> pollable;
+  __wasi_errno_t error = 0;
+
+  explicit Awaited(const __wasi_subscription_u_t& what) { pollable.adopt(subscribe(what)); }
+
+  Handle subscribe(const __wasi_subscription_u_t& what) {
+    if (what.tag == __WASI_EVENTTYPE_CLOCK) return subscribe(what.u.clock);
+    auto fd = int(what.u.fd_read.file_descriptor);
+    bool reads = what.tag == __WASI_EVENTTYPE_FD_READ;
+    if (fd == 0 && reads) return ww::wasi::ww_input_stream_subscribe(input());
+    if (isOutput(fd) && !reads) return ww::wasi::ww_output_stream_subscribe(outputFor(fd));
+    __wasi_fdstat_t stat;  // a file can always be read and written
+    error = fd > 2 && fileCalls != nullptr ? fileCalls->getStat(fd, &stat)
+                                           : __WASI_ERRNO_BADF;
+    return ww::wasi::ww_subscribe_duration(0);
+  }
+
+  Handle subscribe(const __wasi_subscription_clock_t& clock) {
+    auto read = clockOf(int32_t(clock.id));
+    if (read == nullptr) error = __WASI_ERRNO_INVAL;
+    auto left = error == 0 ? clock.timeout : 0;
+    if (left > 0 && (clock.flags & __WASI_SUBCLOCKFLAGS_SUBSCRIPTION_CLOCK_ABSTIME) != 0) {
+      left -= std::min(left, read());
+    }
+    return ww::wasi::ww_subscribe_duration(left);
+  }
+};
 
 // False once the stream is closed.
 bool writeAll(Handle stream, const uint8_t* bytes, size_t size) {
@@ -132,17 +180,70 @@ int32_t P1(environ_get)(char** environ, char* buffer) {
 }
 
 int32_t P1(clock_time_get)(int32_t id, uint64_t, uint64_t* time) {
+  auto read = clockOf(id);
+  if (read == nullptr) return __WASI_ERRNO_INVAL;
+  *time = read();
+  return 0;
+}
+
+int32_t P1(clock_res_get)(int32_t id, uint64_t* resolution) {
+  if (clockOf(id) == nullptr) return __WASI_ERRNO_INVAL;
   if (id == __WASI_CLOCKID_MONOTONIC) {
-    *time = ww::wasi::ww_monotonic_now();
-  } else if (id == __WASI_CLOCKID_REALTIME) {
-    ww::wasi::DateTime now{};
-    ww::wasi::ww_wall_now(&now);
-    *time = now.seconds * 1'000'000'000 + now.nanoseconds;
+    *resolution = ww::wasi::ww_monotonic_resolution();
   } else {
-    return __WASI_ERRNO_INVAL;
+    ww::wasi::DateTime time{};
+    ww::wasi::ww_wall_resolution(&time);
+    *resolution = nanosecondsOf(time);
   }
   return 0;
 }
+
+int32_t P1(poll_oneoff)(const __wasi_subscription_t* in, __wasi_event_t* out, size_t count,
+                        size_t* told) {
+  if (count == 0) return __WASI_ERRNO_INVAL;
+  std::vector<Awaited> awaited;
+  std::vector<Handle> pollables;
+  for (size_t i = 0; i < count; i++) pollables.push_back(*awaited.emplace_back(in[i].u).pollable);
+  List ready{};
+  ww::wasi::ww_poll(pollables.data(), count, &ready);
+  for (size_t i = 0; i < ready.len; i++) {
+    auto index = static_cast<uint32_t*>(ready.ptr)[i];
+    out[i] = __wasi_event_t{};
+    out[i].userdata = in[index].userdata;
+    out[i].error = awaited[index].error;
+    out[i].type = in[index].u.tag;
+    out[i].fd_readwrite.nbytes = 1;  // at least
+  }
+  *told = ready.len;
+  if (ready.len > 0) free(ready.ptr);
+  return 0;
+}
+
+// In pieces, since the host has a limit of what it gives at once.
+int32_t P1(random_get)(uint8_t* buffer, size_t size) {
+  constexpr size_t PIECE = 4096;
+  while (size > 0) {
+    List bytes{};
+    ww::wasi::ww_get_random_bytes(std::min(size, PIECE), &bytes);
+    memcpy(buffer, bytes.ptr, bytes.len);
+    free(bytes.ptr);
+    buffer += bytes.len;
+    size -= bytes.len;
+  }
+  return 0;
+}
+
+int32_t P1(sched_yield)() { return 0; }
+
+// A guest has no sockets.
+int32_t P1(sock_accept)(int, int32_t, int*) { return __WASI_ERRNO_NOTSOCK; }
+int32_t P1(sock_recv)(int, const __wasi_iovec_t*, size_t, int32_t, size_t*, int32_t*) {
+  return __WASI_ERRNO_NOTSOCK;
+}
+int32_t P1(sock_send)(int, const __wasi_ciovec_t*, size_t, int32_t, size_t*) {
+  return __WASI_ERRNO_NOTSOCK;
+}
+int32_t P1(sock_shutdown)(int, int32_t) { return __WASI_ERRNO_NOTSOCK; }
 
 int32_t P1(fd_write)(int fd, const __wasi_ciovec_t* pieces, size_t count, size_t* written) {
   if (fd > 2 && fileCalls != nullptr) return fileCalls->write(fd, pieces, count, written);
@@ -184,6 +285,18 @@ int32_t P1(fd_fdstat_get)(int fd, __wasi_fdstat_t* stat) {
   stat->fs_filetype = __WASI_FILETYPE_UNKNOWN;
   stat->fs_rights_base = fd == 0 ? __WASI_RIGHTS_FD_READ : __WASI_RIGHTS_FD_WRITE;
   return 0;
+}
+
+// Nothing is made of advice here.
+int32_t P1(fd_advise)(int fd, uint64_t, uint64_t, int32_t) {
+  __wasi_fdstat_t stat;
+  return P1(fd_fdstat_get)(fd, &stat);
+}
+
+// WASI 0.2 has no such calls.
+int32_t P1(fd_allocate)(int, uint64_t, uint64_t) { return __WASI_ERRNO_NOTSUP; }
+int32_t P1(fd_fdstat_set_rights)(int, __wasi_rights_t, __wasi_rights_t) {
+  return __WASI_ERRNO_NOTSUP;
 }
 
 int32_t P1(fd_close)(int fd) {

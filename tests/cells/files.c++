@@ -7,6 +7,8 @@
 //   write PATH TEXT    | append PATH TEXT
 //   change FOLDER      each way to change what is in it
 //   use FOLDER         all that libc does with files; says `used`, or which line went wrong
+//   link FOLDER        hard and symbolic links, and times that are set
+//   rest               what else libc asks the host for; says `done`, or which line went wrong
 //   open PATH...       as the host is asked, below the first folder that it was given
 //   fill FOLDER        writes until it fails, removes that, and writes again
 //   create FOLDER      files until it fails
@@ -17,11 +19,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+#include <wasi/libc.h>
 #include <ww/wasi-files.h>
 #include <algorithm>
 #include <string>
@@ -138,6 +146,57 @@ int use(const std::string& folder) {
   CHECK(namesIn(folder).size() == 200);
   for (int i = 0; i < 200; i++) CHECK(unlink(at(std::to_string(i).c_str()).c_str()) == 0);
   puts("used");
+  return 0;
+}
+
+int linkAndTime(const std::string& folder) {
+  auto at = [&](const char* name) { return folder + "/" + name; };
+  auto file = at("file"), soft = at("soft");
+  if (access(file.c_str(), F_OK) < 0) put(file, "w", "two");
+  tell("link", link(file.c_str(), at("hard").c_str()));
+  tell("symlink", symlink("file", soft.c_str()));
+  char target[8];
+  auto n = readlink(soft.c_str(), target, sizeof(target));
+  tell("readlink", n == 4 && memcmp(target, "file", 4) != 0 ? -1 : int(n));
+  struct stat info;
+  timespec times[2] = {{1'000'000'000, 1}, {2'000'000'000, 2}};
+  tell("utimensat", utimensat(AT_FDCWD, file.c_str(), times, 0));
+  if (stat(file.c_str(), &info) == 0) printf("at %lld\n", (long long)info.st_mtim.tv_sec);
+  int fd = open(file.c_str(), O_RDONLY);
+  times[0].tv_nsec = UTIME_OMIT;
+  times[1] = {1'500'000'000, 3};
+  tell("futimens", futimens(fd, times));
+  if (fstat(fd, &info) == 0) printf("at %lld\n", (long long)info.st_mtim.tv_sec);
+  return 0;
+}
+
+int callRest() {
+  timespec time;
+  CHECK(clock_getres(CLOCK_MONOTONIC, &time) == 0 && time.tv_nsec > 0);
+  CHECK(clock_getres(CLOCK_REALTIME, &time) == 0 && time.tv_nsec > 0);
+  timespec before, after, wait = {0, 20'000'000};
+  CHECK(clock_gettime(CLOCK_MONOTONIC, &before) == 0 && nanosleep(&wait, nullptr) == 0);
+  CHECK(clock_gettime(CLOCK_MONOTONIC, &after) == 0);
+  CHECK((after.tv_sec - before.tv_sec) * 1'000'000'000LL + after.tv_nsec - before.tv_nsec >=
+        wait.tv_nsec);
+  after.tv_sec -= 1;  // has been
+  CHECK(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &after, nullptr) == 0);
+  int a = open("/etc/greeting", O_RDONLY), b = open("/file", O_RDONLY);
+  pollfd polled[] = {{0, POLLRDNORM, 0}, {1, POLLWRNORM, 0}, {a, POLLRDNORM, 0},
+                     {77, POLLRDNORM, 0}};
+  CHECK(poll(polled, 1, 0) == 0 && polled[0].revents == 0);  // its stdin stays open
+  CHECK(poll(polled, 4, -1) == 3 && polled[0].revents == 0 && polled[1].revents == POLLWRNORM);
+  CHECK(polled[2].revents == POLLRDNORM && polled[3].revents == POLLNVAL);
+  char bytes[256] = {}, zeros[256] = {};
+  CHECK(getentropy(bytes, sizeof(bytes)) == 0 && memcmp(bytes, zeros, sizeof(bytes)) != 0);
+  CHECK(sched_yield() == 0 && posix_fadvise(a, 0, 0, POSIX_FADV_SEQUENTIAL) == 0);
+  CHECK(posix_fallocate(a, 0, 100) == ENOTSUP);
+  CHECK(__wasilibc_fd_renumber(b, a) == 0 && read(a, bytes, 3) == 3 && bytes[0] == 'o');
+  CHECK(read(b, bytes, 3) < 0 && errno == EBADF);
+  CHECK(send(a, bytes, 3, 0) < 0 && errno == ENOTSOCK && recv(a, bytes, 3, 0) < 0);
+  CHECK(errno == ENOTSOCK && shutdown(a, SHUT_RD) < 0 && errno == ENOTSOCK);
+  CHECK(accept(a, nullptr, nullptr) < 0 && errno == ENOTSOCK);
+  puts("done");
   return 0;
 }
 
@@ -269,6 +328,8 @@ int main(int argc, char** argv) {
   if (is("append", 2)) return put(rest[0], "a", rest[1]);
   if (is("change", 1)) return change(rest[0]);
   if (is("use", 1)) return use(rest[0]);
+  if (is("link", 1)) return linkAndTime(rest[0]);
+  if (is("rest", 0)) return callRest();
   if (is("open", SIZE_MAX)) return openEach(rest);
   if (is("fill", 1)) return fill(rest[0]);
   if (is("create", 1)) return create(rest[0]);

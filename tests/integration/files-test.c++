@@ -130,6 +130,41 @@ KJ_TEST("a volume is read, or written to where it may be") {
   KJ_EXPECT(say(place.withVolume(true), {"use", "/mnt/v/used"}).endsWith("used\n"));
 }
 
+KJ_TEST("links are made and times are set where files may be changed") {
+  Place place;
+  auto said = say(place.withVolume(true), {"link", "/mnt/v"});
+  KJ_EXPECT(said == "link: done\nsymlink: done\nreadlink: done\nutimensat: done\nat 2000000000\n"
+                    "futimens: done\nat 1500000000\n", said);
+  struct stat info;
+  KJ_SYSCALL(stat(place.temp.at("volume/file").cStr(), &info));
+  KJ_EXPECT(info.st_atim.tv_sec == 1'000'000'000 && info.st_atim.tv_nsec == 1);
+  KJ_EXPECT(info.st_mtim.tv_sec == 1'500'000'000 && info.st_mtim.tv_nsec == 3);
+  KJ_EXPECT(info.st_nlink == 2);
+  KJ_EXPECT(place.temp.read("volume/hard") == "two" && place.temp.read("volume/soft") == "two");
+
+  KJ_SYSCALL(stat(place.temp.at("image/file").cStr(), &info));
+  constexpr auto NOT = "Operation not permitted\n"_kj;
+  auto at = kj::str("at ", info.st_mtim.tv_sec, "\n");
+  said = say(place.files(), {"link", "/"});
+  KJ_EXPECT(said == kj::str("link: ", NOT, "symlink: ", NOT,
+                            "readlink: No such file or directory\nutimensat: ", NOT, at,
+                            "futimens: ", NOT, at), said);
+}
+
+KJ_TEST("/tmp has no links, and times that are set") {
+  Place place;
+  TestNode node;
+  auto said = runPid0(node, place.files(), {"link", "/tmp"}).out;
+  KJ_EXPECT(said == "written\nlink: Operation not permitted\nsymlink: Operation not permitted\n"
+                    "readlink: No such file or directory\nutimensat: done\nat 2000000000\n"
+                    "futimens: done\nat 1500000000\n", said);
+}
+
+KJ_TEST("what else libc asks for is there, or an error that says that it is not") {
+  Place place;
+  KJ_EXPECT(say(place.files(), {"rest"}) == "done\n");
+}
+
 KJ_TEST("/tmp is used as any folder, and is gone with its cell") {
   Place place;
   TestNode node;

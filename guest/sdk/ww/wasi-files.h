@@ -60,6 +60,19 @@ struct FileWriteResult {
 };
 static_assert(sizeof(FileWriteResult) == 16);
 
+// result<string, error-code>
+struct FileTextResult {
+  uint8_t isErr;
+  union {
+    List ok;
+    FileError error;
+  };
+};
+static_assert(sizeof(FileTextResult) == 12);
+
+// A new-timestamp, as the case, and the fields of a datetime, are three parameters.
+constexpr int32_t TIME_SAME = 0, TIME_NOW = 1, TIME_GIVEN = 2;
+
 struct MaybeDateTime {
   uint8_t isThere;
   DateTime value;
@@ -114,6 +127,15 @@ WW_IMPORT(WW_FILES, "[method]descriptor.read-via-stream")
 void ww_file_read_via_stream(Handle self, uint64_t offset, FileHandleResult* ret);
 WW_IMPORT(WW_FILES, "[method]descriptor.set-size")
 void ww_file_set_size(Handle self, uint64_t size, FileResult* ret);
+WW_IMPORT(WW_FILES, "[method]descriptor.set-times")
+void ww_file_set_times(Handle self, int32_t access, uint64_t accessSeconds, uint32_t accessNs,
+                       int32_t change, uint64_t changeSeconds, uint32_t changeNs,
+                       FileResult* ret);
+WW_IMPORT(WW_FILES, "[method]descriptor.set-times-at")
+void ww_file_set_times_at(Handle self, int32_t pathFlags, const char* path, size_t len,
+                          int32_t access, uint64_t accessSeconds, uint32_t accessNs,
+                          int32_t change, uint64_t changeSeconds, uint32_t changeNs,
+                          FileResult* ret);
 WW_IMPORT(WW_FILES, "[method]descriptor.sync") void ww_file_sync(Handle self, FileResult* ret);
 WW_IMPORT(WW_FILES, "[method]descriptor.stat") void ww_file_stat(Handle self, FileStatResult* ret);
 WW_IMPORT(WW_FILES, "[method]descriptor.stat-at")
@@ -128,6 +150,14 @@ void ww_file_unlink_at(Handle self, const char* path, size_t len, FileResult* re
 WW_IMPORT(WW_FILES, "[method]descriptor.rename-at")
 void ww_file_rename_at(Handle self, const char* path, size_t len, Handle to, const char* newPath,
                        size_t newLen, FileResult* ret);
+WW_IMPORT(WW_FILES, "[method]descriptor.link-at")
+void ww_file_link_at(Handle self, int32_t pathFlags, const char* path, size_t len, Handle to,
+                     const char* newPath, size_t newLen, FileResult* ret);
+WW_IMPORT(WW_FILES, "[method]descriptor.symlink-at")
+void ww_file_symlink_at(Handle self, const char* target, size_t targetLen, const char* path,
+                        size_t len, FileResult* ret);
+WW_IMPORT(WW_FILES, "[method]descriptor.readlink-at")
+void ww_file_readlink_at(Handle self, const char* path, size_t len, FileTextResult* ret);
 WW_IMPORT(WW_FILES, "[method]descriptor.read-directory")
 void ww_file_read_directory(Handle self, FileHandleResult* ret);
 WW_IMPORT(WW_FILES, "[method]directory-entry-stream.read-directory-entry")

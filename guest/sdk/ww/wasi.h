@@ -86,7 +86,12 @@ void ww_output_stream_drop(Handle self);
 WW_IMPORT("wasi:clocks/monotonic-clock@0.2.9", "now") uint64_t ww_monotonic_now();
 WW_IMPORT("wasi:clocks/monotonic-clock@0.2.9", "subscribe-duration")
 Handle ww_subscribe_duration(uint64_t ns);
+WW_IMPORT("wasi:clocks/monotonic-clock@0.2.9", "resolution") uint64_t ww_monotonic_resolution();
 WW_IMPORT("wasi:clocks/wall-clock@0.2.9", "now") void ww_wall_now(DateTime* ret);
+WW_IMPORT("wasi:clocks/wall-clock@0.2.9", "resolution") void ww_wall_resolution(DateTime* ret);
+
+WW_IMPORT("wasi:random/random@0.2.9", "get-random-bytes")
+void ww_get_random_bytes(uint64_t len, List* ret);
 
 WW_IMPORT("wasi:cli/environment@0.2.9", "get-arguments") void ww_get_arguments(List* ret);
 WW_IMPORT("wasi:cli/environment@0.2.9", "get-environment") void ww_get_environment(List* ret);
