@@ -28,6 +28,11 @@ constexpr kj::StringPtr NONE_HERE =
 constexpr kj::StringPtr NO_SUCH_IMAGE = "there is no such image"_kj;
 constexpr kj::StringPtr NOT_DONE = "it could not be done"_kj;
 
+ImageStore::Access accessFor(What what) {
+  bool reads = what == What::LS || what == What::VERIFY || what == What::EXPORT;
+  return reads ? ImageStore::Access::READ : ImageStore::Access::CHANGE;
+}
+
 class ImageCommand {
  public:
   ImageCommand(const ImageOptions& options, Logger& logger)
@@ -36,7 +41,7 @@ class ImageCommand {
                    ? resolveImage(options.images[0], dataDir(options.dataDir), logger)
                    : nullptr),
         store(storeFolder(dataDir(options.dataDir)), options.storeBytes,
-              kj::systemCoarseCalendarClock(), logger) {}
+              kj::systemCoarseCalendarClock(), logger, accessFor(options.what)) {}
 
   int run() {
     switch (options.what) {

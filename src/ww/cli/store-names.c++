@@ -28,7 +28,8 @@ ImageRef parse(kj::StringPtr image) {
 kj::Maybe<kj::String> findInStore(kj::StringPtr name, kj::StringPtr dataDir, Logger& logger) {
   auto folder = storeFolder(dataDir);
   if (!hasStore(folder)) return nullptr;
-  ImageStore store(folder, DEFAULT_STORE_BYTES, kj::systemCoarseCalendarClock(), logger);
+  ImageStore store(folder, DEFAULT_STORE_BYTES, kj::systemCoarseCalendarClock(), logger,
+                   ImageStore::Access::READ);
   return store.findImage(name).map([](const StoredImage& image) {
     return kj::str("/ipfs/", image.cid.toText());
   });

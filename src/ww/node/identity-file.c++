@@ -49,22 +49,25 @@ kj::Maybe<Identity> read(int folder, kj::StringPtr path) {
 }
 
 [[noreturn]] void failToMake(kj::StringPtr path) {
-  fail(path, kj::str("cannot make the node's key: ", strerror(errno)));
+  bool isFull = errno == ENOSPC || errno == EDQUOT;
+  fail(path, kj::str("cannot make this key: ", strerror(errno),
+                     isFull ? "; make room on that disk" : ""));
 }
 
-void writeNewKey(int fd) {
+void writeNewKey(int fd, kj::StringPtr path) {
   auto bytes = Identity::generate().encode();
-  kj::FdOutputStream(fd).write(bytes.begin(), bytes.size());
-  KJ_SYSCALL(fsync(fd));
+  auto n = write(fd, bytes.begin(), bytes.size());
+  if (n >= 0 && size_t(n) < bytes.size()) errno = ENOSPC;
+  if (n != ssize_t(bytes.size()) || fsync(fd) < 0) failToMake(path);
 }
 
 // A file without a name, so that a kill leaves nothing behind; linked into place unless somebody
 // was faster. False where the file system, or the lack of /proc, does not allow it.
-bool makeUnnamed(int folder) {
+bool makeUnnamed(int folder, kj::StringPtr path) {
   int fd = openat(folder, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
   if (fd < 0) return false;
   kj::AutoCloseFd file(fd);
-  writeNewKey(file);
+  writeNewKey(file, path);
   auto unnamed = kj::str("/proc/self/fd/", fd);
   return linkat(AT_FDCWD, unnamed.cStr(), folder, FILE_NAME.cStr(), AT_SYMLINK_FOLLOW) == 0 ||
          errno == EEXIST;
@@ -79,14 +82,14 @@ void makeNamed(int folder, kj::StringPtr path) {
   if (fd < 0) failToMake(path);
   kj::AutoCloseFd file(fd);
   KJ_DEFER(unlinkat(folder, part.cStr(), 0));
-  writeNewKey(file);
+  writeNewKey(file, path);
   if (linkat(folder, part.cStr(), folder, FILE_NAME.cStr(), 0) < 0 && errno != EEXIST) {
     failToMake(path);
   }
 }
 
 void make(int folder, kj::StringPtr path) {
-  if (!makeUnnamed(folder)) makeNamed(folder, path);
+  if (!makeUnnamed(folder, path)) makeNamed(folder, path);
   fsync(folder);  // some file systems cannot, and the key is there all the same
 }
 
@@ -115,9 +118,10 @@ Identity readIdentity(kj::StringPtr path) {
 Identity makeIdentityFile(kj::StringPtr path) {
   int fd = open(path.cStr(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0 && errno == EEXIST) fail(path, "there is a file already; keys are never overwritten");
-  if (fd < 0) fail(path, kj::str("cannot make a key here: ", strerror(errno)));
+  if (fd < 0) failToMake(path);
   kj::AutoCloseFd file(fd);
-  writeNewKey(file);
+  KJ_ON_SCOPE_FAILURE(unlink(path.cStr()));
+  writeNewKey(file, path);
   return readIdentity(path);
 }
 

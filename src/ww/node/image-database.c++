@@ -54,8 +54,10 @@ SqliteOptions optionsOf(bool create, int busyTimeoutMs) {
   return options;
 }
 
-SqliteFile openFile(kj::StringPtr path) {
-  SqliteFile file(path, optionsOf(true, LONG_WAIT_MS));
+SqliteFile openFile(kj::StringPtr path, bool readOnly) {
+  auto options = optionsOf(!readOnly, LONG_WAIT_MS);
+  options.readOnly = readOnly;
+  SqliteFile file(path, options);
   auto ask = [&](kj::StringPtr sql) { return file.ask(sql).orDefault(kj::String()); };
   auto version = ask("PRAGMA user_version"), id = ask("PRAGMA application_id");
   if (version == "0" && id == "0" && ask("SELECT count(*) FROM sqlite_schema") == "0") {
@@ -71,7 +73,7 @@ SqliteFile openFile(kj::StringPtr path) {
   }
   file.run("PRAGMA synchronous=NORMAL; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; "
            "PRAGMA wal_autocheckpoint=2048; PRAGMA journal_size_limit=67108864");
-  file.run(NAMES);
+  if (!readOnly) file.run(NAMES);
   return file;
 }
 
@@ -80,9 +82,36 @@ SqliteFile openFile(kj::StringPtr path) {
                                            strerror(errno), ")")));
 }
 
+void requireOwn(kj::StringPtr name, const struct stat& info) {
+  if (!S_ISREG(info.st_mode)) {
+    kj::throwFatalException(badInput(kj::str(name, ": this is no plain file; ", ADVICE)));
+  }
+  if (info.st_uid != geteuid() || (info.st_mode & 022) != 0) {
+    kj::throwFatalException(badInput(kj::str(
+        name, ": others may write to this file; if nobody did, run: chmod 600 ", name)));
+  }
+}
+
 }  // namespace
 
-kj::Own<ImageStore::Database> ImageStore::Database::open(int folder, kj::StringPtr path) {
+kj::Own<ImageStore::Database> ImageStore::Database::open(int folder, kj::StringPtr path,
+                                                         Access access, Logger& logger) {
+  kj::Own<Database> opened;
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { opened = openToChange(folder, path); })) {
+    // What is wrong with the file itself is wrong for who reads, too.
+    bool mayRead = access == Access::READ && e->getType() != kj::Exception::Type::OVERLOADED;
+    bool isRead = mayRead && kj::runCatchingExceptions([&]() {
+      opened = openToRead(folder, path);
+    }) == nullptr;
+    if (!isRead) kj::throwFatalException(kj::mv(*e));
+    logger.log(LogLevel::WARNING, "the store cannot be written, and is read as it is",
+               {{"cause", kj::str(e->getDescription())}});
+  }
+  return opened;
+}
+
+// One process at a time makes what is not there.
+kj::Own<ImageStore::Database> ImageStore::Database::openToChange(int folder, kj::StringPtr path) {
   int raw = openat(folder, LOCK_NAME.cStr(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (raw < 0) failErrno(path, LOCK_NAME);
   kj::AutoCloseFd lock(raw);
@@ -99,14 +128,8 @@ kj::Own<ImageStore::Database> ImageStore::Database::open(int folder, kj::StringP
     KJ_SYSCALL(fstat(raw, &info));
     KJ_SYSCALL(close(raw));
   }
-  if (!S_ISREG(info.st_mode)) {
-    kj::throwFatalException(badInput(kj::str(name, ": this is no plain file; ", ADVICE)));
-  }
-  if (info.st_uid != geteuid() || (info.st_mode & 022) != 0) {
-    kj::throwFatalException(badInput(kj::str(
-        name, ": others may write to this file; if nobody did, run: chmod 600 ", name)));
-  }
-  return kj::heap<Database>(name);
+  requireOwn(name, info);
+  return kj::heap<Database>(name, false);
 }
 
 SqliteFile ImageStore::Database::openBeside(kj::StringPtr path) {
@@ -115,8 +138,18 @@ SqliteFile ImageStore::Database::openBeside(kj::StringPtr path) {
   return file;
 }
 
-ImageStore::Database::Database(kj::StringPtr path)
-    : file(openFile(path)),
+kj::Own<ImageStore::Database> ImageStore::Database::openToRead(int folder, kj::StringPtr path) {
+  struct stat info;
+  auto name = kj::str(path, "/", FILE_NAME);
+  if (fstatat(folder, FILE_NAME.cStr(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
+    failErrno(path, FILE_NAME);
+  }
+  requireOwn(name, info);
+  return kj::heap<Database>(name, true);
+}
+
+ImageStore::Database::Database(kj::StringPtr path, bool readOnly)
+    : readOnly(readOnly), file(openFile(path, readOnly)),
       total(file, "SELECT bytes FROM total"),
       blockCount(file, "SELECT count(*) FROM block"),
       setUsed(file, "UPDATE block SET used = ? WHERE id = ?"),

@@ -53,10 +53,10 @@ class ImageStore::Database {
     uint64_t id, size, used;
   };
 
-  // `folder` is that at `path`. One process at a time makes what is not there.
-  static kj::Own<Database> open(int folder, kj::StringPtr path);
+  // `folder` is that at `path`.
+  static kj::Own<Database> open(int folder, kj::StringPtr path, Access access, Logger& logger);
   static SqliteFile openBeside(kj::StringPtr path);  // once it is open; to read, on any thread
-  explicit Database(kj::StringPtr path);
+  Database(kj::StringPtr path, bool readOnly);
 
   kj::Maybe<Block> findBlock(const Cid& cid);
   kj::Maybe<Block> nextBlock(uint64_t after);
@@ -99,11 +99,14 @@ class ImageStore::Database {
   void checkStructure();
 
  private:
+  static kj::Own<Database> openToChange(int folder, kj::StringPtr path);
+  static kj::Own<Database> openToRead(int folder, kj::StringPtr path);
   kj::Maybe<Block> readBlock(SqliteQuery& query, auto value);
   template <typename... Values>
   kj::Array<uint64_t> numbers(SqliteQuery& query, const Values&... values);
 
  public:
+  const bool readOnly;
   SqliteFile file;
   SqliteQuery total, blockCount, setUsed, addMember, sharedSize, isWhole, setWhole;
   SqliteQuery addImage, imageByCid, imageByName, setImageUsed, nameImage, dropName, setPinned;

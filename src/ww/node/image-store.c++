@@ -131,10 +131,10 @@ class ImageStore::Draft final: public Kept {
 };
 
 ImageStore::ImageStore(kj::StringPtr path, uint64_t maxBytes, const kj::Clock& clock,
-                       Logger& logger)
+                       Logger& logger, Access access)
     : folderPath(kj::str(path)), maxBytes(maxBytes), clock(clock), logger(logger),
-      folder(openPrivateFolder(path)), db(Database::open(folder, path)), batch(kj::heap<Batch>()),
-      rest(sleepFor) {}
+      folder(openPrivateFolder(path)), db(Database::open(folder, path, access, logger)),
+      batch(kj::heap<Batch>()), rest(sleepFor) {}
 
 ImageStore::~ImageStore() noexcept(false) {}
 
@@ -181,7 +181,8 @@ kj::Maybe<kj::Array<const kj::byte>> ImageStore::check(
   } else {
     return nullptr;  // another process has just removed it
   }
-  logger.log(LogLevel::WARNING, "a block in the store is damaged, and does not stay",
+  logger.log(LogLevel::WARNING, db->readOnly ? "a block in the store is damaged"_kj
+                 : "a block in the store is damaged, and does not stay"_kj,
              {{"folder", kj::str(folderPath)}, {"block", cid.toText()}});
   auto problem = tryNow([&]() {
     SqliteTransaction transaction(db->file);
@@ -303,10 +304,13 @@ kj::Promise<void> ImageStore::whenFree(kj::Timer& timer, kj::Function<void()> ac
 }
 
 // Shared by those that keep it, exclusive for who would remove it: nothing if that cannot be had.
+// One that locks nothing, where there is no such file and none can be made.
 kj::Maybe<kj::AutoCloseFd> ImageStore::lockImage(uint64_t image, Lock how) {
   auto name = holdName(image);
-  int fd = openat(folder, name.cStr(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  int flags = db->readOnly ? O_RDONLY : O_RDWR | O_CREAT;
+  int fd = openat(folder, name.cStr(), flags | O_CLOEXEC | O_NOFOLLOW, 0600);
   kj::AutoCloseFd file(fd);
+  if (fd < 0 && errno == ENOENT && db->readOnly) return kj::mv(file);
   auto lock = wholeFile(how == Lock::SHARED ? F_RDLCK : F_WRLCK);
   if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0) return kj::mv(file);
   if (fd >= 0 && (errno == EAGAIN || errno == EACCES)) return nullptr;
@@ -482,7 +486,7 @@ StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
     bool isPart = !image.whole && (image.blocks > 0 || image.pinned);
     if (isPart) result.incomplete.add(kj::mv(image.cid));
   }
-  if (db->sum.askNumber() != db->total.askNumber()) {
+  if (!db->readOnly && db->sum.askNumber() != db->total.askNumber()) {
     SqliteTransaction transaction(db->file);
     db->correctTotal();
     transaction.commit();

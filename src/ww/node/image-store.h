@@ -73,9 +73,14 @@ class ImageStore final: public BlockStore {
   static constexpr kj::uint MAX_NAMES = 1024;
   static constexpr uint64_t DISK_RESERVE = uint64_t(64) << 20;  // that stay free
 
+  // For whom only reads: where nothing can be written (a disk that is read-only, or full), what is
+  // there is read all the same, with a warning in the log.
+  enum class Access { CHANGE, READ };
+
   // Throws, naming the file and what to do, where it cannot be used. The folder is made as
   // openPrivateFolder() makes it. References outlive it.
-  ImageStore(kj::StringPtr folder, uint64_t maxBytes, const kj::Clock& clock, Logger& logger);
+  ImageStore(kj::StringPtr folder, uint64_t maxBytes, const kj::Clock& clock, Logger& logger,
+             Access access = Access::CHANGE);
   ~ImageStore() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(ImageStore);
 

@@ -1,18 +1,33 @@
 #include <ww/node/sqlite.h>
 
+#include <errno.h>
 #include <kj/debug.h>
+#include <kj/encoding.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <ww/base/error.h>
 
 namespace ww {
+
+namespace {
+
+kj::String readOnlyUri(kj::StringPtr path) {
+  struct stat log;
+  bool hasLog = stat(kj::str(path, "-wal").cStr(), &log) == 0 && log.st_size > 0;
+  return kj::str("file:", kj::encodeUriPath(path), hasLog ? "?mode=ro" : "?immutable=1");
+}
+
+}  // namespace
 
 SqliteFile::SqliteFile(kj::StringPtr path, SqliteOptions options)
     : path(kj::str(path)), advice(options.advice), busy(options.busy),
       busyTimeout(options.busyTimeoutMs) {
   sqlite3* raw = nullptr;
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+  int flags = SQLITE_OPEN_NOMUTEX;
+  flags |= options.readOnly ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI : SQLITE_OPEN_READWRITE;
   if (options.create) flags |= SQLITE_OPEN_CREATE;
-  int code = sqlite3_open_v2(path.cStr(), &raw, flags, nullptr);
+  auto name = options.readOnly ? readOnlyUri(path) : kj::str(path);
+  int code = sqlite3_open_v2(name.cStr(), &raw, flags, nullptr);
   db.reset(raw);
   if (code != SQLITE_OK) fail(code);
   sqlite3_extended_result_codes(raw, 1);
@@ -52,7 +67,9 @@ void SqliteFile::failDamaged(kj::StringPtr how) const {
 
 void SqliteFile::fail(int code) {
   auto reason = db == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(db.get());
-  switch (code & 0xff) {
+  int error = db == nullptr ? 0 : sqlite3_system_errno(db.get());
+  bool isFull = (code & 0xff) == SQLITE_IOERR && (error == ENOSPC || error == EDQUOT);
+  switch (isFull ? SQLITE_FULL : code & 0xff) {
     case SQLITE_ERROR:  // statements that do not fit its tables
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -66,7 +83,6 @@ void SqliteFile::fail(int code) {
                                             kj::str(path, ": ", busy)));
     default: break;
   }
-  int error = db == nullptr ? 0 : sqlite3_system_errno(db.get());
   refuse(kj::str("cannot be read or written (", reason, error == 0 ? "" : ": ",
                  error == 0 ? "" : strerror(error), "); see to the disk"));
 }

@@ -21,6 +21,9 @@ constexpr kj::StringPtr MOVE_IT_AWAY =
 
 struct SqliteOptions {
   bool create = false;             // where there is none
+  // Nothing is written, to its folder neither. Where no log of changes (`-wal`) is beside the file,
+  // it is read as one that nobody changes: where somebody does, it may seem to be damaged.
+  bool readOnly = false;
   int maxValueBytes = 1 << 20;     // longer ones are in no such file: none is read into memory
   int busyTimeoutMs = 0;           // for another process to be done
   kj::StringPtr advice = MOVE_IT_AWAY;  // a literal, as `busy` is

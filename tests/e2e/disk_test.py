@@ -1,0 +1,119 @@
+"""A data folder on a disk that takes nothing more, or can only be read."""
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from nodes import IMAGES, WW, ww
+
+CHOIR = os.path.join(IMAGES, "choir")
+
+# What is in the log of changes alone, as who was killed leaves it.
+RENAME = """import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("UPDATE image SET name = 'renamed'")
+db.commit()
+os._exit(0)"""
+
+
+class DiskTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="ww-e2e-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.data = os.path.join(self.folder, "disk/data")
+
+    def mount(self, options):
+        """A disk that is there for whom on_disk() runs."""
+        os.mkdir(os.path.join(self.folder, "disk"))
+        self.holder = subprocess.Popen(
+            ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o "$2,mode=700" none "$1" && '
+             "echo mounted && exec cat", "sh", os.path.join(self.folder, "disk"), options],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(self.unmount)
+        if self.holder.stdout.readline() != b"mounted\n":
+            self.skipTest("no file system can be mounted here")
+
+    def unmount(self):
+        self.holder.kill()
+        self.holder.wait()
+        self.holder.stdin.close()
+        self.holder.stdout.close()
+
+    def on_disk(self, *command, code=0):
+        done = subprocess.run(
+            ["nsenter", "-t", str(self.holder.pid), "-U", "-m", "--preserve-credentials", *command],
+            capture_output=True, timeout=120, stdin=subprocess.DEVNULL, check=False)
+        self.assertEqual(done.returncode, code, (command, done.stderr))
+        return done.stdout, done.stderr.decode()
+
+    def ww(self, *words, code=0):
+        return self.on_disk(WW, *words, "--data-dir", self.data, code=code)
+
+    def fill(self):
+        filler = os.path.join(self.folder, "disk/filler")
+        self.on_disk("dd", "if=/dev/zero", f"of={filler}", "bs=64k", "status=none", code=1)
+        return filler
+
+    def export(self):
+        """The image's CAR file, as it ought to be."""
+        other = os.path.join(self.folder, "other")
+        ww("image", "add", CHOIR, "--name", "app", "--data-dir", other)
+        done = ww("image", "export", "app", "-", "--data-dir", other)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def reads(self, name, why):
+        """All of the store, and says why it does no more."""
+        said = self.ww("image", "ls")
+        self.assertIn(name.encode() + b" ", said[0])
+        exported = self.ww("image", "export", name, "-")
+        self.assertEqual(exported[0], self.exported)
+        verified = self.ww("image", "verify")
+        self.assertIn(b": all are ", verified[0])
+        for _, stderr in (said, exported, verified):
+            self.assertIn("the store cannot be written, and is read as it is", stderr)
+            self.assertIn(why, stderr)
+
+    def test_a_disk_that_others_filled_to_the_last_byte(self):
+        self.exported = self.export()
+        self.mount("size=90m")
+        self.ww("image", "add", CHOIR, "--name", "app")
+        filler = self.fill()
+        full = f"{self.data}/images/blocks.db: cannot be written, the disk is full; make room on it"
+        self.reads("app", full)
+        for words in (("image", "rm", "app"), ("image", "gc"), ("image", "add", CHOIR)):
+            self.assertIn(full, self.ww(*words, code=125)[1])
+        no_room = "(No space left on device); make room on that disk"
+        key = os.path.join(self.folder, "disk/new.key")
+        unmade = "cannot make this key: No space left on device; make room on that disk"
+        self.assertIn(f"{self.data}/identity.key: {unmade}", self.ww("run", CHOIR, code=125)[1])
+        self.assertIn(f"{key}: {unmade}", self.on_disk(WW, "keygen", key, code=125)[1])
+        self.on_disk("rm", filler)
+        self.on_disk(WW, "keygen", key)
+        self.assertIn(b"child-echo: Echo: image\n", self.ww("run", "app")[0])
+        self.fill()
+        self.assertIn(f"{self.data}/trees: 'etc/choir.conf' of the image cannot be written in it "
+                      f"{no_room}", self.ww("run", CHOIR, code=125)[1])
+        self.assertIn(full, self.ww("run", "app", code=125)[1])
+        self.on_disk("rm", filler)
+        self.assertEqual(self.ww("image", "verify")[1], "")
+
+    def test_a_disk_that_can_only_be_read(self):
+        self.exported = self.export()
+        self.mount("size=90m")
+        self.ww("image", "add", CHOIR, "--name", "app")
+        disk = os.path.join(self.folder, "disk")
+        why = f"{self.data}/images/open.lock: cannot be opened for writing (Read-only file system)"
+        self.on_disk("mount", "-o", "remount,ro", disk)
+        self.reads("app", why)
+        for words in (("image", "rm", "app"), ("image", "gc"), ("image", "pin", "app"),
+                      ("image", "add", CHOIR), ("run", "app")):
+            self.assertIn("Read-only file system", self.ww(*words, code=125)[1])
+        self.on_disk("mount", "-o", "remount,rw", disk)
+        self.on_disk("python3", "-c", RENAME, os.path.join(self.data, "images/blocks.db"))
+        self.on_disk("mount", "-o", "remount,ro", disk)
+        self.reads("renamed", why)
+
+
+unittest.main()
