@@ -122,8 +122,12 @@ std::string checkThreads(const std::string& word) {
 void addEnvOption(CLI::App& run, Raw& raw) {
   run.add_option("--env,-e", raw.env, "A variable for the image; may be repeated")
       ->type_name("KEY=VALUE")->allow_extra_args(false)->check([](const std::string& word) {
-        return word.find('=') != std::string::npos
-            ? std::string() : word + " has no `=`: it takes KEY=VALUE";
+        auto end = word.find('=');
+        if (end == word.npos) return word + " has no `=`: it takes KEY=VALUE";
+        auto text = kj::arrayPtr(word.data(), word.size());
+        if (isUtf8(text.asBytes())) return std::string();
+        auto name = escapeText(shorten(kj::str(text.slice(0, end))));
+        return std::string(kj::str("the variable `", name, "` is not valid UTF-8").cStr());
       });
 }
 
