@@ -1,4 +1,4 @@
-"""A data folder on a disk that takes nothing more, or can only be read."""
+"""A data folder on a disk that takes nothing more, can only be read, or runs nothing."""
 import os
 import shutil
 import subprocess
@@ -114,6 +114,17 @@ class DiskTest(unittest.TestCase):
         self.on_disk("python3", "-c", RENAME, os.path.join(self.data, "images/blocks.db"))
         self.on_disk("mount", "-o", "remount,ro", disk)
         self.reads("renamed", why)
+
+    def test_a_disk_that_runs_nothing(self):
+        self.mount("size=90m,noexec")
+        for _ in range(2):
+            stdout, stderr = self.ww("run", CHOIR)
+            self.assertIn(b"child-echo: Echo: image\n", stdout)
+            [line] = [line for line in stderr.splitlines() if " warning: " in line]
+            self.assertIn("is mounted noexec; mount it without, or name another data folder", line)
+            self.assertIn(f"{self.data}/code", line)
+            self.assertNotIn("the next time it is there", stderr)
+        self.assertEqual(self.on_disk("ls", "-A", os.path.join(self.data, "code"))[0], b"")
 
 
 unittest.main()

@@ -64,18 +64,30 @@ kj::Promise<void> advanceOnSignal(kj::UnixEventPort& port, ManualHeadSource& hea
   }
 }
 
+// Nothing where what is kept could not be run.
+kj::Maybe<kj::Own<Store>> openCode(kj::StringPtr dataDir, Logger& logger) {
+  auto folder = kj::str(dataDir, "/code");
+  auto store = kj::heap<DirectoryStore>(folder, MAX_CODE_BYTES);
+  if (store->isForCode()) return kj::Own<Store>(kj::mv(store));
+  logger.log(LogLevel::WARNING, "compiled code is not kept, and each run compiles anew: the disk "
+             "of this folder is mounted noexec; mount it without, or name another data folder with "
+             "--data-dir", {{"folder", kj::mv(folder)}});
+  return nullptr;
+}
+
 // What the node keeps on disk. Opened before signals are ours, so that a slow disk can be
 // interrupted.
 struct DataDir {
   kj::String path;
   kj::AutoCloseFd lock;
   Identity identity;
-  kj::Own<Store> code;
+  kj::Maybe<kj::Own<Store>> code;
+  const bool keepsCode;
   kj::Own<TreeFolder> trees;
 
-  explicit DataDir(kj::String folder)
+  DataDir(kj::String folder, Logger& logger)
       : path(kj::mv(folder)), lock(lockDataDir(path)), identity(loadOrMakeIdentity(path)),
-        code(kj::heap<DirectoryStore>(kj::str(path, "/code"), MAX_CODE_BYTES)),
+        code(openCode(path, logger)), keepsCode(code != nullptr),
         trees(kj::heap<TreeFolder>(kj::str(path, "/trees"))) {}
 };
 
@@ -305,7 +317,9 @@ class Run {
     auto args = KJ_MAP(arg, options.args) { return kj::str(arg); };
     auto env = KJ_MAP(variable, options.env) { return kj::str(variable); };
     auto slow = io.provider->getTimer().afterDelay(TO_BEGIN).then([this]() {
-      logger.log(LogLevel::INFO, "the image is being compiled; the next time it is there at once");
+      logger.log(LogLevel::INFO, data.keepsCode
+                     ? "the image is being compiled; the next time it is there at once"_kj
+                     : "the image is being compiled"_kj);
     }).eagerlyEvaluate(nullptr);
     return node.boot(kj::mv(wasm), kj::mv(args), kj::mv(env), kj::mv(files))
         .attach(kj::mv(slow));
@@ -403,7 +417,7 @@ int runImage(RunOptions& options, Logger& logger) {
   int code = EXIT_NODE_FAILED;
   KJ_IF_MAYBE(exception, kj::runCatchingExceptions([&]() {
     raiseDescriptorLimit();
-    DataDir data(dataDir(options.dataDir));
+    DataDir data(dataDir(options.dataDir), logger);
     auto volumes = volumesOf(options, data);
     resolveLayers(options.layers, data.path, logger);
     kj::Maybe<Image> image;

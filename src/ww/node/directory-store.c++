@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <ww/base/error.h>
 
@@ -127,6 +128,11 @@ void DirectoryStore::remove(kj::StringPtr key) {
   if (unlinkat(folder, key.cStr(), 0) < 0 && errno != ENOENT) {
     failErrno(path, kj::str("cannot remove ", key));
   }
+}
+
+bool DirectoryStore::isForCode() const {
+  struct statvfs disk;
+  return fstatvfs(folder, &disk) < 0 || (disk.f_flag & ST_NOEXEC) == 0;
 }
 
 void DirectoryStore::makeRoom(uint64_t forBytes) {

@@ -20,6 +20,9 @@ class DirectoryStore final: public Store {
   void put(kj::StringPtr key, kj::ArrayPtr<const kj::byte> value) override;
   void remove(kj::StringPtr key) override;
 
+  // Whether its files can be mapped as code: not where the disk is mounted noexec.
+  bool isForCode() const;
+
  private:
   void makeRoom(uint64_t forBytes);
 
