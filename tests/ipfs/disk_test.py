@@ -106,7 +106,8 @@ class DiskTest(IpfsCase):
         self.assertIn(check["incomplete"], ([], [self.root]))
         pinned = [image["cid"] for image in self.asks("ls") if image["pinned"]]
         self.assertEqual(pinned, [self.before])
-        self.assertEqual(self.asks("gc")["images"], len(check["incomplete"]))
+        # One of which nothing was written before the disk was full is not told of, and goes too.
+        self.assertIn(self.asks("gc")["images"], (len(check["incomplete"]), 1))
         self.on_disk("image", "verify")
         self.assertEqual([image["cid"] for image in self.asks("ls")], [self.before])
         exported = self.on_disk("image", "export", self.before, "-").stdout
