@@ -10,9 +10,9 @@ from nodes import IMAGES, WW, ww
 CHOIR = os.path.join(IMAGES, "choir")
 
 # What is in the log of changes alone, as who was killed leaves it.
-RENAME = """import os, sqlite3, sys
+CHANGE = """import os, sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
-db.execute("UPDATE image SET name = 'renamed'")
+db.execute(sys.argv[2])
 db.commit()
 os._exit(0)"""
 
@@ -54,6 +54,13 @@ class DiskTest(unittest.TestCase):
         filler = os.path.join(self.folder, "disk/filler")
         self.on_disk("dd", "if=/dev/zero", f"of={filler}", "bs=64k", "status=none", code=1)
         return filler
+
+    def change(self, what):
+        """On a disk that can only be read, before and after."""
+        disk = os.path.join(self.folder, "disk")
+        self.on_disk("mount", "-o", "remount,rw", disk)
+        self.on_disk("python3", "-c", CHANGE, os.path.join(self.data, "images/blocks.db"), what)
+        self.on_disk("mount", "-o", "remount,ro", disk)
 
     def export(self):
         """The image's CAR file, as it ought to be."""
@@ -103,17 +110,17 @@ class DiskTest(unittest.TestCase):
         self.exported = self.export()
         self.mount("size=90m")
         self.ww("image", "add", CHOIR, "--name", "app")
-        disk = os.path.join(self.folder, "disk")
         why = f"{self.data}/images/open.lock: cannot be opened for writing (Read-only file system)"
-        self.on_disk("mount", "-o", "remount,ro", disk)
+        self.on_disk("mount", "-o", "remount,ro", os.path.join(self.folder, "disk"))
         self.reads("app", why)
         for words in (("image", "rm", "app"), ("image", "gc"), ("image", "pin", "app"),
                       ("image", "add", CHOIR), ("run", "app")):
             self.assertIn("Read-only file system", self.ww(*words, code=125)[1])
-        self.on_disk("mount", "-o", "remount,rw", disk)
-        self.on_disk("python3", "-c", RENAME, os.path.join(self.data, "images/blocks.db"))
-        self.on_disk("mount", "-o", "remount,ro", disk)
+        self.change("UPDATE image SET name = 'renamed'")
         self.reads("renamed", why)
+        self.change("UPDATE content SET bytes = x'00' WHERE block = 1")
+        for _ in range(2):
+            self.assertRegex(self.ww("image", "verify", code=1)[0].decode(), r": damaged: 1\n")
 
     def test_a_disk_that_runs_nothing(self):
         self.mount("size=90m,noexec")

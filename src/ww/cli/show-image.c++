@@ -63,9 +63,11 @@ kj::String showCheck(const StoreCheck& check, bool json) {
     return kj::str(JsonObject().add("blocks", check.blocks).add("bytes", check.bytes)
                        .add("damaged", damaged).add("incomplete", incomplete).toText(), '\n');
   }
-  auto text = kj::str(countText(check.blocks, "block"), " of ", showSize(check.bytes), ": ",
-                      damaged.size() == 0 ? kj::str("all are what their content ids say")
-                                          : kj::str("damaged, and gone: ", damaged.size()),
+  auto found = kj::str("all are what their content ids say");
+  if (damaged.size() > 0) {
+    found = kj::str("damaged", check.readOnly ? "" : ", and gone", ": ", damaged.size());
+  }
+  auto text = kj::str(countText(check.blocks, "block"), " of ", showSize(check.bytes), ": ", found,
                       '\n');
   for (auto& cid: damaged) text = kj::str(text, "damaged block  ", cid, '\n');
   for (auto& cid: incomplete) text = kj::str(text, "image in part  ", cid, '\n');

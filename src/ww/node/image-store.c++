@@ -464,6 +464,7 @@ Collected ImageStore::collect(uint64_t bytes) {
 StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
   tryNow([this]() { writeBatch(); });
   StoreCheck result;
+  result.readOnly = db->readOnly;
   db->checkStructure();
   auto all = db->blockCount.askNumber().orDefault(0);
   uint64_t last = 0;
