@@ -147,8 +147,8 @@ Again again(kj::FunctionParam<kj::uint()> turn);
 bool profile(kj::StringPtr name);
 
 // Has a node of so many loops, and a cell on each that does what the words after the first say
-// whenever a line comes, with the component that the first names on its stdin; answers with how many
-// a second, of all together: as it was, and if each had a core of its own.
+// whenever a line comes, with the component on its stdin that the first names; answers with
+// how many a second, of all together: as it was, and if each had a core of its own.
 void serveLoops(kj::uint count, kj::ArrayPtr<const kj::StringPtr> words);  // threads.c++
 
 Again repeatSpawns(kj::uint inFlight);  // spawn.c++

@@ -24,8 +24,7 @@ constexpr kj::ArrayPtr<const kj::byte> DRAFT_PREFIX(DRAFT_BYTES, sizeof(DRAFT_BY
 
 // Of the whole file: it goes with the descriptor, and whoever looks at it does not take it.
 struct flock wholeFile(short type) {
-  struct flock lock;
-  memset(&lock, 0, sizeof(lock));
+  struct flock lock = {};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
   return lock;
@@ -468,19 +467,16 @@ StoreCheck ImageStore::verify(kj::Function<void(uint64_t, uint64_t)> progress) {
   db->checkStructure();
   auto all = db->blockCount.askNumber().orDefault(0);
   uint64_t last = 0;
-  for (;;) {
-    KJ_IF_MAYBE(row, db->nextBlock(last)) {
-      last = row->id;
-      ++result.blocks;
-      result.bytes += row->size;
-      auto content = db->read(row->id);
-      if (content != nullptr && check(row->cid, kj::mv(content)) == nullptr) {
-        result.damaged.add(kj::mv(row->cid));
-      }
-      progress(kj::min(result.blocks, all), all);
-    } else {
-      break;
+  for (auto next = db->nextBlock(last); next != nullptr; next = db->nextBlock(last)) {
+    auto& block = KJ_ASSERT_NONNULL(next);
+    last = block.id;
+    ++result.blocks;
+    result.bytes += block.size;
+    auto content = db->read(block.id);
+    if (content != nullptr && check(block.cid, kj::mv(content)) == nullptr) {
+      result.damaged.add(kj::mv(block.cid));
     }
+    progress(kj::min(result.blocks, all), all);
   }
   for (auto& image: list()) {
     // One of which nothing came is nobody's concern.
