@@ -92,12 +92,32 @@ void requireOwn(kj::StringPtr name, const struct stat& info) {
   }
 }
 
+// One process at a time makes what is not there. It takes a moment, but of one that is stopped.
+kj::AutoCloseFd waitForTurn(int folder, kj::StringPtr path, ImageStore::Rest& rest) {
+  int raw = openat(folder, LOCK_NAME.cStr(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (raw < 0) failErrno(path, LOCK_NAME);
+  kj::AutoCloseFd lock(raw);
+  for (int waited = 0; flock(lock, LOCK_EX | LOCK_NB) < 0;) {
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK) failErrno(path, LOCK_NAME);
+    if (waited >= LONG_WAIT_MS) {
+      kj::throwFatalException(overloaded(kj::str(path, "/", LOCK_NAME, ": another process has had "
+          "this file for ", LONG_WAIT_MS / 1000, " s, and may be stopped: `fuser` says which one "
+          "it is; let it go on, or end it")));
+    }
+    rest(SHORT_WAIT_MS * kj::MILLISECONDS);
+    waited += SHORT_WAIT_MS;
+  }
+  return lock;
+}
+
 }  // namespace
 
 kj::Own<ImageStore::Database> ImageStore::Database::open(int folder, kj::StringPtr path,
-                                                         Access access, Logger& logger) {
+                                                         Access access, Logger& logger,
+                                                         Rest& rest) {
   kj::Own<Database> opened;
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { opened = openToChange(folder, path); })) {
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { opened = openToChange(folder, path, rest); })) {
     // What is wrong with the file itself is wrong for who reads, too.
     bool mayRead = access == Access::READ && e->getType() != kj::Exception::Type::OVERLOADED;
     bool isRead = mayRead && kj::runCatchingExceptions([&]() {
@@ -110,20 +130,15 @@ kj::Own<ImageStore::Database> ImageStore::Database::open(int folder, kj::StringP
   return opened;
 }
 
-// One process at a time makes what is not there.
-kj::Own<ImageStore::Database> ImageStore::Database::openToChange(int folder, kj::StringPtr path) {
-  int raw = openat(folder, LOCK_NAME.cStr(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (raw < 0) failErrno(path, LOCK_NAME);
-  kj::AutoCloseFd lock(raw);
-  while (flock(lock, LOCK_EX) < 0) {
-    if (errno != EINTR) failErrno(path, LOCK_NAME);
-  }
+kj::Own<ImageStore::Database> ImageStore::Database::openToChange(int folder, kj::StringPtr path,
+                                                                 Rest& rest) {
+  auto turn = waitForTurn(folder, path, rest);
   struct stat info;
   auto name = kj::str(path, "/", FILE_NAME);
   if (fstatat(folder, FILE_NAME.cStr(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
     if (errno != ENOENT) failErrno(path, FILE_NAME);
     // Made private here; not opened again, since to close it would drop SQLite's locks on it.
-    raw = openat(folder, FILE_NAME.cStr(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int raw = openat(folder, FILE_NAME.cStr(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (raw < 0) failErrno(path, FILE_NAME);
     KJ_SYSCALL(fstat(raw, &info));
     KJ_SYSCALL(close(raw));

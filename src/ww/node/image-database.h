@@ -54,7 +54,8 @@ class ImageStore::Database {
   };
 
   // `folder` is that at `path`.
-  static kj::Own<Database> open(int folder, kj::StringPtr path, Access access, Logger& logger);
+  static kj::Own<Database> open(int folder, kj::StringPtr path, Access access, Logger& logger,
+                                Rest& rest);
   static SqliteFile openBeside(kj::StringPtr path);  // once it is open; to read, on any thread
   Database(kj::StringPtr path, bool readOnly);
 
@@ -99,7 +100,7 @@ class ImageStore::Database {
   void checkStructure();
 
  private:
-  static kj::Own<Database> openToChange(int folder, kj::StringPtr path);
+  static kj::Own<Database> openToChange(int folder, kj::StringPtr path, Rest& rest);
   static kj::Own<Database> openToRead(int folder, kj::StringPtr path);
   kj::Maybe<Block> readBlock(SqliteQuery& query, auto value);
   template <typename... Values>

@@ -2,7 +2,10 @@
 // read, what comes waits, and whoever collects lets others have their turn.
 #include <ww/node/image-store.h>
 
+#include <fcntl.h>
+#include <kj/debug.h>
 #include <kj/test.h>
+#include <sys/file.h>
 #include <ww/base/error.h>
 #include <ww/node/image-store-fixture-test.h>
 #include <ww/node/sqlite-disk-test.h>
@@ -43,6 +46,29 @@ struct Loop {
     return failure([&]() { promise.wait(waitScope); });
   }
 };
+
+KJ_TEST("who opens a store that another process opens waits for it, and not for ever") {
+  Fixture f;
+  f.addImage({1});
+  auto path = f.folder.at("images/open.lock");
+  kj::AutoCloseFd held(open(path.cStr(), O_RDWR | O_CLOEXEC));
+  KJ_SYSCALL(flock(held, LOCK_EX));
+  auto open = [&](ImageStore::Access access, ImageStore::Rest rest) {
+    ImageStore other(f.folder.at("images"), 64 << 20, f.clock, f.logger, access, kj::mv(rest));
+    return other.find(cidOf(1)) != nullptr;
+  };
+  for (auto access: {ImageStore::Access::READ, ImageStore::Access::CHANGE}) {
+    auto waited = 0 * kj::SECONDS;
+    auto why = failure([&]() { open(access, [&](kj::Duration time) { waited += time; }); });
+    KJ_EXPECT(has(why, kj::str(path, ": another process has had this file for 30 s")), why);
+    KJ_EXPECT(waited == 30 * kj::SECONDS);
+  }
+  kj::uint rests = 0;
+  KJ_EXPECT(open(ImageStore::Access::CHANGE, [&](kj::Duration) {
+    if (++rests == 3) { KJ_SYSCALL(flock(held, LOCK_UN)); }
+  }));
+  KJ_EXPECT(rests == 3, rests);
+}
 
 KJ_TEST("an image that is there is read on a disk that is full, long after it was read last") {
   SqliteTestDisk disk;

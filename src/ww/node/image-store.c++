@@ -30,8 +30,6 @@ struct flock wholeFile(short type) {
   return lock;
 }
 
-void sleepFor(kj::Duration time) { usleep(useconds_t(time / kj::MICROSECONDS)); }
-
 bool isBusy(const kj::Exception& exception) {
   return exception.getType() == kj::Exception::Type::OVERLOADED;
 }
@@ -130,12 +128,14 @@ class ImageStore::Draft final: public Kept {
 };
 
 ImageStore::ImageStore(kj::StringPtr path, uint64_t maxBytes, const kj::Clock& clock,
-                       Logger& logger, Access access)
+                       Logger& logger, Access access, Rest newRest)
     : folderPath(kj::str(path)), maxBytes(maxBytes), clock(clock), logger(logger),
-      folder(openPrivateFolder(path)), db(Database::open(folder, path, access, logger)),
-      batch(kj::heap<Batch>()), rest(sleepFor) {}
+      rest(kj::mv(newRest)), folder(openPrivateFolder(path)),
+      db(Database::open(folder, path, access, logger, rest)), batch(kj::heap<Batch>()) {}
 
 ImageStore::~ImageStore() noexcept(false) {}
+
+void ImageStore::sleepFor(kj::Duration time) { usleep(useconds_t(time / kj::MICROSECONDS)); }
 
 uint64_t ImageStore::now() const {
   return uint64_t(kj::max((clock.now() - kj::UNIX_EPOCH) / kj::SECONDS, 0));

@@ -78,10 +78,14 @@ class ImageStore final: public BlockStore {
   // there is read all the same, with a warning in the log.
   enum class Access { CHANGE, READ };
 
-  // Throws, naming the file and what to do, where it cannot be used. The folder is made as
-  // openPrivateFolder() makes it. References outlive it.
+  // How it lets others have their turn: by sleeping, or as this says.
+  using Rest = kj::Function<void(kj::Duration took)>;
+
+  // Throws, naming the file and what to do, where it cannot be used, or where another process opens
+  // it for longer than 30 s. The folder is made as openPrivateFolder() makes it. References outlive
+  // it.
   ImageStore(kj::StringPtr folder, uint64_t maxBytes, const kj::Clock& clock, Logger& logger,
-             Access access = Access::CHANGE);
+             Access access = Access::CHANGE, Rest rest = sleepFor);
   ~ImageStore() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(ImageStore);
 
@@ -148,8 +152,7 @@ class ImageStore final: public BlockStore {
   Collected collect(uint64_t bytes);
 
   // These two take a step at a time, and rest between two for as long as one took, so that others
-  // get to write: by sleeping, or as this says.
-  using Rest = kj::Function<void(kj::Duration took)>;
+  // get to write.
   void setRest(Rest rest);
 
   // Looks at every block. `progress` is told of each, with how many there are.
@@ -202,17 +205,18 @@ class ImageStore final: public BlockStore {
   kj::AutoCloseFd requireStays(const Cid& root);
   void makeRoom(uint64_t bytes);
   uint64_t now() const;
+  static void sleepFor(kj::Duration time);
 
   const kj::String folderPath;
   const uint64_t maxBytes;
   const kj::Clock& clock;
   Logger& logger;
+  Rest rest;
   kj::AutoCloseFd folder;
   kj::Own<Database> db;
   kj::Own<Batch> batch;
   Keepers keepers;  // by image: how many in this process
   kj::Date notBefore = kj::UNIX_EPOCH;  // the batch is tried again, that could not be written
-  Rest rest;
 };
 
 // 1 to 100 of letters, digits and `._-:@`, not beginning with one of those, and no content id.
