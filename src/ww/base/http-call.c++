@@ -42,8 +42,12 @@ ServerUrl ServerUrl::parse(kj::StringPtr text, kj::StringPtr what) {
 }
 
 void requireStatus(kj::uint status) {
-  constexpr kj::uint LEAST = 100, MOST = 999;
-  if (status >= LEAST && status <= MOST) return;
+  constexpr kj::uint LEAST = 100, LEAST_FINAL = 200, MOST = 999;
+  if (status >= LEAST_FINAL && status <= MOST) return;
+  if (status >= LEAST && status < LEAST_FINAL) {  // KJ reads none that comes after it
+    kj::throwFatalException(badInput(kj::str("it answers with an interim HTTP ", status,
+        ", which is not understood here: have it answer at once, or name another")));
+  }
   kj::throwFatalException(badInput("its answer has a status that HTTP does not know"));
 }
 

@@ -153,6 +153,8 @@ KJ_TEST("an answer that ends before its end is not taken for a block") {
 KJ_TEST("what is no answer of HTTP is told of in words that a person knows") {
   constexpr auto NONE = "what it answers is no HTTP: check its URL"_kj;
   constexpr auto CUT = "its answer was cut off"_kj;
+  constexpr auto INTERIM = "it answers with an interim HTTP 103, which is not understood here: "
+                           "have it answer at once, or name another"_kj;
   constexpr auto STATUS = "its answer has a status that HTTP does not know"_kj;
   struct { kj::StringPtr sent, why; } cases[] = {
     {"", CUT}, {"SSH-2.0-OpenSSH_9.9\r\n", CUT}, {"SSH-2.0-OpenSSH_9.9\r\n\r\n", NONE},
@@ -161,6 +163,7 @@ KJ_TEST("what is no answer of HTTP is told of in words that a person knows") {
     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: odd\r\n\r\n", NONE},
     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n", NONE},
     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", CUT},
+    {"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\n", INTERIM},
     {"HTTP/1.1 1000 OK\r\nContent-Length: 0\r\n\r\n", STATUS},
     {"HTTP/1.1 99 OK\r\nContent-Length: 0\r\n\r\n", STATUS}};
   for (auto& c: cases) {
