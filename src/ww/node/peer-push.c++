@@ -46,7 +46,12 @@ kj::Promise<PeerPush::Kept> PeerPush::keepThere(NodeClient& client, const Cid& r
     bool isStale = false;
     auto kept = co_await askOnce(client, root, steps).catch_([&](kj::Exception&& e) {
       isStale = strstr(e.getDescription().cStr(), "staleEpoch:") != nullptr;
-      if (!isStale || tries == TRIES) kj::throwFatalException(kj::mv(e));
+      if (!isStale) kj::throwFatalException(kj::mv(e));
+      if (tries == TRIES) {
+        kj::throwFatalException(kj::Exception(e.getType(), e.getFile(), e.getLine(), kj::str(
+            e.getDescription(), " (the epoch of that node moved ", TRIES,
+            " times meanwhile: push again)")));
+      }
       return Kept{};
     });
     if (!isStale) co_return kept;
