@@ -21,25 +21,35 @@ struct Times {
   double first = 0, exit = 0;  // seconds
 };
 
-// Lends the bytes and does not copy them: they outlive what comes of it.
+// Sent: copied into the request, as a guest's are. Lent: left where they lie, as a caller in the
+// process may, where they outlive what comes of it.
+enum class Handed { SENT, LENT };
+
 capnp::RemotePromise<peer::Executor::RunBytesResults> start(peer::Executor::Client executor,
-                                                            Bytes wasm, Words args) {
-  auto request = executor.runBytesRequest(capnp::MessageSize{64, 0});
-  auto orphanage = capnp::Orphanage::getForMessageContaining(
-      peer::Executor::RunBytesParams::Builder(request));
-  request.adoptWasm(orphanage.referenceExternalData(wasm));
+                                                            Bytes wasm, Words args,
+                                                            Handed handed) {
+  bool isSent = handed == Handed::SENT;
+  auto request = executor.runBytesRequest(
+      capnp::MessageSize{64 + (isSent ? wasm.size() / sizeof(capnp::word) : 0), 0});
+  if (isSent) {
+    request.setWasm(wasm);
+  } else {
+    auto orphanage = capnp::Orphanage::getForMessageContaining(
+        peer::Executor::RunBytesParams::Builder(request));
+    request.adoptWasm(orphanage.referenceExternalData(wasm));
+  }
   auto list = request.initArgs(args.size());
   for (kj::uint i = 0; i < args.size(); i++) list.set(i, args.begin()[i]);
   return request.send();
 }
 
 // One: `first` when it has said the answer to its first call.
-Times spawn(TestNode& node, Bytes wasm) {
+Times spawn(TestNode& node, Bytes wasm, Handed handed = Handed::SENT) {
   Times times;
   times.exit = timed([&]() {
     Process::Client process = nullptr;
     times.first = timed([&]() {
-      process = start(node.executor, wasm, {"hello"}).getProcess();
+      process = start(node.executor, wasm, {"hello"}, handed).getProcess();
       KJ_ASSERT(node.read(node.stdout(process), 64).size() > 0);
     });
     KJ_ASSERT(node.wait(process) == 0);
@@ -47,10 +57,10 @@ Times spawn(TestNode& node, Bytes wasm) {
   return times;
 }
 
-Times spawnMany(TestNode& node, Bytes wasm) {
+Times spawnMany(TestNode& node, Bytes wasm, Handed handed) {
   Times sum;
   for (kj::uint i = 0; i < COUNT; i++) {
-    auto one = spawn(node, wasm);
+    auto one = spawn(node, wasm, handed);
     sum.first += one.first / COUNT;
     sum.exit += one.exit / COUNT;
   }
@@ -59,20 +69,21 @@ Times spawnMany(TestNode& node, Bytes wasm) {
 
 // One worker of several.
 kj::Promise<void> spawnInTurn(peer::Executor::Client executor, Bytes wasm, Words args,
-                              kj::uint& left) {
+                              Handed handed, kj::uint& left) {
   while (left > 0) {
     --left;
-    auto response = co_await start(executor, wasm, args).getProcess().waitRequest().send();
+    auto response = co_await start(executor, wasm, args, handed).getProcess().waitRequest().send();
     KJ_ASSERT(response.getExitCode() == 0);
   }
 }
 
-double spawnTogether(TestNode& node, Bytes wasm, Words args, kj::uint inFlight) {
+double spawnTogether(TestNode& node, Bytes wasm, Words args, kj::uint inFlight,
+                     Handed handed = Handed::SENT) {
   kj::uint left = SPAWNS_TOGETHER;
   return timed([&]() {
     kj::Vector<kj::Promise<void>> all;
     for (kj::uint i = 0; i < inFlight; i++) {
-      all.add(spawnInTurn(node.executor, wasm, args, left));
+      all.add(spawnInTurn(node.executor, wasm, args, handed, left));
     }
     kj::joinPromises(all.releaseAsArray()).wait(node.waitScope);
   }) / SPAWNS_TOGETHER;
@@ -82,14 +93,16 @@ void benchHot(BareEngine& engine, Report& report) {
   TestNode node;
   auto wasm = component(GUEST), plain = component(PLAIN);
   spawn(node, wasm);
-  kj::Vector<Round> first, exit;
+  kj::Vector<Round> first, exit, lent;
   Rounds together;
   for (int i = 0; i < TRIALS; i++) {
-    auto times = spawnMany(node, wasm);
+    auto times = spawnMany(node, wasm, Handed::SENT);
     auto alone = engine.instantiate(GUEST);
     first.add(Round{times.first, alone});
     exit.add(Round{times.exit, alone});
+    lent.add(Round{spawnMany(node, wasm, Handed::LENT).first, alone});
     together.turn([&]() { return spawnTogether(node, wasm, {"hello"}, 32); },
+                  [&]() { return spawnTogether(node, wasm, {"hello"}, 32, Handed::LENT); },
                   [&]() { return spawnTogether(node, plain, {"args", "hello"}, 32); },
                   [&]() { return engine.instantiate(GUEST); });
   }
@@ -97,10 +110,13 @@ void benchHot(BareEngine& engine, Report& report) {
   report.add(time(kj::str("spawn, hot: bytes -> first call"), median(first), CEILING,
                   {Target::Of::MOST, 30e-6}));
   report.add(time(kj::str("spawn, hot: bytes -> first call -> exit"), median(exit), CEILING));
-  report.add(rate(kj::str("spawns on one thread, 32 in flight"), together.median(0, 2), CEILING,
+  report.add(time(kj::str("spawn, hot, bytes lent: bytes -> first call"), median(lent), CEILING));
+  report.add(rate(kj::str("spawns on one thread, 32 in flight"), together.median(0, 3), CEILING,
                   {Target::Of::LEAST, 20e3}));
+  report.add(rate(kj::str("spawns on one thread, bytes lent, 32 in flight"),
+                  together.median(1, 3), CEILING));
   report.add(rate(kj::str("spawns on one thread that say a word, 32 in flight"),
-                  together.median(1, 2), CEILING));
+                  together.median(2, 3), CEILING));
 }
 
 // A node that has just begun knows nothing in memory.
