@@ -369,7 +369,7 @@ KJ_TEST("whom the DHT names is asked before those that happen to be connected") 
   MemoryLogger logger;
   ImageStore store(world.folder.at("own"), 64 << 20, kj::systemCoarseCalendarClock(), logger);
   Bitswap bitswap(swarm, store, world.timer, logger, DialScope::ANYWHERE);
-  auto source = bitswap.makeSource();
+  auto source = bitswap.makeSource(true);
   a.addImage(block(1));
   a.bitswap->provide(cidOf(1));
   swarm.known.add(&a.swarm);

@@ -1,9 +1,10 @@
 #pragma once
 // What Bitswap knows of a peer, and of a block that it waits for. Private to it.
 
+#include <list>
+
 #include <kj/debug.h>
 #include <kj/one-of.h>
-#include <ww/image/patience.h>
 #include <ww/node/bitswap.h>
 #include <ww/node/byte-allowance.h>
 
@@ -27,24 +28,41 @@ struct Bitswap::PeerState {
   bool speaksNot = false;      // bitswap
   ByteAllowance allowance;     // of what it asks for
 
-  // Blocks of it that are waited for, each for how long; and who waits for one of these to be over.
-  kj::Vector<Patience*> inFlight;
+  // Blocks of it that are waited for, and who waits for one of these to be over.
+  kj::uint inFlight = 0;
   std::deque<kj::Own<kj::PromiseFulfiller<void>>> queue;
   kj::uint users = 0;          // both
   kj::Maybe<kj::TimePoint> lastAsked;  // for a block
+
+  // What came of it: blocks that it was asked for, each once, and for now what there is of messages
+  // that are not whole. How long it is waited for (waitsUntil()) counts from `begin`.
+  uint64_t useful = 0, partial = 0;
+  uint64_t usefulBefore = 0;   // of all peers
+  kj::TimePoint begin = kj::origin<kj::TimePoint>();
+  kj::TimePoint lastUseful = begin, lastPart = begin;
+
+  // What it was asked for last and has not given.
+  struct Owed {
+    Cid cid;
+    kj::TimePoint since;
+  };
+  std::deque<Owed> owed;
+
+  kj::Duration took = 0 * kj::SECONDS;  // for the last block, or by now
+  kj::Maybe<Cid> slowOf;                // the image of which the log has that it is slow
 
   // How often it did not answer in time since it gave a block, and the last time.
   kj::uint timesLate = 0;
   kj::TimePoint lateAt = kj::origin<kj::TimePoint>();
 
   bool isUsable() const { return !isDistrusted && !speaksNot && timesLate <= MAX_LATE; }
-  bool isWanted() const { return !inFlight.empty(); }
+  bool isWanted() const { return inFlight > 0; }
   bool isServed() const { return streams > 0 && leave.get() != nullptr; }
   bool isIdle() const { return streams == 0 && !isSending && users == 0; }
 
   // Whether there is anything about it that is to be remembered.
   bool isPlain(kj::TimePoint now) const {
-    return isUsable() && timesLate == 0 && allowance.isWhole(now);
+    return isUsable() && timesLate == 0 && took < ALONE_TIME && allowance.isWhole(now);
   }
 
   // Whether a block may still come that it was asked for, late or not.
@@ -66,13 +84,33 @@ struct Bitswap::PeerState {
     leave = nullptr;
   }
 
-  void hear(uint64_t bytes, kj::TimePoint now) {
-    for (auto patience: inFlight) patience->hear(bytes, now);
+  void restart(kj::TimePoint now, uint64_t usefulOfAll) {
+    begin = lastUseful = now;
+    usefulBefore = usefulOfAll;
   }
-  void gave(kj::TimePoint now) {
-    timesLate = 0;
-    for (auto patience: inFlight) patience->restart(now);
+
+  void owe(const Cid& cid, kj::TimePoint now) {
+    owed.push_back(Owed{cid.clone(), now});
+    if (owed.size() > MAX_OWED) owed.pop_front();
   }
+  bool owes(const Cid& cid) const {
+    for (auto& one: owed) {
+      if (one.cid == cid) return true;
+    }
+    return false;
+  }
+  // Since when, where it owes one that `is` the one.
+  template <typename Is>
+  kj::Maybe<kj::TimePoint> takeOwed(Is&& is) {
+    kj::Maybe<kj::TimePoint> since;
+    std::erase_if(owed, [&](Owed& one) {
+      if (!is(one.cid)) return false;
+      since = one.since;
+      return true;
+    });
+    return since;
+  }
+
   // It did not answer what it was asked at `begin`. What it was asked at once is late once.
   void beLate(kj::TimePoint begin, kj::TimePoint now) {
     if (timesLate > 0 && begin < lateAt) return;
@@ -96,24 +134,51 @@ struct Bitswap::PeerState {
   }
 };
 
-struct Bitswap::Want {
-  explicit Want(const Cid& cid) : cid(cid.clone()) {}
+// A peer that is asked for a block.
+struct Bitswap::Ask {
+  Ask(kj::String peer, kj::TimePoint begin) : peer(kj::mv(peer)), begin(begin) {}
 
-  const Cid cid;
+  kj::String peer;
+  kj::TimePoint begin;
+  bool isOver = false;
+  kj::Promise<void> task = nullptr;
+};
+
+struct Bitswap::Want {
+  Want(const Cid& root, const Cid& cid) : root(root.clone()), cid(cid.clone()) {}
+
+  const Cid root, cid;
   kj::Maybe<kj::Array<const kj::byte>> block;
   kj::HashSet<kj::String> asked, nots, late;  // `asked`: those in the others too
   kj::HashSet<kj::String> hads;               // that ever said that they have it
   std::deque<kj::String> haves;               // of these, those that are still to be asked for it
   kj::uint silent = 0;  // of those who count as having said no
-  kj::Own<kj::PromiseFulfiller<void>> wake;
+  std::deque<kj::Own<kj::PromiseFulfiller<void>>> waiting;
+  std::list<Ask> asks;  // the longest first; the last member, since these use the others
 
   kj::Promise<void> onChange() {
+    std::erase_if(waiting, [](auto& one) { return !one->isWaiting(); });
     auto pair = kj::newPromiseAndFulfiller<void>();
-    wake = kj::mv(pair.fulfiller);
+    waiting.push_back(kj::mv(pair.fulfiller));
     return kj::mv(pair.promise);
   }
   void change() {
-    if (wake.get() != nullptr) wake->fulfill();
+    for (auto& one: waiting) one->fulfill();
+  }
+  kj::Promise<void> untilHad() {
+    while (block == nullptr) co_await onChange();
+  }
+
+  // Whether anybody is asked for it itself. Not to be called by these.
+  bool isGiven() {
+    asks.remove_if([](Ask& ask) { return ask.isOver; });
+    return !asks.empty();
+  }
+  bool isAskedForIt(kj::StringPtr peer) const {
+    for (auto& ask: asks) {
+      if (!ask.isOver && ask.peer == peer) return true;
+    }
+    return false;
   }
   bool isOver(kj::StringPtr peer) const { return block != nullptr || saidNot(peer); }
   bool saidNot(kj::StringPtr peer) const { return nots.find(peer) != nullptr; }
@@ -134,8 +199,17 @@ struct Bitswap::Want {
   void beLate(kj::StringPtr peer) {
     if (!saidNot(peer)) late.upsert(kj::str(peer), [](auto&, auto&&) {});
   }
-  bool hasAnswer(kj::StringPtr peer) const { return saidNot(peer) || late.find(peer) != nullptr; }
-  bool haveAllAnswered() const { return asked.size() <= nots.size() + late.size(); }
+  bool isLate(kj::StringPtr peer) const { return late.find(peer) != nullptr; }
+  bool hasAnswer(kj::StringPtr peer) const { return saidNot(peer) || isLate(peer); }
+  bool isSilent(kj::StringPtr peer) const {
+    return !hasAnswer(peer) && hads.find(peer) == nullptr && !isAskedForIt(peer);
+  }
+  bool haveAllAnswered() const {
+    for (auto& peer: asked) {
+      if (isSilent(peer)) return false;
+    }
+    return true;
+  }
 };
 
 }  // namespace ww

@@ -74,7 +74,7 @@ struct TestNode {
                    kj::systemCoarseCalendarClock(), logger};
   kj::Own<Bitswap> bitswap =
       kj::heap<Bitswap>(swarm, store, world.timer, logger, DialScope::ANYWHERE);
-  kj::Own<BlockSource> source = bitswap->makeSource();
+  kj::Own<BlockSource> source = bitswap->makeSource(true);
 
   explicit TestNode(World& world) : world(world) {}
 

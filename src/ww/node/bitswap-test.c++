@@ -225,7 +225,7 @@ KJ_TEST("where no peer that is connected has it, those are dialled that say so i
   MemoryLogger logger;
   ImageStore store(world.folder.at("own"), 64 << 20, kj::systemCoarseCalendarClock(), logger);
   Bitswap bitswap(swarm, store, world.timer, logger, DialScope::ANYWHERE);
-  auto source = bitswap.makeSource();
+  auto source = bitswap.makeSource(true);
   a.addImage(block(1));
   a.addImage(block(2));
   gone.bitswap->provide(cidOf(1));  // whose address nobody knows
@@ -243,7 +243,7 @@ KJ_TEST("the DHT is asked for an image once, however many of its blocks nobody h
   MemoryLogger logger;
   ImageStore store(world.folder.at("own"), 64 << 20, kj::systemCoarseCalendarClock(), logger);
   Bitswap bitswap(swarm, store, world.timer, logger, DialScope::ANYWHERE);
-  auto source = bitswap.makeSource();
+  auto source = bitswap.makeSource(true);
   a.addImage(block(2));
   a.bitswap->provide(cidOf(1));  // the image; of its blocks nobody says anything
   swarm.known.add(&a.swarm);

@@ -2,7 +2,6 @@
 
 #include <kj/debug.h>
 #include <kj/refcount.h>
-#include <ww/base/error.h>
 #include <ww/image/breath.h>
 #include <ww/node/bitswap-peer.h>
 
@@ -10,7 +9,6 @@ namespace ww {
 namespace {
 
 constexpr size_t MAX_ITEMS = 200;  // of one message, which is within its bound with its blocks too
-constexpr size_t MAX_RECENT = 64;
 
 }  // namespace
 
@@ -19,21 +17,6 @@ using MaybeMessage = kj::Promise<kj::Maybe<kj::Array<kj::byte>>>;
 struct Bitswap::Link final: public kj::Refcounted {
   explicit Link(Bitswap& bitswap) : bitswap(bitswap) {}
   kj::Maybe<Bitswap&> bitswap;
-};
-
-class Bitswap::Source final: public BlockSource {
- public:
-  explicit Source(Bitswap& bitswap) : bitswap(bitswap) {}
-  kj::StringPtr getName() const override { return "peers"; }
-  kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override {
-    return bitswap.fetch(cid.clone(), cid.clone());
-  }
-  kj::Promise<kj::Array<const kj::byte>> fetchOf(const Cid& root, const Cid& cid) override {
-    return bitswap.fetch(root.clone(), cid.clone());
-  }
-
- private:
-  Bitswap& bitswap;
 };
 
 Bitswap::Bitswap(Swarm& swarm, ImageStore& store, kj::Timer& timer, Logger& logger,
@@ -47,8 +30,6 @@ Bitswap::Bitswap(Swarm& swarm, ImageStore& store, kj::Timer& timer, Logger& logg
 }
 
 Bitswap::~Bitswap() noexcept(false) { link->bitswap = nullptr; }
-
-kj::Own<BlockSource> Bitswap::makeSource() { return kj::heap<Source>(*this); }
 
 void Bitswap::welcome(PeerStream stream) {
   auto name = stream.peer.toText();
@@ -71,35 +52,67 @@ kj::Promise<void> Bitswap::listen(kj::String name, kj::Own<kj::AsyncIoStream> st
 }
 
 kj::Promise<void> Bitswap::takeAll(PeerState& peer, kj::AsyncIoStream& stream) {
-  for (;;) {
+  do {
     co_await untilAllowed(peer);
-    auto bytes = co_await readNext(peer, stream);
-    KJ_IF_MAYBE(message, bytes) {
-      if (!peer.isWanted()) charge(peer, message->size());
-      take(peer, BitswapMessage::decode(*message));
-    } else {
-      co_return;
-    }
-    co_await Breath::take();
-  }
+  } while (co_await takeNext(peer, stream));
 }
 
-// Nothing where the stream ends, and where nothing comes for SILENT_TIME.
+kj::Promise<bool> Bitswap::takeNext(PeerState& peer, kj::AsyncIoStream& stream) {
+  size_t part = 0;
+  {
+    KJ_DEFER(hearWhole(peer, part));
+    auto bytes = co_await readNext(peer, stream, part);
+    if (bytes == nullptr) co_return false;
+    auto& message = KJ_ASSERT_NONNULL(bytes);
+    if (!peer.isWanted()) charge(peer, message.size());
+    take(peer, BitswapMessage::decode(message));
+  }
+  co_await Breath::take();
+  co_return true;
+}
+
+// Nothing where the stream ends, and where nothing comes for SILENT_TIME. `part` is how much of the
+// message there is.
 kj::Promise<kj::Maybe<kj::Array<kj::byte>>> Bitswap::readNext(PeerState& peer,
-                                                              kj::AsyncIoStream& stream) {
+                                                              kj::AsyncIoStream& stream,
+                                                              size_t& part) {
   Patience patience(timer.now(), SILENT_TIME, LEAST_RATE, MAX_BITSWAP_BYTES);
   auto reading = readBitswap(stream, [&]() {
     return peer.mayGive(timer.now()) ? MAX_BITSWAP_BYTES : MAX_WANTS_BYTES;
   }, [&](size_t bytes) {
     patience.hear(bytes, timer.now());
     peer.lastHeard = ++heard;
-    peer.hear(bytes, timer.now());
+    hearPart(peer, part, bytes);
   });
-  auto silence = [](kj::Timer& timer, Patience& patience) -> MaybeMessage {
-    while (timer.now() < patience.getEnd()) co_await timer.atTime(patience.getEnd());
-    co_return nullptr;
-  };
-  co_return co_await reading.exclusiveJoin(silence(timer, patience));
+  co_return co_await reading.exclusiveJoin(untilSilent(peer, patience));
+}
+
+MaybeMessage Bitswap::untilSilent(PeerState& peer, Patience& patience) {
+  for (;;) {
+    auto end = patience.getEnd();
+    if (peer.isWanted()) end = kj::max(end, waitsUntil(peer));
+    if (timer.now() >= end) co_return nullptr;
+    co_await timer.atTime(end);
+  }
+}
+
+void Bitswap::hearPart(PeerState& peer, size_t& part, size_t bytes) {
+  part += bytes;
+  peer.partial += bytes;
+  partial += bytes;
+  peer.lastPart = timer.now();
+}
+
+// What it brought of use counts from now on, and the rest of it no more.
+void Bitswap::hearWhole(PeerState& peer, size_t part) {
+  peer.partial -= part;
+  partial -= part;
+}
+
+void Bitswap::hearUseful(PeerState& peer, size_t bytes) {
+  peer.useful += bytes;
+  useful += bytes;
+  peer.lastUseful = timer.now();
 }
 
 // A peer that gives what is wanted of it waits for nobody else.
@@ -130,6 +143,7 @@ void Bitswap::take(PeerState& peer, BitswapMessage message) {
         want->sayHave(peer.name);
       } else {
         want->sayNot(peer.name);
+        forgetGood(peer.name);
       }
     }
   }
@@ -160,19 +174,31 @@ void Bitswap::takeBlock(PeerState& peer, BitswapMessage::Block block) {
   auto is = [&](const Cid& cid) {
     return found.map([&](Cid& own) { return own == cid; }).orDefault(false);
   };
+  auto asked = peer.takeOwed(is);
+  bool isAwaited = asked != nullptr;
+  if (isAwaited) hearUseful(peer, block.bytes.size());
   for (auto want: wants) {
     if (want->block != nullptr || !is(want->cid)) continue;
     want->block = kj::mv(block.bytes);
-    lastGood = kj::str(peer.name);
-    peer.gave(timer.now());
+    gave(peer, timer.now() - asked.orDefault(timer.now()));
     want->change();
     return;
   }
-  if (!peer.isWanted()) return;  // late, or nobody asked: it is no lie
+  if (isAwaited || !peer.isWanted()) return;  // late, or nobody asked: it is no lie
   for (auto& cid: recent) {
     if (is(cid)) return;
   }
   distrust(peer);
+}
+
+// Who takes least time for a block is asked first the next time.
+void Bitswap::gave(PeerState& peer, kj::Duration took) {
+  peer.took = took;
+  peer.timesLate = 0;
+  peer.restart(timer.now(), useful);
+  if (took >= ALONE_TIME) return;
+  auto isFaster = findState(lastGood).map([&](PeerState& best) { return took <= best.took; });
+  if (isFaster.orDefault(true)) lastGood = kj::str(peer.name);
 }
 
 void Bitswap::distrust(PeerState& peer) {
@@ -180,7 +206,7 @@ void Bitswap::distrust(PeerState& peer) {
              "a peer sent a block that is not what it was asked for; it is asked no more",
              {{"peer", kj::str(peer.name)}});
   peer.isDistrusted = true;
-  if (lastGood == peer.name) lastGood = kj::String();
+  forgetGood(peer.name);
   sayNot(peer.name);
 }
 
@@ -281,199 +307,6 @@ BitswapMessage Bitswap::nextMessage(PeerState& peer) {
     peer.outbox.pop_front();
   }
   return message;
-}
-
-kj::Promise<kj::Array<const kj::byte>> Bitswap::fetch(Cid root, Cid cid) {
-  Want want(cid);
-  wants.add(&want);
-  KJ_DEFER({
-    for (auto& other: wants) {
-      if (other == &want) other = wants.back();
-    }
-    wants.removeLast();
-    recent.push_back(want.cid.clone());
-    if (recent.size() > MAX_RECENT) recent.pop_front();
-  });
-  dropStrangers();
-  co_await askLikely(want, root);
-  auto end = timer.now() + TRY_TIME;
-  if (want.block == nullptr) co_await askSome(want, nullptr, end);
-  if (want.block == nullptr) {
-    auto providers = co_await meetProvidersOf(root);
-    while (co_await askSome(want, providers->ids, end)) {}
-  }
-  if (want.block == nullptr) co_await askLate(want, end);
-  KJ_IF_MAYBE(block, want.block) co_return kj::mv(*block);
-  if (want.asked.size() == 0) {
-    kj::throwFatalException(badInput("no peer is connected that has any"));
-  }
-  auto none = kj::str("none of the ", want.asked.size(), " that were asked has it");
-  auto slow = want.late.size() + want.silent;
-  if (slow == 0) kj::throwFatalException(badInput(none));
-  kj::throwFatalException(late(kj::str(none, ": ", slow, " did not answer in time")));
-}
-
-// Once an image for all of its blocks: what a search has found is connected then.
-kj::Promise<kj::Own<Bitswap::Providers>> Bitswap::meetProvidersOf(const Cid& root) {
-  std::erase_if(searches, [&](Search& search) {
-    return timer.now() >= search.begin + FIND_AGAIN;
-  });
-  for (auto& search: searches) {
-    if (search.root == root) return search.end.addBranch();
-  }
-  if (searches.size() >= MAX_RECENT) searches.pop_front();
-  auto providers = kj::refcounted<Providers>();
-  auto searching = meetProviders(root, *providers).exclusiveJoin(timer.afterDelay(FIND_TIME))
-      .catch_([](kj::Exception&&) {})
-      .then([providers = kj::mv(providers)]() mutable { return kj::mv(providers); });
-  searches.push_back(Search{root.clone(), timer.now(), searching.fork()});
-  return searches.back().end.addBranch();
-}
-
-kj::Promise<void> Bitswap::meetProviders(const Cid& root, Providers& providers) {
-  auto found = co_await swarm.findProviders(root.getMultihash());
-  kj::Vector<kj::Promise<void>> dials;
-  for (auto& peer: found) {
-    if (providers.ids.size() == MAX_PROVIDERS) break;
-    if (peer == swarm.getPeerId()) continue;
-    providers.ids.add(peer.clone());
-    if (swarm.isConnected(peer)) continue;
-    dials.add(swarm.connect(peer, nullptr, scope).catch_([](kj::Exception&&) {}));
-  }
-  co_await kj::joinPromises(dials.releaseAsArray());
-}
-
-void Bitswap::provide(const Cid& root) { swarm.provide(root.getMultihash()); }
-
-kj::Own<void> Bitswap::askFirst(const Cid& root, const PeerId& peer) {
-  auto place = firsts.insert(firsts.end(), First{root.clone(), peer.toText()});
-  return kj::heap(kj::defer([this, place]() { firsts.erase(place); }));
-}
-
-// For the block itself, one after the other.
-kj::Promise<void> Bitswap::askLikely(Want& want, const Cid& root) {
-  kj::Vector<kj::String> names;
-  for (auto& first: firsts) {
-    if (first.root == root) names.add(kj::str(first.peer));
-  }
-  if (lastGood.size() > 0) names.add(kj::str(lastGood));
-  for (auto& name: names) {
-    auto id = KJ_ASSERT_NONNULL(PeerId::parseText(name));
-    if (want.block != nullptr || want.hasAsked(name) || !swarm.isConnected(id)) continue;
-    auto& peer = stateOf(id);
-    if (peer.isUsable() && peer.timesLate == 0) co_await askForBlock(want, kj::mv(name));
-  }
-}
-
-void Bitswap::askWhoHasIt(Want& want, kj::ArrayPtr<const PeerId> first) {
-  auto most = want.asked.size() + MAX_ASKED;
-  auto ask = [&](const PeerId& id) {
-    auto name = id.toText();
-    if (want.asked.size() >= most || want.hasAsked(name)) return;
-    auto& peer = stateOf(id);
-    if (!peer.isUsable() || peer.timesLate > 0) return;
-    want.ask(name);
-    send(peer, BitswapMessage::Want{want.cid.clone(), false, false, true});
-  };
-  for (auto& id: first) {
-    if (swarm.isConnected(id)) ask(id);
-  }
-  for (auto& other: swarm.getPeers()) ask(other.id);
-}
-
-// Of `first`, and then of whoever is connected. Whether there may be more to ask.
-kj::Promise<bool> Bitswap::askSome(Want& want, kj::ArrayPtr<const PeerId> first,
-                                   kj::TimePoint end) {
-  auto before = want.asked.size();
-  askWhoHasIt(want, first);
-  if (want.asked.size() == before) co_return false;  // nobody that was not asked already
-  co_await hearWhoHasIt(want, end);
-  co_return want.block == nullptr && timer.now() < end;
-}
-
-// And asks those that do for it, one after the other.
-kj::Promise<void> Bitswap::hearWhoHasIt(Want& want, kj::TimePoint end) {
-  auto begin = timer.now();
-  while (want.block == nullptr && timer.now() < end) {
-    if (!want.haves.empty()) {
-      auto peer = kj::mv(want.haves.front());
-      want.haves.pop_front();
-      if (!want.hasAnswer(peer)) co_await askForBlock(want, kj::mv(peer));
-    } else if (want.haveAllAnswered()) {
-      co_return;
-    } else if (timer.now() >= begin + ANSWER_TIME) {
-      co_return giveUp(want, begin);
-    } else {
-      co_await want.onChange().exclusiveJoin(timer.atTime(begin + ANSWER_TIME));
-    }
-  }
-}
-
-// Those of whom nothing was heard: they count as having said no.
-void Bitswap::giveUp(Want& want, kj::TimePoint begin) {
-  for (auto& name: want.asked) {
-    if (want.hasAnswer(name)) continue;
-    KJ_IF_MAYBE(peer, findState(name)) peer->beLate(begin, timer.now());
-    want.sayNot(name);
-    ++want.silent;
-  }
-}
-
-// Those who were late before, now that nobody else has it.
-kj::Promise<void> Bitswap::askLate(Want& want, kj::TimePoint end) {
-  kj::uint asked = 0;
-  for (auto& other: swarm.getPeers()) {
-    if (asked == MAX_AGAIN || timer.now() >= end || want.block != nullptr) co_return;
-    auto name = other.id.toText();
-    auto& peer = stateOf(other.id);
-    if (peer.timesLate == 0 || !peer.isUsable() || want.saidNot(name)) continue;
-    ++asked;
-    co_await askForBlock(want, kj::mv(name));
-  }
-}
-
-kj::Promise<void> Bitswap::askForBlock(Want& want, kj::String name) {
-  auto parsed = PeerId::parseText(name);
-  auto& peer = stateOf(KJ_ASSERT_NONNULL(parsed));
-  ++peer.users;  // so that it stays
-  KJ_DEFER({
-    --peer.users;
-    peer.passTurn();
-    dropIfIdle(name);
-  });
-  want.ask(name);
-  want.late.eraseMatch(name);
-  auto timesLate = peer.timesLate;
-  while (peer.inFlight.size() >= MAX_IN_FLIGHT) {
-    co_await peer.onTurn().exclusiveJoin(want.onChange());
-    if (want.isOver(peer.name)) co_return;
-    if (peer.timesLate > timesLate || !peer.isUsable()) co_return want.beLate(peer.name);
-  }
-  co_await waitForBlock(want, peer);
-}
-
-kj::Promise<void> Bitswap::waitForBlock(Want& want, PeerState& peer) {
-  auto begin = timer.now();
-  Patience patience(begin, BLOCK_TIME, LEAST_RATE, MAX_BITSWAP_BYTES);
-  peer.lastAsked = begin;
-  peer.inFlight.add(&patience);
-  send(peer, BitswapMessage::Want{want.cid.clone(), false, true, true});
-  KJ_DEFER({
-    for (auto& other: peer.inFlight) {
-      if (other == &patience) other = peer.inFlight.back();
-    }
-    peer.inFlight.removeLast();
-    if (!want.isOver(peer.name)) send(peer, BitswapMessage::Want{want.cid.clone(), true});
-  });
-  while (!want.isOver(peer.name)) {
-    auto end = patience.getEnd();
-    if (timer.now() >= end) {
-      peer.beLate(begin, timer.now());
-      want.beLate(peer.name);
-      co_return;
-    }
-    co_await want.onChange().exclusiveJoin(timer.atTime(end));
-  }
 }
 
 void Bitswap::taskFailed(kj::Exception&& exception) {

@@ -3,12 +3,15 @@
 //
 // - Whoever is connected is given the blocks of images in the store, and no others, and is told
 //   what is not there. Nothing is remembered of what peers want: they hear of what is there now.
-// - The source asks those connected: who is known to have the image, and who gave a block last,
-//   first; then who has it. One peer at a
-//   time is asked for a block itself. Where some of them were asked and none has it, those are
+// - The source asks those connected: who is known to have the image, and who gives blocks fastest,
+//   first; then who has it. One peer is asked for a block itself, and another beside it where that
+//   one is slow: whichever gives it first. Where some of them were asked and none has it, those are
 //   dialled, and asked, that say in the DHT that they have the image: once an image, or once in
 //   FIND_AGAIN. Then the others are asked, some at a time.
-// - A peer is waited for as long as anything comes of it (patience.h), and for few blocks at once.
+// - A peer is waited for as long as blocks come of it that it was asked for, and for few at once.
+//   Bytes of a message count while it is not whole; then what it brought of these alone. Where
+//   another source follows, a block is waited for up to NEXT_TIME, and peers come after that source
+//   for REST_TIME.
 //   One that was late is asked when nobody else has a block, until it gives one; and after it was
 //   late more often than MAX_LATE no more.
 // - What comes is checked here, where it is known who sent it: a peer that sends a block that is
@@ -23,7 +26,7 @@
 // something and have not answered come in beside that number, and make room for nobody. A message
 // that is none ends its stream. Lives on the event loop of its swarm.
 //
-// Tests: bitswap-test.c++, bitswap-hostile-test.c++, fuzz/bitswap.c++.
+// Tests: bitswap-test.c++, bitswap-hostile-test.c++, bitswap-slow-test.c++, fuzz/bitswap.c++.
 
 #include <deque>
 #include <list>
@@ -31,6 +34,7 @@
 #include <kj/map.h>
 #include <kj/timer.h>
 #include <ww/image/bitswap-message.h>
+#include <ww/image/patience.h>
 #include <ww/net/swarm.h>
 #include <ww/node/byte-allowance.h>
 #include <ww/node/image-store.h>
@@ -41,6 +45,11 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
  public:
   static constexpr kj::Duration BLOCK_TIME = 5 * kj::SECONDS;   // without a byte of a block
   static constexpr uint64_t LEAST_RATE = 16 << 10;              // bytes a second, after that
+  static constexpr kj::Duration ALONE_TIME = 3 * kj::SECONDS;   // then others are asked beside it
+  static constexpr uint64_t FAIR_RATE = 64 << 10;               // bytes a second, for longer: until
+  static constexpr kj::Duration MOST_ALONE = 15 * kj::SECONDS;
+  static constexpr kj::Duration NEXT_TIME = 30 * kj::SECONDS;   // then other sources go before
+  static constexpr kj::Duration REST_TIME = 10 * kj::MINUTES;   // for so long
   static constexpr kj::Duration ANSWER_TIME = 3 * kj::SECONDS;  // for all to say who has it
   static constexpr kj::Duration TRY_TIME = 3 * kj::MINUTES;     // then no other peer is tried
   static constexpr kj::Duration LATE_TIME = 1 * kj::MINUTES;    // for what is late to be read
@@ -53,6 +62,8 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   static constexpr size_t MAX_WAITING = 2048;  // answers and questions, to one peer
   static constexpr kj::uint MAX_ASKED = 32;    // peers at a time, of one block
   static constexpr kj::uint MAX_IN_FLIGHT = 3; // blocks, of one peer
+  static constexpr kj::uint MAX_BESIDE = 2;    // peers, that are asked for one block itself
+  static constexpr size_t MAX_OWED = 64;       // blocks that a peer may give late
   static constexpr kj::uint MAX_LATE = 3;      // times in a row
   static constexpr kj::uint MAX_AGAIN = 3;     // peers that were late, asked again for one block
   static constexpr kj::uint MAX_PROVIDERS = 8; // that are dialled, for one image
@@ -72,8 +83,8 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   ~Bitswap() noexcept(false);
   KJ_DISALLOW_COPY_AND_MOVE(Bitswap);
 
-  // Not to outlive it.
-  kj::Own<BlockSource> makeSource();
+  // Not to outlive it. `isOnly`: no other source follows that could be asked instead.
+  kj::Own<BlockSource> makeSource(bool isOnly);
 
   // For the blocks of that image, while this is held. Not to outlive it.
   kj::Own<void> askFirst(const Cid& root, const PeerId& peer);
@@ -87,6 +98,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
  private:
   class Source;
   struct Want;
+  struct Ask;
   struct PeerState;
   struct Link;
   struct Providers: public kj::Refcounted {
@@ -100,12 +112,19 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   void makeRoom(size_t most);
   kj::Promise<void> listen(kj::String peer, kj::Own<kj::AsyncIoStream> stream);
   kj::Promise<void> takeAll(PeerState& peer, kj::AsyncIoStream& stream);
-  kj::Promise<kj::Maybe<kj::Array<kj::byte>>> readNext(PeerState& peer, kj::AsyncIoStream& stream);
+  kj::Promise<bool> takeNext(PeerState& peer, kj::AsyncIoStream& stream);
+  kj::Promise<kj::Maybe<kj::Array<kj::byte>>> readNext(PeerState& peer, kj::AsyncIoStream& stream,
+                                                       size_t& part);
+  kj::Promise<kj::Maybe<kj::Array<kj::byte>>> untilSilent(PeerState& peer, Patience& patience);
+  void hearPart(PeerState& peer, size_t& part, size_t bytes);
+  void hearWhole(PeerState& peer, size_t part);
+  void hearUseful(PeerState& peer, size_t bytes);
   kj::Promise<void> untilAllowed(PeerState& peer);
   void charge(PeerState& peer, uint64_t bytes);
   void take(PeerState& peer, BitswapMessage message);
   void answer(PeerState& peer, const BitswapMessage::Want& want);
   void takeBlock(PeerState& peer, BitswapMessage::Block block);
+  void gave(PeerState& peer, kj::Duration took);
   void distrust(PeerState& peer);
   void sayNot(kj::StringPtr peer);
 
@@ -125,16 +144,23 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   BitswapMessage nextMessage(PeerState& peer);
 
   kj::Promise<kj::Array<const kj::byte>> fetch(Cid root, Cid cid);
-  kj::Promise<void> askLikely(Want& want, const Cid& root);
+  kj::Promise<void> find(Want& want);
+  kj::Promise<void> askLikely(Want& want);
   kj::Promise<bool> askSome(Want& want, kj::ArrayPtr<const PeerId> first, kj::TimePoint end);
   void askWhoHasIt(Want& want, kj::ArrayPtr<const PeerId> first);
   kj::Promise<void> hearWhoHasIt(Want& want, kj::TimePoint end);
+  kj::Maybe<kj::String> nextToAsk(Want& want);
   void giveUp(Want& want, kj::TimePoint begin);
   kj::Promise<void> askLate(Want& want, kj::TimePoint end);
   kj::Promise<kj::Own<Providers>> meetProvidersOf(const Cid& root);
   kj::Promise<void> meetProviders(const Cid& root, Providers& providers);
+  kj::Promise<void> askForAWhile(Want& want, kj::String peer);
+  uint64_t bytesOf(kj::StringPtr peer);
+  void beSlow(const Want& want, const Ask& ask);
+  void forgetGood(kj::StringPtr peer);
   kj::Promise<void> askForBlock(Want& want, kj::String peer);
   kj::Promise<void> waitForBlock(Want& want, PeerState& peer);
+  kj::TimePoint waitsUntil(const PeerState& peer) const;
   void taskFailed(kj::Exception&& exception) override;
 
   Swarm& swarm;
@@ -143,12 +169,13 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   Logger& logger;
   const DialScope scope;
   uint64_t heard = 0;                                 // how often anything was, of anybody
+  uint64_t useful = 0, partial = 0;                   // bytes of all peers, as PeerState's
   kj::Own<Link> link;                                 // by which the swarm's handler finds this
   kj::HashMap<kj::String, kj::Own<PeerState>> peers;  // by id: those of whom something is known
   ByteAllowance allowance;                            // of what all ask for
   kj::Vector<Want*> wants;
   std::deque<Cid> recent;                             // that were wanted: more of them may come
-  kj::String lastGood;                                // the peer that gave a block last
+  kj::String lastGood;                                // the fastest, of late
   struct First {
     Cid root;
     kj::String peer;

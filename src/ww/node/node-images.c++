@@ -15,6 +15,7 @@ class PeersToMeet final: public BlockSource {
       : inner(kj::mv(inner)), meet(kj::mv(meet)) {}
 
   kj::StringPtr getName() const override { return inner->getName(); }
+  bool isResting() override { return inner->isResting(); }
   kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override {
     return fetchOf(cid, cid);
   }
@@ -34,7 +35,9 @@ class PeersToMeet final: public BlockSource {
 
 kj::Maybe<kj::Own<BlockSource>> peersOf(Bitswap& bitswap, NodeImages::Parts& parts) {
   if (!parts.hasPeers) return nullptr;
-  return kj::Own<BlockSource>(kj::heap<PeersToMeet>(bitswap.makeSource(), kj::mv(parts.meet)));
+  bool isOnly = parts.sources.gateways.size() == 0 && parts.sources.ipfs == nullptr;
+  auto source = bitswap.makeSource(isOnly);
+  return kj::Own<BlockSource>(kj::heap<PeersToMeet>(kj::mv(source), kj::mv(parts.meet)));
 }
 
 // A head as an operator set it.

@@ -1,0 +1,321 @@
+// Who is asked for a block, one after the other or beside each other, and for how long.
+#include <algorithm>
+
+#include <kj/debug.h>
+#include <ww/base/error.h>
+#include <ww/node/bitswap-peer.h>
+
+namespace ww {
+namespace {
+
+constexpr size_t MAX_RECENT = 64;
+
+}  // namespace
+
+class Bitswap::Source final: public BlockSource {
+ public:
+  Source(Bitswap& bitswap, bool isOnly) : bitswap(bitswap), isOnly(isOnly) {}
+  kj::StringPtr getName() const override { return "peers"; }
+  bool isResting() override { return bitswap.timer.now() < restsUntil; }
+  kj::Promise<kj::Array<const kj::byte>> fetch(const Cid& cid) override {
+    return fetchOf(cid, cid);
+  }
+  kj::Promise<kj::Array<const kj::byte>> fetchOf(const Cid& root, const Cid& cid) override {
+    auto fetched = bitswap.fetch(root.clone(), cid.clone());
+    if (isOnly || isResting()) return fetched;
+    return fetched.exclusiveJoin(bitswap.timer.afterDelay(NEXT_TIME)
+        .then([this]() -> kj::Array<const kj::byte> {
+      rest();
+      kj::throwFatalException(late(kj::str("no peer gave it within ", NEXT_TIME)));
+    }));
+  }
+
+ private:
+  void rest() {
+    if (isResting()) return;
+    restsUntil = bitswap.timer.now() + REST_TIME;
+    bitswap.logger.log(LogLevel::INFO, "peers are slow; other sources are asked before them");
+  }
+
+  Bitswap& bitswap;
+  const bool isOnly;
+  kj::TimePoint restsUntil = kj::origin<kj::TimePoint>();
+};
+
+kj::Own<BlockSource> Bitswap::makeSource(bool isOnly) { return kj::heap<Source>(*this, isOnly); }
+
+kj::Promise<kj::Array<const kj::byte>> Bitswap::fetch(Cid root, Cid cid) {
+  Want want(root, cid);
+  wants.add(&want);
+  KJ_DEFER({
+    for (auto& other: wants) {
+      if (other == &want) other = wants.back();
+    }
+    wants.removeLast();
+    recent.push_back(want.cid.clone());
+    if (recent.size() > MAX_RECENT) recent.pop_front();
+  });
+  dropStrangers();
+  co_await find(want).exclusiveJoin(want.untilHad());
+  KJ_IF_MAYBE(block, want.block) co_return kj::mv(*block);
+  if (want.asked.size() == 0) {
+    kj::throwFatalException(badInput("no peer is connected that has any"));
+  }
+  auto none = kj::str("none of the ", want.asked.size(), " that were asked has it");
+  auto slow = want.late.size() + want.silent;
+  if (slow == 0) kj::throwFatalException(badInput(none));
+  kj::throwFatalException(late(kj::str(none, ": ", slow, " did not answer in time")));
+}
+
+kj::Promise<void> Bitswap::find(Want& want) {
+  co_await askLikely(want);
+  auto end = timer.now() + TRY_TIME;
+  if (want.block == nullptr) co_await askSome(want, nullptr, end);
+  if (want.block != nullptr) co_return;
+  auto providers = co_await meetProvidersOf(want.root);
+  while (co_await askSome(want, providers->ids, end)) {}
+  while (want.block == nullptr && want.isGiven()) {
+    co_await want.onChange().exclusiveJoin(timer.afterDelay(ALONE_TIME));
+    // Who has come meanwhile, or is the better one by now.
+    if (want.block == nullptr) co_await askSome(want, nullptr, end);
+  }
+  co_await askLate(want, end);
+}
+
+// Once an image for all of its blocks: what a search has found is connected then.
+kj::Promise<kj::Own<Bitswap::Providers>> Bitswap::meetProvidersOf(const Cid& root) {
+  std::erase_if(searches, [&](Search& search) {
+    return timer.now() >= search.begin + FIND_AGAIN;
+  });
+  for (auto& search: searches) {
+    if (search.root == root) return search.end.addBranch();
+  }
+  if (searches.size() >= MAX_RECENT) searches.pop_front();
+  auto providers = kj::refcounted<Providers>();
+  auto searching = meetProviders(root, *providers).exclusiveJoin(timer.afterDelay(FIND_TIME))
+      .catch_([](kj::Exception&&) {})
+      .then([providers = kj::mv(providers)]() mutable { return kj::mv(providers); });
+  searches.push_back(Search{root.clone(), timer.now(), searching.fork()});
+  return searches.back().end.addBranch();
+}
+
+kj::Promise<void> Bitswap::meetProviders(const Cid& root, Providers& providers) {
+  auto found = co_await swarm.findProviders(root.getMultihash());
+  kj::Vector<kj::Promise<void>> dials;
+  for (auto& peer: found) {
+    if (providers.ids.size() == MAX_PROVIDERS) break;
+    if (peer == swarm.getPeerId()) continue;
+    providers.ids.add(peer.clone());
+    if (swarm.isConnected(peer)) continue;
+    dials.add(swarm.connect(peer, nullptr, scope).catch_([](kj::Exception&&) {}));
+  }
+  co_await kj::joinPromises(dials.releaseAsArray());
+}
+
+void Bitswap::provide(const Cid& root) { swarm.provide(root.getMultihash()); }
+
+kj::Own<void> Bitswap::askFirst(const Cid& root, const PeerId& peer) {
+  auto place = firsts.insert(firsts.end(), First{root.clone(), peer.toText()});
+  return kj::heap(kj::defer([this, place]() { firsts.erase(place); }));
+}
+
+// For the block itself.
+kj::Promise<void> Bitswap::askLikely(Want& want) {
+  kj::Vector<kj::String> names;
+  for (auto& first: firsts) {
+    if (first.root == want.root) names.add(kj::str(first.peer));
+  }
+  if (lastGood.size() > 0) names.add(kj::str(lastGood));
+  for (auto& name: names) {
+    auto id = KJ_ASSERT_NONNULL(PeerId::parseText(name));
+    if (want.block != nullptr || want.hasAsked(name) || !swarm.isConnected(id)) continue;
+    auto& peer = stateOf(id);
+    if (peer.isUsable() && peer.timesLate == 0) co_await askForAWhile(want, kj::mv(name));
+  }
+}
+
+void Bitswap::askWhoHasIt(Want& want, kj::ArrayPtr<const PeerId> first) {
+  auto most = want.asked.size() + MAX_ASKED;
+  auto ask = [&](const PeerId& id) {
+    auto name = id.toText();
+    if (want.asked.size() >= most || want.hasAsked(name)) return;
+    auto& peer = stateOf(id);
+    if (!peer.isUsable() || peer.timesLate > 0) return;
+    want.ask(name);
+    send(peer, BitswapMessage::Want{want.cid.clone(), false, false, true});
+  };
+  for (auto& id: first) {
+    if (swarm.isConnected(id)) ask(id);
+  }
+  for (auto& other: swarm.getPeers()) ask(other.id);
+}
+
+// Of `first`, and then of whoever is connected. Whether there may be more to ask.
+kj::Promise<bool> Bitswap::askSome(Want& want, kj::ArrayPtr<const PeerId> first,
+                                   kj::TimePoint end) {
+  auto before = want.asked.size();
+  askWhoHasIt(want, first);
+  bool isAny = want.asked.size() > before;  // that was not asked already
+  co_await hearWhoHasIt(want, end);
+  co_return isAny && want.block == nullptr && timer.now() < end;
+}
+
+// And asks those that do for it.
+kj::Promise<void> Bitswap::hearWhoHasIt(Want& want, kj::TimePoint end) {
+  auto begin = timer.now();
+  while (want.block == nullptr && timer.now() < end) {
+    auto next = nextToAsk(want);
+    KJ_IF_MAYBE(peer, next) {
+      co_await askForAWhile(want, kj::mv(*peer));
+    } else if (want.haveAllAnswered()) {
+      co_return;
+    } else if (timer.now() >= begin + ANSWER_TIME) {
+      co_return giveUp(want, begin);
+    } else {
+      co_await want.onChange().exclusiveJoin(timer.atTime(begin + ANSWER_TIME));
+    }
+  }
+}
+
+// Of those that have it, who took the least time for a block; beside another only where that is
+// less than the other has taken by now.
+kj::Maybe<kj::String> Bitswap::nextToAsk(Want& want) {
+  std::erase_if(want.haves, [&](kj::String& name) { return want.hasAnswer(name); });
+  auto took = [&](kj::StringPtr name) {
+    return findState(name).map([](PeerState& peer) { return peer.took; })
+        .orDefault(0 * kj::SECONDS);
+  };
+  auto best = std::min_element(want.haves.begin(), want.haves.end(),
+                               [&](auto& a, auto& b) { return took(a) < took(b); });
+  if (best == want.haves.end()) return nullptr;
+  if (want.isGiven() && took(*best) >= timer.now() - want.asks.front().begin) return nullptr;
+  auto name = kj::mv(*best);
+  want.haves.erase(best);
+  return kj::mv(name);
+}
+
+// Those of whom nothing was heard: they count as having said no.
+void Bitswap::giveUp(Want& want, kj::TimePoint begin) {
+  for (auto& name: want.asked) {
+    if (!want.isSilent(name)) continue;
+    KJ_IF_MAYBE(peer, findState(name)) peer->beLate(begin, timer.now());
+    want.sayNot(name);
+    ++want.silent;
+  }
+}
+
+// Those who were late before, now that nobody else has it.
+kj::Promise<void> Bitswap::askLate(Want& want, kj::TimePoint end) {
+  kj::uint asked = 0;
+  for (auto& other: swarm.getPeers()) {
+    if (asked == MAX_AGAIN || timer.now() >= end || want.block != nullptr) co_return;
+    auto name = other.id.toText();
+    auto& peer = stateOf(other.id);
+    bool wasLate = peer.timesLate > 0 || want.isLate(name);
+    if (!wasLate || !peer.isUsable() || want.saidNot(name)) continue;
+    ++asked;
+    co_await askForBlock(want, kj::mv(name));
+  }
+}
+
+// Until it is had, or the peer is slow: then it goes on beside what comes after. Who was asked
+// beside the first one before makes room.
+kj::Promise<void> Bitswap::askForAWhile(Want& want, kj::String peer) {
+  if (want.isGiven() && want.asks.size() == MAX_BESIDE) {
+    auto name = kj::mv(want.asks.back().peer);
+    want.asks.pop_back();
+    want.beLate(name);
+  }
+  auto& ask = want.asks.emplace_back(kj::str(peer), timer.now());
+  ask.task = askForBlock(want, kj::mv(peer)).then([&want, &ask]() {
+    ask.isOver = true;
+    want.change();
+  }).eagerlyEvaluate(nullptr);
+  auto before = bytesOf(ask.peer);
+  for (auto time = ALONE_TIME;; time += ALONE_TIME) {
+    auto end = ask.begin + time;
+    while (!ask.isOver && want.block == nullptr && timer.now() < end) {
+      co_await want.onChange().exclusiveJoin(timer.atTime(end));
+    }
+    if (ask.isOver || want.block != nullptr) co_return;
+    auto bytes = bytesOf(ask.peer) - before;
+    bool isFair = bytes >= FAIR_RATE * (time / kj::SECONDS);
+    if (!isFair || time >= MOST_ALONE) break;
+  }
+  beSlow(want, ask);
+}
+
+uint64_t Bitswap::bytesOf(kj::StringPtr peer) {
+  return findState(peer).map([](PeerState& state) { return state.useful + state.partial; })
+      .orDefault(0);
+}
+
+void Bitswap::beSlow(const Want& want, const Ask& ask) {
+  auto& peer = KJ_ASSERT_NONNULL(findState(ask.peer));  // which stays while it is asked
+  peer.took = kj::max(peer.took, timer.now() - ask.begin);
+  forgetGood(ask.peer);
+  auto isOf = peer.slowOf.map([&](Cid& root) { return root == want.root; });
+  if (isOf.orDefault(false)) return;
+  peer.slowOf = want.root.clone();
+  logger.log(LogLevel::INFO, "a peer is slow to give a block of an image; others are asked too",
+             {{"peer", kj::str(ask.peer)}, {"image", want.root.toText()},
+              {"block", want.cid.toText()}});
+}
+
+void Bitswap::forgetGood(kj::StringPtr peer) {
+  if (lastGood == peer) lastGood = kj::String();
+}
+
+kj::Promise<void> Bitswap::askForBlock(Want& want, kj::String name) {
+  auto parsed = PeerId::parseText(name);
+  auto& peer = stateOf(KJ_ASSERT_NONNULL(parsed));
+  ++peer.users;  // so that it stays
+  KJ_DEFER({
+    --peer.users;
+    peer.passTurn();
+    dropIfIdle(name);
+  });
+  want.ask(name);
+  want.late.eraseMatch(name);
+  auto timesLate = peer.timesLate;
+  while (peer.inFlight >= MAX_IN_FLIGHT) {
+    co_await peer.onTurn().exclusiveJoin(want.onChange());
+    if (want.isOver(peer.name)) co_return;
+    if (peer.timesLate > timesLate || !peer.isUsable()) co_return want.beLate(peer.name);
+  }
+  co_await waitForBlock(want, peer);
+}
+
+kj::Promise<void> Bitswap::waitForBlock(Want& want, PeerState& peer) {
+  auto begin = timer.now();
+  if (peer.inFlight++ == 0) peer.restart(begin, useful);
+  peer.lastAsked = begin;
+  peer.owe(want.cid, begin);
+  send(peer, BitswapMessage::Want{want.cid.clone(), false, true, true});
+  KJ_DEFER({
+    --peer.inFlight;
+    if (peer.owes(want.cid) && !want.saidNot(peer.name)) {
+      send(peer, BitswapMessage::Want{want.cid.clone(), true});
+    }
+  });
+  while (!want.isOver(peer.name)) {
+    auto end = waitsUntil(peer);
+    if (timer.now() >= end) {
+      peer.beLate(begin, timer.now());
+      forgetGood(peer.name);
+      want.beLate(peer.name);
+      co_return;
+    }
+    co_await want.onChange().exclusiveJoin(timer.atTime(end));
+  }
+}
+
+// Silence is its own. How much has to come is of all together: they may share one slow link.
+kj::TimePoint Bitswap::waitsUntil(const PeerState& peer) const {
+  auto last = peer.partial > 0 ? kj::max(peer.lastUseful, peer.lastPart) : peer.lastUseful;
+  auto came = kj::min(useful - peer.usefulBefore + partial, uint64_t(MAX_BITSWAP_BYTES));
+  auto enough = peer.begin + int64_t(came) * kj::SECONDS / LEAST_RATE;
+  return BLOCK_TIME + kj::min(last, enough);
+}
+
+}  // namespace ww
