@@ -73,19 +73,10 @@ class ImageStore::KeptImage final: public Kept {
   }
 
   kj::Maybe<kj::Array<const kj::byte>> find(const Cid& cid) override {
-    if (whole) return store.findFor(NO_IMAGE, cid);
-    bool isNew = gate != nullptr && !store.isCounted(image, cid);
-    auto found = store.findFor(image, cid);
-    KJ_IF_MAYBE(block, found) {
-      if (isNew) KJ_ASSERT_NONNULL(gate).take(block->size());
-    }
-    return found;
+    return store.findFor(whole ? NO_IMAGE : image, cid, gate);
   }
   void put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) override {
-    KJ_IF_MAYBE(asked, gate) {
-      if (!store.isCounted(image, cid)) asked->take(block.size());
-    }
-    store.putFor(image, cid, block);
+    store.putFor(image, cid, block, gate);
   }
   bool has(const Cid& cid) override { return store.has(cid); }
   bool isWhole() override {
@@ -142,28 +133,29 @@ uint64_t ImageStore::now() const {
 }
 
 kj::Maybe<kj::Array<const kj::byte>> ImageStore::find(const Cid& cid) {
-  return findFor(NO_IMAGE, cid);
+  return findFor(NO_IMAGE, cid, nullptr);
 }
 
 void ImageStore::put(const Cid& cid, kj::ArrayPtr<const kj::byte> block) {
-  putFor(NO_IMAGE, cid, block);
+  putFor(NO_IMAGE, cid, block, nullptr);
 }
 
 bool ImageStore::has(const Cid& cid) {
   return batch->find(cid) != nullptr || db->findBlock(cid) != nullptr;
 }
 
-kj::Maybe<kj::Array<const kj::byte>> ImageStore::findFor(uint64_t image, const Cid& cid) {
+kj::Maybe<kj::Array<const kj::byte>> ImageStore::findFor(uint64_t image, const Cid& cid,
+                                                         kj::Maybe<Gate&> gate) {
   KJ_IF_MAYBE(block, batch->find(cid)) {
     auto bytes = kj::heapArray<const kj::byte>(*block);
-    if (image != NO_IMAGE) addToBatch(image, cid, bytes, Batch::FOUND);
+    if (image != NO_IMAGE) addToBatch(image, cid, bytes, Batch::FOUND, gate);
     return kj::mv(bytes);
   }
   KJ_IF_MAYBE(row, db->findBlock(cid)) {
     auto checked = check(cid, db->read(row->id));
     KJ_IF_MAYBE(bytes, checked) {
       if (image != NO_IMAGE) {
-        addToBatch(image, cid, *bytes, Batch::FOUND);
+        addToBatch(image, cid, *bytes, Batch::FOUND, gate);
       } else if (row->used + USE_SECONDS < now()) {
         noteUsed(row->id);
       }
@@ -204,12 +196,13 @@ kj::Maybe<uint64_t> ImageStore::findSharedSize(const Cid& cid) {
   return db->sharedSize.askNumber(cid.getBytes());
 }
 
-void ImageStore::putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block) {
+void ImageStore::putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block,
+                        kj::Maybe<Gate&> gate) {
   if (block.size() > MAX_BLOCK_BYTES) {
     kj::throwFatalException(badInput(kj::str(cid.toText(), ": a block of ", block.size(),
                                              " bytes; the limit is ", MAX_BLOCK_BYTES)));
   }
-  if (image != NO_IMAGE) return addToBatch(image, cid, block, Batch::NEW);
+  if (image != NO_IMAGE) return addToBatch(image, cid, block, Batch::NEW, gate);
   tryNow([this]() { writeBatch(); });
   makeRoom(block.size());
   SqliteTransaction transaction(db->file);
@@ -223,7 +216,10 @@ void ImageStore::putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::b
 }
 
 void ImageStore::addToBatch(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block,
-                            bool isNew) {
+                            bool isNew, kj::Maybe<Gate&> gate) {
+  KJ_IF_MAYBE(asked, gate) {
+    if (!isCounted(image, cid)) asked->take(block.size());
+  }
   makeBatchRoom(block.size());
   batch->add(image, cid, block, isNew, clock.now());
 }
@@ -328,7 +324,6 @@ bool ImageStore::isKept(uint64_t image) {
 kj::Own<ImageStore::Kept> ImageStore::keep(const Cid& root, kj::Maybe<Gate&> gate) {
   return keepRow(root, gate);
 }
-
 
 // Under the content id of random bytes: that of no directory.
 kj::Own<ImageStore::Kept> ImageStore::begin() {

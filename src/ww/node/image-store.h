@@ -173,8 +173,10 @@ class ImageStore final: public BlockStore {
   class Draft;
   class Names;
 
-  void putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block);
-  kj::Maybe<kj::Array<const kj::byte>> findFor(uint64_t image, const Cid& cid);
+  void putFor(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block,
+              kj::Maybe<Gate&> gate);
+  kj::Maybe<kj::Array<const kj::byte>> findFor(uint64_t image, const Cid& cid,
+                                               kj::Maybe<Gate&> gate);
   kj::Maybe<kj::Array<const kj::byte>> check(const Cid& cid,
                                              kj::Maybe<kj::Array<const kj::byte>> content);
   enum class Lock { SHARED, EXCLUSIVE };
@@ -186,7 +188,7 @@ class ImageStore final: public BlockStore {
   void dropDraft(uint64_t image);
   void dropIfNothing(uint64_t image, int lock);
   void addToBatch(uint64_t image, const Cid& cid, kj::ArrayPtr<const kj::byte> block,
-                  bool isNew);
+                  bool isNew, kj::Maybe<Gate&> gate);
   kj::Maybe<kj::Exception> tryNow(kj::FunctionParam<void()> action);
   void makeBatchRoom(size_t bytes);
   void noteUsed(uint64_t block);
