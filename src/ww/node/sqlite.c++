@@ -45,7 +45,7 @@ void SqliteFile::tryRun(kj::StringPtr sql) {
 }
 
 void SqliteFile::stopWhen(const std::atomic<bool>& isEnough) {
-  constexpr int STEPS = 1000;  // of SQLite's virtual machine: a moment
+  constexpr int STEPS = 100;  // of SQLite's virtual machine: a moment
   sqlite3_progress_handler(db.get(), STEPS, [](void* flag) {
     return static_cast<const std::atomic<bool>*>(flag)->load() ? 1 : 0;
   }, const_cast<std::atomic<bool>*>(&isEnough));
