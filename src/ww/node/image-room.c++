@@ -19,17 +19,18 @@ namespace {
 // So much of the bound is made free at once: not for every block anew.
 constexpr uint64_t SLACK_PART = 16;
 
-// Of a block.
-constexpr kj::StringPtr IS_PINNED = "EXISTS (SELECT 1 FROM member CROSS JOIN image "
-    "ON image.id = member.image WHERE member.block = block.id AND pinned = 1)"_kj;
+// Begins at the pinned images: where there are none it costs nothing, and it walks no others that
+// have a block, too.
+constexpr kj::StringPtr IS_PINNED = "block.id IN (SELECT block FROM member WHERE image IN "
+    "(SELECT id FROM image WHERE pinned = 1))"_kj;
 
 }  // namespace
 
 // Counts what pinned images have, on a thread that this waits for, and ends, as it goes.
 class ImageStore::PinCount final {
  public:
-  PinCount(kj::StringPtr folder, const Cid& root)
-      : folder(kj::str(folder)), root(root.clone()),
+  PinCount(kj::StringPtr folder, kj::Array<Cid> roots)
+      : folder(kj::str(folder)), roots(kj::mv(roots)),
         counted(kj::newPromiseAndCrossThreadFulfiller<PinnedBytes>()),
         thread([this]() noexcept { run(); }) {}
   ~PinCount() noexcept(false) { isEnough = true; }
@@ -39,7 +40,7 @@ class ImageStore::PinCount final {
 
  private:
   const kj::String folder;
-  const Cid root;
+  const kj::Array<Cid> roots;
   std::atomic<bool> isEnough = false;
   kj::PromiseCrossThreadFulfillerPair<PinnedBytes> counted;
   kj::Thread thread;  // the last: it uses the others
@@ -59,15 +60,22 @@ class ImageStore::PinCount final {
     PinnedBytes result;
     SqliteQuery pinned(file, kj::str("SELECT coalesce(sum(size), 0) FROM block WHERE ",
                                      IS_PINNED));
-    SqliteQuery image(file, kj::str("SELECT count(*), coalesce(sum(size), 0), coalesce(sum(CASE "
-        "WHEN ", IS_PINNED, " THEN 0 ELSE size END), 0) FROM member JOIN block "
-        "ON block.id = member.block WHERE image = (SELECT id FROM image WHERE cid = ?)"));
     result.pinned = pinned.askNumber().orDefault(0);
-    image.ask([&](SqliteStatement& row) {
-      result.blocks = row.getNumber(0);
-      result.bytes = row.getNumber(1);
-      result.more = row.getNumber(2);
-    }, root.getBytes());
+    SqliteQuery query(file, kj::str("SELECT coalesce(max(pinned), 0), coalesce(max(whole), 0), "
+        "count(block.id), coalesce(sum(size), 0), coalesce(sum(CASE WHEN ", IS_PINNED,
+        " THEN 0 ELSE size END), 0) FROM image LEFT JOIN member ON member.image = image.id "
+        "LEFT JOIN block ON block.id = member.block WHERE image.cid = ?"));
+    result.images = KJ_MAP(root, roots) {
+      CountedImage image;
+      query.ask([&](SqliteStatement& row) {
+        image.pinned = row.getNumber(0) > 0;
+        image.whole = row.getNumber(1) > 0;
+        image.blocks = row.getNumber(2);
+        image.bytes = row.getNumber(3);
+        image.more = row.getNumber(4);
+      }, root.getBytes());
+      return image;
+    };
     return result;
   }
 };
@@ -86,9 +94,9 @@ bool ImageStore::isCounted(uint64_t image, const Cid& cid) {
   return batch->has(image, cid) || db->isCounted.askNumber(cid.getBytes(), image) != nullptr;
 }
 
-kj::Promise<ImageStore::PinnedBytes> ImageStore::countPinned(const Cid& root) {
+kj::Promise<ImageStore::PinnedBytes> ImageStore::countPinned(kj::Array<Cid> roots) {
   tryNow([this]() { writeBatch(); });
-  auto count = kj::heap<PinCount>(folderPath, root);
+  auto count = kj::heap<PinCount>(folderPath, kj::mv(roots));
   auto counted = count->take();
   return counted.attach(kj::mv(count));
 }

@@ -135,15 +135,19 @@ class ImageStore final: public BlockStore {
   void setPinned(const Cid& root, bool pinned);
   bool isPinned(const Cid& root);
 
-  // What pinned images take, and what of an image is here; each block counts once, whichever images
-  // share it. As it is at one moment. Looks at all blocks, on a thread of its own; dropping the
+  // What pinned images take, and what of others is here; each block counts once, whichever images
+  // share it. As it is at one moment. Looks at their blocks, on a thread of its own; dropping the
   // promise ends that.
+  struct CountedImage {
+    bool pinned = false, whole = false;
+    uint64_t blocks = 0, bytes = 0;
+    uint64_t more = 0;  // that no pinned image has
+  };
   struct PinnedBytes {
     uint64_t pinned = 0;             // of all pinned images
-    uint64_t more = 0;               // of the image, that no pinned one has
-    uint64_t blocks = 0, bytes = 0;  // of the image
+    kj::Array<CountedImage> images;  // as `roots` are; of one that is not there, nothing
   };
-  kj::Promise<PinnedBytes> countPinned(const Cid& root);
+  kj::Promise<PinnedBytes> countPinned(kj::Array<Cid> roots);
 
   // Its blocks go as well, where no other image has them. Throws while a process keeps it.
   Collected remove(const Cid& root);

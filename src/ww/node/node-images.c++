@@ -54,8 +54,10 @@ Cid cidOfHead(kj::ArrayPtr<const kj::byte> head) {
 }  // namespace
 
 NodeImages::NodeImages(Parts parts)
-    : pins(parts.storeBytes / PINNED_PART), trees(parts.trees),
+    : trees(parts.trees),
       store(parts.folder, parts.storeBytes, kj::systemCoarseCalendarClock(), parts.logger),
+      pins(parts.storeBytes / PINNED_PART,
+           [this](kj::Array<Cid> roots) { return store.countPinned(kj::mv(roots)); }),
       bitswap(parts.swarm, store, parts.io.getTimer(), parts.logger, parts.providers),
       sources(parts.sources, parts.io, peersOf(bitswap, parts)),
       import(store, sources, kj::systemCoarseCalendarClock(), parts.logger) {
@@ -117,7 +119,7 @@ kj::Promise<ImageKeeper::Kept> NodeImages::keepImage(Cid root, Asker asker) {
   PinRoom::Claim claim(pins, root);
   ImageImport::Gate gate;
   if (!store.isPinned(root)) {
-    co_await claim.count(store, false);
+    co_await claim.count();
     claim.requireRoom();
     gate = claim;
   }
@@ -127,7 +129,7 @@ kj::Promise<ImageKeeper::Kept> NodeImages::keepImage(Cid root, Asker asker) {
   WatchedSink watched(check, [&](uint64_t, uint64_t) { asker.onStep(); });
   auto added = co_await import.add(IpfsRef{root.clone(), kj::String()}, watched, gate);
   KJ_IF_MAYBE(problem, check.findProblem(false)) kj::throwFatalException(badInput(*problem));
-  auto kept = co_await claim.count(store, true);
+  co_await claim.count();
   if (!store.isPinned(root)) claim.requireRoom();
   co_await store.whenFree(sources.getTimer(), [&]() {
     asker.check();
@@ -135,6 +137,7 @@ kj::Promise<ImageKeeper::Kept> NodeImages::keepImage(Cid root, Asker asker) {
     claim.setPinned();
     bitswap.provide(root);
   });
+  auto& kept = claim.getCounted();
   co_return Kept{kept.blocks, kept.bytes};
 }
 

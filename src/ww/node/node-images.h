@@ -60,10 +60,10 @@ class NodeImages final: public ImageFetcher, public ImageKeeper {
  private:
   kj::Promise<EpochImage> fetchTree(kj::ArrayPtr<const kj::byte> head);
 
-  PinRoom pins;
   kj::uint keeping = 0;
   TreeFolder& trees;
   ImageStore store;
+  PinRoom pins;
   Bitswap bitswap;
   ImageSources sources;
   ImageImport import;

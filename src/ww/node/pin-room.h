@@ -6,7 +6,7 @@
 // the blocks that its image and pinned ones do not have: those that several share which come at
 // once count for each, until one of them is pinned. Others may pin and unpin meanwhile, and so
 // count() is asked again before something is pinned. Lives on the store's event loop. Tests:
-// node-images-test.c++.
+// pin-room-test.c++, node-images-test.c++.
 
 #include <kj/map.h>
 #include <ww/node/image-store.h>
@@ -15,7 +15,10 @@ namespace ww {
 
 class PinRoom final {
  public:
-  explicit PinRoom(uint64_t most): most(most) {}
+  // ImageStore::countPinned(), of images that are being kept. One at a time.
+  using Count = kj::Function<kj::Promise<ImageStore::PinnedBytes>(kj::Array<Cid> roots)>;
+
+  PinRoom(uint64_t most, Count countPinned): most(most), countPinned(kj::mv(countPinned)) {}
   KJ_DISALLOW_COPY_AND_MOVE(PinRoom);
 
   // What an image takes that is being kept, whoever keeps it, as long as anybody does. The room
@@ -26,9 +29,11 @@ class PinRoom final {
     ~Claim() noexcept(false);
     KJ_DISALLOW_COPY_AND_MOVE(Claim);
 
-    // Of the store, what is pinned, and what is there of this image: before it comes, and, with
-    // `isWhole`, once it has.
-    kj::Promise<ImageStore::PinnedBytes> count(ImageStore& store, bool isWhole);
+    // Of the store, what is pinned, and what is there of this image, by a count that begins from
+    // now on: all who come while one runs share the next, and it goes on without them. Before the
+    // image comes, and before it is pinned.
+    kj::Promise<void> count();
+    const ImageStore::CountedImage& getCounted() const;  // of this image, by the last one
 
     // For so much more of it. Throws where there is no room, as requireRoom() does.
     void take(size_t bytes) override;
@@ -37,8 +42,6 @@ class PinRoom final {
     void setPinned();  // now
 
    private:
-    uint64_t& bytes();
-
     PinRoom& room;
     const Cid root;
   };
@@ -47,14 +50,21 @@ class PinRoom final {
   struct Image {
     kj::uint claims = 0;
     uint64_t bytes = 0;
+    ImageStore::CountedImage counted;
   };
+  Image& getImage(const Cid& root);
+  kj::Promise<void> count();
+  kj::Promise<void> countNow();
+  void settle(const Cid& root, const ImageStore::CountedImage& counted);
   uint64_t getTaken() const;
 
   const uint64_t most;
-  uint64_t pinned = 0;     // as it was counted
-  uint64_t countedAt = 0;  // pinnedEver, when that began
-  uint64_t pinnedEver = 0; // of claims
+  Count countPinned;
+  uint64_t pinned = 0;                  // by the last count, and of claims until one began
+  kj::HashMap<Cid, uint64_t> unsettled; // of claims since: the one that runs may have seen them
   kj::HashMap<Cid, Image> images;
+  kj::ForkedPromise<void> last = kj::Promise<void>(kj::READY_NOW).fork();  // runs, or is done
+  kj::Maybe<kj::ForkedPromise<void>> next;
 };
 
 }  // namespace ww
