@@ -1,11 +1,12 @@
 """A data folder on a disk that takes nothing more, can only be read, or runs nothing."""
 import os
-import shutil
-import subprocess
-import tempfile
+import sys
 import unittest
 
-from nodes import IMAGES, WW, ww
+from nodes import IMAGES, NodeCase, WW, ww
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
+from disks import Disk  # noqa: E402  pylint: disable=wrong-import-position
 
 CHOIR = os.path.join(IMAGES, "choir")
 
@@ -17,54 +18,28 @@ db.commit()
 os._exit(0)"""
 
 
-class DiskTest(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="ww-e2e-")
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.data = os.path.join(self.folder, "disk/data")
-
+class DiskTest(NodeCase):
     def mount(self, options):
-        """A disk that is there for whom on_disk() runs."""
-        os.mkdir(os.path.join(self.folder, "disk"))
-        self.holder = subprocess.Popen(
-            ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o "$2,mode=700" none "$1" && '
-             "echo mounted && exec cat", "sh", os.path.join(self.folder, "disk"), options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.addCleanup(self.unmount)
-        if self.holder.stdout.readline() != b"mounted\n":
-            self.skipTest("no file system can be mounted here")
-
-    def unmount(self):
-        self.holder.kill()
-        self.holder.wait()
-        self.holder.stdin.close()
-        self.holder.stdout.close()
+        self.disk = Disk(self, self.path("disk"), options)
+        self.data = self.path("disk/data")
 
     def on_disk(self, *command, code=0):
-        done = subprocess.run(
-            ["nsenter", "-t", str(self.holder.pid), "-U", "-m", "--preserve-credentials", *command],
-            capture_output=True, timeout=120, stdin=subprocess.DEVNULL, check=False)
+        done = self.disk.run(*command)
         self.assertEqual(done.returncode, code, (command, done.stderr))
         return done.stdout, done.stderr.decode()
 
     def ww(self, *words, code=0):
         return self.on_disk(WW, *words, "--data-dir", self.data, code=code)
 
-    def fill(self):
-        filler = os.path.join(self.folder, "disk/filler")
-        self.on_disk("dd", "if=/dev/zero", f"of={filler}", "bs=64k", "status=none", code=1)
-        return filler
-
     def change(self, what):
         """On a disk that can only be read, before and after."""
-        disk = os.path.join(self.folder, "disk")
-        self.on_disk("mount", "-o", "remount,rw", disk)
+        self.disk.remount("rw")
         self.on_disk("python3", "-c", CHANGE, os.path.join(self.data, "images/blocks.db"), what)
-        self.on_disk("mount", "-o", "remount,ro", disk)
+        self.disk.remount("ro")
 
     def export(self):
         """The image's CAR file, as it ought to be."""
-        other = os.path.join(self.folder, "other")
+        other = self.path("other")
         ww("image", "add", CHOIR, "--name", "app", "--data-dir", other)
         done = ww("image", "export", "app", "-", "--data-dir", other)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -86,24 +61,24 @@ class DiskTest(unittest.TestCase):
         self.exported = self.export()
         self.mount("size=90m")
         self.ww("image", "add", CHOIR, "--name", "app")
-        filler = self.fill()
+        self.disk.fill("filler")
         full = f"{self.data}/images/blocks.db: cannot be written, the disk is full; make room on it"
         self.reads("app", full)
         for words in (("image", "rm", "app"), ("image", "gc"), ("image", "add", CHOIR)):
             self.assertIn(full, self.ww(*words, code=125)[1])
         no_room = "(No space left on device); make room on that disk"
-        key = os.path.join(self.folder, "disk/new.key")
+        key = self.path("disk/new.key")
         unmade = "cannot make this key: No space left on device; make room on that disk"
         self.assertIn(f"{self.data}/identity.key: {unmade}", self.ww("run", CHOIR, code=125)[1])
         self.assertIn(f"{key}: {unmade}", self.on_disk(WW, "keygen", key, code=125)[1])
-        self.on_disk("rm", filler)
+        os.remove(self.disk.path("filler"))
         self.on_disk(WW, "keygen", key)
         self.assertIn(b"child-echo: Echo: image\n", self.ww("run", "app")[0])
-        self.fill()
+        self.disk.fill("filler")
         self.assertIn(f"{self.data}/trees: 'etc/choir.conf' of the image cannot be written in it "
                       f"{no_room}", self.ww("run", CHOIR, code=125)[1])
         self.assertIn(full, self.ww("run", "app", code=125)[1])
-        self.on_disk("rm", filler)
+        os.remove(self.disk.path("filler"))
         self.assertEqual(self.ww("image", "verify")[1], "")
 
     def test_a_disk_that_can_only_be_read(self):
@@ -111,7 +86,7 @@ class DiskTest(unittest.TestCase):
         self.mount("size=90m")
         self.ww("image", "add", CHOIR, "--name", "app")
         why = f"{self.data}/images/open.lock: cannot be opened for writing (Read-only file system)"
-        self.on_disk("mount", "-o", "remount,ro", os.path.join(self.folder, "disk"))
+        self.disk.remount("ro")
         self.reads("app", why)
         for words in (("image", "rm", "app"), ("image", "gc"), ("image", "pin", "app"),
                       ("image", "add", CHOIR), ("run", "app")):

@@ -4,61 +4,18 @@ import itertools
 import json
 import os
 import shutil
-import subprocess
+import sys
 import unittest
 
-from servers import LIMIT_S, read_car
+from servers import read_car
 from world import IMAGES, IpfsCase
 
-MIB = 1 << 20
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
+from disks import Disk, MIB  # noqa: E402  pylint: disable=wrong-import-position
+
 LARGE = 24 * MIB  # of the image that is fetched
 FREE = 64         # MiB that a store leaves free
 FILL_AT = 10      # the block at which something else fills the disk
-
-
-class Disk:
-    """A small one, mounted at `folder` for whom it runs."""
-
-    def __init__(self, case, folder, mebibytes):
-        self.folder = folder
-        os.mkdir(folder)
-        self.holder = subprocess.Popen(
-            ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o "size=$2m,mode=700" none "$1" && '
-             "echo mounted && exec cat", "sh", folder, str(mebibytes)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        case.addCleanup(self.close)
-        if self.holder.stdout.readline() != b"mounted\n":
-            case.skipTest("no file system can be mounted here")
-
-    def close(self):
-        self.holder.kill()
-        self.holder.wait()
-        self.holder.stdin.close()
-        self.holder.stdout.close()
-
-    def run(self, *command):
-        return subprocess.run(
-            ["nsenter", "-t", str(self.holder.pid), "-U", "-m", "--preserve-credentials", *command],
-            capture_output=True, timeout=LIMIT_S, stdin=subprocess.DEVNULL, check=False)
-
-    def grow(self, mebibytes):
-        done = self.run("mount", "-o", f"remount,size={mebibytes}m", self.folder)
-        assert done.returncode == 0, done.stderr
-
-    def path(self, name):
-        """As it is seen from outside."""
-        return f"/proc/{self.holder.pid}/root{self.folder}/{name}"
-
-    def fill(self, name):
-        """To the last byte."""
-        with open(self.path(name), "wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(MIB))
-            except OSError:
-                pass
-        free = os.statvfs(self.path(""))
-        assert free.f_bavail == 0, free
 
 
 class DiskTest(IpfsCase):
@@ -75,7 +32,7 @@ class DiskTest(IpfsCase):
         return root, read_car(car)
 
     def begin(self, mebibytes):
-        self.disk = Disk(self, self.path("data"), mebibytes)
+        self.disk = Disk(self, self.path("data"), f"size={mebibytes}m")
         self.before, _ = self.make("before", MIB)
         shutil.copy(self.path("before.car"), self.disk.path("before.car"))
         self.on_disk("image", "add", self.path("before.car"))
@@ -122,7 +79,7 @@ class DiskTest(IpfsCase):
             self.assertIn(f"{FREE} MiB stay so", why)
             self.assertIn("make room on it, or remove images (`ww image ls`, `ww image rm`, ", why)
             self.is_as_it_was()
-        self.disk.grow(FREE + 12 + 4 * LARGE // MIB)
+        self.disk.remount(f"size={FREE + 12 + 4 * LARGE // MIB}m")
         for command in self.commands(self.gateway_of(self.blocks)):
             self.on_disk(*command)
             self.on_disk("image", "rm", self.root)
