@@ -85,7 +85,7 @@ class DiskTest(NodeCase):
         self.exported = self.export()
         self.mount("size=90m")
         self.ww("image", "add", CHOIR, "--name", "app")
-        why = f"{self.data}/images/open.lock: cannot be opened for writing (Read-only file system)"
+        why = f"{self.data}/images/blocks.db: cannot be opened for writing (Read-only file system)"
         self.disk.remount("ro")
         self.reads("app", why)
         for words in (("image", "rm", "app"), ("image", "gc"), ("image", "pin", "app"),

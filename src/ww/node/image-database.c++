@@ -44,9 +44,8 @@ constexpr kj::StringPtr NAMES =
     "CREATE TABLE IF NOT EXISTS name (key BLOB PRIMARY KEY, sequence BLOB NOT NULL, "
     "until INTEGER NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID"_kj;
 
-SqliteOptions optionsOf(bool create, int busyTimeoutMs) {
+SqliteOptions optionsOf(int busyTimeoutMs) {
   SqliteOptions options;
-  options.create = create;
   options.maxValueBytes = MAX_BLOCK_BYTES + (1 << 16);
   options.busyTimeoutMs = busyTimeoutMs;
   options.busy = BUSY;
@@ -54,18 +53,33 @@ SqliteOptions optionsOf(bool create, int busyTimeoutMs) {
   return options;
 }
 
+kj::String ask(SqliteFile& file, kj::StringPtr sql) {
+  return file.ask(sql).orDefault(kj::String());
+}
+
+// One that nobody made yet, or that somebody makes.
+bool isEmpty(SqliteFile& file) {
+  return ask(file, "PRAGMA user_version") == "0" && ask(file, "PRAGMA application_id") == "0" &&
+      ask(file, "SELECT count(*) FROM sqlite_schema") == "0";
+}
+
+void make(SqliteFile& file) {
+  file.run(kj::str("PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; "
+                   "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; ", SCHEMA,
+                   "PRAGMA application_id=", APPLICATION_ID, "; PRAGMA user_version=",
+                   SCHEMA_VERSION, "; COMMIT"));
+}
+
 SqliteFile openFile(kj::StringPtr path, bool readOnly) {
-  auto options = optionsOf(!readOnly, LONG_WAIT_MS);
+  auto options = optionsOf(LONG_WAIT_MS);
   options.readOnly = readOnly;
-  SqliteFile file(path, options);
-  auto ask = [&](kj::StringPtr sql) { return file.ask(sql).orDefault(kj::String()); };
-  auto version = ask("PRAGMA user_version"), id = ask("PRAGMA application_id");
-  if (version == "0" && id == "0" && ask("SELECT count(*) FROM sqlite_schema") == "0") {
-    file.run(kj::str("PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; "
-                     "PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; ", SCHEMA,
-                     "PRAGMA application_id=", APPLICATION_ID, "; PRAGMA user_version=",
-                     SCHEMA_VERSION, "; COMMIT"));
-  } else if (id != APPLICATION_ID) {
+  return SqliteFile(path, options);
+}
+
+// One that was made.
+SqliteFile setUp(SqliteFile file, bool readOnly) {
+  auto version = ask(file, "PRAGMA user_version"), id = ask(file, "PRAGMA application_id");
+  if (id != APPLICATION_ID) {
     file.refuse(kj::str("this file is another program's; ", ADVICE));
   } else if (version != SCHEMA_VERSION) {
     file.refuse(kj::str("this file is of another version of ww (its version is ", version,
@@ -101,9 +115,10 @@ kj::AutoCloseFd waitForTurn(int folder, kj::StringPtr path, ImageStore::Rest& re
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) failErrno(path, LOCK_NAME);
     if (waited >= LONG_WAIT_MS) {
-      kj::throwFatalException(overloaded(kj::str(path, "/", LOCK_NAME, ": another process has had "
-          "this file for ", LONG_WAIT_MS / 1000, " s, and may be stopped: `fuser` says which one "
-          "it is; let it go on, or end it")));
+      kj::throwFatalException(kj::Exception(kj::Exception::Type::OVERLOADED, __FILE__, __LINE__,
+          kj::str(path, "/", LOCK_NAME, ": another process has had this file for ",
+                  LONG_WAIT_MS / 1000, " s, and may be stopped: `fuser` says which one it is; "
+                  "let it go on, or end it")));
     }
     rest(SHORT_WAIT_MS * kj::MILLISECONDS);
     waited += SHORT_WAIT_MS;
@@ -117,7 +132,10 @@ kj::Own<ImageStore::Database> ImageStore::Database::open(int folder, kj::StringP
                                                          Access access, Logger& logger,
                                                          Rest& rest) {
   kj::Own<Database> opened;
-  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { opened = openToChange(folder, path, rest); })) {
+  KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() {
+    if (access == Access::READ) opened = openMade(folder, path);
+    if (opened.get() == nullptr) opened = openToChange(folder, path, rest);
+  })) {
     // What is wrong with the file itself is wrong for who reads, too.
     bool mayRead = access == Access::READ && e->getType() != kj::Exception::Type::OVERLOADED;
     bool isRead = mayRead && kj::runCatchingExceptions([&]() {
@@ -128,6 +146,21 @@ kj::Own<ImageStore::Database> ImageStore::Database::open(int folder, kj::StringP
                {{"cause", kj::str(e->getDescription())}});
   }
   return opened;
+}
+
+// Without a turn: nothing where there is nothing yet, or not all.
+kj::Own<ImageStore::Database> ImageStore::Database::openMade(int folder, kj::StringPtr path) {
+  struct stat info;
+  auto name = kj::str(path, "/", FILE_NAME);
+  if (fstatat(folder, FILE_NAME.cStr(), &info, AT_SYMLINK_NOFOLLOW) < 0) return {};
+  requireOwn(name, info);
+  if (info.st_size == 0) return {};
+  if (faccessat(folder, ".", W_OK, 0) < 0 || faccessat(folder, FILE_NAME.cStr(), W_OK, 0) < 0) {
+    failErrno(path, FILE_NAME);
+  }
+  auto file = openFile(name, false);
+  if (isEmpty(file)) return {};
+  return kj::heap<Database>(kj::mv(file), false);
 }
 
 kj::Own<ImageStore::Database> ImageStore::Database::openToChange(int folder, kj::StringPtr path,
@@ -144,11 +177,13 @@ kj::Own<ImageStore::Database> ImageStore::Database::openToChange(int folder, kj:
     KJ_SYSCALL(close(raw));
   }
   requireOwn(name, info);
-  return kj::heap<Database>(name, false);
+  auto file = openFile(name, false);
+  if (isEmpty(file)) make(file);
+  return kj::heap<Database>(kj::mv(file), false);
 }
 
 SqliteFile ImageStore::Database::openBeside(kj::StringPtr path) {
-  SqliteFile file(kj::str(path, "/", FILE_NAME), optionsOf(false, SHORT_WAIT_MS));
+  SqliteFile file(kj::str(path, "/", FILE_NAME), optionsOf(SHORT_WAIT_MS));
   file.run("PRAGMA query_only=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON");
   return file;
 }
@@ -160,11 +195,11 @@ kj::Own<ImageStore::Database> ImageStore::Database::openToRead(int folder, kj::S
     failErrno(path, FILE_NAME);
   }
   requireOwn(name, info);
-  return kj::heap<Database>(name, true);
+  return kj::heap<Database>(openFile(name, true), true);
 }
 
-ImageStore::Database::Database(kj::StringPtr path, bool readOnly)
-    : readOnly(readOnly), file(openFile(path, readOnly)),
+ImageStore::Database::Database(SqliteFile opened, bool readOnly)
+    : readOnly(readOnly), file(setUp(kj::mv(opened), readOnly)),
       total(file, "SELECT bytes FROM total"),
       blockCount(file, "SELECT count(*) FROM block"),
       setUsed(file, "UPDATE block SET used = ? WHERE id = ?"),

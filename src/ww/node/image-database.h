@@ -57,7 +57,7 @@ class ImageStore::Database {
   static kj::Own<Database> open(int folder, kj::StringPtr path, Access access, Logger& logger,
                                 Rest& rest);
   static SqliteFile openBeside(kj::StringPtr path);  // once it is open; to read, on any thread
-  Database(kj::StringPtr path, bool readOnly);
+  Database(SqliteFile opened, bool readOnly);
 
   kj::Maybe<Block> findBlock(const Cid& cid);
   kj::Maybe<Block> nextBlock(uint64_t after);
@@ -100,6 +100,7 @@ class ImageStore::Database {
   void checkStructure();
 
  private:
+  static kj::Own<Database> openMade(int folder, kj::StringPtr path);
   static kj::Own<Database> openToChange(int folder, kj::StringPtr path, Rest& rest);
   static kj::Own<Database> openToRead(int folder, kj::StringPtr path);
   kj::Maybe<Block> readBlock(SqliteQuery& query, auto value);

@@ -74,16 +74,16 @@ class ImageStore final: public BlockStore {
   static constexpr kj::uint MAX_NAMES = 1024;
   static constexpr uint64_t DISK_RESERVE = uint64_t(64) << 20;  // that stay free
 
-  // For whom only reads: where nothing can be written (a disk that is read-only, or full), what is
-  // there is read all the same, with a warning in the log.
+  // For whom only reads: what is there is read at once, also while another process opens it; and
+  // where nothing can be written (a disk that is read-only, or full), with a warning in the log.
   enum class Access { CHANGE, READ };
 
   // How it lets others have their turn: by sleeping, or as this says.
   using Rest = kj::Function<void(kj::Duration took)>;
 
-  // Throws, naming the file and what to do, where it cannot be used, or where another process opens
-  // it for longer than 30 s. The folder is made as openPrivateFolder() makes it. References outlive
-  // it.
+  // Throws, naming the file and what to do, where it cannot be used; of type OVERLOADED where
+  // another process opens it for longer than 30 s, which READ waits for only to make what is not
+  // there. The folder is made as openPrivateFolder() makes it. References outlive it.
   ImageStore(kj::StringPtr folder, uint64_t maxBytes, const kj::Clock& clock, Logger& logger,
              Access access = Access::CHANGE, Rest rest = sleepFor);
   ~ImageStore() noexcept(false);

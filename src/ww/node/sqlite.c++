@@ -5,16 +5,28 @@
 #include <kj/encoding.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 #include <ww/base/error.h>
 
 namespace ww {
 
 namespace {
 
-kj::String readOnlyUri(kj::StringPtr path) {
+// Whether nobody changes it: those who have it open share a file beside it, which has to be made.
+bool isFixed(kj::StringPtr path) {
+  constexpr uint64_t SHARED_BYTES = 64 << 10;
   struct stat log;
-  bool hasLog = stat(kj::str(path, "-wal").cStr(), &log) == 0 && log.st_size > 0;
-  return kj::str("file:", kj::encodeUriPath(path), hasLog ? "?mode=ro" : "?immutable=1");
+  if (stat(kj::str(path, "-wal").cStr(), &log) == 0 && log.st_size > 0) return false;
+  auto folder = kj::str(".");
+  KJ_IF_MAYBE(end, path.findLast('/')) folder = kj::str(path.slice(0, *end + 1));
+  struct statvfs disk;
+  if (access(folder.cStr(), W_OK) < 0 || statvfs(folder.cStr(), &disk) < 0) return true;
+  return disk.f_bavail * disk.f_frsize < SHARED_BYTES;
+}
+
+kj::String readOnlyUri(kj::StringPtr path) {
+  return kj::str("file:", kj::encodeUriPath(path), isFixed(path) ? "?immutable=1" : "?mode=ro");
 }
 
 }  // namespace

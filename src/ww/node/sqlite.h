@@ -21,8 +21,8 @@ constexpr kj::StringPtr MOVE_IT_AWAY =
 
 struct SqliteOptions {
   bool create = false;             // where there is none
-  // Nothing is written, to its folder neither. Where no log of changes (`-wal`) is beside the file,
-  // it is read as one that nobody changes: where somebody does, it may seem to be damaged.
+  // Nothing of it is written. Where no log of changes (`-wal`) is beside the file, and there can be
+  // none (its folder or the disk is read-only, or full), it is read as one that nobody changes.
   bool readOnly = false;
   int maxValueBytes = 1 << 20;     // longer ones are in no such file: none is read into memory
   int busyTimeoutMs = 0;           // for another process to be done
