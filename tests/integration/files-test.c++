@@ -165,6 +165,13 @@ KJ_TEST("what else libc asks for is there, or an error that says that it is not"
   KJ_EXPECT(say(place.files(), {"rest"}) == "done\n");
 }
 
+KJ_TEST("a file's stream is read by blocking reads, to its end and behind it") {
+  Place place;
+  constexpr auto SAID = "2: on\n1: e\nclosed\nclosed\nclosed\n"_kj;
+  auto said = say(place.files(), {"take", "file"});
+  KJ_EXPECT(said == SAID, said);
+}
+
 KJ_TEST("/tmp is used as any folder, and is gone with its cell") {
   Place place;
   TestNode node;

@@ -26,6 +26,29 @@ KJ_TEST("stdin to stdout, more than the pipes hold, to the end") {
   KJ_EXPECT(node.wait(process) == 0);
 }
 
+KJ_TEST("a blocking read waits for what comes, takes no more than it asks for, and ends") {
+  TestNode node;
+  auto process = node.run("cell-files", {"take"});
+  auto stdout = node.stdout(process), stdin = node.stdin(process);
+  auto say = [&](kj::StringPtr text) { node.write(stdin, text.asBytes()).wait(node.waitScope); };
+  auto hear = [&](kj::StringPtr text) {
+    kj::Vector<kj::byte> heard;
+    while (heard.size() < text.size()) {
+      auto piece = node.read(stdout, text.size() - heard.size());
+      if (piece.size() == 0) break;
+      heard.addAll(piece);
+    }
+    KJ_EXPECT(heard.asPtr() == text.asBytes(), kj::heapString(heard.asPtr().asChars()));
+  };
+  say("abc");
+  hear("0: \n2: ab\n1: c\n");
+  say("de");
+  hear("2: de\n");
+  node.close(stdin);
+  hear("closed\nclosed\nclosed\n");
+  KJ_EXPECT(node.wait(process) == 0);
+}
+
 KJ_TEST("stdin ends when its last holder lets go") {
   TestNode node;
   kj::Maybe<Process::Client> process = node.run("cell-plain", {"park"});
