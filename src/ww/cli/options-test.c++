@@ -220,6 +220,7 @@ KJ_TEST("words that are wrong: 125, nothing on stdout, and what was wrong") {
                {{"run", "--chain-interval", "1ms"}, "not between 100ms and 10m"},
                {{"run", "--grace", "long"}, "long is no duration"},
                {{"run", "--env", "A=1", "-e", "X"}, "--env: X has no `=`: it takes KEY=VALUE"},
+               {{"run", "-e", "X\x1b[2J\xff"}, "--env: X\\x1b[2J\\xff has no `=`"},
                {{"run", "-e", "A=\xff"}, "--env: the variable `A` is not valid UTF-8"},
                {{"exec", "-e", "\xc3=1"}, "--env: the variable `\\xc3` is not valid UTF-8"}};
   for (auto& c: cases) {

@@ -123,7 +123,10 @@ void addEnvOption(CLI::App& run, Raw& raw) {
   run.add_option("--env,-e", raw.env, "A variable for the image; may be repeated")
       ->type_name("KEY=VALUE")->allow_extra_args(false)->check([](const std::string& word) {
         auto end = word.find('=');
-        if (end == word.npos) return word + " has no `=`: it takes KEY=VALUE";
+        if (end == word.npos) {
+          auto shown = escapeText(shorten(kj::str(word.c_str())));
+          return std::string(kj::str(shown, " has no `=`: it takes KEY=VALUE").cStr());
+        }
         auto text = kj::arrayPtr(word.data(), word.size());
         if (isUtf8(text.asBytes())) return std::string();
         auto name = escapeText(shorten(kj::str(text.slice(0, end))));
