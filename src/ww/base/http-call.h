@@ -30,10 +30,11 @@ struct HttpOpened {
   kj::Own<kj::AsyncInputStream> body;    // ends DISCONNECTED where it is cut off
 };
 
-void requireStatus(kj::uint status);  // throws for one that is none
+void requireStatus(kj::uint status);  // throws for one that is none, or an interim one
 
-// Rejects where there is no answer, or its status is none. Sets no limit of time. `body` lives
-// until all is read, the client longer; `url` and `headers` are done with when this returns.
+// Rejects where there is no answer, or its status is none that requireStatus() takes. Sets no limit
+// of time. `body` lives until all is read, the client longer; `url` and `headers` are done with
+// when this returns.
 kj::Promise<HttpOpened> openHttp(kj::HttpClient& client, kj::HttpMethod method, kj::StringPtr url,
                                  const kj::HttpHeaders& headers, kj::ArrayPtr<const kj::byte> body);
 

@@ -105,6 +105,7 @@ KJ_TEST("what a node may answer instead") {
        "HTTP 500: disk full"},
       {403, kj::str("403 - Forbidden\n"), "HTTP 403: `403 - Forbidden"},
       {302, kj::str(), "HTTP 302: ``"},
+      {103, kj::str(), "node:5001: it answers with an interim HTTP 103, which"},
       {200, kj::str("<html>a gateway</html>"), "the import failed: "},
       {200, kj::str(), "this is no answer of Kubo's to an import: ``"},
       {200, kj::str("{\"Stats\":{}}\n"), "this is no answer of Kubo's"},

@@ -134,7 +134,9 @@ kj::Promise<void> KuboImport::send(WriteCar writeCar, const Cid& root, uint64_t 
   kj::uint status = 0;
   auto answering = request.response.then([&](kj::HttpClient::Response&& response) {
     status = response.statusCode;
-    requireStatus(status);
+    KJ_IF_MAYBE(e, kj::runCatchingExceptions([&]() { requireStatus(status); })) {
+      fail(e->getDescription());
+    }
     return readHttp({status, nullptr, nullptr, nullptr, kj::mv(response.body)}, MAX_IMPORT_ANSWER)
         .then([](HttpAnswer&& answer) { return kj::heapString(answer.body.asChars()); },
               [this](kj::Exception&& e) -> kj::String {
