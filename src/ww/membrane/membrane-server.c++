@@ -1,8 +1,8 @@
-#include <ww/base/recycled.h>
 #include <ww/membrane/membrane-server.h>
 
 #include <kj/list.h>
 #include <ww/base/error.h>
+#include <ww/base/recycled.h>
 #include <ww/membrane/epoch-policy.h>
 #include <ww/membrane/status-poller.h>
 

@@ -1,8 +1,8 @@
-#include <ww/base/recycled.h>
 #include <ww/node/node.h>
 
 #include <kj/encoding.h>
 #include <ww/base/error.h>
+#include <ww/base/recycled.h>
 #include <ww/membrane/epoch-policy.h>
 #include <ww/net/far-host-server.h>
 #include <ww/node/node-server.h>
