@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <locale.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 #include <wchar.h>
 #include <wctype.h>
+#include <ww/base/signals.h>
 
 namespace ww {
 namespace {
@@ -124,9 +124,7 @@ class Libedit {
     el_wset(raw, EL_PROMPT, &promptOf);
     el_wset(raw, EL_HIST, history_w, history);
     el_wset(raw, EL_GETCFN, &nextKey);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    auto before = blockSignals();
     thread = kj::heap<kj::Thread>([this]() { run(); });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }

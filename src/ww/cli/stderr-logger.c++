@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <ww/base/signals.h>
 
 namespace ww {
 namespace {
@@ -38,14 +39,6 @@ void writeAll(kj::ArrayPtr<const char> text) {
     if (n <= 0) return;  // nobody listens
     text = text.slice(n, text.size());
   }
-}
-
-// Returns the mask there was.
-sigset_t blockSignals() {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  return before;
 }
 
 LogLevel levelOf(kj::LogSeverity severity) {

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <kj/debug.h>
-#include <signal.h>
 #include <unistd.h>
+#include <ww/base/signals.h>
 
 namespace ww {
 namespace {
@@ -64,10 +64,7 @@ void FolderRemover::waitUntilRemoved() {
 }
 
 void FolderRemover::run() noexcept {
-  // Signals are for the threads that have a loop.
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  blockSignals();
   for (;;) {
     kj::String name;
     {
