@@ -275,6 +275,7 @@ kj::Promise<void> benchSpawn(ww::Guest& guest, Executor::Client executor) {
   co_await guest.onDisconnect();
 }
 
+// `host` is held, and not used.
 kj::Promise<void> idle(ww::Guest& guest, ww::peer::Host::Client host,
                        Executor::Client executor) {
   co_await executor.echoRequest().send();

@@ -113,7 +113,7 @@ class ImageStore::Database {
   SqliteQuery total, blockCount, setUsed, addMember, sharedSize, isWhole, setWhole;
   SqliteQuery addImage, imageByCid, imageByName, setImageUsed, nameImage, dropName, setPinned;
   SqliteQuery dropMember, orphanSize, sum;  // of a block, while it is of no image; of all blocks
-  SqliteQuery isPinned, isCounted;          // the latter as ImageStore::Gate is not asked
+  SqliteQuery isPinned, isCounted;          // the latter: ImageStore::Gate need not be asked
 
  private:
   SqliteQuery byCid, byId, content, addBlock, addContent, addTotal, subtractTotal, dropBlock;

@@ -64,8 +64,8 @@ struct Collected {
 
 struct StoreCheck {
   uint64_t blocks = 0, bytes = 0;         // that were looked at
-  kj::Vector<Cid> damaged;                // and are gone now, unless
-  bool readOnly = false;                  // nothing could be changed
+  kj::Vector<Cid> damaged;                // and are gone now, but where it was readOnly
+  bool readOnly = false;                  // the store could not be changed
   kj::Vector<Cid> incomplete;             // images that miss some, for that or another reason
 };
 
