@@ -131,15 +131,10 @@ impl Source {
         Ok(bytes)
     }
 
-    /// Some bytes, at most `size`: another reader may be faster, of stdin.
+    /// What is there once something is, at most `size`: nobody reads between the two.
     pub async fn blocking_read(&self, size: usize) -> StreamResult<Vec<u8>> {
-        loop {
-            self.ready().await;
-            let bytes = self.read(size)?;
-            if !bytes.is_empty() || size == 0 {
-                return Ok(bytes);
-            }
-        }
+        self.ready().await;
+        self.read(size)
     }
 
     pub fn room(&self) -> StreamResult<usize> {
