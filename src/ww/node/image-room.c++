@@ -5,11 +5,11 @@
 #include <atomic>
 #include <kj/debug.h>
 #include <kj/thread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 #include <ww/base/error.h>
+#include <ww/base/signals.h>
 #include <ww/node/image-batch.h>
 #include <ww/node/image-removal.h>
 
@@ -46,10 +46,7 @@ class ImageStore::PinCount final {
   kj::Thread thread;  // the last: it uses the others
 
   void run() {
-    // Signals are for the threads that have a loop.
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, nullptr);
+    blockSignals();
     counted.fulfiller->rejectIfThrows([this]() { counted.fulfiller->fulfill(count()); });
   }
 
