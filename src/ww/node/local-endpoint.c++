@@ -9,14 +9,12 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <ww/base/accept.h>
 #include <ww/base/error.h>
 #include <ww/node/directory-store.h>
 
 namespace ww {
 namespace {
-
-// Before the next try, when a connection cannot be taken: descriptors come back as others go.
-constexpr kj::Duration AFTER_FAILURE = 100 * kj::MILLISECONDS;
 
 constexpr kj::StringPtr SOCKET_NAME = "ww.sock"_kj;
 constexpr kj::StringPtr LOCK_NAME = "ww.lock"_kj;
@@ -117,17 +115,10 @@ LocalEndpoint::~LocalEndpoint() noexcept(false) { unlink(path.cStr()); }
 
 kj::Promise<void> LocalEndpoint::serve(kj::Timer& timer,
                                        kj::Function<void(kj::Own<kj::AsyncIoStream>)> handler) {
-  using Accepted = kj::Maybe<kj::Own<kj::AsyncIoStream>>;
-  for (;;) {
-    auto accepted = co_await kj::evalNow([&]() { return receiver->accept(); }).then(
-        [](kj::Own<kj::AsyncIoStream>&& stream) -> Accepted { return kj::mv(stream); },
-        [](kj::Exception&&) -> Accepted { return nullptr; });
-    KJ_IF_MAYBE(stream, accepted) {
-      if (isOwn(**stream)) handler(kj::mv(*stream));
-    } else {
-      co_await timer.afterDelay(AFTER_FAILURE);
-    }
-  }
+  return acceptAll(*receiver, timer,
+                   [handler = kj::mv(handler)](kj::Own<kj::AsyncIoStream> stream) mutable {
+    if (isOwn(*stream)) handler(kj::mv(stream));
+  });
 }
 
 kj::Promise<kj::Own<kj::AsyncIoStream>> connectLocal(kj::LowLevelAsyncIoProvider& io,

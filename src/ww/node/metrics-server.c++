@@ -1,5 +1,6 @@
 #include <ww/node/metrics-server.h>
 
+#include <ww/base/accept.h>
 #include <ww/base/error.h>
 
 namespace ww {
@@ -103,11 +104,9 @@ kj::Promise<void> MetricsServer::serve(kj::Network& network, kj::StringPtr addre
   place.port = receiver->getPort();
   logger.log(LogLevel::INFO, "metrics are served",
              {{"url", kj::str("http://", place.toText(), "/metrics")}});
-  co_await acceptAll(kj::mv(receiver));
-}
-
-kj::Promise<void> MetricsServer::acceptAll(kj::Own<kj::ConnectionReceiver> receiver) {
-  for (;;) tasks.add(talk(co_await receiver->accept()));
+  co_await acceptAll(*receiver, timer, [this](kj::Own<kj::AsyncIoStream> stream) {
+    tasks.add(talk(kj::mv(stream)));
+  });
 }
 
 kj::Promise<void> MetricsServer::talk(kj::Own<kj::AsyncIoStream> stream) {

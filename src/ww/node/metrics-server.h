@@ -58,7 +58,6 @@ class MetricsServer final: private kj::HttpServerErrorHandler,
   kj::Promise<void> handleApplicationError(kj::Exception exception,
                                            kj::Maybe<Response&> response) override;
   kj::Promise<void> handleNoResponse(Response& response) override;
-  kj::Promise<void> acceptAll(kj::Own<kj::ConnectionReceiver> receiver);
   bool isMeant(kj::StringPtr name) const;
   kj::Promise<void> talk(kj::Own<kj::AsyncIoStream> stream);
   void taskFailed(kj::Exception&& exception) override;
