@@ -194,27 +194,37 @@ kj::Maybe<kj::String> Bitswap::nextToAsk(Want& want) {
   return kj::mv(name);
 }
 
-// Those of whom nothing was heard: they count as having said no.
+// Those of whom nothing was heard: they count as having said no. Whose line was full of what it was
+// asked for is not late.
 void Bitswap::giveUp(Want& want, kj::TimePoint begin) {
   for (auto& name: want.asked) {
     if (!want.isSilent(name)) continue;
-    KJ_IF_MAYBE(peer, findState(name)) peer->beLate(begin, timer.now());
+    KJ_IF_MAYBE(peer, findState(name)) {
+      bool gave = peer->lastUseful > begin || (peer->partial > 0 && peer->lastPart > begin);
+      if (!gave) peer->beLate(begin, timer.now());
+    }
     want.sayNot(name);
     ++want.silent;
   }
 }
 
-// Those who were late before, now that nobody else has it.
+// Those who were late before, now that nobody else has it: first of them who gave most, ever.
 kj::Promise<void> Bitswap::askLate(Want& want, kj::TimePoint end) {
-  kj::uint asked = 0;
+  struct Late {
+    kj::String name;
+    uint64_t gave;
+  };
+  kj::Vector<Late> all;
   for (auto& other: swarm.getPeers()) {
-    if (asked == MAX_AGAIN || timer.now() >= end || want.block != nullptr) co_return;
     auto name = other.id.toText();
     auto& peer = stateOf(other.id);
     bool wasLate = peer.timesLate > 0 || want.isLate(name);
-    if (!wasLate || !peer.isUsable() || want.saidNot(name)) continue;
-    ++asked;
-    co_await askForBlock(want, kj::mv(name));
+    if (wasLate && peer.isUsable() && !want.saidNot(name)) all.add(Late{kj::mv(name), peer.useful});
+  }
+  std::sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.gave > b.gave; });
+  for (auto& late: all.slice(0, kj::min(all.size(), size_t(MAX_AGAIN)))) {
+    if (timer.now() >= end || want.block != nullptr) co_return;
+    co_await askForBlock(want, kj::mv(late.name));
   }
 }
 

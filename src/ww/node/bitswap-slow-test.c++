@@ -1,6 +1,8 @@
 // Peers that are slow, honestly or not, beside others and alone.
 #include <ww/node/bitswap-peers-test.h>
 
+#include <algorithm>
+
 namespace ww {
 namespace {
 
@@ -216,6 +218,63 @@ KJ_TEST("where another source follows, peers are waited for so long, and after i
 }
 
 // At the least rate together, since it is the node's own.
+KJ_TEST("who does not say whether it has one block while it gives another is not late") {
+  World world;
+  TestNode b(world);
+  RawPeer slow(world);
+  b.meet(slow.swarm);
+  auto first = b.source->fetch(cidOf(1, SIZE));
+  slow.next();
+  slow.tell(b, cidOf(1, SIZE), true);
+  KJ_ASSERT(slow.asksFor(cidOf(1, SIZE)));
+  auto second = b.source->fetch(cidOf(2));
+  KJ_EXPECT(!second.poll(world.waitScope));
+  KJ_EXPECT(slow.next().wants[0].cid == cidOf(2));
+  auto message = RawPeer::blockMessage(block(1, SIZE));
+  constexpr size_t RATE = 20'000;  // bytes a second, above the least
+  for (kj::uint i = 0; i <= Bitswap::ANSWER_TIME / kj::SECONDS; i++) {
+    KJ_ASSERT(slow.say(b, message.slice(i * RATE, (i + 1) * RATE)));
+    world.pass(1 * kj::SECONDS);
+  }
+  KJ_ASSERT(second.poll(world.waitScope), "it was not asked again");
+  KJ_EXPECT_THROW_MESSAGE("1 did not answer in time", second.wait(world.waitScope));
+  auto third = b.source->fetch(cidOf(3));
+  KJ_EXPECT(!third.poll(world.waitScope));
+  auto asked = slow.next();
+  KJ_EXPECT(asked.wants[0].cid == cidOf(3) && !asked.wants[0].blockItself, "as any other is");
+}
+
+KJ_TEST("of those that were late who gave most is asked again first") {
+  World world;
+  TestNode b(world);
+  kj::Vector<kj::Own<RawPeer>> peers;
+  for (int i = 0; i < 3; i++) {
+    peers.add(kj::heap<RawPeer>(world));
+    b.meet(peers.back()->swarm);
+  }
+  auto connected = b.swarm.getPeers();
+  auto giver = std::find_if(peers.begin(), peers.end(), [&](auto& peer) {
+    return peer->swarm.getPeerId() == connected.back().id;  // the last in their order
+  });
+  auto first = b.source->fetch(cidOf(1));
+  KJ_EXPECT(!first.poll(world.waitScope));
+  (*giver)->next();
+  (*giver)->tell(b, cidOf(1), true);
+  KJ_ASSERT((*giver)->asksFor(cidOf(1)));
+  (*giver)->give(b, cidOf(1), block(1));
+  KJ_ASSERT(first.poll(world.waitScope));
+
+  auto why = b.whyNot(2);  // none says anything
+  KJ_EXPECT(has(why, "did not answer in time"), why);
+  for (auto& peer: peers) peer->wantsHeard();
+  auto second = b.source->fetch(cidOf(3));
+  KJ_EXPECT(!second.poll(world.waitScope));
+  for (auto& peer: peers) {
+    bool isFirst = peer.get() == giver->get();
+    KJ_EXPECT(peer->wantsHeard().size() == (isFirst ? 1 : 0), isFirst);
+  }
+}
+
 KJ_TEST("over one slow link two that give the same block are both waited for") {
   Two two;
   auto message = RawPeer::blockMessage(block(1, SIZE));
