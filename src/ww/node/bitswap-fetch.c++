@@ -62,7 +62,7 @@ kj::Promise<kj::Array<const kj::byte>> Bitswap::fetch(Cid root, Cid cid) {
     kj::throwFatalException(badInput("no peer is connected that has any"));
   }
   auto none = kj::str("none of the ", want.asked.size(), " that were asked has it");
-  auto slow = want.late.size() + want.silent;
+  auto slow = want.late.size() + want.silent + want.haves.size();
   if (slow == 0) kj::throwFatalException(badInput(none));
   kj::throwFatalException(late(kj::str(none, ": ", slow, " did not answer in time")));
 }
@@ -74,12 +74,19 @@ kj::Promise<void> Bitswap::find(Want& want) {
   if (want.block != nullptr) co_return;
   auto providers = co_await meetProvidersOf(want.root);
   while (co_await askSome(want, providers->ids, end)) {}
+  co_await untilGiven(want, end);
+  if (want.block != nullptr) co_return;
+  hopeForLate(want);
+  co_await hearWhoHasIt(want, end);
+  co_await untilGiven(want, end);
+}
+
+// By one of those that are asked for it, by who has come meanwhile, or is the better one by now.
+kj::Promise<void> Bitswap::untilGiven(Want& want, kj::TimePoint end) {
   while (want.block == nullptr && want.isGiven()) {
     co_await want.onChange().exclusiveJoin(timer.afterDelay(ALONE_TIME));
-    // Who has come meanwhile, or is the better one by now.
     if (want.block == nullptr) co_await askSome(want, nullptr, end);
   }
-  co_await askLate(want, end);
 }
 
 // Once an image for all of its blocks: what a search has found is connected then.
@@ -177,39 +184,44 @@ kj::Promise<void> Bitswap::hearWhoHasIt(Want& want, kj::TimePoint end) {
   }
 }
 
-// Of those that have it, who took the least time for a block; beside another only where that is
-// less than the other has taken by now.
+// Of those that have it, who is fastest: beside another only where that takes longer, and in the
+// place of one only where that takes twice as long, since what came of it is lost.
 kj::Maybe<kj::String> Bitswap::nextToAsk(Want& want) {
   std::erase_if(want.haves, [&](kj::String& name) { return want.hasAnswer(name); });
-  auto took = [&](kj::StringPtr name) {
-    return findState(name).map([](PeerState& peer) { return peer.took; })
-        .orDefault(0 * kj::SECONDS);
-  };
-  auto best = std::min_element(want.haves.begin(), want.haves.end(),
-                               [&](auto& a, auto& b) { return took(a) < took(b); });
+  auto best = std::min_element(want.haves.begin(), want.haves.end(), [&](auto& a, auto& b) {
+    return leafTimeOf(a) < leafTimeOf(b);
+  });
   if (best == want.haves.end()) return nullptr;
-  if (want.isGiven() && took(*best) >= timer.now() - want.asks.front().begin) return nullptr;
+  if (want.isGiven()) {
+    auto& slowest = slowestOf(want);
+    auto time = kj::max(leafTimeOf(slowest), timer.now() - slowest.begin);
+    if (time <= leafTimeOf(*best) * (want.asks.size() == MAX_BESIDE ? 2 : 1)) return nullptr;
+  }
   auto name = kj::mv(*best);
   want.haves.erase(best);
   return kj::mv(name);
 }
 
 // Those of whom nothing was heard: they count as having said no. Whose line was full of what it was
-// asked for is not late.
+// asked for is not late, and may have it.
 void Bitswap::giveUp(Want& want, kj::TimePoint begin) {
   for (auto& name: want.asked) {
     if (!want.isSilent(name)) continue;
     KJ_IF_MAYBE(peer, findState(name)) {
       bool gave = peer->lastUseful > begin || (peer->partial > 0 && peer->lastPart > begin);
-      if (!gave) peer->beLate(begin, timer.now());
+      if (gave) {
+        want.beLate(name);
+        continue;
+      }
+      peer->beLate(begin, timer.now());
     }
     want.sayNot(name);
     ++want.silent;
   }
 }
 
-// Those who were late before, now that nobody else has it: first of them who gave most, ever.
-kj::Promise<void> Bitswap::askLate(Want& want, kj::TimePoint end) {
+// That those have it who were late, now that nobody else has: first who of them gave most, ever.
+void Bitswap::hopeForLate(Want& want) {
   struct Late {
     kj::String name;
     uint64_t gave;
@@ -222,53 +234,73 @@ kj::Promise<void> Bitswap::askLate(Want& want, kj::TimePoint end) {
     if (wasLate && peer.isUsable() && !want.saidNot(name)) all.add(Late{kj::mv(name), peer.useful});
   }
   std::sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.gave > b.gave; });
-  for (auto& late: all.slice(0, kj::min(all.size(), size_t(MAX_AGAIN)))) {
-    if (timer.now() >= end || want.block != nullptr) co_return;
-    co_await askForBlock(want, kj::mv(late.name));
-  }
+  for (auto& late: all) want.hope(late.name);
 }
 
-// Until it is had, or the peer is slow: then it goes on beside what comes after. Who was asked
-// beside the first one before makes room.
+// Until it is had, or the peer is slow, or is known to be and another has come: then it goes on
+// beside what comes after.
 kj::Promise<void> Bitswap::askForAWhile(Want& want, kj::String peer) {
-  if (want.isGiven() && want.asks.size() == MAX_BESIDE) {
-    auto name = kj::mv(want.asks.back().peer);
-    want.asks.pop_back();
-    want.beLate(name);
-  }
-  auto& ask = want.asks.emplace_back(kj::str(peer), timer.now());
-  ask.task = askForBlock(want, kj::mv(peer)).then([&want, &ask]() {
+  if (want.isGiven() && want.asks.size() == MAX_BESIDE) dropSlowest(want);
+  auto& state = stateOf(KJ_ASSERT_NONNULL(PeerId::parseText(peer)));
+  auto& ask = want.asks.emplace_back(state, use(state), timer.now());
+  ask.task = askForBlock(want, state).then([&want, &ask]() {
     ask.isOver = true;
     want.change();
   }).eagerlyEvaluate(nullptr);
-  auto before = bytesOf(ask.peer);
   for (auto time = ALONE_TIME;; time += ALONE_TIME) {
     auto end = ask.begin + time;
     while (!ask.isOver && want.block == nullptr && timer.now() < end) {
+      if (isAnyFaster(want, state)) co_return;
       co_await want.onChange().exclusiveJoin(timer.atTime(end));
     }
     if (ask.isOver || want.block != nullptr) co_return;
-    auto bytes = bytesOf(ask.peer) - before;
-    bool isFair = bytes >= FAIR_RATE * (time / kj::SECONDS);
+    bool isFair = state.getBytesSince(ask.before) >= FAIR_RATE * (time / kj::SECONDS);
     if (!isFair || time >= MOST_ALONE) break;
   }
   beSlow(want, ask);
 }
 
-uint64_t Bitswap::bytesOf(kj::StringPtr peer) {
-  return findState(peer).map([](PeerState& state) { return state.useful + state.partial; })
-      .orDefault(0);
+// Of those that have it and are not asked.
+bool Bitswap::isAnyFaster(const Want& want, const PeerState& than) {
+  return than.leafTime >= ALONE_TIME &&
+         std::any_of(want.haves.begin(), want.haves.end(), [&](const kj::String& name) {
+    return !want.hasAnswer(name) && leafTimeOf(name) * 2 < than.leafTime;
+  });
+}
+
+// For another to be asked. It may be asked again.
+void Bitswap::dropSlowest(Want& want) {
+  auto& slowest = slowestOf(want);
+  slowest.peer.leafTime = leafTimeOf(slowest);
+  want.hope(slowest.peer.name);
+  want.asks.remove_if([&](Ask& ask) { return &ask == &slowest; });
+}
+
+Bitswap::Ask& Bitswap::slowestOf(Want& want) {
+  return *std::max_element(want.asks.begin(), want.asks.end(), [&](Ask& a, Ask& b) {
+    return leafTimeOf(a) < leafTimeOf(b);
+  });
+}
+
+kj::Duration Bitswap::leafTimeOf(kj::StringPtr peer) {
+  return findState(peer).map([](PeerState& state) { return state.leafTime; })
+      .orDefault(0 * kj::SECONDS);
+}
+
+// By what is known, and what came since, for this block or others.
+kj::Duration Bitswap::leafTimeOf(const Ask& ask) {
+  return kj::max(ask.peer.leafTime,
+                 leafTimeAt(timer.now() - ask.begin, ask.peer.getBytesSince(ask.before)));
 }
 
 void Bitswap::beSlow(const Want& want, const Ask& ask) {
-  auto& peer = KJ_ASSERT_NONNULL(findState(ask.peer));  // which stays while it is asked
-  peer.took = kj::max(peer.took, timer.now() - ask.begin);
-  forgetGood(ask.peer);
-  auto isOf = peer.slowOf.map([&](Cid& root) { return root == want.root; });
+  ask.peer.leafTime = leafTimeOf(ask);
+  forgetGood(ask.peer.name);
+  auto isOf = ask.peer.slowOf.map([&](Cid& root) { return root == want.root; });
   if (isOf.orDefault(false)) return;
-  peer.slowOf = want.root.clone();
+  ask.peer.slowOf = want.root.clone();
   logger.log(LogLevel::INFO, "a peer is slow to give a block of an image; others are asked too",
-             {{"peer", kj::str(ask.peer)}, {"image", want.root.toText()},
+             {{"peer", kj::str(ask.peer.name)}, {"image", want.root.toText()},
               {"block", want.cid.toText()}});
 }
 
@@ -276,17 +308,10 @@ void Bitswap::forgetGood(kj::StringPtr peer) {
   if (lastGood == peer) lastGood = kj::String();
 }
 
-kj::Promise<void> Bitswap::askForBlock(Want& want, kj::String name) {
-  auto parsed = PeerId::parseText(name);
-  auto& peer = stateOf(KJ_ASSERT_NONNULL(parsed));
-  ++peer.users;  // so that it stays
-  KJ_DEFER({
-    --peer.users;
-    peer.passTurn();
-    dropIfIdle(name);
-  });
-  want.ask(name);
-  want.late.eraseMatch(name);
+kj::Promise<void> Bitswap::askForBlock(Want& want, PeerState& peer) {
+  KJ_DEFER(peer.passTurn());
+  want.ask(peer.name);
+  want.late.eraseMatch(peer.name);
   auto timesLate = peer.timesLate;
   while (peer.inFlight >= MAX_IN_FLIGHT) {
     co_await peer.onTurn().exclusiveJoin(want.onChange());

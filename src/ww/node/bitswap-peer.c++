@@ -14,6 +14,15 @@ Bitswap::PeerState& Bitswap::stateOf(const PeerId& id) {
   return *state;
 }
 
+// So that it stays.
+kj::Own<void> Bitswap::use(PeerState& peer) {
+  ++peer.users;
+  return kj::heap(kj::defer([this, &peer]() {
+    --peer.users;
+    dropIfIdle(peer.name);
+  }));
+}
+
 void Bitswap::dropIfIdle(kj::StringPtr peer) {
   KJ_IF_MAYBE(state, findState(peer)) {
     if (!state->isIdle()) return;

@@ -31,7 +31,7 @@ struct Bitswap::PeerState {
   // Blocks of it that are waited for, and who waits for one of these to be over.
   kj::uint inFlight = 0;
   std::deque<kj::Own<kj::PromiseFulfiller<void>>> queue;
-  kj::uint users = 0;          // both
+  kj::uint users = 0;          // both: use()
   kj::Maybe<kj::TimePoint> lastAsked;  // for a block
 
   // What came of it: blocks that it was asked for, each once, and for now what there is of messages
@@ -45,10 +45,12 @@ struct Bitswap::PeerState {
   struct Owed {
     Cid cid;
     kj::TimePoint since;
+    uint64_t before;  // bytes that had come
   };
   std::deque<Owed> owed;
 
-  kj::Duration took = 0 * kj::SECONDS;  // for the last block, or by now
+  // That it takes for LEAF_BYTES, or for a block that is less, by what came of it; 0: not known.
+  kj::Duration leafTime = 0 * kj::SECONDS;
   kj::Maybe<Cid> slowOf;                // the image of which the log has that it is slow
 
   // How often it did not answer in time since it gave a block, and the last time.
@@ -62,7 +64,7 @@ struct Bitswap::PeerState {
 
   // Whether there is anything about it that is to be remembered.
   bool isPlain(kj::TimePoint now) const {
-    return isUsable() && timesLate == 0 && took < ALONE_TIME && allowance.isWhole(now);
+    return isUsable() && timesLate == 0 && leafTime < ALONE_TIME && allowance.isWhole(now);
   }
 
   // Whether a block may still come that it was asked for, late or not.
@@ -90,7 +92,7 @@ struct Bitswap::PeerState {
   }
 
   void owe(const Cid& cid, kj::TimePoint now) {
-    owed.push_back(Owed{cid.clone(), now});
+    owed.push_back(Owed{cid.clone(), now, getBytes()});
     if (owed.size() > MAX_OWED) owed.pop_front();
   }
   bool owes(const Cid& cid) const {
@@ -99,20 +101,24 @@ struct Bitswap::PeerState {
     }
     return false;
   }
-  // Since when, where it owes one that `is` the one.
+  // Where it owes one that `is` the one.
   template <typename Is>
-  kj::Maybe<kj::TimePoint> takeOwed(Is&& is) {
-    kj::Maybe<kj::TimePoint> since;
+  kj::Maybe<Owed> takeOwed(Is&& is) {
+    kj::Maybe<Owed> taken;
     std::erase_if(owed, [&](Owed& one) {
       if (!is(one.cid)) return false;
-      since = one.since;
+      taken = kj::mv(one);
       return true;
     });
-    return since;
+    return taken;
   }
+  uint64_t getBytes() const { return useful + partial; }
+  // What of a message was no such block, counts no more.
+  uint64_t getBytesSince(uint64_t before) const { return kj::max(getBytes(), before) - before; }
 
   // It did not answer what it was asked at `begin`. What it was asked at once is late once.
   void beLate(kj::TimePoint begin, kj::TimePoint now) {
+    if (useful == 0) leafTime = MOST_LEAF_TIME;
     if (timesLate > 0 && begin < lateAt) return;
     ++timesLate;
     lateAt = now;
@@ -136,12 +142,15 @@ struct Bitswap::PeerState {
 
 // A peer that is asked for a block.
 struct Bitswap::Ask {
-  Ask(kj::String peer, kj::TimePoint begin) : peer(kj::mv(peer)), begin(begin) {}
+  Ask(PeerState& peer, kj::Own<void> use, kj::TimePoint begin)
+      : peer(peer), begin(begin), before(peer.getBytes()), use(kj::mv(use)) {}
 
-  kj::String peer;
-  kj::TimePoint begin;
+  PeerState& peer;
+  const kj::TimePoint begin;
+  const uint64_t before;  // bytes that had come of it
   bool isOver = false;
-  kj::Promise<void> task = nullptr;
+  const kj::Own<void> use;
+  kj::Promise<void> task = nullptr;  // the last member, since it uses the others
 };
 
 struct Bitswap::Want {
@@ -176,7 +185,7 @@ struct Bitswap::Want {
   }
   bool isAskedForIt(kj::StringPtr peer) const {
     for (auto& ask: asks) {
-      if (!ask.isOver && ask.peer == peer) return true;
+      if (!ask.isOver && ask.peer.name == peer) return true;
     }
     return false;
   }
@@ -187,9 +196,14 @@ struct Bitswap::Want {
   // Once each, however often a peer says it.
   void sayHave(kj::StringPtr peer) {
     if (hads.find(peer) != nullptr) return;
-    hads.insert(kj::str(peer));
-    haves.push_back(kj::str(peer));
+    hope(peer);
     change();
+  }
+  // That it has it, though it may have been late.
+  void hope(kj::StringPtr peer) {
+    hads.upsert(kj::str(peer), [](auto&, auto&&) {});
+    late.eraseMatch(peer);
+    haves.push_back(kj::str(peer));
   }
   void sayNot(kj::StringPtr peer) {
     nots.upsert(kj::str(peer), [](auto&, auto&&) {});

@@ -122,6 +122,8 @@ KJ_TEST("one that was late is asked again when nobody else has it, and not befor
   slow.give(b, cidOf(1), block(1));
   KJ_EXPECT(fetched.wait(world.waitScope) == block(1));
   auto late = b.source->fetch(cidOf(3));
+  slow.next();
+  slow.tell(b, cidOf(3), true);
   KJ_EXPECT(slow.asksFor(cidOf(3)));
   world.pass(Bitswap::BLOCK_TIME);
   world.outcome(kj::mv(late));

@@ -58,10 +58,13 @@ kj::Promise<void> Bitswap::takeAll(PeerState& peer, kj::AsyncIoStream& stream) {
 }
 
 kj::Promise<bool> Bitswap::takeNext(PeerState& peer, kj::AsyncIoStream& stream) {
-  size_t part = 0;
   {
-    KJ_DEFER(hearWhole(peer, part));
-    auto bytes = co_await readNext(peer, stream, part);
+    kj::Maybe<kj::Array<kj::byte>> bytes;
+    {
+      size_t part = 0;
+      KJ_DEFER(hearWhole(peer, part));
+      bytes = co_await readNext(peer, stream, part);
+    }
     if (bytes == nullptr) co_return false;
     auto& message = KJ_ASSERT_NONNULL(bytes);
     if (!peer.isWanted()) charge(peer, message.size());
@@ -180,7 +183,11 @@ void Bitswap::takeBlock(PeerState& peer, BitswapMessage::Block block) {
   for (auto want: wants) {
     if (want->block != nullptr || !is(want->cid)) continue;
     want->block = kj::mv(block.bytes);
-    gave(peer, timer.now() - asked.orDefault(timer.now()));
+    KJ_IF_MAYBE(owed, asked) {
+      gave(peer, timer.now() - owed->since, peer.getBytesSince(owed->before));
+    } else {
+      gave(peer, 0 * kj::SECONDS, 0);
+    }
     want->change();
     return;
   }
@@ -191,14 +198,19 @@ void Bitswap::takeBlock(PeerState& peer, BitswapMessage::Block block) {
   distrust(peer);
 }
 
-// Who takes least time for a block is asked first the next time.
-void Bitswap::gave(PeerState& peer, kj::Duration took) {
-  peer.took = took;
+// Who takes least time for a block is asked first the next time. Who was slow is trusted by and by.
+void Bitswap::gave(PeerState& peer, kj::Duration took, uint64_t bytes) {
+  peer.leafTime = kj::max(kj::min(took, leafTimeAt(took, bytes)), peer.leafTime / 2);
   peer.timesLate = 0;
   peer.restart(timer.now(), useful);
-  if (took >= ALONE_TIME) return;
-  auto isFaster = findState(lastGood).map([&](PeerState& best) { return took <= best.took; });
+  if (peer.leafTime >= ALONE_TIME) return;
+  auto best = findState(lastGood);
+  auto isFaster = best.map([&](PeerState& best) { return peer.leafTime <= best.leafTime; });
   if (isFaster.orDefault(true)) lastGood = kj::str(peer.name);
+}
+
+kj::Duration Bitswap::leafTimeAt(kj::Duration time, uint64_t bytes) {
+  return kj::min(time * int64_t(LEAF_BYTES >> 10) / int64_t((bytes >> 10) + 1), MOST_LEAF_TIME);
 }
 
 void Bitswap::distrust(PeerState& peer) {

@@ -8,6 +8,8 @@
 //   one is slow: whichever gives it first. Where some of them were asked and none has it, those are
 //   dialled, and asked, that say in the DHT that they have the image: once an image, or once in
 //   FIND_AGAIN. Then the others are asked, some at a time.
+// - Who is fastest goes by what came of each in how long, and those of whom nothing is known yet
+//   are tried before it is settled. Who takes another's place at a block is twice as fast.
 // - A peer is waited for as long as blocks come of it that it was asked for, and for few at once.
 //   Bytes of a message count while it is not whole; then what it brought of these alone. Where
 //   another source follows, a block is waited for up to NEXT_TIME, and peers come after that source
@@ -48,6 +50,8 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   static constexpr kj::Duration ALONE_TIME = 3 * kj::SECONDS;   // then others are asked beside it
   static constexpr uint64_t FAIR_RATE = 64 << 10;               // bytes a second, for longer: until
   static constexpr kj::Duration MOST_ALONE = 15 * kj::SECONDS;
+  static constexpr uint64_t LEAF_BYTES = 1 << 20;               // of a file, as most blocks are
+  static constexpr kj::Duration MOST_LEAF_TIME = LEAF_BYTES / LEAST_RATE * kj::SECONDS;
   static constexpr kj::Duration NEXT_TIME = 30 * kj::SECONDS;   // then other sources go before
   static constexpr kj::Duration REST_TIME = 10 * kj::MINUTES;   // for so long
   static constexpr kj::Duration ANSWER_TIME = 3 * kj::SECONDS;  // for all to say who has it
@@ -65,7 +69,6 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   static constexpr kj::uint MAX_BESIDE = 2;    // peers, that are asked for one block itself
   static constexpr size_t MAX_OWED = 64;       // blocks that a peer may give late
   static constexpr kj::uint MAX_LATE = 3;      // times in a row
-  static constexpr kj::uint MAX_AGAIN = 3;     // peers that were late, asked again for one block
   static constexpr kj::uint MAX_PROVIDERS = 8; // that are dialled, for one image
   static constexpr kj::Duration FIND_TIME = 20 * kj::SECONDS;   // to find and to dial them
   static constexpr kj::Duration FIND_AGAIN = 1 * kj::MINUTES;
@@ -124,12 +127,13 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   void take(PeerState& peer, BitswapMessage message);
   void answer(PeerState& peer, const BitswapMessage::Want& want);
   void takeBlock(PeerState& peer, BitswapMessage::Block block);
-  void gave(PeerState& peer, kj::Duration took);
+  void gave(PeerState& peer, kj::Duration took, uint64_t bytes);
   void distrust(PeerState& peer);
   void sayNot(kj::StringPtr peer);
 
   kj::Maybe<PeerState&> findState(kj::StringPtr peer);
   PeerState& stateOf(const PeerId& id);
+  kj::Own<void> use(PeerState& peer);
   void dropIfIdle(kj::StringPtr peer);
   void dropStrangers();
 
@@ -151,16 +155,23 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   kj::Promise<void> hearWhoHasIt(Want& want, kj::TimePoint end);
   kj::Maybe<kj::String> nextToAsk(Want& want);
   void giveUp(Want& want, kj::TimePoint begin);
-  kj::Promise<void> askLate(Want& want, kj::TimePoint end);
+  kj::Promise<void> untilGiven(Want& want, kj::TimePoint end);
+  void hopeForLate(Want& want);
   kj::Promise<kj::Own<Providers>> meetProvidersOf(const Cid& root);
   kj::Promise<void> meetProviders(const Cid& root, Providers& providers);
   kj::Promise<void> askForAWhile(Want& want, kj::String peer);
-  uint64_t bytesOf(kj::StringPtr peer);
+  kj::Duration leafTimeOf(kj::StringPtr peer);
+  kj::Duration leafTimeOf(const Ask& ask);
+  Ask& slowestOf(Want& want);
+  bool isAnyFaster(const Want& want, const PeerState& than);
+  void dropSlowest(Want& want);
   void beSlow(const Want& want, const Ask& ask);
   void forgetGood(kj::StringPtr peer);
-  kj::Promise<void> askForBlock(Want& want, kj::String peer);
+  kj::Promise<void> askForBlock(Want& want, PeerState& peer);
   kj::Promise<void> waitForBlock(Want& want, PeerState& peer);
   kj::TimePoint waitsUntil(const PeerState& peer) const;
+  // For LEAF_BYTES, where so many came in `time`.
+  static kj::Duration leafTimeAt(kj::Duration time, uint64_t bytes);
   void taskFailed(kj::Exception&& exception) override;
 
   Swarm& swarm;
