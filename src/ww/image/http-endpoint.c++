@@ -12,9 +12,8 @@ namespace {
 
 enum Status: kj::uint {
   OK = 200, MOVED = 301, FOUND = 302, SEE_OTHER = 303, TEMPORARY = 307, PERMANENT = 308,
-  BAD_REQUEST = 400, UNAUTHORIZED = 401, FORBIDDEN = 403, NOT_FOUND = 404, NOT_ACCEPTABLE = 406,
-  GONE = 410, UNSUPPORTED = 415, TOO_MANY = 429, ILLEGAL = 451, NOT_IMPLEMENTED = 501,
-  UNAVAILABLE = 503
+  BAD_REQUEST = 400, UNAUTHORIZED = 401, FORBIDDEN = 403, NOT_ACCEPTABLE = 406, UNSUPPORTED = 415,
+  TOO_MANY = 429, NOT_IMPLEMENTED = 501, UNAVAILABLE = 503
 };
 
 bool isRedirect(kj::uint status) {
@@ -22,11 +21,12 @@ bool isRedirect(kj::uint status) {
          status == PERMANENT;
 }
 
-// It does not give what it is asked for, and will not.
+// It does not give what it is asked for, and will not. What is of one content (404, 410, 451) is
+// not: it may have the next.
 bool isForGood(kj::uint status) {
   switch (status) {
-    case BAD_REQUEST: case UNAUTHORIZED: case FORBIDDEN: case NOT_FOUND: case NOT_ACCEPTABLE:
-    case GONE: case UNSUPPORTED: case ILLEGAL: case NOT_IMPLEMENTED: return true;
+    case BAD_REQUEST: case UNAUTHORIZED: case FORBIDDEN: case NOT_ACCEPTABLE: case UNSUPPORTED:
+    case NOT_IMPLEMENTED: return true;
     default: return false;
   }
 }
