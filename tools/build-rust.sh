@@ -26,7 +26,7 @@ cached=$WW_CACHE/rust-$what-$key/$product
 prune() { find "$WW_CACHE" -maxdepth 1 -name 'rust-*' -mtime +30 -exec rm -rf {} +; }
 
 build() {
-  if [ -f "$cached" ]; then touch "$(dirname "$cached")"; return; fi
+  [ ! -f "$cached" ] || return 0  # by who had the lock before
   prune
   local first=
   [ "$what" != lib ] || first=" (Wasmtime and libp2p take some seven minutes, the first time)"
@@ -43,7 +43,9 @@ build() {
   mv "$part" "$(dirname "$cached")"
 }
 
-with_lock cargo build
+# Who has it waits for nobody that builds.
+[ -f "$cached" ] || with_lock cargo build
+touch "$(dirname "$cached")"
 mkdir -p "$(dirname "$out")"
 cmp -s "$cached" "$out" || { cp "$cached" "$out.part" && mv "$out.part" "$out"; }
 # Ninja's rule for the library asks for a result newer than its inputs; for the tool that would build
