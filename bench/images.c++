@@ -8,6 +8,7 @@
 #include <ww/image/file-stream.h>
 #include <ww/image/importer.h>
 #include <ww/node/image-store.h>
+#include <ww/node/image-tree.h>
 #include <ww/node/temp-folder.h>
 #include "bench.h"
 #include "proc.h"
@@ -131,7 +132,7 @@ struct World {
     SyncOutput stream(out);
     return writeCar(blocks, root, limits, stream).wait(waitScope).bytes;
   }
-  void readTree(BlockStore& store, const Cid& root, NoSink& sink) {
+  void readTree(BlockStore& store, const Cid& root, TreeSink& sink) {
     BlockFetcher blocks(store, nullptr, logger);
     ww::readTree(blocks, root, limits, sink).wait(waitScope);
   }
@@ -184,6 +185,36 @@ void benchSpeeds(Report& report) {
                   "the same bytes into a file on disk"));
 }
 
+// The same file from the store into a tree: written, and linked from another tree that has it.
+void benchTrees(Report& report) {
+  World world;
+  TempFolder folder;
+  ImageStore disk(folder.at("images"), 4 * IMAGE, kj::systemCoarseCalendarClock(), world.logger);
+  auto draft = disk.begin();
+  Files files{IMAGE, IMAGE};
+  auto root = files.into(*draft);
+  Rounds rounds;
+  for (int i = 0; i < TRIALS; i++) {
+    TreeFolder trees(folder.at(kj::str("trees", i)));
+    auto merge = [&](kj::StringPtr layer) {
+      auto tree = trees.begin();
+      tree->beginLayer("bench");
+      world.readTree(*draft, root, *tree);
+      tree->directory(layer);  // by which they differ
+      return tree->finish().wait(world.waitScope);
+    };
+    kj::Vector<kj::Own<MergedTree>> inUse;
+    rounds.turn([&]() { return speed([&]() { inUse.add(merge("first")); }); },
+                [&]() { return speed([&]() { inUse.add(merge("second")); }); },
+                [&]() { return speed([&]() { sha256(IMAGE); }); });
+  }
+  auto ceiling = "sha256 of the same bytes"_kj;
+  report.add(flow(kj::str("a tree from the store, its files written"), rounds.median(0, 2),
+                  ceiling));
+  report.add(flow(kj::str("a tree from the store, its files linked from another"),
+                  rounds.median(1, 2), ceiling));
+}
+
 // A GiB into the store, out of it as a CAR file, and as files.
 void benchMemory(Report& report) {
   World world;
@@ -214,6 +245,7 @@ void benchMemory(Report& report) {
 void benchImages(Report& report) {
   benchMemory(report);  // while this process has touched little
   benchSpeeds(report);
+  benchTrees(report);
 }
 
 }  // namespace ww::bench
