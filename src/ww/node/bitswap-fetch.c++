@@ -187,7 +187,9 @@ kj::Promise<void> Bitswap::hearWhoHasIt(Want& want, kj::TimePoint end) {
 // Of those that have it, who is fastest: beside another only where that takes longer, and in the
 // place of one only where that takes twice as long, since what came of it is lost.
 kj::Maybe<kj::String> Bitswap::nextToAsk(Want& want) {
-  std::erase_if(want.haves, [&](kj::String& name) { return want.hasAnswer(name); });
+  std::erase_if(want.haves, [&](kj::String& name) {
+    return want.hasAnswer(name) || want.isAskedForIt(name);
+  });
   auto best = std::min_element(want.haves.begin(), want.haves.end(), [&](auto& a, auto& b) {
     return leafTimeOf(a) < leafTimeOf(b);
   });

@@ -8,6 +8,7 @@
 namespace ww {
 namespace {
 
+constexpr size_t MAX_WRITTEN = 16 << 10;  // before it is seen how long that takes
 constexpr size_t MAX_ITEMS = 200;  // of one message, which is within its bound with its blocks too
 
 }  // namespace
@@ -278,8 +279,7 @@ kj::Promise<void> Bitswap::sendWhileAny(kj::StringPtr name, Sending& sending,
         if (peer.outbox.empty()) break;  // it was taken back
         sending.message = nextMessage(peer).encode();
       }
-      co_await timer.timeoutAfter(SEND_TIME, stream.write(sending.message.begin(),
-                                                          sending.message.size()));
+      co_await write(stream, sending.message);
       sending.message = nullptr;
       ++sending.taken;
       co_await Breath::take();
@@ -289,6 +289,18 @@ kj::Promise<void> Bitswap::sendWhileAny(kj::StringPtr name, Sending& sending,
     co_await pair.promise.exclusiveJoin(timer.afterDelay(IDLE_TIME));
     peer.more = nullptr;
     if (peer.outbox.empty()) co_return stream.shutdownWrite();
+  }
+}
+
+// As long as it is read, and no slower than so.
+kj::Promise<void> Bitswap::write(kj::AsyncIoStream& stream, kj::ArrayPtr<const kj::byte> message) {
+  Patience patience(timer.now(), SEND_TIME, LEAST_READ_RATE, message.size());
+  while (message.size() > 0) {
+    auto part = message.slice(0, kj::min(message.size(), MAX_WRITTEN));
+    auto writing = stream.write(part.begin(), part.size());
+    co_await timer.timeoutAt(patience.getEnd(), kj::mv(writing));
+    patience.hear(part.size(), timer.now());
+    message = message.slice(part.size(), message.size());
   }
 }
 
@@ -304,7 +316,7 @@ BitswapMessage Bitswap::nextMessage(PeerState& peer) {
       }
       KJ_CASE_ONEOF(cid, Cid) {
         auto size = store.findSharedSize(cid).orDefault(0);
-        if (bytes > 0 && bytes + size > MAX_BLOCK_BYTES) return message;
+        if (bytes > 0 && bytes + size > MAX_TOGETHER) return message;
         KJ_IF_MAYBE(block, store.findShared(cid)) {
           bytes += block->size();
           charge(peer, block->size());

@@ -28,7 +28,8 @@
 // something and have not answered come in beside that number, and make room for nobody. A message
 // that is none ends its stream. Lives on the event loop of its swarm.
 //
-// Tests: bitswap-test.c++, bitswap-hostile-test.c++, bitswap-slow-test.c++, fuzz/bitswap.c++.
+// Tests: bitswap-test.c++, bitswap-hostile-test.c++, bitswap-slow-test.c++, bitswap-lines-test.c++,
+// fuzz/bitswap.c++.
 
 #include <deque>
 #include <list>
@@ -57,12 +58,14 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   static constexpr kj::Duration ANSWER_TIME = 3 * kj::SECONDS;  // for all to say who has it
   static constexpr kj::Duration TRY_TIME = 3 * kj::MINUTES;     // then no other peer is tried
   static constexpr kj::Duration LATE_TIME = 1 * kj::MINUTES;    // for what is late to be read
-  static constexpr kj::Duration SEND_TIME = 30 * kj::SECONDS;   // for a peer to read a message
+  static constexpr kj::Duration SEND_TIME = 30 * kj::SECONDS;   // that a peer may read nothing
+  static constexpr uint64_t LEAST_READ_RATE = 4 << 10;          // bytes a second, after that
   static constexpr kj::Duration IDLE_TIME = 10 * kj::SECONDS;   // after which our stream is closed
   static constexpr kj::Duration SILENT_TIME = 30 * kj::SECONDS; // and then one of a peer's
   static constexpr size_t MAX_WANTS_BYTES = 128 << 10;
   static constexpr kj::uint MAX_STREAMS = 4;   // that one peer has open here
   static constexpr kj::uint MAX_SERVED = 64;   // peers at a time, but those that are awaited
+  static constexpr size_t MAX_TOGETHER = 256 << 10;  // of blocks, in one message
   static constexpr size_t MAX_WAITING = 2048;  // answers and questions, to one peer
   static constexpr kj::uint MAX_ASKED = 32;    // peers at a time, of one block
   static constexpr kj::uint MAX_IN_FLIGHT = 3; // blocks, of one peer
@@ -145,6 +148,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   kj::Promise<void> sendAll(kj::String peer);
   kj::Promise<void> openAndSend(kj::StringPtr peer, Sending& sending);
   kj::Promise<void> sendWhileAny(kj::StringPtr peer, Sending& sending, kj::AsyncIoStream& stream);
+  kj::Promise<void> write(kj::AsyncIoStream& stream, kj::ArrayPtr<const kj::byte> message);
   BitswapMessage nextMessage(PeerState& peer);
 
   kj::Promise<kj::Array<const kj::byte>> fetch(Cid root, Cid cid);
