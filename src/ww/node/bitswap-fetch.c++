@@ -12,6 +12,15 @@ constexpr size_t MAX_RECENT = 64;
 
 }  // namespace
 
+struct Bitswap::Rank {
+  bool isProven;
+  kj::Duration leafTime;
+
+  bool operator<(const Rank& other) const {  // it comes first
+    return isProven != other.isProven ? isProven : leafTime < other.leafTime;
+  }
+};
+
 class Bitswap::Source final: public BlockSource {
  public:
   Source(Bitswap& bitswap, bool isOnly) : bitswap(bitswap), isOnly(isOnly) {}
@@ -85,7 +94,8 @@ kj::Promise<void> Bitswap::find(Want& want) {
 kj::Promise<void> Bitswap::untilGiven(Want& want, kj::TimePoint end) {
   while (want.block == nullptr && want.isGiven()) {
     co_await want.onChange().exclusiveJoin(timer.afterDelay(ALONE_TIME));
-    if (want.block == nullptr) co_await askSome(want, nullptr, end);
+    bool isOver = want.block != nullptr || timer.now() >= end;
+    if (!isOver) co_await askSome(want, nullptr, end);
   }
 }
 
@@ -185,19 +195,22 @@ kj::Promise<void> Bitswap::hearWhoHasIt(Want& want, kj::TimePoint end) {
 }
 
 // Of those that have it, who is fastest: beside another only where that takes longer, and in the
-// place of one only where that takes twice as long, since what came of it is lost.
+// place of one only where that takes twice as long, since what came of it is lost. One of them, or
+// the first, is one that has given blocks, where there is any.
 kj::Maybe<kj::String> Bitswap::nextToAsk(Want& want) {
   std::erase_if(want.haves, [&](kj::String& name) {
     return want.hasAnswer(name) || want.isAskedForIt(name);
   });
+  bool isByProven = want.isGiven() && want.isAskedOfProven();
   auto best = std::min_element(want.haves.begin(), want.haves.end(), [&](auto& a, auto& b) {
-    return leafTimeOf(a) < leafTimeOf(b);
+    return isByProven ? rankOf(a).leafTime < rankOf(b).leafTime : rankOf(a) < rankOf(b);
   });
   if (best == want.haves.end()) return nullptr;
-  if (want.isGiven()) {
-    auto& slowest = slowestOf(want);
-    auto time = kj::max(leafTimeOf(slowest), timer.now() - slowest.begin);
-    if (time <= leafTimeOf(*best) * (want.asks.size() == MAX_BESIDE ? 2 : 1)) return nullptr;
+  auto rank = rankOf(*best);
+  bool isFirst = !want.isGiven() || (rank.isProven && !isByProven);
+  if (!isFirst) {
+    auto time = leafTimeByNow(slowestOf(want));
+    if (time <= rank.leafTime * (want.asks.size() == MAX_BESIDE ? 2 : 1)) return nullptr;
   }
   auto name = kj::mv(*best);
   want.haves.erase(best);
@@ -245,7 +258,7 @@ kj::Promise<void> Bitswap::askForAWhile(Want& want, kj::String peer) {
   if (want.isGiven() && want.asks.size() == MAX_BESIDE) dropSlowest(want);
   auto& state = stateOf(KJ_ASSERT_NONNULL(PeerId::parseText(peer)));
   auto& ask = want.asks.emplace_back(state, use(state), timer.now());
-  ask.task = askForBlock(want, state).then([&want, &ask]() {
+  ask.task = askForBlock(want, ask).catch_([](kj::Exception&&) {}).then([&want, &ask]() {
     ask.isOver = true;
     want.change();
   }).eagerlyEvaluate(nullptr);
@@ -257,7 +270,7 @@ kj::Promise<void> Bitswap::askForAWhile(Want& want, kj::String peer) {
     }
     if (ask.isOver || want.block != nullptr) co_return;
     bool isFair = state.getBytesSince(ask.before) >= FAIR_RATE * (time / kj::SECONDS);
-    if (!isFair || time >= MOST_ALONE) break;
+    if (!isFair || time >= MOST_ALONE || want.asks.size() > 1) break;
   }
   beSlow(want, ask);
 }
@@ -266,7 +279,8 @@ kj::Promise<void> Bitswap::askForAWhile(Want& want, kj::String peer) {
 bool Bitswap::isAnyFaster(const Want& want, const PeerState& than) {
   return than.leafTime >= ALONE_TIME &&
          std::any_of(want.haves.begin(), want.haves.end(), [&](const kj::String& name) {
-    return !want.hasAnswer(name) && leafTimeOf(name) * 2 < than.leafTime;
+    return !want.hasAnswer(name) && !want.isAskedForIt(name) &&
+           rankOf(name).leafTime * 2 < than.leafTime;
   });
 }
 
@@ -280,19 +294,29 @@ void Bitswap::dropSlowest(Want& want) {
 
 Bitswap::Ask& Bitswap::slowestOf(Want& want) {
   return *std::max_element(want.asks.begin(), want.asks.end(), [&](Ask& a, Ask& b) {
-    return leafTimeOf(a) < leafTimeOf(b);
+    return Rank{a.peer.isProven(), leafTimeOf(a)} < Rank{b.peer.isProven(), leafTimeOf(b)};
   });
 }
 
-kj::Duration Bitswap::leafTimeOf(kj::StringPtr peer) {
-  return findState(peer).map([](PeerState& state) { return state.leafTime; })
-      .orDefault(0 * kj::SECONDS);
+Bitswap::Rank Bitswap::rankOf(kj::StringPtr peer) {
+  return findState(peer).map([](PeerState& state) {
+    return Rank{state.isProven(), state.leafTime};
+  }).orDefault(Rank{false, 0 * kj::SECONDS});
 }
 
 // By what is known, and what came since, for this block or others.
 kj::Duration Bitswap::leafTimeOf(const Ask& ask) {
   return kj::max(ask.peer.leafTime,
                  leafTimeAt(timer.now() - ask.begin, ask.peer.getBytesSince(ask.before)));
+}
+
+// Which is no less than the time that the block has taken by now says, as large as it may be.
+kj::Duration Bitswap::leafTimeByNow(const Ask& ask) {
+  constexpr int LEAVES = MAX_BLOCK_BYTES / LEAF_BYTES;
+  auto waited = ask.turn.map([&](kj::TimePoint turn) {
+    return (timer.now() - turn) / LEAVES;
+  });
+  return kj::max(leafTimeOf(ask), waited.orDefault(0 * kj::SECONDS));
 }
 
 void Bitswap::beSlow(const Want& want, const Ask& ask) {
@@ -310,7 +334,8 @@ void Bitswap::forgetGood(kj::StringPtr peer) {
   if (lastGood == peer) lastGood = kj::String();
 }
 
-kj::Promise<void> Bitswap::askForBlock(Want& want, PeerState& peer) {
+kj::Promise<void> Bitswap::askForBlock(Want& want, Ask& ask) {
+  auto& peer = ask.peer;
   KJ_DEFER(peer.passTurn());
   want.ask(peer.name);
   want.late.eraseMatch(peer.name);
@@ -320,6 +345,7 @@ kj::Promise<void> Bitswap::askForBlock(Want& want, PeerState& peer) {
     if (want.isOver(peer.name)) co_return;
     if (peer.timesLate > timesLate || !peer.isUsable()) co_return want.beLate(peer.name);
   }
+  ask.turn = timer.now();
   co_await waitForBlock(want, peer);
 }
 

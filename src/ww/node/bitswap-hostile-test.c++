@@ -390,5 +390,36 @@ KJ_TEST("whom the DHT names is asked before those that happen to be connected") 
   KJ_EXPECT(fetched.wait(world.waitScope) == block(1));
 }
 
+KJ_TEST("who says over and over that it has not got a block wakes nobody") {
+  World world;
+  MemoryLogger logger;
+  FindingSwarm swarm(world.network);
+  ImageStore store(world.folder.at("images"), 64 << 20, kj::systemCoarseCalendarClock(), logger);
+  Bitswap bitswap(swarm, store, world.timer, logger, DialScope::ANYWHERE);
+  auto source = bitswap.makeSource(true);
+  RawPeer slow(world), other(world);
+  auto say = [&](RawPeer& peer, bool has) {
+    Message message;
+    message.presences.add(Message::Presence{cidOf(1), has});
+    auto bytes = message.encode();
+    KJ_ASSERT_NONNULL(peer.own)->write(bytes.begin(), bytes.size()).wait(world.waitScope);
+    world.waitScope.poll();
+  };
+  for (auto peer: {&slow, &other}) {
+    swarm.inner.connect(peer->swarm.getPeerId(), peer->swarm.getListenAddrs(),
+                        DialScope::ANYWHERE).wait(world.waitScope);
+    peer->own = peer->swarm.open(swarm.getPeerId(), BITSWAP).wait(world.waitScope);
+  }
+  auto fetched = source->fetch(cidOf(1));
+  world.waitScope.poll();
+  say(other, false);
+  say(slow, true);
+  world.pass(Bitswap::ALONE_TIME);  // from now on others are looked for as anything changes
+  auto before = swarm.listed;
+  for (int i = 0; i < 10; i++) say(other, false);
+  KJ_EXPECT(swarm.listed == before, swarm.listed, before);
+  KJ_EXPECT(!fetched.poll(world.waitScope));
+}
+
 }  // namespace
 }  // namespace ww

@@ -1,6 +1,8 @@
 // Peers whose lines take so much a second, and what becomes of blocks that many of them have.
 #include <ww/node/bitswap-peers-test.h>
 
+#include <algorithm>
+
 namespace ww {
 namespace {
 
@@ -11,6 +13,8 @@ struct Line {
   kj::ArrayPtr<const Cid> cids;
   const size_t rate, blockSize;
   const kj::uint times;
+  size_t burst = 0;        // bytes of a block that come faster, by a third of them a second
+  size_t most = SIZE_MAX;  // bytes of a block; then nothing
   RawPeer peer;
   struct Answer {
     Cid cid;
@@ -34,7 +38,8 @@ struct Line {
       if (bytes == nullptr) break;
       for (auto& want: Message::decode(KJ_ASSERT_NONNULL(bytes)).wants) answer(want);
     }
-    for (auto left = rate; left > 0 && !out.empty();) left -= send(left);
+    auto left = rate + (said < burst ? burst / 3 : 0);
+    while (left > 0 && !out.empty() && said < most) left -= send(kj::min(left, most - said));
   }
   void stop() {  // in the middle of what it says
     out.clear();
@@ -118,13 +123,30 @@ KJ_TEST("who gave more in its time is asked first, whoever says first that it ha
 KJ_TEST("who gives to no end makes room for who was left for it") {
   Lines lines;
   lines.add(20'000);
-  for (int i = 0; i < 2; i++) lines.add(20'000, 4);
+  for (int i = 0; i < 2; i++) lines.add(13'000, 4);
   auto fetched = lines.fetch(1);
   lines.pass(20);
-  KJ_EXPECT(lines.all[0]->cancelled == 1);
+  for (int i = 0; i < 3; i++) KJ_EXPECT(lines.all[i]->asked == 1);
   lines.all[0]->stop();
-  lines.pass(175);
-  KJ_EXPECT(fetched.poll(lines.world.waitScope));
+  lines.pass(250);
+  KJ_EXPECT(lines.all[0]->asked == 2);
+}
+
+KJ_TEST("lines that are as slow as each other are not asked again and again") {
+  Lines lines;
+  for (int i = 0; i < 3; i++) lines.add(20'000);
+  kj::Vector<kj::Promise<kj::Array<const kj::byte>>> fetched;
+  for (kj::byte i = 0; i < 3; i++) fetched.add(lines.fetch(i));
+  auto countAsked = [&]() {
+    kj::uint asked = 0;
+    for (auto& line: lines.all) asked += line->asked;
+    return asked;
+  };
+  lines.pass(20);
+  KJ_EXPECT(countAsked() == 9, "each is tried");
+  lines.pass(150);
+  for (auto& one: fetched) KJ_EXPECT(one.poll(lines.world.waitScope));
+  KJ_EXPECT(countAsked() <= 10, "and one that gave once more");
 }
 
 KJ_TEST("the slowest makes room for who was not tried, and for nobody that is as slow") {
@@ -157,6 +179,36 @@ KJ_TEST("many that all have it and give next to nothing do not keep it from who 
     KJ_ASSERT(fetched[i].poll(lines.world.waitScope), i);
     KJ_EXPECT(fetched[i].wait(lines.world.waitScope) == block(i, Lines::SIZE), i);
   }
+}
+
+KJ_TEST("who begins well and gives no block is not asked before who gave one") {
+  Lines lines;
+  lines.add(20'000);
+  auto first = lines.fetch(0);
+  lines.pass(60);
+  KJ_ASSERT(first.poll(lines.world.waitScope));
+  for (int i = 0; i < 40; i++) {
+    lines.add(17'000, 4);
+    lines.all.back()->burst = 150'000;
+  }
+  std::rotate(lines.all.begin(), lines.all.begin() + 1, lines.all.end());  // it speaks last
+  for (kj::byte i = 1; i < 4; i++) {
+    auto fetched = lines.fetch(i);
+    lines.pass(80);
+    KJ_EXPECT(fetched.poll(lines.world.waitScope), i);
+  }
+}
+
+KJ_TEST("those that give at a fair rate, and then nothing, do not take all of the time") {
+  Lines lines;
+  for (int i = 0; i < 40; i++) {
+    lines.add(66'000);
+    lines.all.back()->most = 990'000;
+  }
+  lines.add(100'000);
+  auto fetched = lines.fetch(1);
+  lines.pass(280);
+  KJ_EXPECT(fetched.poll(lines.world.waitScope));
 }
 
 KJ_TEST("who reads a block slowly is given it, and what comes after, a large one at a time") {

@@ -58,6 +58,8 @@ struct Bitswap::PeerState {
   kj::TimePoint lateAt = kj::origin<kj::TimePoint>();
 
   bool isUsable() const { return !isDistrusted && !speaksNot && timesLate <= MAX_LATE; }
+  // It gave a block, and was not late since.
+  bool isProven() const { return useful > 0 && timesLate == 0; }
   bool isWanted() const { return inFlight > 0; }
   bool isServed() const { return streams > 0 && leave.get() != nullptr; }
   bool isIdle() const { return streams == 0 && !isSending && users == 0; }
@@ -92,6 +94,7 @@ struct Bitswap::PeerState {
   }
 
   void owe(const Cid& cid, kj::TimePoint now) {
+    if (owes(cid)) return;
     owed.push_back(Owed{cid.clone(), now, getBytes()});
     if (owed.size() > MAX_OWED) owed.pop_front();
   }
@@ -125,6 +128,7 @@ struct Bitswap::PeerState {
   }
 
   kj::Promise<void> onTurn() {
+    std::erase_if(queue, [](auto& one) { return !one->isWaiting(); });
     auto pair = kj::newPromiseAndFulfiller<void>();
     queue.push_back(kj::mv(pair.fulfiller));
     return kj::mv(pair.promise);
@@ -148,6 +152,7 @@ struct Bitswap::Ask {
   PeerState& peer;
   const kj::TimePoint begin;
   const uint64_t before;  // bytes that had come of it
+  kj::Maybe<kj::TimePoint> turn;  // since when the block itself is waited for
   bool isOver = false;
   const kj::Own<void> use;
   kj::Promise<void> task = nullptr;  // the last member, since it uses the others
@@ -189,6 +194,12 @@ struct Bitswap::Want {
     }
     return false;
   }
+  bool isAskedOfProven() const {
+    for (auto& ask: asks) {
+      if (!ask.isOver && ask.peer.isProven()) return true;
+    }
+    return false;
+  }
   bool isOver(kj::StringPtr peer) const { return block != nullptr || saidNot(peer); }
   bool saidNot(kj::StringPtr peer) const { return nots.find(peer) != nullptr; }
   bool hasAsked(kj::StringPtr peer) const { return asked.find(peer) != nullptr; }
@@ -206,7 +217,8 @@ struct Bitswap::Want {
     haves.push_back(kj::str(peer));
   }
   void sayNot(kj::StringPtr peer) {
-    nots.upsert(kj::str(peer), [](auto&, auto&&) {});
+    if (saidNot(peer)) return;
+    nots.insert(kj::str(peer));
     late.eraseMatch(peer);
     change();
   }

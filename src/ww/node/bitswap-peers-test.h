@@ -182,12 +182,15 @@ struct RawPeer {
 struct FindingSwarm final: public Swarm {
   LoopbackSwarm inner;
   kj::Vector<LoopbackSwarm*> known;
-  kj::uint asked = 0;
+  kj::uint asked = 0, listed = 0;
 
   FindingSwarm(LoopbackNetwork& network) : inner(network, newId()) {}
   const PeerId& getPeerId() override { return inner.getPeerId(); }
   kj::Array<Multiaddr> getListenAddrs() override { return inner.getListenAddrs(); }
-  kj::Array<Peer> getPeers() override { return inner.getPeers(); }
+  kj::Array<Peer> getPeers() override {
+    ++listed;
+    return inner.getPeers();
+  }
   bool isConnected(const PeerId& id) override { return inner.isConnected(id); }
   kj::Promise<void> connect(const PeerId& id, kj::ArrayPtr<const Multiaddr>,
                             DialScope scope) override {

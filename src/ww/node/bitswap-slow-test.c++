@@ -173,6 +173,24 @@ KJ_TEST("who comes while a slow peer gives is asked, too; of those beside it one
   KJ_EXPECT(fetched.wait(world.waitScope) == block(1, SIZE));
 }
 
+KJ_TEST("who is asked for a block and says that it has it is not asked beside itself") {
+  World world;
+  TestNode b(world);
+  RawPeer slow(world);
+  b.meet(slow.swarm);
+  auto first = b.bitswap->askFirst(cidOf(9), slow.swarm.getPeerId());
+  auto fetched = b.source->fetchOf(cidOf(9), cidOf(1, SIZE));
+  KJ_EXPECT(!fetched.poll(world.waitScope));
+  KJ_EXPECT(slow.asksFor(cidOf(1, SIZE)));
+  slow.tell(b, cidOf(1, SIZE), true);
+  auto message = RawPeer::blockMessage(block(1, SIZE));
+  for (kj::uint i = 0; i < 6; i++) {
+    KJ_ASSERT(slow.say(b, message.slice(i * Bitswap::LEAST_RATE, (i + 1) * Bitswap::LEAST_RATE)));
+    world.pass(1 * kj::SECONDS);
+  }
+  KJ_EXPECT(slow.wantsHeard().empty());
+}
+
 KJ_TEST("one that gives a block at a fair rate is asked alone for longer") {
   Two two;
   two.trickle(Bitswap::FAIR_RATE, Bitswap::ALONE_TIME / kj::SECONDS);

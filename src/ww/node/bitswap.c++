@@ -211,7 +211,8 @@ void Bitswap::gave(PeerState& peer, kj::Duration took, uint64_t bytes) {
 }
 
 kj::Duration Bitswap::leafTimeAt(kj::Duration time, uint64_t bytes) {
-  return kj::min(time * int64_t(LEAF_BYTES >> 10) / int64_t((bytes >> 10) + 1), MOST_LEAF_TIME);
+  auto bounded = kj::min(time, 1 * kj::DAYS);
+  return kj::min(bounded * int64_t(LEAF_BYTES >> 10) / int64_t((bytes >> 10) + 1), MOST_LEAF_TIME);
 }
 
 void Bitswap::distrust(PeerState& peer) {
@@ -320,7 +321,7 @@ BitswapMessage Bitswap::nextMessage(PeerState& peer) {
         KJ_IF_MAYBE(block, store.findShared(cid)) {
           bytes += block->size();
           charge(peer, block->size());
-          KJ_IF_MAYBE(callback, sent) (*callback)(cid, block->size());
+          KJ_IF_MAYBE(callback, sent) (*callback)(peer.id, cid, block->size());
           message.blocks.add(BitswapMessage::Block{BitswapMessage::prefixOf(cid),
                                                    kj::mv(*block)});
         } else {

@@ -8,8 +8,9 @@
 //   one is slow: whichever gives it first. Where some of them were asked and none has it, those are
 //   dialled, and asked, that say in the DHT that they have the image: once an image, or once in
 //   FIND_AGAIN. Then the others are asked, some at a time.
-// - Who is fastest goes by what came of each in how long, and those of whom nothing is known yet
-//   are tried before it is settled. Who takes another's place at a block is twice as fast.
+// - Who is fastest goes by what came of each in how long; who gave a block comes before who only
+//   began to, and those of whom nothing is known yet are tried beside it where it is slow. Who
+//   takes another's place at a block is twice as fast.
 // - A peer is waited for as long as blocks come of it that it was asked for, and for few at once.
 //   Bytes of a message count while it is not whole; then what it brought of these alone. Where
 //   another source follows, a block is waited for up to NEXT_TIME, and peers come after that source
@@ -56,7 +57,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   static constexpr kj::Duration NEXT_TIME = 30 * kj::SECONDS;   // then other sources go before
   static constexpr kj::Duration REST_TIME = 10 * kj::MINUTES;   // for so long
   static constexpr kj::Duration ANSWER_TIME = 3 * kj::SECONDS;  // for all to say who has it
-  static constexpr kj::Duration TRY_TIME = 3 * kj::MINUTES;     // then no other peer is tried
+  static constexpr kj::Duration TRY_TIME = 5 * kj::MINUTES;     // then no other peer is tried
   static constexpr kj::Duration LATE_TIME = 1 * kj::MINUTES;    // for what is late to be read
   static constexpr kj::Duration SEND_TIME = 30 * kj::SECONDS;   // that a peer may read nothing
   static constexpr uint64_t LEAST_READ_RATE = 4 << 10;          // bytes a second, after that
@@ -95,8 +96,9 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   // For the blocks of that image, while this is held. Not to outlive it.
   kj::Own<void> askFirst(const Cid& root, const PeerId& peer);
 
-  // Called with each block that is sent to a peer, from now on.
-  void onSent(kj::Function<void(const Cid&, size_t bytes)> callback) { sent = kj::mv(callback); }
+  // Called with each block that is sent, from now on, and the peer that it is sent to.
+  using OnSent = kj::Function<void(const PeerId& to, const Cid&, size_t bytes)>;
+  void onSent(OnSent callback) { sent = kj::mv(callback); }
 
   // Says in the DHT that this node has the image.
   void provide(const Cid& root);
@@ -164,14 +166,16 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   kj::Promise<kj::Own<Providers>> meetProvidersOf(const Cid& root);
   kj::Promise<void> meetProviders(const Cid& root, Providers& providers);
   kj::Promise<void> askForAWhile(Want& want, kj::String peer);
-  kj::Duration leafTimeOf(kj::StringPtr peer);
+  struct Rank;
+  Rank rankOf(kj::StringPtr peer);
   kj::Duration leafTimeOf(const Ask& ask);
+  kj::Duration leafTimeByNow(const Ask& ask);
   Ask& slowestOf(Want& want);
   bool isAnyFaster(const Want& want, const PeerState& than);
   void dropSlowest(Want& want);
   void beSlow(const Want& want, const Ask& ask);
   void forgetGood(kj::StringPtr peer);
-  kj::Promise<void> askForBlock(Want& want, PeerState& peer);
+  kj::Promise<void> askForBlock(Want& want, Ask& ask);
   kj::Promise<void> waitForBlock(Want& want, PeerState& peer);
   kj::TimePoint waitsUntil(const PeerState& peer) const;
   // For LEAF_BYTES, where so many came in `time`.
@@ -202,7 +206,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
     kj::ForkedPromise<kj::Own<Providers>> end;
   };
   std::deque<Search> searches;                        // the latest, in the DHT
-  kj::Maybe<kj::Function<void(const Cid&, size_t)>> sent;
+  kj::Maybe<OnSent> sent;
   kj::TaskSet tasks;
 };
 

@@ -58,7 +58,8 @@ class RemoteClient final: public NodeClient {
 };
 
 ClientNetwork makeClientNetwork(kj::AsyncIoContext& io, ClientOptions& options,
-                                const Identity& identity, bool mdns, Logger& logger) {
+                                const Identity& identity, const PeerId& target, bool mdns,
+                                Logger& logger) {
   Libp2pOptions network;
   network.dht = DhtMode::CLIENT;
   network.mdns = mdns;
@@ -70,7 +71,10 @@ ClientNetwork makeClientNetwork(kj::AsyncIoContext& io, ClientOptions& options,
   KJ_IF_MAYBE(offered, options.offered) {
     auto bitswap = kj::heap<Bitswap>(*made.swarm, offered->store, timer, logger,
                                      DialScope::PUBLIC);
-    bitswap->onSent(kj::mv(offered->onSent));
+    bitswap->onSent([target = target.clone(), told = kj::mv(offered->onSent)](
+        const PeerId& to, const Cid& cid, size_t bytes) mutable {
+      if (to == target) told(cid, bytes);
+    });
     made.bitswap = kj::mv(bitswap);
   }
   return made;
@@ -114,7 +118,7 @@ kj::Promise<kj::Own<NodeClient>> connectRemote(kj::AsyncIoContext& io, ClientOpt
   }
   auto peer = kj::mv(KJ_ASSERT_NONNULL(found));
   requireAnother(options, identity, peer);
-  auto network = makeClientNetwork(io, options, identity, false, logger);
+  auto network = makeClientNetwork(io, options, identity, peer, false, logger);
   auto stream = co_await network.swarm->reach(peer.clone(), kj::arr(kj::mv(addr)), RPC_PROTOCOL);
   co_return makeRemoteClient(kj::mv(network), kj::mv(stream), identity, peer);
 }
@@ -172,7 +176,7 @@ kj::Promise<kj::Own<NodeClient>> connectPeer(kj::AsyncIoContext& io, ClientOptio
   auto known = co_await askLocalNode(io, options.local, peer).catch_([](kj::Exception&&) {
     return kj::Array<Multiaddr>();  // no node here
   }).exclusiveJoin(kj::mv(silent));
-  auto network = makeClientNetwork(io, options, identity, true, logger);
+  auto network = makeClientNetwork(io, options, identity, peer, true, logger);
   kj::Maybe<kj::String> problem;
   auto late = io.provider->getTimer().afterDelay(options.timeout).then(
       [&]() -> kj::Promise<kj::Own<kj::AsyncIoStream>> {

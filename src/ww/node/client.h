@@ -50,7 +50,7 @@ class NodeClient {
 // Images that the node may fetch from here while there is a link to it, as from any peer.
 struct OfferedImages {
   ImageStore& store;
-  kj::Function<void(const Cid& block, size_t bytes)> onSent;
+  kj::Function<void(const Cid& block, size_t bytes)> onSent;  // to it
 };
 
 struct ClientOptions {
