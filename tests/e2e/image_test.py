@@ -203,6 +203,13 @@ class StoreTest(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout.decode(), done.stderr.decode()
 
+    def test_what_has_nothing_to_run_is_kept_as_a_layer_and_said_to_be_one(self):
+        layer = os.path.join(self.data, "layer")
+        os.makedirs(os.path.join(layer, "etc"))
+        said = self.image("add", layer)[1]
+        self.assertIn("it is a layer for other images", said)
+        self.assertNotIn("layer", self.image("add", CHOIR)[1])
+
     def test_what_is_kept_is_listed_for_people_and_for_programs(self):
         listed, said = self.image("ls")
         self.assertEqual(listed, "NAME  SIZE  BLOCKS  STATE  USED  CID\n")

@@ -18,10 +18,11 @@ constexpr const char* ABOUT_STORE =
 constexpr const char* ABOUT_CODES = "Exit code: 125 it could not be done, 127 no such image.\n\n";
 
 constexpr const char* ABOUT_ADD =
-    "IMAGE is a folder with main.wasm, a .wasm file, a .car file, /ipfs/CID[/PATH], /ipns/NAME,\n"
-    "or a content id. Its blocks are taken from the store where it has them, and else from the\n"
-    "gateways and the IPFS node that are named, in that order, each checked as it comes. Prints\n"
-    "the content id. It stays until `ww image rm`, or, with --no-pin, until room is needed.\n\n"
+    "IMAGE is a folder with main.wasm (without, a layer for others), a .wasm file, a .car file,\n"
+    "/ipfs/CID[/PATH], /ipns/NAME, or a content id. Its blocks are taken from the store where it\n"
+    "has them, and else from the gateways and the IPFS node that are named, in that order, each\n"
+    "checked as it comes. Prints the content id. It stays until `ww image rm`, or, with --no-pin,\n"
+    "until room is needed.\n\n"
     "Exit code: 125 it could not be done, 127 no such image.\n\n"
     "Example:\n"
     "  ww image add ./my-image --name app\n"

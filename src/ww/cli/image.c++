@@ -108,6 +108,11 @@ class ImageCommand {
       added = import.add(kj::mv(ref), sink).wait(io.waitScope);
     }
     KJ_IF_MAYBE(problem, check.findProblem(true)) kj::throwFatalException(badInput(*problem));
+    if (check.findProblem(false) != nullptr) {
+      logger.log(LogLevel::INFO, "it has nothing that could be run: it is a layer for other images",
+                 {{"layer", kj::str(options.images[0])}, {"looked-for", kj::str(
+                     kj::strArray(MAIN_PLACES, " and "))}});
+    }
     auto& cid = KJ_ASSERT_NONNULL(added).root;
     if (options.pin) store.setPinned(cid, true);
     KJ_IF_MAYBE(name, options.name) store.setName(cid, *name);
