@@ -141,7 +141,8 @@ KJ_TEST("a node that hangs up is told of") {
   f.node.mood = FakeKubo::Mood::HANG_UP;
   auto why = f.refusal();
   KJ_EXPECT(why.startsWith(kj::str(NAME, ": it cannot be reached, or hung up: ")), why);
-  KJ_EXPECT(has(why, "; start an IPFS node there, or name another one (--to URL)"), why);
+  KJ_EXPECT(has(why, "; start an IPFS node there, or name another one (--to URL); a node "
+                 "of ww is named by its peer id, or an address that ends in /p2p/PEERID"), why);
 }
 
 KJ_TEST("one that takes nothing, or says nothing, is given up, and a slow one is not") {

@@ -146,7 +146,8 @@ kj::Promise<void> KuboImport::send(WriteCar writeCar, const Cid& root, uint64_t 
   }).catch_([this](kj::Exception&& e) -> kj::String {
     if (e.getDescription().startsWith(name)) kj::throwFatalException(kj::mv(e));
     fail(kj::str("it cannot be reached, or hung up: ", httpReason(e), "; start an IPFS node "
-                 "there, or name another one (--to URL)"));
+                 "there, or name another one (--to URL); a node of ww is named by its peer "
+                 "id, or an address that ends in /p2p/PEERID"));
   });
   auto text = co_await answering.exclusiveJoin(kj::mv(unwritten.promise));
   if (status != HTTP_OK) fail(kj::str("HTTP ", status, ": ", messageOf(text)));
