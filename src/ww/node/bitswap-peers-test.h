@@ -179,7 +179,7 @@ struct RawPeer {
 };
 
 // The loopback swarm knows no way to a peer without an address: the DHT of the real one does.
-struct FindingSwarm final: public Swarm {
+struct FindingSwarm: public Swarm {
   LoopbackSwarm inner;
   kj::Vector<LoopbackSwarm*> known;
   kj::uint asked = 0, listed = 0;
@@ -208,6 +208,18 @@ struct FindingSwarm final: public Swarm {
   kj::Promise<kj::Array<PeerId>> findProviders(kj::ArrayPtr<const kj::byte> hash) override {
     ++asked;
     return inner.findProviders(hash);
+  }
+};
+
+// One on which a stream is not opened.
+struct HoldingSwarm final: public FindingSwarm {
+  kj::Own<kj::PromiseFulfiller<kj::Own<kj::AsyncIoStream>>> opening;
+
+  using FindingSwarm::FindingSwarm;
+  kj::Promise<kj::Own<kj::AsyncIoStream>> open(const PeerId&, kj::StringPtr) override {
+    auto pair = kj::newPromiseAndFulfiller<kj::Own<kj::AsyncIoStream>>();
+    opening = kj::mv(pair.fulfiller);
+    return kj::mv(pair.promise);
   }
 };
 

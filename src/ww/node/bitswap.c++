@@ -2,6 +2,7 @@
 
 #include <kj/debug.h>
 #include <kj/refcount.h>
+#include <ww/base/error.h>
 #include <ww/image/breath.h>
 #include <ww/node/bitswap-peer.h>
 
@@ -265,14 +266,24 @@ kj::Promise<void> Bitswap::sendAll(kj::String name) {
 
 kj::Promise<void> Bitswap::openAndSend(kj::StringPtr name, Sending& sending) {
   sending.taken = 0;
-  auto opening = swarm.open(KJ_ASSERT_NONNULL(findState(name)).id, BITSWAP);
-  auto stream = co_await timer.timeoutAfter(SEND_TIME, kj::mv(opening));
-  co_await sendWhileAny(name, sending, *stream);
+  auto& peer = KJ_ASSERT_NONNULL(findState(name));  // which stays while it is being sent to
+  auto stream = co_await swarm.open(peer.id, BITSWAP).exclusiveJoin(untilUnheard(peer));
+  co_await sendWhileAny(peer, sending, *stream);
 }
 
-kj::Promise<void> Bitswap::sendWhileAny(kj::StringPtr name, Sending& sending,
+// What it answers may be behind the blocks that it sends: its line may hold them for minutes.
+kj::Promise<kj::Own<kj::AsyncIoStream>> Bitswap::untilUnheard(PeerState& peer) {
+  auto begin = timer.now();
+  for (;;) {
+    auto end = kj::max(begin, kj::max(peer.lastPart, peer.lastUseful)) + SEND_TIME;
+    if (timer.now() >= end) kj::throwFatalException(late("it takes no stream"));
+    co_await timer.atTime(end);
+  }
+}
+
+// While there is something of it to be waited for the stream stays: another may be long in coming.
+kj::Promise<void> Bitswap::sendWhileAny(PeerState& peer, Sending& sending,
                                         kj::AsyncIoStream& stream) {
-  auto& peer = KJ_ASSERT_NONNULL(findState(name));  // which stays while it is being sent to
   for (;;) {
     while (sending.message != nullptr || !peer.outbox.empty()) {
       if (sending.message == nullptr) {
@@ -289,7 +300,7 @@ kj::Promise<void> Bitswap::sendWhileAny(kj::StringPtr name, Sending& sending,
     peer.more = kj::mv(pair.fulfiller);
     co_await pair.promise.exclusiveJoin(timer.afterDelay(IDLE_TIME));
     peer.more = nullptr;
-    if (peer.outbox.empty()) co_return stream.shutdownWrite();
+    if (peer.outbox.empty() && !peer.isWanted()) co_return stream.shutdownWrite();
   }
 }
 

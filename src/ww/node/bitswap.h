@@ -61,7 +61,7 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   static constexpr kj::Duration LATE_TIME = 1 * kj::MINUTES;    // for what is late to be read
   static constexpr kj::Duration SEND_TIME = 30 * kj::SECONDS;   // that a peer may read nothing
   static constexpr uint64_t LEAST_READ_RATE = 4 << 10;          // bytes a second, after that
-  static constexpr kj::Duration IDLE_TIME = 10 * kj::SECONDS;   // after which our stream is closed
+  static constexpr kj::Duration IDLE_TIME = 10 * kj::SECONDS;   // then our stream is closed
   static constexpr kj::Duration SILENT_TIME = 30 * kj::SECONDS; // and then one of a peer's
   static constexpr size_t MAX_WANTS_BYTES = 128 << 10;
   static constexpr kj::uint MAX_STREAMS = 4;   // that one peer has open here
@@ -149,7 +149,8 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   };
   kj::Promise<void> sendAll(kj::String peer);
   kj::Promise<void> openAndSend(kj::StringPtr peer, Sending& sending);
-  kj::Promise<void> sendWhileAny(kj::StringPtr peer, Sending& sending, kj::AsyncIoStream& stream);
+  kj::Promise<void> sendWhileAny(PeerState& peer, Sending& sending, kj::AsyncIoStream& stream);
+  kj::Promise<kj::Own<kj::AsyncIoStream>> untilUnheard(PeerState& peer);
   kj::Promise<void> write(kj::AsyncIoStream& stream, kj::ArrayPtr<const kj::byte> message);
   BitswapMessage nextMessage(PeerState& peer);
 
