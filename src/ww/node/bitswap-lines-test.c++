@@ -237,7 +237,6 @@ KJ_TEST("who reads a block slowly is given it, and what comes after, a large one
   for (kj::byte i: {1, 2}) {
     KJ_EXPECT(readSlowly(16 << 10) == RawPeer::blockMessage(block(i, Lines::SIZE)), i);
   }
-  slow.own = nullptr;  // over which it said nothing for long
   slow.want(a, cidOf(1, Lines::SIZE), true);
   KJ_EXPECT(readSlowly(Bitswap::LEAST_READ_RATE / 2).size() < Lines::SIZE, "to no end");
 }

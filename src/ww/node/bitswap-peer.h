@@ -22,7 +22,7 @@ struct Bitswap::PeerState {
   kj::Maybe<kj::ForkedPromise<void>> onLeave;
   std::deque<Item> outbox;
   kj::uint held = 0;           // how often it waits, since it asked for more than it may
-  bool isSending = false;
+  bool isSending = false, isWriting = false;  // to it: at all, and a message just now
   kj::Own<kj::PromiseFulfiller<void>> more;  // wakes who sends
   bool isDistrusted = false;
   bool speaksNot = false;      // bitswap
@@ -115,6 +115,7 @@ struct Bitswap::PeerState {
     });
     return taken;
   }
+  kj::TimePoint heardAt() const { return kj::max(lastPart, lastUseful); }
   uint64_t getBytes() const { return useful + partial; }
   // What of a message was no such block, counts no more.
   uint64_t getBytesSince(uint64_t before) const { return kj::max(getBytes(), before) - before; }

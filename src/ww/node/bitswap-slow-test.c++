@@ -230,6 +230,13 @@ KJ_TEST("a peer has as long to take a stream as it goes on sending") {
     }
     bool isHeld = swarm.opening->isWaiting();
     KJ_EXPECT(isHeld == sends);
+    if (!sends) continue;
+    swarm.opening->reject(KJ_EXCEPTION(FAILED, "it took none in time"));
+    world.waitScope.poll();
+    KJ_EXPECT(swarm.opening->isWaiting(), "it is tried again");
+    swarm.opening->reject(KJ_EXCEPTION(FAILED, "it takes none"));
+    KJ_ASSERT(fetched.poll(world.waitScope));
+    KJ_EXPECT_THROW_MESSAGE("none of the 1", fetched.wait(world.waitScope));
   }
 }
 

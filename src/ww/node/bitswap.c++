@@ -96,7 +96,10 @@ MaybeMessage Bitswap::untilSilent(PeerState& peer, Patience& patience) {
   for (;;) {
     auto end = patience.getEnd();
     if (peer.isWanted()) end = kj::max(end, waitsUntil(peer));
-    if (timer.now() >= end) co_return nullptr;
+    if (timer.now() >= end) {
+      if (!peer.isWriting && peer.outbox.empty()) co_return nullptr;
+      end = timer.now() + SILENT_TIME;  // it waits for what it is sent
+    }
     co_await timer.atTime(end);
   }
 }
@@ -250,12 +253,15 @@ kj::Promise<void> Bitswap::sendAll(kj::String name) {
     dropIfIdle(name);
   });
   for (Sending sending;;) {
+    auto begin = timer.now();
     kj::Maybe<kj::Exception> failure;
     co_await openAndSend(name, sending).catch_([&](kj::Exception&& e) { failure = kj::mv(e); });
     KJ_IF_MAYBE(e, failure) {
       // A stream that it took something by may be of a process that ended, and is there anew.
       if (sending.taken > 0 && sending.message != nullptr) continue;
       KJ_IF_MAYBE(peer, findState(name)) {
+        // Or it was long in taking one, behind the blocks that it sends.
+        if (timer.now() >= begin + BLOCK_TIME && peer->heardAt() > begin) continue;
         peer->speaksNot = e->getType() == kj::Exception::Type::UNIMPLEMENTED;
       }
       sayNot(name);
@@ -275,7 +281,7 @@ kj::Promise<void> Bitswap::openAndSend(kj::StringPtr name, Sending& sending) {
 kj::Promise<kj::Own<kj::AsyncIoStream>> Bitswap::untilUnheard(PeerState& peer) {
   auto begin = timer.now();
   for (;;) {
-    auto end = kj::max(begin, kj::max(peer.lastPart, peer.lastUseful)) + SEND_TIME;
+    auto end = kj::max(begin, peer.heardAt()) + SEND_TIME;
     if (timer.now() >= end) kj::throwFatalException(late("it takes no stream"));
     co_await timer.atTime(end);
   }
@@ -291,7 +297,7 @@ kj::Promise<void> Bitswap::sendWhileAny(PeerState& peer, Sending& sending,
         if (peer.outbox.empty()) break;  // it was taken back
         sending.message = nextMessage(peer).encode();
       }
-      co_await write(stream, sending.message);
+      co_await write(peer, stream, sending.message);
       sending.message = nullptr;
       ++sending.taken;
       co_await Breath::take();
@@ -305,7 +311,10 @@ kj::Promise<void> Bitswap::sendWhileAny(PeerState& peer, Sending& sending,
 }
 
 // As long as it is read, and no slower than so.
-kj::Promise<void> Bitswap::write(kj::AsyncIoStream& stream, kj::ArrayPtr<const kj::byte> message) {
+kj::Promise<void> Bitswap::write(PeerState& peer, kj::AsyncIoStream& stream,
+                                 kj::ArrayPtr<const kj::byte> message) {
+  peer.isWriting = true;
+  KJ_DEFER(peer.isWriting = false);
   Patience patience(timer.now(), SEND_TIME, LEAST_READ_RATE, message.size());
   while (message.size() > 0) {
     auto part = message.slice(0, kj::min(message.size(), MAX_WRITTEN));

@@ -151,7 +151,8 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   kj::Promise<void> openAndSend(kj::StringPtr peer, Sending& sending);
   kj::Promise<void> sendWhileAny(PeerState& peer, Sending& sending, kj::AsyncIoStream& stream);
   kj::Promise<kj::Own<kj::AsyncIoStream>> untilUnheard(PeerState& peer);
-  kj::Promise<void> write(kj::AsyncIoStream& stream, kj::ArrayPtr<const kj::byte> message);
+  kj::Promise<void> write(PeerState& peer, kj::AsyncIoStream& stream,
+                          kj::ArrayPtr<const kj::byte> message);
   BitswapMessage nextMessage(PeerState& peer);
 
   kj::Promise<kj::Array<const kj::byte>> fetch(Cid root, Cid cid);
