@@ -352,11 +352,11 @@ kj::Promise<void> Bitswap::askForBlock(Want& want, Ask& ask) {
 kj::Promise<void> Bitswap::waitForBlock(Want& want, PeerState& peer) {
   auto begin = timer.now();
   if (peer.inFlight++ == 0) peer.restart(begin, useful);
-  peer.lastAsked = begin;
   peer.owe(want.cid, begin);
   send(peer, BitswapMessage::Want{want.cid.clone(), false, true, true});
   KJ_DEFER({
     --peer.inFlight;
+    peer.lastWanted = timer.now();
     if (peer.owes(want.cid) && !want.saidNot(peer.name)) {
       send(peer, BitswapMessage::Want{want.cid.clone(), true});
     }

@@ -211,6 +211,15 @@ KJ_TEST("those that give at a fair rate, and then nothing, do not take all of th
   KJ_EXPECT(fetched.poll(lines.world.waitScope));
 }
 
+KJ_TEST("a line may take longer for what it was asked at once than what is late may") {
+  Lines lines;
+  lines.add(20'000);
+  kj::Vector<kj::Promise<kj::Array<const kj::byte>>> fetched;
+  for (kj::byte i = 0; i < 3; i++) fetched.add(lines.fetch(i));
+  lines.pass(160);
+  for (kj::byte i = 0; i < 3; i++) KJ_EXPECT(fetched[i].poll(lines.world.waitScope), i);
+}
+
 KJ_TEST("who reads a block slowly is given it, and what comes after, a large one at a time") {
   World world;
   TestNode a(world);

@@ -32,7 +32,7 @@ struct Bitswap::PeerState {
   kj::uint inFlight = 0;
   std::deque<kj::Own<kj::PromiseFulfiller<void>>> queue;
   kj::uint users = 0;          // both: use()
-  kj::Maybe<kj::TimePoint> lastAsked;  // for a block
+  kj::Maybe<kj::TimePoint> lastWanted;  // that one was waited for
 
   // What came of it: blocks that it was asked for, each once, and for now what there is of messages
   // that are not whole. How long it is waited for (waitsUntil()) counts from `begin`.
@@ -71,7 +71,8 @@ struct Bitswap::PeerState {
 
   // Whether a block may still come that it was asked for, late or not.
   bool mayGive(kj::TimePoint now) const {
-    return lastAsked.map([&](kj::TimePoint t) { return now < t + LATE_TIME; }).orDefault(false);
+    if (isWanted()) return true;
+    return lastWanted.map([&](kj::TimePoint t) { return now < t + LATE_TIME; }).orDefault(false);
   }
 
   // Until its streams are to end.
