@@ -167,8 +167,8 @@ class ReorgTest(StemCase):
                          [self.chain.number() - 1])
         self.check_event(told[0], 1, b"other")
 
-    # One chain each: what is sent anew after that may be taken, by anvil, for what it mined before,
-    # and then is in no block.
+    # One Stem each: the same that is sent anew after that may be taken, by anvil, for what it mined
+    # before, and then is in no block.
     def test_what_is_taken_back_without_a_replacement(self):
         self.chain.set_head(self.stem, b"one")
         self.chain.rollback(1)

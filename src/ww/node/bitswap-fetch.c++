@@ -235,7 +235,7 @@ void Bitswap::giveUp(Want& want, kj::TimePoint begin) {
   }
 }
 
-// That those have it who were late, now that nobody else has: first who of them gave most, ever.
+// That those have it who were late, now that nobody else has: of those as fast first who gave most.
 void Bitswap::hopeForLate(Want& want) {
   struct Late {
     kj::String name;
@@ -270,7 +270,7 @@ kj::Promise<void> Bitswap::askForAWhile(Want& want, kj::String peer) {
     }
     if (ask.isOver || want.block != nullptr) co_return;
     bool isFair = state.getBytesSince(ask.before) >= FAIR_RATE * (time / kj::SECONDS);
-    if (!isFair || time >= MOST_ALONE || want.asks.size() > 1) break;
+    if (!isFair || time >= MOST_ALONE || (want.isGiven() && want.asks.size() > 1)) break;
   }
   beSlow(want, ask);
 }
@@ -287,7 +287,7 @@ bool Bitswap::isAnyFaster(const Want& want, const PeerState& than) {
 // For another to be asked. It may be asked again.
 void Bitswap::dropSlowest(Want& want) {
   auto& slowest = slowestOf(want);
-  slowest.peer.leafTime = leafTimeOf(slowest);
+  slowest.peer.leafTime = kj::min(leafTimeByNow(slowest), MOST_LEAF_TIME);
   want.hope(slowest.peer.name);
   want.asks.remove_if([&](Ask& ask) { return &ask == &slowest; });
 }
@@ -357,7 +357,10 @@ kj::Promise<void> Bitswap::waitForBlock(Want& want, PeerState& peer) {
   KJ_DEFER({
     --peer.inFlight;
     peer.lastWanted = timer.now();
-    if (peer.owes(want.cid) && !want.saidNot(peer.name)) {
+    bool isOthers = std::any_of(wants.begin(), wants.end(), [&](Want* other) {
+      return other != &want && other->cid == want.cid && other->isAskedForIt(peer.name);
+    });
+    if (peer.owes(want.cid) && !want.saidNot(peer.name) && !isOthers) {
       send(peer, BitswapMessage::Want{want.cid.clone(), true});
     }
   });

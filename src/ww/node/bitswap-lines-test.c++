@@ -220,6 +220,19 @@ KJ_TEST("a line may take longer for what it was asked at once than what is late 
   for (kj::byte i = 0; i < 3; i++) KJ_EXPECT(fetched[i].poll(lines.world.waitScope), i);
 }
 
+KJ_TEST("a message that has begun goes on, whatever its sender waits for") {
+  World world;
+  TestNode a(world);
+  RawPeer deaf(world);
+  a.meet(deaf.swarm);
+  a.addImage(block(1, Lines::SIZE));
+  deaf.want(a, cidOf(1, Lines::SIZE), true);
+  auto message = wantlistOf(1000, cidOf(9).getBytes(), true);
+  KJ_ASSERT(deaf.say(a, message.slice(0, message.size() / 2)));
+  world.pass(Bitswap::SILENT_TIME);
+  KJ_EXPECT(!deaf.say(a, message.slice(message.size() / 2, message.size())));
+}
+
 KJ_TEST("who reads a block slowly is given it, and what comes after, a large one at a time") {
   World world;
   TestNode a(world);

@@ -22,7 +22,8 @@ struct Bitswap::PeerState {
   kj::Maybe<kj::ForkedPromise<void>> onLeave;
   std::deque<Item> outbox;
   kj::uint held = 0;           // how often it waits, since it asked for more than it may
-  bool isSending = false, isWriting = false;  // to it: at all, and a message just now
+  bool isSending = false;
+  bool hasMessage = false;     // that it has not taken
   kj::Own<kj::PromiseFulfiller<void>> more;  // wakes who sends
   bool isDistrusted = false;
   bool speaksNot = false;      // bitswap
@@ -95,6 +96,7 @@ struct Bitswap::PeerState {
   }
 
   void owe(const Cid& cid, kj::TimePoint now) {
+    std::erase_if(owed, [&](Owed& one) { return one.cid == cid && now >= one.since + TRY_TIME; });
     if (owes(cid)) return;
     owed.push_back(Owed{cid.clone(), now, getBytes()});
     if (owed.size() > MAX_OWED) owed.pop_front();
@@ -116,7 +118,6 @@ struct Bitswap::PeerState {
     });
     return taken;
   }
-  kj::TimePoint heardAt() const { return kj::max(lastPart, lastUseful); }
   uint64_t getBytes() const { return useful + partial; }
   // What of a message was no such block, counts no more.
   uint64_t getBytesSince(uint64_t before) const { return kj::max(getBytes(), before) - before; }

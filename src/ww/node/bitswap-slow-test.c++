@@ -221,7 +221,8 @@ KJ_TEST("a peer has as long to take a stream as it goes on sending") {
     RawPeer peer(world);
     swarm.inner.connect(peer.swarm.getPeerId(), peer.swarm.getListenAddrs(), DialScope::ANYWHERE)
         .wait(world.waitScope);
-    auto fetched = source->fetch(cidOf(1));
+    auto first = bitswap.askFirst(cidOf(9), peer.swarm.getPeerId());
+    auto fetched = source->fetchOf(cidOf(9), cidOf(1));
     auto own = peer.swarm.open(swarm.getPeerId(), BITSWAP).wait(world.waitScope);
     auto message = wantlistOf(1, cidOf(9).getBytes(), true);
     for (int64_t i = 0; i < Bitswap::SEND_TIME / kj::SECONDS + 10; i++) {

@@ -106,6 +106,24 @@ KJ_TEST("one that says that it has a block and does not send it is passed over, 
   KJ_EXPECT(why == "none of the 2 that were asked has it: 1 did not answer in time", why);
 }
 
+KJ_TEST("a block that two want is asked for and given to both, and is not cancelled by one") {
+  World world;
+  TestNode b(world);
+  RawPeer peer(world);
+  b.meet(peer.swarm);
+  auto hint = b.bitswap->askFirst(cidOf(9), peer.swarm.getPeerId());
+  auto first = b.source->fetchOf(cidOf(9), cidOf(1));
+  auto second = b.source->fetchOf(cidOf(9), cidOf(1));
+  auto third = b.source->fetchOf(cidOf(9), cidOf(1));
+  KJ_EXPECT(!first.poll(world.waitScope) && !second.poll(world.waitScope));
+  while (!peer.hearsNothing()) {}
+  third = nullptr;
+  KJ_EXPECT(peer.hearsNothing());
+  peer.give(b, cidOf(1), block(1));
+  KJ_ASSERT(first.poll(world.waitScope) && second.poll(world.waitScope));
+  KJ_EXPECT(first.wait(world.waitScope) == block(1) && second.wait(world.waitScope) == block(1));
+}
+
 KJ_TEST("one that was late is asked again when nobody else has it, and not before") {
   World world;
   TestNode a(world), b(world);

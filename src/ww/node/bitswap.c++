@@ -89,15 +89,15 @@ kj::Promise<kj::Maybe<kj::Array<kj::byte>>> Bitswap::readNext(PeerState& peer,
     peer.lastHeard = ++heard;
     hearPart(peer, part, bytes);
   });
-  co_return co_await reading.exclusiveJoin(untilSilent(peer, patience));
+  co_return co_await reading.exclusiveJoin(untilSilent(peer, patience, part));
 }
 
-MaybeMessage Bitswap::untilSilent(PeerState& peer, Patience& patience) {
+MaybeMessage Bitswap::untilSilent(PeerState& peer, Patience& patience, const size_t& part) {
   for (;;) {
     auto end = patience.getEnd();
     if (peer.isWanted()) end = kj::max(end, waitsUntil(peer));
     if (timer.now() >= end) {
-      if (!peer.isWriting && peer.outbox.empty()) co_return nullptr;
+      if (part > 0 || (!peer.hasMessage && peer.outbox.empty())) co_return nullptr;
       end = timer.now() + SILENT_TIME;  // it waits for what it is sent
     }
     co_await timer.atTime(end);
@@ -185,15 +185,19 @@ void Bitswap::takeBlock(PeerState& peer, BitswapMessage::Block block) {
   auto asked = peer.takeOwed(is);
   bool isAwaited = asked != nullptr;
   if (isAwaited) hearUseful(peer, block.bytes.size());
+  bool isWantedNow = false;
   for (auto want: wants) {
     if (want->block != nullptr || !is(want->cid)) continue;
-    want->block = kj::mv(block.bytes);
+    want->block = kj::heapArray<const kj::byte>(block.bytes);
+    want->change();
+    isWantedNow = true;
+  }
+  if (isWantedNow) {
     KJ_IF_MAYBE(owed, asked) {
       gave(peer, timer.now() - owed->since, peer.getBytesSince(owed->before));
     } else {
       gave(peer, 0 * kj::SECONDS, 0);
     }
-    want->change();
     return;
   }
   if (isAwaited || !peer.isWanted()) return;  // late, or nobody asked: it is no lie
@@ -247,7 +251,7 @@ void Bitswap::send(PeerState& peer, Item item) {
 kj::Promise<void> Bitswap::sendAll(kj::String name) {
   KJ_DEFER({
     KJ_IF_MAYBE(peer, findState(name)) {
-      peer->isSending = false;
+      peer->isSending = peer->hasMessage = false;
       peer->outbox.clear();
     }
     dropIfIdle(name);
@@ -260,9 +264,11 @@ kj::Promise<void> Bitswap::sendAll(kj::String name) {
       // A stream that it took something by may be of a process that ended, and is there anew.
       if (sending.taken > 0 && sending.message != nullptr) continue;
       KJ_IF_MAYBE(peer, findState(name)) {
-        // Or it was long in taking one, behind the blocks that it sends.
-        if (timer.now() >= begin + BLOCK_TIME && peer->heardAt() > begin) continue;
         peer->speaksNot = e->getType() == kj::Exception::Type::UNIMPLEMENTED;
+        // Or what it says to a stream is long in coming, behind the blocks that it sends.
+        bool isBehind = !sending.isOpen && !peer->speaksNot && peer->mayGive(timer.now()) &&
+                        peer->lastPart > begin && timer.now() >= begin + BLOCK_TIME;
+        if (isBehind) continue;
       }
       sayNot(name);
     }
@@ -272,8 +278,10 @@ kj::Promise<void> Bitswap::sendAll(kj::String name) {
 
 kj::Promise<void> Bitswap::openAndSend(kj::StringPtr name, Sending& sending) {
   sending.taken = 0;
+  sending.isOpen = false;
   auto& peer = KJ_ASSERT_NONNULL(findState(name));  // which stays while it is being sent to
   auto stream = co_await swarm.open(peer.id, BITSWAP).exclusiveJoin(untilUnheard(peer));
+  sending.isOpen = true;
   co_await sendWhileAny(peer, sending, *stream);
 }
 
@@ -281,7 +289,8 @@ kj::Promise<void> Bitswap::openAndSend(kj::StringPtr name, Sending& sending) {
 kj::Promise<kj::Own<kj::AsyncIoStream>> Bitswap::untilUnheard(PeerState& peer) {
   auto begin = timer.now();
   for (;;) {
-    auto end = kj::max(begin, peer.heardAt()) + SEND_TIME;
+    auto last = peer.mayGive(timer.now()) ? kj::max(begin, peer.lastPart) : begin;
+    auto end = last + SEND_TIME;
     if (timer.now() >= end) kj::throwFatalException(late("it takes no stream"));
     co_await timer.atTime(end);
   }
@@ -296,9 +305,11 @@ kj::Promise<void> Bitswap::sendWhileAny(PeerState& peer, Sending& sending,
         if (peer.outbox.front().is<Cid>()) co_await untilAllowed(peer);
         if (peer.outbox.empty()) break;  // it was taken back
         sending.message = nextMessage(peer).encode();
+        peer.hasMessage = true;
       }
-      co_await write(peer, stream, sending.message);
+      co_await write(stream, sending.message);
       sending.message = nullptr;
+      peer.hasMessage = false;
       ++sending.taken;
       co_await Breath::take();
     }
@@ -311,10 +322,7 @@ kj::Promise<void> Bitswap::sendWhileAny(PeerState& peer, Sending& sending,
 }
 
 // As long as it is read, and no slower than so.
-kj::Promise<void> Bitswap::write(PeerState& peer, kj::AsyncIoStream& stream,
-                                 kj::ArrayPtr<const kj::byte> message) {
-  peer.isWriting = true;
-  KJ_DEFER(peer.isWriting = false);
+kj::Promise<void> Bitswap::write(kj::AsyncIoStream& stream, kj::ArrayPtr<const kj::byte> message) {
   Patience patience(timer.now(), SEND_TIME, LEAST_READ_RATE, message.size());
   while (message.size() > 0) {
     auto part = message.slice(0, kj::min(message.size(), MAX_WRITTEN));

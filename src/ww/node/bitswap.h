@@ -20,17 +20,16 @@
 // - What comes is checked here, where it is known who sent it: a peer that sends a block that is
 //   not what it is asked for is named in the log, and asked no more while it stays connected.
 //
-// Bounds: messages (MAX_BITSWAP_BYTES while something is wanted of a peer, MAX_WANTS_BYTES else),
-// what of one is looked at (MAX_BITSWAP_ENTRIES), streams that a peer may have open and for how
-// long without a word, what waits to be sent to it, how long it may take to read that, how many
-// peers are served at once, and what each and all together may ask in a second: who asks more is
-// read, and answered, later. Where more come than are served, who has been silent longest makes
-// room, and before those whom it is this node that does not read; those who were asked for
-// something and have not answered come in beside that number, and make room for nobody. A message
-// that is none ends its stream. Lives on the event loop of its swarm.
-//
-// Tests: bitswap-test.c++, bitswap-hostile-test.c++, bitswap-slow-test.c++, bitswap-lines-test.c++,
-// fuzz/bitswap.c++.
+// Bounds: messages (MAX_BITSWAP_BYTES while a block is wanted of a peer, and for LATE_TIME after;
+// MAX_WANTS_BYTES else), what of one is looked at (MAX_BITSWAP_ENTRIES), streams that a peer may
+// have open and for how long without a word where nothing is to be sent to it, what waits to be
+// sent to it, how long it may take to read that, how many peers are served at once, and what each
+// and all together may ask in a second: who asks more is read, and answered, later. Where more come
+// than are served, who has been silent longest makes room, and before those whom it is this node
+// that does not read; those who were asked for something and have not answered come in beside that
+// number, and make room for nobody. A message that is none ends its stream. Lives on the event loop
+// of its swarm.  Tests: bitswap-test.c++, bitswap-hostile-test.c++, bitswap-slow-test.c++, bitswap-
+// lines-test.c++, fuzz/bitswap.c++.
 
 #include <deque>
 #include <list>
@@ -123,7 +122,8 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   kj::Promise<bool> takeNext(PeerState& peer, kj::AsyncIoStream& stream);
   kj::Promise<kj::Maybe<kj::Array<kj::byte>>> readNext(PeerState& peer, kj::AsyncIoStream& stream,
                                                        size_t& part);
-  kj::Promise<kj::Maybe<kj::Array<kj::byte>>> untilSilent(PeerState& peer, Patience& patience);
+  kj::Promise<kj::Maybe<kj::Array<kj::byte>>> untilSilent(PeerState& peer, Patience& patience,
+                                                        const size_t& part);
   void hearPart(PeerState& peer, size_t& part, size_t bytes);
   void hearWhole(PeerState& peer, size_t part);
   void hearUseful(PeerState& peer, size_t bytes);
@@ -146,13 +146,13 @@ class Bitswap final: private kj::TaskSet::ErrorHandler {
   struct Sending {
     kj::Array<kj::byte> message;  // that was not taken; empty: none
     kj::uint taken = 0;           // by the stream
+    bool isOpen = false;          // the stream
   };
   kj::Promise<void> sendAll(kj::String peer);
   kj::Promise<void> openAndSend(kj::StringPtr peer, Sending& sending);
   kj::Promise<void> sendWhileAny(PeerState& peer, Sending& sending, kj::AsyncIoStream& stream);
   kj::Promise<kj::Own<kj::AsyncIoStream>> untilUnheard(PeerState& peer);
-  kj::Promise<void> write(PeerState& peer, kj::AsyncIoStream& stream,
-                          kj::ArrayPtr<const kj::byte> message);
+  kj::Promise<void> write(kj::AsyncIoStream& stream, kj::ArrayPtr<const kj::byte> message);
   BitswapMessage nextMessage(PeerState& peer);
 
   kj::Promise<kj::Array<const kj::byte>> fetch(Cid root, Cid cid);
