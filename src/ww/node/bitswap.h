@@ -28,8 +28,10 @@
 // than are served, who has been silent longest makes room, and before those whom it is this node
 // that does not read; those who were asked for something and have not answered come in beside that
 // number, and make room for nobody. A message that is none ends its stream. Lives on the event loop
-// of its swarm.  Tests: bitswap-test.c++, bitswap-hostile-test.c++, bitswap-slow-test.c++, bitswap-
-// lines-test.c++, fuzz/bitswap.c++.
+// of its swarm.
+//
+// Tests: bitswap-test.c++, bitswap-hostile-test.c++, bitswap-slow-test.c++, bitswap-lines-test.c++,
+// fuzz/bitswap.c++.
 
 #include <deque>
 #include <list>
